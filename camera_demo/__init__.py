@@ -1,0 +1,1 @@
+"""Live classification: sources, the loop, overlay and sinks."""

@@ -1,0 +1,6 @@
+"""Trained weights on disk: recognise the format, check every tensor, build the network."""
+
+from convert.checkpoints.loading import Checkpoint, load_checkpoint
+from convert.checkpoints.native import save_checkpoint
+
+__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]

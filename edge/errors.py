@@ -1,0 +1,114 @@
+"""Every error a user of this package can meet.
+
+::
+
+    EdgeError
+    ├── VariantError        (ValueError)    a variant name, width or resolution that cannot be
+    ├── ImageError          (ValueError)    a picture that cannot be read or has the wrong form
+    ├── BundleError         (ValueError)    a bundle that is missing, damaged or of another schema
+    ├── ProfileError        (ValueError)    a latency profile that is missing, damaged or of another schema
+    ├── BudgetError         (ValueError)    a latency budget that makes no sense
+    ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
+    ├── BackendError        (RuntimeError)  an inference backend that cannot run a model
+    ├── OutputError         (OSError)       a file or folder that cannot be written
+    ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
+    ├── SinkError           (OSError)       a display, page or file that takes no frames
+    ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
+    ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
+    ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
+    └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
+
+A message says what happened, what was expected and how to mend it, on one line.
+Commands print it as ``<program>: <message>`` and exit with the class's ``exit_code``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+__all__ = [
+    "AccuracyError",
+    "BackendError",
+    "BudgetError",
+    "BundleError",
+    "CalibrationError",
+    "CheckpointError",
+    "ConversionError",
+    "EdgeError",
+    "ImageError",
+    "NoVariantFits",
+    "OutputError",
+    "ProfileError",
+    "SinkError",
+    "SourceError",
+    "VariantError",
+    "os_reason",
+]
+
+
+class EdgeError(Exception):
+    """The root of every error this package raises on purpose."""
+
+    exit_code: Final[int] = 1
+
+
+class VariantError(EdgeError, ValueError):
+    """A variant name, width multiplier or resolution that cannot be."""
+
+
+class ImageError(EdgeError, ValueError):
+    """A picture that cannot be read or does not have the form asked for."""
+
+
+class BundleError(EdgeError, ValueError):
+    """A bundle that is missing, damaged or written by another schema."""
+
+
+class ProfileError(EdgeError, ValueError):
+    """A latency profile that is missing, damaged or written by another schema."""
+
+
+class BudgetError(EdgeError, ValueError):
+    """A latency budget that makes no sense."""
+
+
+class NoVariantFits(EdgeError, LookupError):  # noqa: N818 - reads as the fact it states
+    """A sound budget that no variant meets."""
+
+
+class BackendError(EdgeError, RuntimeError):
+    """An inference backend that is absent or cannot run the model given."""
+
+
+class OutputError(EdgeError, OSError):
+    """A file or folder that cannot be written."""
+
+
+class SourceError(EdgeError, OSError):
+    """A camera, clip or folder that gives no frames."""
+
+
+class SinkError(EdgeError, OSError):
+    """A display, page or file that takes no frames."""
+
+
+class CheckpointError(EdgeError, ValueError):
+    """A checkpoint whose tensors are not those of a MobileNet v1."""
+
+
+class CalibrationError(EdgeError, ValueError):
+    """Calibration images or labels that cannot be used."""
+
+
+class ConversionError(EdgeError, ValueError):
+    """A network that cannot be expressed in the target format."""
+
+
+class AccuracyError(EdgeError, ValueError):
+    """A converted model that disagrees too much with its float original."""
+
+
+def os_reason(error: OSError) -> str:
+    """The operating system's words for ``error``, in lower case and without number or path."""
+    return (os.strerror(error.errno) if error.errno else str(error)).lower()

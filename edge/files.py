@@ -1,0 +1,154 @@
+"""Files that are either whole or absent: atomic writing, checksums, and JSON with clear errors."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError, OutputError, os_reason
+
+__all__ = ["new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON ending in a newline. Not-a-number and infinity are refused: JSON has no word for them."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: Path, what: str, error: type[EdgeError]) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Args:
+        path: The file to read.
+        what: What the file is, for the message: "bundle manifest".
+        error: The class to raise.
+
+    Raises:
+        EdgeError: As ``error``: the file is missing, unreadable, not JSON, or not an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as reason:
+        raise error(f"Cannot read {what} {path}: {os_reason(reason)}.") from reason
+    except ValueError as reason:
+        raise error(f"{what.capitalize()} {path} is not JSON ({reason}): the file is damaged or cut short.") from reason
+    except RecursionError as reason:
+        raise error(f"{what.capitalize()} {path} is nested too deeply to be one: expected a JSON object.") from reason
+    if not isinstance(value, dict):
+        raise error(f"{what.capitalize()} {path} holds a JSON {type(value).__name__}: expected an object.")
+    return value
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write ``content`` to ``path``: readers see the old file or the whole new one, never a part.
+
+    Raises:
+        OutputError: The file cannot be written; whatever stood there before still does.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+    except OSError as reason:
+        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A folder to fill, which becomes ``path`` when the block ends well and vanishes when it does not.
+
+    Args:
+        path: Where the folder shall stand.
+        replace: Whether a folder that already stands there gives way; it does so only once the new one is whole.
+
+    Yields:
+        A temporary folder beside ``path``.
+
+    Raises:
+        OutputError: ``path`` exists and may not be replaced, or cannot be written.
+    """
+    if path.exists() and not replace:
+        raise OutputError(f"{path} already exists: choose another name, or replace it with --force.")
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        temporary.chmod(0o777 & ~_umask())
+        _swap_in(temporary, path)
+    except OSError as reason:
+        if isinstance(reason, EdgeError):
+            raise
+        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap_in(new: Path, path: Path) -> None:
+    if not path.exists():
+        new.rename(path)
+        return
+    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    path.rename(old / path.name)
+    try:
+        new.rename(path)
+    except OSError:
+        (old / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _advice(reason: OSError, folder: Path) -> str:
+    """Why a write failed and what to do, as the end of a sentence."""
+    match reason:
+        case FileNotFoundError():
+            return f"there is no folder {folder}. Make it first."
+        case PermissionError():
+            return f"{os_reason(reason)} in {folder}. Choose a folder that is yours."
+        case OSError(errno=28):
+            return f"{os_reason(reason)} on {folder}. Free some space; nothing half-written was kept."
+        case _:
+            return f"{os_reason(reason)}."

@@ -1,0 +1,172 @@
+"""From a camera frame to a network's input tensor, in integers where the tensor has integers.
+
+The same code serves the device, the calibration and the measurement of accuracy: what a network is judged by is
+what it will see. The recipe (:class:`Preprocessing`) travels in the bundle's manifest.
+
+Resizing is the dearest step, dearer than α = 0.25's whole first layer, and decides what aliases. Default is
+``halving``: exact 2x2 means while the picture is at least twice too large, then bilinear. On a Pi 5 core the
+square of a 640x480 frame costs 0.61 M instructions to 224 pixels and 0.36 M to 128; one bilinear step, which
+aliases, 0.56 M and 0.81 M; exact area means 10.3 M and 7.3 M (``benchmarks/overhead.py --resize``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import BackendError, ImageError
+from edge.tensor import TensorSpec
+
+__all__ = ["ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Resize"]
+
+Frame = NDArray[np.uint8]
+"""A picture as OpenCV gives it: uint8 (height, width, 3) BGR."""
+ColourOrder = Literal["RGB", "BGR"]
+Resize = Literal["halving", "bilinear", "area"]
+Crop = Literal["center", "none"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """How pixels become a network's input: crop, resize, reorder the colours, then ``(pixel - mean) / std``."""
+
+    colour_order: ColourOrder = "RGB"
+    """Order of the channels the network was trained on."""
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    """Subtracted from pixels of 0 to 255, in the order of ``colour_order``."""
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    """Divides what is left."""
+    resize: Resize = "halving"
+    crop: Crop = "center"
+    """``center`` keeps the middle square, ``none`` squeezes the whole picture into the square."""
+    crop_fraction: float = 1.0
+    """Side of the region kept, as a fraction: 0.875 cuts the border that ImageNet evaluations cut."""
+
+    def __post_init__(self) -> None:
+        for value, kind in ((self.colour_order, ColourOrder), (self.resize, Resize), (self.crop, Crop)):
+            if value not in get_args(kind):
+                raise ImageError(f"Preprocessing cannot do '{value}': expected one of {', '.join(get_args(kind))}.")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+            raise ImageError(f"Preprocessing needs three means and three positive stds, got {self.mean}, {self.std}.")
+        if not 0 < self.crop_fraction <= 1:
+            raise ImageError(f"Preprocessing cannot keep {self.crop_fraction} of a picture: expected above 0, up to 1.")
+
+    def real(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The network's float input for ``pixels``, whose last axis is the channels in ``colour_order``."""
+        mean, std = np.float32(self.mean), np.float32(self.std)
+        return (pixels.astype(np.float32) - mean) / std
+
+
+class Preprocessor:
+    """Writes frames of any size into one input tensor, without allocating once the frame size is known.
+
+    >>> spec = TensorSpec(shape=(1, 128, 128, 3), dtype="int8", scale=1 / 127.5, zero_point=-1)
+    >>> tensor = spec.empty()
+    >>> Preprocessor(Preprocessing(), spec)(np.zeros((480, 640, 3), np.uint8), tensor)
+    >>> int(tensor.min()), int(tensor.max())
+    (-128, -128)
+    """
+
+    def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
+        """Prepare the buffers and tables for one input tensor.
+
+        Raises:
+            BackendError: The tensor is not one picture of three channels, or of a type that is not supported.
+        """
+        height, width = spec.shape[-2:] if spec.is_channels_first else spec.shape[1:3] if len(spec.shape) == 4 else (0, 0)
+        if len(spec.shape) != 4 or spec.shape[0] != 1 or 3 not in (spec.shape[1], spec.shape[3]) or height != width:
+            raise BackendError(
+                f"The model's input is {spec.shape}: expected one square picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
+            )
+        self._preprocessing, self._spec, self._side = preprocessing, spec, height
+        self._swaps = preprocessing.colour_order == "RGB"
+        self._bgr = np.empty((height, height, 3), np.uint8)
+        self._pixels = np.empty_like(self._bgr) if self._swaps else self._bgr
+        self._halves: list[Frame] = []
+        self._frame_shape: tuple[int, ...] = ()
+        table = _table(preprocessing, spec)
+        self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
+        self._is_copy = spec.dtype == "uint8" and _is_shift(table, 0)
+        self._table = table.view(np.uint8) if table.dtype == np.int8 else table
+        self._normalized = np.empty((height, height, 3), self._table.dtype)
+
+    def __call__(self, frame: Frame, out: NDArray[np.generic]) -> None:
+        """Write ``frame``, uint8 (height, width, 3) BGR, into ``out`` as the network wants it.
+
+        Raises:
+            ImageError: The frame has another shape or type.
+        """
+        if self._is_copy or self._is_flip:
+            target = out[0].view(np.uint8)
+            self._write_pixels(frame, target)
+            if self._is_flip:
+                np.bitwise_xor(target, 0x80, out=target)
+            return
+        self._write_pixels(frame, self._pixels)
+        cv2.LUT(self._pixels, self._table, dst=self._normalized)
+        target = out[0].transpose(1, 2, 0) if self._spec.is_channels_first else out[0]
+        np.copyto(target.view(self._table.dtype) if self._spec.is_quantized else target, self._normalized)
+
+    def pixels(self, frame: Frame) -> Frame:
+        """The cropped and resized picture before normalization, uint8 (ρ, ρ, 3) in the network's colour order."""
+        out = np.empty_like(self._pixels)
+        self._write_pixels(frame, out)
+        return out
+
+    def _write_pixels(self, frame: Frame, out: Frame) -> None:
+        if frame.shape != self._frame_shape:
+            self._adopt(frame)
+        resized = self._bgr if self._swaps else out
+        self._resize(self._region(frame), resized)
+        if self._swaps:
+            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
+
+    def _adopt(self, frame: Frame) -> None:
+        """Check a frame of a new size and prepare the buffers it needs."""
+        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
+            raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, got {frame.dtype} {frame.shape}.")
+        height, width = self._region(frame).shape[:2]
+        self._halves = []
+        while self._preprocessing.resize == "halving" and min(height, width) >= 2 * self._side:
+            height, width = height // 2, width // 2
+            self._halves.append(np.empty((height, width, 3), np.uint8))
+        self._frame_shape = frame.shape
+
+    def _region(self, frame: Frame) -> Frame:
+        height, width = frame.shape[:2]
+        recipe = self._preprocessing
+        rows, columns = (min(height, width),) * 2 if recipe.crop == "center" else (height, width)
+        rows = max(1, round(rows * recipe.crop_fraction))
+        columns = max(1, round(columns * recipe.crop_fraction))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        return frame[top : top + rows, left : left + columns]
+
+    def _resize(self, region: Frame, out: Frame) -> None:
+        for half in self._halves:
+            even = region[: 2 * half.shape[0], : 2 * half.shape[1]]
+            cv2.resize(even, (half.shape[1], half.shape[0]), dst=half, interpolation=cv2.INTER_AREA)
+            region = half
+        shrinks = min(region.shape[:2]) > self._side
+        area = self._preprocessing.resize == "area" and shrinks
+        interpolation = cv2.INTER_AREA if area else cv2.INTER_LINEAR
+        cv2.resize(region, (self._side, self._side), dst=out, interpolation=interpolation)
+
+
+def _table(preprocessing: Preprocessing, spec: TensorSpec) -> NDArray[np.generic]:
+    """What each of the 256 pixel values becomes in each channel: (1, 256, 3), integers or float32."""
+    real = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
+    if not spec.is_quantized:
+        return real[None]
+    limits = np.iinfo(np.dtype(spec.dtype))
+    # Rounds half up: with the zero point -1, x / 127.5 - 1 is then exactly pixel - 128, one flipped bit.
+    levels = np.floor(real.astype(np.float64) / spec.scale + spec.zero_point + 0.5 + 1e-3)
+    return np.clip(levels, limits.min, limits.max).astype(spec.dtype)[None]
+
+
+def _is_shift(table: NDArray[np.generic], offset: int) -> bool:
+    """Whether a table only subtracts ``offset`` from each pixel."""
+    return bool((table[0].astype(np.int64) == np.arange(256)[:, None] - offset).all())
