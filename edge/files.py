@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.errors import EdgeError, OutputError, os_reason
 
-__all__ = ["new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
+__all__ = ["check_free", "new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
 
 
 def sha256_of(path: Path) -> str:
@@ -92,10 +92,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises:
         OutputError: ``path`` exists and may not be replaced, or cannot be written.
     """
-    if path.exists() and not replace:
-        raise OutputError(f"{path} already exists: choose another name, or replace it with --force.")
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
+    check_free(path, replace=replace)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +110,18 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_free(path: Path, *, replace: bool) -> None:
+    """Refuse a place that a folder cannot take, before work is spent on what shall stand there.
+
+    Raises:
+        OutputError: Something stands there that may not be replaced.
+    """
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
+    if path.exists() and not replace:
+        raise OutputError(f"{path} already exists: choose another name, or replace it with --force.")
 
 
 def _swap_in(new: Path, path: Path) -> None:

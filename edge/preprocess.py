@@ -12,7 +12,7 @@ aliases, 0.56 M and 0.81 M; exact area means 10.3 M and 7.3 M (``benchmarks/over
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ Frame = NDArray[np.uint8]
 ColourOrder = Literal["RGB", "BGR"]
 Resize = Literal["halving", "bilinear", "area"]
 Crop = Literal["center", "none"]
+_Table = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,9 @@ class Preprocessing:
 
     def real(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's float input for ``pixels``, whose last axis is the channels in ``colour_order``."""
-        mean, std = np.float32(self.mean), np.float32(self.std)
-        return (pixels.astype(np.float32) - mean) / std
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        real: NDArray[np.float32] = (pixels.astype(np.float32) - mean) / std
+        return real
 
 
 class Preprocessor:
@@ -77,14 +79,15 @@ class Preprocessor:
         Raises:
             BackendError: The tensor is not one picture of three channels, or of a type that is not supported.
         """
-        height, width = spec.shape[-2:] if spec.is_channels_first else spec.shape[1:3] if len(spec.shape) == 4 else (0, 0)
-        if len(spec.shape) != 4 or spec.shape[0] != 1 or 3 not in (spec.shape[1], spec.shape[3]) or height != width:
+        side = spec.resolution if len(spec.shape) == 4 else 0
+        if spec.shape not in ((1, side, side, 3), (1, 3, side, side)):
             raise BackendError(
                 f"The model's input is {spec.shape}: expected one square picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
             )
-        self._preprocessing, self._spec, self._side = preprocessing, spec, height
+        self.side = side
+        self._preprocessing, self._spec = preprocessing, spec
         self._swaps = preprocessing.colour_order == "RGB"
-        self._bgr = np.empty((height, height, 3), np.uint8)
+        self._bgr = np.empty((side, side, 3), np.uint8)
         self._pixels = np.empty_like(self._bgr) if self._swaps else self._bgr
         self._halves: list[Frame] = []
         self._frame_shape: tuple[int, ...] = ()
@@ -92,7 +95,7 @@ class Preprocessor:
         self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
         self._is_copy = spec.dtype == "uint8" and _is_shift(table, 0)
         self._table = table.view(np.uint8) if table.dtype == np.int8 else table
-        self._normalized = np.empty((height, height, 3), self._table.dtype)
+        self._normalized = np.empty((side, side, 3), self._table.dtype)
 
     def __call__(self, frame: Frame, out: NDArray[np.generic]) -> None:
         """Write ``frame``, uint8 (height, width, 3) BGR, into ``out`` as the network wants it.
@@ -101,12 +104,24 @@ class Preprocessor:
             ImageError: The frame has another shape or type.
         """
         if self._is_copy or self._is_flip:
-            target = out[0].view(np.uint8)
-            self._write_pixels(frame, target)
-            if self._is_flip:
-                np.bitwise_xor(target, 0x80, out=target)
+            self._write_pixels(frame, out[0].view(np.uint8))
+        else:
+            self._write_pixels(frame, self._pixels)
+        self._normalize(out)
+
+    def normalize(self, pixels: Frame, out: NDArray[np.generic]) -> None:
+        """Write what :meth:`pixels` gave into ``out`` as the network wants it."""
+        np.copyto(out[0].view(np.uint8) if self._is_copy or self._is_flip else self._pixels, pixels)
+        self._normalize(out)
+
+    def _normalize(self, out: NDArray[np.generic]) -> None:
+        """From pixels to levels; where these differ in one bit only, the pixels already lie in ``out``."""
+        if self._is_copy:
             return
-        self._write_pixels(frame, self._pixels)
+        if self._is_flip:
+            flipped = out[0].view(np.uint8)
+            np.bitwise_xor(flipped, 0x80, out=flipped)
+            return
         cv2.LUT(self._pixels, self._table, dst=self._normalized)
         target = out[0].transpose(1, 2, 0) if self._spec.is_channels_first else out[0]
         np.copyto(target.view(self._table.dtype) if self._spec.is_quantized else target, self._normalized)
@@ -131,7 +146,7 @@ class Preprocessor:
             raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, got {frame.dtype} {frame.shape}.")
         height, width = self._region(frame).shape[:2]
         self._halves = []
-        while self._preprocessing.resize == "halving" and min(height, width) >= 2 * self._side:
+        while self._preprocessing.resize == "halving" and min(height, width) >= 2 * self.side:
             height, width = height // 2, width // 2
             self._halves.append(np.empty((height, width, 3), np.uint8))
         self._frame_shape = frame.shape
@@ -150,13 +165,13 @@ class Preprocessor:
             even = region[: 2 * half.shape[0], : 2 * half.shape[1]]
             cv2.resize(even, (half.shape[1], half.shape[0]), dst=half, interpolation=cv2.INTER_AREA)
             region = half
-        shrinks = min(region.shape[:2]) > self._side
+        shrinks = min(region.shape[:2]) > self.side
         area = self._preprocessing.resize == "area" and shrinks
         interpolation = cv2.INTER_AREA if area else cv2.INTER_LINEAR
-        cv2.resize(region, (self._side, self._side), dst=out, interpolation=interpolation)
+        cv2.resize(region, (self.side, self.side), dst=out, interpolation=interpolation)
 
 
-def _table(preprocessing: Preprocessing, spec: TensorSpec) -> NDArray[np.generic]:
+def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:
     """What each of the 256 pixel values becomes in each channel: (1, 256, 3), integers or float32."""
     real = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
     if not spec.is_quantized:
@@ -167,6 +182,6 @@ def _table(preprocessing: Preprocessing, spec: TensorSpec) -> NDArray[np.generic
     return np.clip(levels, limits.min, limits.max).astype(spec.dtype)[None]
 
 
-def _is_shift(table: NDArray[np.generic], offset: int) -> bool:
+def _is_shift(table: _Table, offset: int) -> bool:
     """Whether a table only subtracts ``offset`` from each pixel."""
     return bool((table[0].astype(np.int64) == np.arange(256)[:, None] - offset).all())

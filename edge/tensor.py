@@ -45,4 +45,5 @@ class TensorSpec:
 
     def real(self, values: NDArray[np.generic]) -> NDArray[np.float32]:
         """The real numbers that ``values`` of this tensor stand for."""
-        return (values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+        real: NDArray[np.float32] = (values.astype(np.float32) - np.float32(self.zero_point)) * np.float32(self.scale)
+        return real

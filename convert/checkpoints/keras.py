@@ -29,7 +29,7 @@ def read(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
     """
     try:
         with h5py.File(path, "r") as file:
-            return _read(path, file["model_weights"] if "model_weights" in file else file)
+            return _read(path, file.get("model_weights", file))
     except (OSError, RuntimeError) as reason:
         if isinstance(reason, CheckpointError):
             raise

@@ -68,7 +68,7 @@ def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.flo
     expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for name, wanted in expected.items():
         if name not in tensors:
-            raise CheckpointError(f"{path} lacks tensor '{name}' {tuple(wanted.shape)}: it is not a whole MobileNet v1.")
+            raise CheckpointError(f"{path} lacks tensor '{name}' {tuple(wanted.shape)}: it is no whole MobileNet v1.")
         found = tensors[name]
         if found.shape != tuple(wanted.shape):
             raise CheckpointError(

@@ -1,0 +1,202 @@
+"""The road of one variant: from a checkpoint and pictures to model files that were run and compared."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from convert.checkpoints import Checkpoint
+from convert.pictures import Pictures, find_pictures, read_pictures, read_truth, split
+from convert.quantize import FoldedNetwork, fold, quantize
+from convert.to_onnx import to_onnx
+from convert.to_tflite import IoType, to_tflite
+from convert.verify import Reference, float_answers, require, verify
+from edge.backends import Backend, ModelFile, litert, onnxruntime
+from edge.classify import label_mismatch
+from edge.errors import BackendError, CalibrationError
+from edge.manifest import Accuracy
+from edge.preprocess import Preprocessing, Preprocessor
+from edge.variant import Variant
+
+__all__ = ["Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
+
+Target = Literal["tflite", "onnx"]
+Progress = Callable[[str, float], None]
+"""Told what is at work and the share done, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """What a conversion works on besides the weights."""
+
+    preprocessing: Preprocessing
+    calibration: Pictures
+    held_out: Pictures
+    truth: Mapping[Path, int]
+    """The class of each held-out picture, where it is known."""
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Emitted:
+    """One model file's bytes, and what running it showed."""
+
+    variant: Variant
+    content: bytes
+    format: str
+    precision: str
+    accuracy: Accuracy
+
+    @property
+    def file_name(self) -> str:
+        """``mobilenet_v1_0.50_160_int8.tflite``."""
+        return f"{self.variant.name}_{self.precision}.{self.format}"
+
+
+def gather(
+    calibration: Path,
+    resolutions: Sequence[int],
+    *,
+    labels: Sequence[str] = (),
+    classes: int,
+    verify_on: Path | None = None,
+    truth: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress = lambda stage, share: None,
+) -> Material:
+    """Find, split and read the pictures.
+
+    Args:
+        calibration: A folder of pictures.
+        resolutions: Every ρ to read them for.
+        labels: The classes' names, if known.
+        classes: Outputs of the network.
+        verify_on: A folder of other pictures to measure on; None holds back half of ``calibration``.
+        truth: A JSON file of the classes of pictures; None takes them from folder names.
+        preprocessing: None for the default.
+        progress: Called as the work goes on.
+
+    Raises:
+        CalibrationError: Pictures, labels or classes cannot be used.
+    """
+    if labels and len(labels) != classes:
+        raise CalibrationError(
+            f"There are {len(labels)} labels for a network of {classes} classes: {label_mismatch(len(labels), classes)}"
+        )
+    found = find_pictures(calibration)
+    to_calibrate, to_measure = (found, find_pictures(verify_on)) if verify_on else split(found)
+    recipe = preprocessing or Preprocessing()
+    names = labels or [""] * classes
+    held_out = read_pictures(to_measure, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
+    return Material(
+        preprocessing=recipe,
+        calibration=read_pictures(
+            to_calibrate, recipe, resolutions, lambda s: progress("reading pictures", 0.5 + s / 2)
+        ),
+        held_out=held_out,
+        truth=read_truth(held_out.paths, names, truth),
+        measured_on=f"{len(held_out.paths)} pictures of {(verify_on or calibration).name}, not used for calibration",
+    )
+
+
+def emit(
+    checkpoint: Checkpoint,
+    resolution: int,
+    material: Material,
+    *,
+    targets: Sequence[Target] = ("tflite",),
+    io: IoType = "int8",
+    min_agreement: float,
+    progress: Progress = lambda stage, share: None,
+) -> list[Emitted]:
+    """Convert one variant, run every file made and compare it with float on the held-out pictures.
+
+    Args:
+        checkpoint: The trained network.
+        resolution: The variant's ρ; ``material`` was read for it.
+        material: Pictures to calibrate and to measure on.
+        targets: The formats to emit.
+        io: Type of the TFLite file's input and output.
+        min_agreement: The least share of held-out pictures on which a file must agree with float.
+        progress: Called as the work goes on.
+
+    Raises:
+        AccuracyError: A file disagrees too often.
+        ConversionError: The network cannot be expressed in a format.
+    """
+    network = fold(checkpoint.model)
+    variant = Variant(network.alpha, resolution)
+    reference = float_answers(
+        network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
+    )
+    emitted = []
+    for number, target in enumerate(targets):
+        step = _stage(progress, number / len(targets), 1 / len(targets))
+        content, precision = _write(network, variant, material, target, io, _stage(step, 0, 0.6))
+        accuracy = _measure(content, target, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        result = Emitted(variant=variant, content=content, format=target, precision=precision, accuracy=accuracy)
+        require(accuracy, min_agreement, result.file_name)
+        emitted.append(result)
+    return emitted
+
+
+def compare(
+    path: Path,
+    checkpoint: Checkpoint,
+    pictures: Path,
+    *,
+    labels: Sequence[str] = (),
+    truth: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress = lambda stage, share: None,
+) -> Accuracy:
+    """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
+
+    Raises:
+        BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
+        CalibrationError: The pictures or their classes cannot be used.
+    """
+    recipe, network = preprocessing or Preprocessing(), fold(checkpoint.model)
+    with contextlib.closing(_load(path, Variant(network.alpha, 32), network.classes)) as backend:
+        resolution = Preprocessor(recipe, backend.input_spec).side
+        if backend.output_spec.shape[-1] != network.classes:
+            outputs = backend.output_spec.shape[-1]
+            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {network.classes}: not its model.")
+        found = read_pictures(find_pictures(pictures), recipe, [resolution], lambda s: progress("reading", s / 3))
+        classes = read_truth(found.paths, labels or [""] * network.classes, truth)
+        measured_on = f"{len(found.paths)} pictures of {pictures.name}"
+        reference = float_answers(network, found, resolution, recipe, classes, measured_on)
+        return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
+
+
+def _write(
+    network: FoldedNetwork, variant: Variant, material: Material, target: Target, io: IoType, progress: Progress
+) -> tuple[bytes, str]:
+    if target == "onnx":
+        return to_onnx(network, variant), "fp32"
+    pixels = material.calibration.pixels[variant.resolution]
+    return to_tflite(quantize(network, pixels, material.preprocessing, progress), io=io), "int8"
+
+
+def _measure(
+    content: bytes, target: Target, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
+) -> Accuracy:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model.{target}"
+        path.write_bytes(content)
+        with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
+            return verify(backend, reference, recipe, lambda share: progress(f"running the {target} file", share))
+
+
+def _load(path: Path, variant: Variant, classes: int) -> Backend:
+    model = ModelFile(path, variant, classes)
+    return onnxruntime.load(model, 1) if path.suffix == ".onnx" else litert.load(model, 1)
+
+
+def _stage(progress: Progress, start: float, length: float) -> Progress:
+    """Progress of a part, as progress of the whole."""
+    return lambda stage, share: progress(stage, start + length * share)

@@ -1,0 +1,111 @@
+"""Batch norm folded into the convolution before it: the float network that is quantized and compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from convert.model import ConvUnit, MobileNetV1
+
+__all__ = ["FoldedLayer", "FoldedNetwork", "Kind", "fold"]
+
+Kind = Literal["conv", "depthwise", "pointwise", "classifier"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldedLayer:
+    """One convolution with its bias and activation, float32."""
+
+    name: str
+    """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``classifier``."""
+    kind: Kind
+    weight: Tensor
+    """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer; 1x1 for the classifier."""
+    bias: Tensor
+    """(out,)."""
+    stride: int
+    pads: tuple[int, int, int, int]
+    """Zeros around the input: (left, right, top, bottom)."""
+    cap: float | None
+    """The activation's upper limit: 6 for ReLU6, infinity for ReLU, None for none."""
+
+    def convolve(self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+        """Output before the activation, of this layer's weights or of others in their place."""
+        weight, bias = self.weight if weight is None else weight, self.bias if bias is None else bias
+        if any(self.pads):
+            x = functional.pad(x, self.pads)
+        groups = weight.shape[0] if self.kind == "depthwise" else 1
+        return functional.conv2d(x, weight, bias, self.stride, groups=groups)
+
+    def activate(self, y: Tensor) -> Tensor:
+        """Apply the activation."""
+        return y if self.cap is None else y.clamp(0, self.cap)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldedNetwork:
+    """All layers in order; the global average pool stands before the last one."""
+
+    layers: tuple[FoldedLayer, ...]
+    alpha: float
+    classes: int
+
+    def trace(self, x: Tensor) -> Iterator[tuple[FoldedLayer, Tensor, Tensor]]:
+        """Run normalized pictures (batch, 3, ρ, ρ); yield each layer, its input and its output before activation."""
+        for layer in self.layers:
+            if layer.kind == "classifier":
+                x = x.mean(dim=(2, 3), keepdim=True)
+            y = layer.convolve(x)
+            yield layer, x, y
+            x = layer.activate(y)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits (batch, classes) of normalized pictures (batch, 3, ρ, ρ)."""
+        for _, _, y in self.trace(x):
+            last = y
+        return last.flatten(1)
+
+
+def fold(model: MobileNetV1) -> FoldedNetwork:
+    """Fold every batch norm, in double precision."""
+    cap = 6.0 if model.config.activation == "relu6" else float("inf")
+    layers = [_fold_unit("stem", "conv", model.stem, cap)]
+    for index, block in enumerate(model.blocks.children(), start=1):
+        depthwise, pointwise = block.children()
+        assert isinstance(depthwise, ConvUnit) and isinstance(pointwise, ConvUnit)
+        layers.append(_fold_unit(f"block{index}/depthwise", "depthwise", depthwise, cap))
+        layers.append(_fold_unit(f"block{index}/pointwise", "pointwise", pointwise, cap))
+    layers.append(
+        FoldedLayer(
+            name="classifier",
+            kind="classifier",
+            weight=model.classifier.weight.detach()[:, :, None, None].clone(),
+            bias=model.classifier.bias.detach().clone(),
+            stride=1,
+            pads=(0, 0, 0, 0),
+            cap=None,
+        )
+    )
+    return FoldedNetwork(layers=tuple(layers), alpha=model.config.alpha, classes=model.config.classes)
+
+
+def _fold_unit(name: str, kind: Kind, unit: ConvUnit, cap: float) -> FoldedLayer:
+    bn = unit.bn
+    assert bn.running_mean is not None and bn.running_var is not None
+    gain = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
+    weight = unit.conv.weight.detach().double() * gain[:, None, None, None]
+    bias = bn.bias.detach().double() - bn.running_mean.double() * gain
+    return FoldedLayer(
+        name=name,
+        kind=kind,
+        weight=weight.float(),
+        bias=bias.float(),
+        stride=unit.conv.stride[0],
+        pads=unit.pads,
+        cap=cap,
+    )

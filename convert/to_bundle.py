@@ -1,0 +1,147 @@
+"""Write a bundle: convert every variant of every checkpoint, measure it, and only then let the folder appear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from convert.checkpoints import Checkpoint
+from convert.pipeline import Emitted, Material, Progress, Target, emit
+from edge.bundle import MANIFEST
+from edge.errors import CheckpointError
+from edge.files import new_folder, sha256_of, to_json
+from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
+
+__all__ = ["BundlePlan", "write_bundle"]
+
+_LABELS = "labels.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BundlePlan:
+    """What a bundle shall hold."""
+
+    name: str
+    checkpoints: tuple[Checkpoint, ...]
+    """One for each α, all of the same classes."""
+    resolutions: tuple[int, ...]
+    labels: tuple[str, ...]
+    targets: tuple[Target, ...]
+    min_agreement: float
+    """The least share of held-out pictures on which a file must agree with float."""
+
+    def __post_init__(self) -> None:
+        first = self.checkpoints[0]
+        for other in self.checkpoints[1:]:
+            if other.config.classes != first.config.classes:
+                raise CheckpointError(
+                    f"{other.path} has {other.config.classes} classes, {first.path} has {first.config.classes}: "
+                    "the checkpoints of one bundle must have the same classes."
+                )
+        alphas = [checkpoint.config.alpha for checkpoint in self.checkpoints]
+        if len(set(alphas)) != len(alphas):
+            twice = next(a for a in alphas if alphas.count(a) > 1)
+            raise CheckpointError(f"Two checkpoints have α={twice:g}: a bundle holds one for each α.")
+
+
+def write_bundle(
+    plan: BundlePlan,
+    material: Material,
+    out: Path,
+    *,
+    replace: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> Manifest:
+    """Convert and measure every variant, and write the bundle.
+
+    Args:
+        plan: What the bundle shall hold.
+        material: Pictures, read for every resolution of the plan.
+        out: The folder to write; it appears whole or not at all.
+        replace: Whether a folder that already stands there gives way.
+        progress: Called as the work goes on.
+
+    Raises:
+        AccuracyError: A file disagrees too often with float.
+        OutputError: The folder exists, or cannot be written.
+    """
+    with new_folder(out, replace=replace) as folder:
+        labels = folder / _LABELS
+        labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")
+        variants = []
+        tasks = [(c, r) for c in plan.checkpoints for r in plan.resolutions]
+        for number, (checkpoint, resolution) in enumerate(tasks):
+            share = _share(progress, number, len(tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}")
+            emitted = emit(
+                checkpoint,
+                resolution,
+                material,
+                targets=plan.targets,
+                min_agreement=plan.min_agreement,
+                progress=share,
+            )
+            variants.append(_entry(checkpoint, emitted, folder))
+        manifest = Manifest(
+            name=plan.name,
+            created=_now(),
+            classes=len(plan.labels),
+            labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
+            preprocessing=material.preprocessing,
+            variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
+            source=_source(plan.checkpoints, material),
+        )
+        (folder / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
+    return manifest
+
+
+def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:
+    variant, classes = emitted[0].variant, checkpoint.config.classes
+    return BundledVariant(
+        variant=variant,
+        mult_adds=variant.mult_adds(classes).total,
+        parameters=variant.parameters(classes).total,
+        artifacts=tuple(_artifacts(emitted, folder)),
+    )
+
+
+def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
+    for one in emitted:
+        path = folder / one.file_name
+        path.write_bytes(one.content)
+        yield Artifact(
+            file=one.file_name,
+            size_bytes=len(one.content),
+            sha256=sha256_of(path),
+            format=one.format,
+            precision=one.precision,
+            accuracy=one.accuracy,
+        )
+
+
+def _source(checkpoints: Iterable[Checkpoint], material: Material) -> dict[str, Any]:
+    try:
+        tool = f"mobilenet-edge {version('mobilenet-edge')}"
+    except PackageNotFoundError:
+        tool = "mobilenet-edge"
+    return {
+        "tool": tool,
+        "checkpoints": [{"file": c.path.name, "layout": c.layout, "sha256": c.sha256} for c in checkpoints],
+        "calibration_pictures": len(material.calibration.paths),
+        "held_out_pictures": len(material.held_out.paths),
+    }
+
+
+def _now() -> str:
+    """The time, or the one that ``SOURCE_DATE_EPOCH`` sets for reproducible files."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
+    return moment.isoformat(timespec="seconds")
+
+
+def _share(progress: Progress, number: int, count: int, name: str) -> Progress:
+    return lambda stage, share: progress(f"{name}: {stage}", (number + share) / count)

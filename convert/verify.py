@@ -1,0 +1,112 @@
+"""Does a written file answer as the float network does? Measured by running the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convert.pictures import Pictures
+from convert.quantize import FoldedNetwork
+from edge.backends import Backend
+from edge.errors import AccuracyError
+from edge.manifest import Accuracy
+from edge.preprocess import Preprocessing, Preprocessor
+
+__all__ = ["Reference", "float_answers", "require", "verify"]
+
+_BATCH: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """Held-out pictures at one resolution, what the float network says of them, and what they show."""
+
+    pixels: NDArray[np.uint8]
+    """(count, ρ, ρ, 3) in the network's colour order."""
+    probabilities: NDArray[np.float32]
+    """(count, classes), of the float network."""
+    truth: NDArray[np.int64]
+    """(count,), -1 where the class is not known."""
+    measured_on: str
+
+
+@torch.inference_mode()
+def float_answers(
+    network: FoldedNetwork,
+    pictures: Pictures,
+    resolution: int,
+    preprocessing: Preprocessing,
+    truth: Mapping[Path, int],
+    measured_on: str,
+) -> Reference:
+    """Run the float network on held-out pictures."""
+    pixels = pictures.pixels[resolution]
+    answers = []
+    for start in range(0, len(pixels), _BATCH):
+        real = preprocessing.real(pixels[start : start + _BATCH])
+        x = torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
+        answers.append(network.logits(x).softmax(dim=1).numpy())
+    return Reference(
+        pixels=pixels,
+        probabilities=np.concatenate(answers),
+        truth=np.array([truth.get(path, -1) for path in pictures.paths], np.int64),
+        measured_on=measured_on,
+    )
+
+
+def verify(
+    backend: Backend,
+    reference: Reference,
+    preprocessing: Preprocessing,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Accuracy:
+    """Run a written model on the held-out pictures, through the device's own preprocessing."""
+    preprocessor = Preprocessor(preprocessing, backend.input_spec)
+    answers = []
+    for done, pixels in enumerate(reference.pixels, start=1):
+        preprocessor.normalize(pixels, backend.input())
+        answers.append(backend.infer()[0].copy())
+        progress(done / len(reference.pixels))
+    found = backend.output_spec.real(np.stack(answers))
+    known = reference.truth >= 0
+    labelled = int(known.sum())
+    truth, is_labelled = reference.truth[known], labelled > 0
+    return Accuracy(
+        agreement=_share(found.argmax(1) == reference.probabilities.argmax(1)),
+        top1=_share(found.argmax(1)[known] == truth) if is_labelled else None,
+        top5=_share(_among_best(found[known], truth)) if is_labelled else None,
+        float_top1=_share(reference.probabilities.argmax(1)[known] == truth) if is_labelled else None,
+        pictures=len(reference.pixels),
+        labelled=labelled,
+        measured_on=reference.measured_on,
+    )
+
+
+def require(accuracy: Accuracy, min_agreement: float, name: str) -> None:
+    """Refuse a file that disagrees too often.
+
+    Raises:
+        AccuracyError: The agreement is below ``min_agreement``.
+    """
+    if accuracy.agreement < min_agreement:
+        raise AccuracyError(
+            f"{name} agrees with float on {accuracy.agreement:.1%} of {accuracy.pictures} held-out pictures, expected "
+            f"{min_agreement:.1%} or more; nothing was written. Calibrate on more pictures like those the camera "
+            "will see, or lower --min-agreement."
+        )
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return round(float(hits.mean()), 4)
+
+
+def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64], best: int = 5) -> NDArray[np.bool_]:
+    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :best]
+    hits: NDArray[np.bool_] = (ranked == truth[:, None]).any(axis=1)
+    return hits

@@ -1,0 +1,56 @@
+"""What every backend is given, and what it must do: show its input, infer, close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.tensor import TensorSpec
+from edge.variant import Variant
+
+__all__ = ["Backend", "ModelFile"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One model file of a bundle, as a backend is asked to load it."""
+
+    path: Path
+    variant: Variant
+    classes: int
+
+
+class Backend(Protocol):
+    """One loaded model, ready to run.
+
+    A frame goes through in three steps: write into :meth:`input`, call :meth:`infer`, read what it returns before
+    the next call.
+    """
+
+    name: str
+    """The backend's name in :data:`edge.backends.BACKENDS`."""
+    version: str
+    """The runtime's name and version: ``ai-edge-litert 2.3.0``."""
+    threads: int
+    input_spec: TensorSpec
+    output_spec: TensorSpec
+
+    def input(self) -> NDArray[np.generic]:
+        """A writable view of the input tensor. Let go of it before :meth:`infer`; ask again for the next frame."""
+
+    def infer(self) -> NDArray[np.generic]:
+        """Run the model on what the input holds.
+
+        Returns:
+            The output tensor as the file has it (integers, if it is quantized), valid until the next call.
+
+        Raises:
+            BackendError: The runtime failed.
+        """
+
+    def close(self) -> None:
+        """Free the model. A second call does nothing."""

@@ -1,0 +1,143 @@
+"""One call from a camera frame to the best classes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.backends import Backend, Refusal, open_backend
+from edge.bundle import Bundle
+from edge.errors import BackendError
+from edge.preprocess import Frame, Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
+from edge.variant import Variant
+
+__all__ = ["Classifier", "Guess", "Prediction", "label_mismatch", "top_k"]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One class and how sure the network is of it."""
+
+    index: int
+    label: str
+    probability: float
+    """From 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network sees in one frame, best class first, and what the answer took."""
+
+    guesses: tuple[Guess, ...]
+    preprocess_ms: float
+    infer_ms: float
+    top_k_ms: float
+
+    @property
+    def best(self) -> Guess:
+        """The most probable class."""
+        return self.guesses[0]
+
+    @property
+    def total_ms(self) -> float:
+        """From frame to answer."""
+        return self.preprocess_ms + self.infer_ms + self.top_k_ms
+
+
+class Classifier:
+    """A variant, loaded and ready. Buffers are made once; a call allocates next to nothing.
+
+    >>> with Classifier.open(open_bundle("demo"), Variant(0.25, 128)) as classifier:
+    ...     classifier.classify(frame).best.label
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        labels: Sequence[str],
+        preprocessing: Preprocessing,
+        *,
+        variant: Variant,
+        top_k: int = 5,
+        refusals: tuple[Refusal, ...] = (),
+    ) -> None:
+        """Join a loaded model with its labels and preprocessing.
+
+        Raises:
+            BackendError: The model's output does not have one value for each label.
+        """
+        classes = backend.output_spec.shape[-1]
+        if len(labels) != classes:
+            cause = label_mismatch(len(labels), classes)
+            raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
+        self.backend, self.variant, self.refusals = backend, variant, refusals
+        self._labels, self._top_k = tuple(labels), min(top_k, classes)
+        self._preprocessor = Preprocessor(preprocessing, backend.input_spec)
+
+    @classmethod
+    def open(
+        cls, bundle: Bundle, variant: Variant, *, backend: str = "auto", threads: int = 1, top_k: int = 5
+    ) -> Classifier:
+        """Load a variant of a bundle with the first backend that takes it, or with the one named.
+
+        Raises:
+            BundleError: The bundle does not have the variant.
+            BackendError: No backend works; the message has every reason.
+        """
+        loaded, refusals = open_backend(bundle, variant, name=backend, threads=threads)
+        recipe = bundle.manifest.preprocessing
+        return cls(loaded, bundle.labels, recipe, variant=variant, top_k=top_k, refusals=refusals)
+
+    def classify(self, frame: Frame) -> Prediction:
+        """Classify one frame, uint8 (height, width, 3) BGR of any size.
+
+        Raises:
+            ImageError: The frame has another form.
+            BackendError: The runtime failed.
+        """
+        start = time.perf_counter()
+        self._preprocessor(frame, self.backend.input())
+        prepared = time.perf_counter()
+        output = self.backend.infer()
+        inferred = time.perf_counter()
+        best = top_k(output[0], self.backend.output_spec, self._top_k)
+        guesses = tuple(Guess(index, self._labels[index], probability) for index, probability in best)
+        done = time.perf_counter()
+        return Prediction(guesses, 1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
+
+    def close(self) -> None:
+        """Free the model. A second call does nothing."""
+        self.backend.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int, float]]:
+    """The ``count`` greatest of ``output`` (classes,) as (class, probability), greatest first, ties by class.
+
+    Only those few leave the integers.
+    """
+    values: NDArray[Any] = output.astype(np.int16 if spec.is_quantized else np.float32, copy=False)
+    ranked = np.argsort(-values, kind="stable")[:count]
+    real = spec.real(output[ranked])
+    return [(int(index), float(value)) for index, value in zip(ranked, real, strict=True)]
+
+
+def label_mismatch(labels: int, classes: int) -> str:
+    """What a wrong number of labels most likely means, as an end of a sentence."""
+    if abs(labels - classes) == 1:
+        return "off by one: background class? TF-slim's lists begin with 'background', Keras' do not."
+    return "they belong to another model."

@@ -1,0 +1,76 @@
+"""What every command of this package does alike: errors on one line, exit codes, tables, progress bars."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from edge.errors import EdgeError
+
+__all__ = ["progress_bar", "run", "stderr", "stdout", "write_json"]
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """The console for everything that is not a result."""
+    return Console(stderr=True, highlight=False)
+
+
+def write_json(value: Any) -> None:
+    """Print a result for programs, as one indented JSON value."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar on stderr while the block runs; nothing where stderr is no terminal.
+
+    Yields:
+        A function to tell it what is at work and the share done, 0 to 1.
+    """
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    console = stderr()
+    stage_column, is_hidden = TextColumn("{task.fields[stage]}"), not console.is_terminal
+    with Progress(*columns, stage_column, console=console, transient=True, disable=is_hidden) as bar:
+        task = bar.add_task(title, total=1.0, stage="")
+        yield lambda stage, share: bar.update(task, completed=share, stage=stage)
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Run a command line: results to stdout, one line per error to stderr, and an exit code.
+
+    ``--debug`` anywhere on the line lets exceptions through with their traceback.
+    """
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    if len(arguments) != len(sys.argv) - 1:
+        app(arguments, prog_name=program)
+    try:
+        app(arguments, prog_name=program)
+    except EdgeError as error:
+        _fail(program, " ".join(str(error).split()), error.exit_code)
+    except KeyboardInterrupt:
+        _fail(program, "stopped", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the rim: a fault of ours must not end in a traceback
+        cause = f"{type(error).__name__}: {error}".rstrip(": ")
+        _fail(program, f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1)
+    sys.exit(0)
+
+
+def _fail(program: str, message: str, exit_code: int) -> NoReturn:
+    typer.echo(f"{program}: {message}", err=True)
+    sys.exit(exit_code)
