@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from edge.console import progress_bar, run, stdout, write_json
@@ -208,8 +209,9 @@ def _in_words(accuracy: Accuracy) -> str:
 
 def _table(manifest: Manifest) -> Table:
     table = Table(title=f"Bundle {manifest.name}")
-    for heading in ("variant", "file", "MB", "M mult-adds", "agreement %", "top-1 %", "float %"):
-        table.add_column(heading, justify="left" if heading in ("variant", "file") else "right")
+    for heading in ("variant", "file", "MB", "M MACs", "agreement %", "top-1 %", "float %"):
+        justify: JustifyMethod = "left" if heading in ("variant", "file") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "variant")
     for entry in manifest.variants:
         for artifact in entry.artifacts:
             accuracy = artifact.accuracy

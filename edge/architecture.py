@@ -6,6 +6,7 @@ output, which only stride 1 gives; TF-slim's ``_CONV_DEFS`` and Keras use 1 as w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +74,7 @@ def costs(alpha: float, resolution: int, classes: int) -> tuple[LayerCosts, Laye
     Raises:
         VariantError: No network has this width or resolution.
     """
-    if alpha <= 0 or resolution <= 0 or resolution % 32 or classes < 1:
+    if not (math.isfinite(alpha) and alpha > 0) or resolution <= 0 or resolution % 32 or classes < 1:
         raise VariantError(
             f"No MobileNet v1 has α={alpha}, ρ={resolution} and {classes} classes: "
             "α must be positive, ρ a multiple of 32, and there must be a class."

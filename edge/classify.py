@@ -66,6 +66,7 @@ class Classifier:
         *,
         variant: Variant,
         top_k: int = 5,
+        model_sha256: str = "",
         refusals: tuple[Refusal, ...] = (),
     ) -> None:
         """Join a loaded model with its labels and preprocessing.
@@ -77,7 +78,7 @@ class Classifier:
         if len(labels) != classes:
             cause = label_mismatch(len(labels), classes)
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
-        self.backend, self.variant, self.refusals = backend, variant, refusals
+        self.backend, self.variant, self.model_sha256, self.refusals = backend, variant, model_sha256, refusals
         self._labels, self._top_k = tuple(labels), min(top_k, classes)
         self._preprocessor = Preprocessor(preprocessing, backend.input_spec)
 
@@ -91,9 +92,16 @@ class Classifier:
             BundleError: The bundle does not have the variant.
             BackendError: No backend works; the message has every reason.
         """
-        loaded, refusals = open_backend(bundle, variant, name=backend, threads=threads)
-        recipe = bundle.manifest.preprocessing
-        return cls(loaded, bundle.labels, recipe, variant=variant, top_k=top_k, refusals=refusals)
+        opened = open_backend(bundle, variant, name=backend, threads=threads)
+        return cls(
+            opened.backend,
+            bundle.labels,
+            bundle.manifest.preprocessing,
+            variant=variant,
+            top_k=top_k,
+            model_sha256=opened.artifact.sha256,
+            refusals=opened.refusals,
+        )
 
     def classify(self, frame: Frame) -> Prediction:
         """Classify one frame, uint8 (height, width, 3) BGR of any size.

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from edge.errors import EdgeError
 
-__all__ = ["progress_bar", "run", "stderr", "stdout", "write_json"]
+__all__ = ["fail", "note", "progress_bar", "run", "stderr", "stdout", "write_json"]
 
 
 def stdout() -> Console:
@@ -26,6 +26,11 @@ def stdout() -> Console:
 def stderr() -> Console:
     """The console for everything that is not a result."""
     return Console(stderr=True, highlight=False)
+
+
+def note(message: str) -> None:
+    """Say something that is no result, on one line of stderr."""
+    typer.echo(f"note: {' '.join(message.split())}", err=True)
 
 
 def write_json(value: Any) -> None:
@@ -48,6 +53,12 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
         yield lambda stage, share: bar.update(task, completed=share, stage=stage)
 
 
+def fail(program: str, message: str, exit_code: int) -> NoReturn:
+    """End the process with one line on stderr."""
+    typer.echo(f"{program}: {message}", err=True)
+    sys.exit(exit_code)
+
+
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run a command line: results to stdout, one line per error to stderr, and an exit code.
 
@@ -59,18 +70,13 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     try:
         app(arguments, prog_name=program)
     except EdgeError as error:
-        _fail(program, " ".join(str(error).split()), error.exit_code)
+        fail(program, " ".join(str(error).split()), error.exit_code)
     except KeyboardInterrupt:
-        _fail(program, "stopped", 130)
+        fail(program, "stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:  # noqa: BLE001 - the rim: a fault of ours must not end in a traceback
         cause = f"{type(error).__name__}: {error}".rstrip(": ")
-        _fail(program, f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1)
+        fail(program, f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1)
     sys.exit(0)
-
-
-def _fail(program: str, message: str, exit_code: int) -> NoReturn:
-    typer.echo(f"{program}: {message}", err=True)
-    sys.exit(exit_code)

@@ -129,14 +129,18 @@ def _swap_in(new: Path, path: Path) -> None:
         new.rename(path)
         return
     old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-    path.rename(old / path.name)
+    try:
+        path.rename(old / path.name)
+    except OSError:
+        old.rmdir()
+        raise
     try:
         new.rename(path)
     except OSError:
         (old / path.name).rename(path)
+        old.rmdir()
         raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -155,6 +159,8 @@ def _advice(reason: OSError, folder: Path) -> str:
     match reason:
         case FileNotFoundError():
             return f"there is no folder {folder}. Make it first."
+        case FileExistsError() | NotADirectoryError():
+            return f"{folder} is not a folder. Choose another place."
         case PermissionError():
             return f"{os_reason(reason)} in {folder}. Choose a folder that is yours."
         case OSError(errno=28):

@@ -8,6 +8,7 @@ describes the whole file.
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,16 @@ SCHEMA_VERSION: Final = 1
 PERCENTILES: Final = ("p50", "p90", "p95", "p99", "avg", "max")
 """What a budget may be held against."""
 Provenance = Literal["measured", "published", "predicted"]
+
+_WORDS: Final = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
+_KINDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("bundle", "created", "backend", "backend_version"), str),
+    **dict.fromkeys(("device", "before", "after"), dict),
+    **dict.fromkeys(("frame_size", "objections", "variants"), list),
+    "threads": int,
+    "valid": bool,
+}
+"""What JSON must hold for the fields that later code relies on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +59,12 @@ class Latency:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if not math.isfinite(value) or value < 0:
+            if isinstance(value, bool) or not math.isfinite(value) or value < 0:
                 raise ProfileError(f"{name} is {value}: expected a number of milliseconds")
         rising = (self.min_ms, self.median_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms)
         if any(a > b for a, b in itertools.pairwise(rising)):
             raise ProfileError(f"percentiles fall: min to max are {', '.join(f'{v:g}' for v in rising)} ms")
-        if self.num_runs < 1:
+        if not isinstance(self.num_runs, int) or self.num_runs < 1:
             raise ProfileError(f"num_runs is {self.num_runs}: expected at least one")
 
     @classmethod
@@ -96,7 +107,7 @@ class ProfileRow:
     def __post_init__(self) -> None:
         if self.provenance not in get_args(Provenance):
             raise ProfileError(f"source '{self.provenance}' is none of {', '.join(get_args(Provenance))}")
-        if not (math.isfinite(self.infer_ms) and self.infer_ms >= 0 and math.isfinite(self.peak_rss_mb)):
+        if not all(math.isfinite(value) and value >= 0 for value in (self.infer_ms, self.peak_rss_mb)):
             raise ProfileError(f"{self.variant.name} has impossible figures")
 
 
@@ -131,6 +142,8 @@ class LatencyProfile:
             raise ProfileError(f"{next(n for n in names if names.count(n) > 1)} stands there twice")
         if self.threads < 1:
             raise ProfileError(f"threads is {self.threads}: expected at least 1")
+        if len(self.frame_size) != 2 or min(self.frame_size) < 1:
+            raise ProfileError(f"frame_size is {list(self.frame_size)}: expected a width and a height in pixels")
         if self.valid == bool(self.objections):
             raise ProfileError("valid contradicts the objections")
 
@@ -173,12 +186,15 @@ def load_profile(path: Path) -> LatencyProfile:
             + ("update mobilenet-edge." if newer else "measure again with edge profile.")
         )
     try:
+        for name, kind in _KINDS.items():
+            if type(values[name]) is not kind:
+                raise ProfileError(f"{name} is {json.dumps(values[name])[:40]}: expected {_WORDS[kind]}")
         rows = tuple(_row(row) for row in values.pop("variants"))
         values |= {"objections": tuple(values["objections"]), "frame_size": tuple(values["frame_size"])}
         return LatencyProfile(rows=rows, **values)
     except KeyError as reason:
         raise ProfileError(f"Latency profile {path} lacks {reason}: measure again with edge profile.") from reason
-    except (TypeError, ValueError, AttributeError) as reason:
+    except (TypeError, ValueError, AttributeError, OverflowError) as reason:
         cause = str(reason).rstrip(".")
         message = f"Latency profile {path} cannot be used: {cause}. Measure again with edge profile."
         raise ProfileError(message) from reason

@@ -27,8 +27,10 @@ class FileEntry:
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.file)
-        if not self.file or path.is_absolute() or ".." in path.parts or "\\" in self.file or "\0" in self.file:
+        if not self.file or path.is_absolute() or ".." in path.parts or "\\" in self.file:
             raise BundleError(f"file '{self.file}' would lie outside the bundle")
+        if not self.file.isprintable():
+            raise BundleError(f"no file can be called {self.file!r}")
         if self.size_bytes < 0 or len(self.sha256) != 64:
             raise BundleError(f"file '{self.file}' has an impossible size or SHA-256")
 
@@ -52,7 +54,8 @@ class Accuracy:
     def __post_init__(self) -> None:
         for name in ("agreement", "top1", "top5", "float_top1"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
+            is_share = name != "agreement" if value is None else 0 <= value <= 1
+            if not is_share:
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")
 
 
@@ -156,7 +159,7 @@ def read_manifest(values: Mapping[str, Any], path: Path) -> Manifest:
         return _manifest(values)
     except KeyError as reason:
         raise BundleError(f"Bundle manifest {path} lacks {reason}: write the bundle again.") from reason
-    except (EdgeError, TypeError, ValueError, AttributeError) as reason:
+    except (EdgeError, TypeError, ValueError, AttributeError, OverflowError) as reason:
         raise BundleError(f"Bundle manifest {path} cannot be used: {str(reason).rstrip('.')}.") from reason
 
 

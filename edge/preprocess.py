@@ -11,6 +11,7 @@ aliases, 0.56 M and 0.81 M; exact area means 10.3 M and 7.3 M (``benchmarks/over
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -51,7 +52,7 @@ class Preprocessing:
         for value, kind in ((self.colour_order, ColourOrder), (self.resize, Resize), (self.crop, Crop)):
             if value not in get_args(kind):
                 raise ImageError(f"Preprocessing cannot do '{value}': expected one of {', '.join(get_args(kind))}.")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(s > 0 for s in self.std):
+        if len(self.mean) != 3 or len(self.std) != 3 or not _are_usable(self.mean, self.std):
             raise ImageError(f"Preprocessing needs three means and three positive stds, got {self.mean}, {self.std}.")
         if not 0 < self.crop_fraction <= 1:
             raise ImageError(f"Preprocessing cannot keep {self.crop_fraction} of a picture: expected above 0, up to 1.")
@@ -92,8 +93,9 @@ class Preprocessor:
         self._halves: list[Frame] = []
         self._frame_shape: tuple[int, ...] = ()
         table = _table(preprocessing, spec)
-        self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
-        self._is_copy = spec.dtype == "uint8" and _is_shift(table, 0)
+        is_in_place = not spec.is_channels_first
+        self._is_flip = is_in_place and spec.dtype == "int8" and _is_shift(table, 128)
+        self._is_copy = is_in_place and spec.dtype == "uint8" and _is_shift(table, 0)
         self._table = table.view(np.uint8) if table.dtype == np.int8 else table
         self._normalized = np.empty((side, side, 3), self._table.dtype)
 
@@ -133,7 +135,7 @@ class Preprocessor:
         return out
 
     def _write_pixels(self, frame: Frame, out: Frame) -> None:
-        if frame.shape != self._frame_shape:
+        if frame.shape != self._frame_shape or frame.dtype != np.uint8:
             self._adopt(frame)
         resized = self._bgr if self._swaps else out
         self._resize(self._region(frame), resized)
@@ -169,6 +171,10 @@ class Preprocessor:
         area = self._preprocessing.resize == "area" and shrinks
         interpolation = cv2.INTER_AREA if area else cv2.INTER_LINEAR
         cv2.resize(region, (self.side, self.side), dst=out, interpolation=interpolation)
+
+
+def _are_usable(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
+    return all(math.isfinite(value) for value in (*mean, *std)) and all(value > 0 for value in std)
 
 
 def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:

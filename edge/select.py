@@ -38,7 +38,7 @@ class Budget:
             raise BudgetError(f"There is no percentile '{self.percentile}': expected one of {', '.join(PERCENTILES)}.")
         if self.min_top1 is not None and not 0 <= self.min_top1 <= 100:
             raise BudgetError(f"A top-1 of {self.min_top1:g} % makes no sense: expected 0 to 100.")
-        if self.max_mb is not None and not self.max_mb > 0:
+        if self.max_mb is not None and not (math.isfinite(self.max_mb) and self.max_mb > 0):
             raise BudgetError(f"A model of {self.max_mb:g} MB makes no sense: expected above 0.")
 
     @classmethod

@@ -17,7 +17,7 @@ ALPHAS: Final = (1.0, 0.75, 0.5, 0.25)
 RESOLUTIONS: Final = (224, 192, 160, 128)
 """The input resolutions the paper trains, in pixels."""
 
-_NAME = re.compile(r"(?:mobilenet_v1_)?(\d+(?:\.\d+)?)[_-](\d+)")
+_NAME = re.compile(r"(?:mobilenet_v1_)?(\d+(?:\.\d+)?)[_-](\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,9 +9,10 @@ from typing import Final, Protocol
 from edge.backends.contract import Backend, ModelFile
 from edge.bundle import Bundle
 from edge.errors import BackendError
+from edge.manifest import Artifact
 from edge.variant import Variant
 
-__all__ = ["BACKENDS", "BackendReport", "Refusal", "backend_reports", "open_backend"]
+__all__ = ["BACKENDS", "BackendReport", "Opened", "Refusal", "backend_reports", "open_backend"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,16 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A loaded model, and how it came to be the one."""
+
+    backend: Backend
+    artifact: Artifact
+    refusals: tuple[Refusal, ...]
+    """The backends that were tried before and could not."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackendReport:
     """Whether a backend can be used on this machine."""
 
@@ -58,7 +69,7 @@ class BackendReport:
 
 def open_backend(
     bundle: Bundle, variant: Variant, *, name: str = "auto", threads: int = 1
-) -> tuple[Backend, tuple[Refusal, ...]]:
+) -> Opened:
     """Load a variant with the first backend that takes it.
 
     Args:
@@ -68,7 +79,7 @@ def open_backend(
         threads: Threads for the inference.
 
     Returns:
-        The backend, and the refusals of those tried before it.
+        The backend, the file it runs, and the refusals of those tried before it.
 
     Raises:
         BackendError: None works; the message has every reason.
@@ -84,7 +95,9 @@ def open_backend(
     for row in BACKENDS:
         if row.name == name or (name == "auto" and not row.by_name_only):
             try:
-                return _open(row, bundle, variant, threads), tuple(refusals)
+                artifact = _artifact(row, bundle, variant)
+                model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes)
+                return Opened(_module(row).load(model, threads), artifact, tuple(refusals))
             except BackendError as reason:
                 refusals.append(Refusal(row.name, str(reason)))
     reasons = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
@@ -108,10 +121,9 @@ def _module(row: _Row) -> _Module:
     return module
 
 
-def _open(row: _Row, bundle: Bundle, variant: Variant, threads: int) -> Backend:
+def _artifact(row: _Row, bundle: Bundle, variant: Variant) -> Artifact:
     entry = bundle.find(variant)
     artifact = entry.artifact(row.format) if row.format else entry.artifacts[0]
     if artifact is None:
         raise BackendError(f"the bundle has no .{row.format} file of {variant.name}.")
-    model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes)
-    return _module(row).load(model, threads)
+    return artifact

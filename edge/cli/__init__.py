@@ -1,0 +1,1 @@
+"""``edge``: what a user does on the device."""

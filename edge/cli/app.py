@@ -1,0 +1,47 @@
+"""The command line ``edge``, put together from its commands."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import typer
+
+from edge.cli.doctor import doctor
+from edge.console import fail, run
+
+__all__ = ["build", "main"]
+
+
+def build(*, doctor_only: bool = False) -> typer.Typer:
+    """The command line.
+
+    Args:
+        doctor_only: Leave out the commands that need NumPy and OpenCV, whose absence the doctor is there to tell.
+    """
+    app = typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Measure, choose and run MobileNet v1 variants on this machine.",
+        epilog="Example: edge profile --bundle demo && edge select --bundle demo --fps 30",
+    )
+    app.callback()(lambda: None)
+    app.command("doctor")(doctor)
+    if not doctor_only:
+        from edge.cli import bundle, classify, profile, select
+
+        app.command("profile")(profile.profile)
+        app.command("select")(select.select)
+        app.command("classify")(classify.classify)
+        app.add_typer(bundle.app, name="bundle", help="Look into a bundle.")
+    return app
+
+
+def main() -> NoReturn:
+    """The console script ``edge``."""
+    try:
+        app = build(doctor_only=sys.argv[1:2] == ["doctor"])
+    except ImportError as reason:
+        fail("edge", f"a library cannot be imported ({reason}): 'edge doctor' tells which and how to mend it", 1)
+    run(app, "edge")

@@ -1,0 +1,94 @@
+"""Where this machine keeps the latency profiles it measured, and whether one still speaks of what is at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edge.backends import backend_reports
+from edge.bundle import Bundle
+from edge.device import Device, describe
+from edge.errors import EdgeError
+from edge.latency import LatencyProfile, load_profile
+from edge.measure import QUICK, Effort, Progress, default_threads, measure
+
+__all__ = ["misfit", "profile_for", "profile_path", "profiles_folder", "store"]
+
+
+def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """``$XDG_STATE_HOME/mobilenet-edge/profiles``, by default below ``~/.local/state``."""
+    home = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/var/tmp") / ".local/state"
+    return Path(home) / "mobilenet-edge/profiles"
+
+
+def profile_path(bundle: Bundle, backend: str, threads: int, device: Device, folder: Path | None = None) -> Path:
+    """The file of one bundle, backend and thread count on one board."""
+    name = f"{device.board_slug}--{bundle.name}--{backend}-{threads}.json"
+    return (folder or profiles_folder()) / name.replace("/", "-")
+
+
+def profile_for(
+    bundle: Bundle,
+    *,
+    backend: str = "auto",
+    threads: int | None = None,
+    folder: Path | None = None,
+    effort: Effort = QUICK,
+    progress: Progress = lambda stage, share: None,
+    announce: Callable[[str], None] = lambda message: None,
+) -> LatencyProfile:
+    """This machine's profile of a bundle: the stored one where it fits, else a new measurement, which is stored.
+
+    Args:
+        bundle: What the profile is of.
+        backend: A backend's name, or ``auto``.
+        threads: Threads for the inference; None for the default.
+        folder: Where profiles are kept; None for :func:`profiles_folder`.
+        effort: How long to measure where that is needed.
+        progress: Called as a measurement goes on.
+        announce: Told why something is measured, and what cannot be stored.
+
+    Raises:
+        BackendError: No backend runs a variant.
+    """
+    device, used = describe(), threads or default_threads()
+    path = profile_path(bundle, backend, used, device, folder)
+    reason = "this machine has no profile of it"
+    if path.exists():
+        try:
+            profile = load_profile(path)
+            reason = misfit(profile, bundle, used, device)
+        except EdgeError as error:
+            reason = str(error).rstrip(".")
+        if not reason:
+            return profile
+    announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
+    profile = measure(bundle, backend=backend, threads=used, effort=effort, progress=progress)
+    store(profile, path, announce)
+    return profile
+
+
+def store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) -> None:
+    """Keep a profile; a machine that cannot be written to still gets its measurement."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        profile.save(path)
+    except OSError as reason:
+        announce(f"the profile is not kept: {reason}")
+
+
+def misfit(profile: LatencyProfile, bundle: Bundle, threads: int, device: Device) -> str:
+    """Why a profile does not speak of this bundle on this machine; empty when it does."""
+    if profile.device.get("board") != device.board:
+        return f"the profile is of another board ({profile.device.get('board')})"
+    if profile.threads != threads:
+        return f"the profile is for {profile.threads} threads, not {threads}"
+    versions = [report.detail for report in backend_reports() if report.is_available]
+    if profile.backend != "fake" and profile.backend_version not in versions:
+        return f"the profile was measured with {profile.backend_version}, which is not installed"
+    for entry in bundle.variants:
+        row = profile.find(entry.variant)
+        if row is None or entry.artifact_of(row.model_sha256) is None:
+            return f"the profile does not have this bundle's {entry.variant.name}"
+    return ""

@@ -1,0 +1,46 @@
+"""What several rooms' tests share: small pictures, a small network, and the way to the measuring data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.preprocess import Frame
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+"""Real weights and photos for measuring; a user's checkout has none."""
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real checkpoint and photos."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"there is no {folder} with a real checkpoint and photos on this machine")
+    return folder
+
+
+def draw(seed: int, size: tuple[int, int] = (96, 128)) -> Frame:
+    """A colourful picture with edges, blobs and noise, uint8 (height, width, 3) BGR."""
+    random = np.random.default_rng(seed)
+    height, width = size
+    frame = np.full((height, width, 3), random.integers(0, 256, 3), np.uint8)
+    for _ in range(12):
+        centre = (int(random.integers(width)), int(random.integers(height)))
+        colour = tuple(int(c) for c in random.integers(0, 256, 3))
+        cv2.circle(frame, centre, int(random.integers(4, 40)), colour, int(random.choice([-1, 3])))
+    noise = random.normal(0, 12, frame.shape)
+    return np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 24 pictures and a file that is none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for seed in range(24):
+        cv2.imwrite(str(folder / f"{chr(97 + seed)}.png"), draw(seed))
+    (folder / "notes.txt").write_text("not a picture")
+    return folder

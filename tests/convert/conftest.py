@@ -1,0 +1,64 @@
+"""A small trained-like network and what is made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.model import MobileNetV1, ModelConfig
+from convert.pipeline import Material, gather
+from edge.preprocess import Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
+from tests.conftest import draw
+
+CLASSES = 7
+LABELS = ("red", "green", "blue", "round", "square", "thin", "wide")
+
+
+def lively(config: ModelConfig, *, seed: int = 0) -> MobileNetV1:
+    """Random weights whose batch norms know real statistics, so that answers differ from picture to picture."""
+    torch.manual_seed(seed)
+    model = MobileNetV1(config)
+    spec = TensorSpec(shape=(1, 64, 64, 3), dtype="uint8")
+    frames = [Preprocessor(Preprocessing(), spec).pixels(draw(1000 + n)) for n in range(24)]
+    x = torch.from_numpy(Preprocessing().real(np.stack(frames))).permute(0, 3, 1, 2)
+    for unit in model.modules():
+        if isinstance(unit, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(unit.bias, 0.5, 0.5)
+            unit.momentum = 1.0
+    with torch.no_grad():
+        model.train()(x)
+        features = model.eval().blocks(model.stem(x)).mean(dim=(2, 3))
+        torch.nn.init.normal_(model.classifier.weight, 0, 1.0)
+        spread = (features - features.mean(0)) @ model.classifier.weight.T
+        model.classifier.weight *= 3 / spread.std()
+        model.classifier.bias.copy_(-(features.mean(0) @ model.classifier.weight.T))
+    return model
+
+
+@pytest.fixture(scope="session")
+def model() -> MobileNetV1:
+    return lively(ModelConfig(alpha=0.25, classes=CLASSES))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(model: MobileNetV1, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(model, path)
+    return load_checkpoint(path)
+
+
+@pytest.fixture(scope="session")
+def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("labels") / "labels.txt"
+    path.write_text("\n".join(LABELS) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def material(pictures: Path) -> Material:
+    return gather(pictures, [64, 96], labels=LABELS, classes=CLASSES)

@@ -1,0 +1,165 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.model import MobileNetV1
+from edge.architecture import BLOCKS
+from edge.errors import CheckpointError
+from edge.images import read_image
+
+BN = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
+
+
+def write_keras(model: MobileNetV1, path: Path) -> None:
+    """The model in the layout of Keras Applications."""
+    state = {k: v.numpy() for k, v in model.state_dict().items()}
+    layers = [("conv1", "kernel", "stem", (2, 3, 1, 0))]
+    for n in range(len(BLOCKS)):
+        layers.append((f"conv_dw_{n + 1}", "depthwise_kernel", f"blocks.{n}.0", (2, 3, 0, 1)))
+        layers.append((f"conv_pw_{n + 1}", "kernel", f"blocks.{n}.1", (2, 3, 1, 0)))
+    with h5py.File(path, "w") as file:
+        for layer, kernel, ours, order in layers:
+            file[f"{layer}/{layer}/{kernel}:0"] = state[f"{ours}.conv.weight"].transpose(order)
+            for theirs, name in BN.items():
+                file[f"{layer}_bn/{layer}_bn/{theirs}:0"] = state[f"{ours}.bn.{name}"]
+        file["conv_preds/conv_preds/kernel:0"] = state["classifier.weight"].T[None, None]
+        file["conv_preds/conv_preds/bias:0"] = state["classifier.bias"]
+
+
+@pytest.fixture
+def keras_file(model: MobileNetV1, tmp_path: Path) -> Path:
+    path = tmp_path / "weights.h5"
+    write_keras(model, path)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path)
+    return str(error.value)
+
+
+def test_what_is_saved_is_loaded(model: MobileNetV1, checkpoint: Checkpoint) -> None:
+    assert checkpoint.layout == "mobilenet-edge"
+    assert checkpoint.config == model.config
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(checkpoint.model(x), model(x))
+
+
+def test_keras_layout_gives_the_same_network(model: MobileNetV1, keras_file: Path) -> None:
+    loaded = load_checkpoint(keras_file)
+    assert (loaded.layout, loaded.config) == ("keras", model.config)
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(x), model(x))
+
+
+def test_keras_weights_below_model_weights_are_found(model: MobileNetV1, keras_file: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole.h5"
+    with h5py.File(keras_file) as source, h5py.File(whole, "w") as target:
+        source.copy("/", target, name="model_weights")
+    assert load_checkpoint(whole).config == model.config
+
+
+def test_the_real_checkpoint_answers_as_keras_does(shared_data: Path) -> None:
+
+
+    reference = np.load(shared_data / "keras_reference_probs.npz")
+    names, model = reference["names"][::12], load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5").model
+    for resolution in (224, 192, 160, 128):
+        size = (resolution, resolution)
+        frames = [read_image(shared_data / "photos" / str(name)) for name in names]
+        pixels = [cv2.cvtColor(cv2.resize(f, size, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB) for f in frames]
+        x = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        with torch.no_grad():
+            probabilities = model(x).softmax(dim=1).numpy()
+        assert np.abs(probabilities - reference[f"probs_{resolution}"][::12]).max() < 1e-4
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.h5"
+    assert refusal(path) == f"Cannot read checkpoint {path}: no such file or directory."
+
+
+def test_another_format_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes(b"PK\x03\x04 a zip, as torch.save writes")
+    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5)")
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
+def test_a_truncated_keras_file_is_refused(keras_file: Path, share: float) -> None:
+    data = keras_file.read_bytes()
+    keras_file.write_bytes(data[: int(share * len(data))])
+    assert "cut short" in refusal(keras_file)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
+def test_a_truncated_own_file_is_refused(checkpoint: Checkpoint, tmp_path: Path, share: float) -> None:
+    path = tmp_path / "part.safetensors"
+    data = checkpoint.path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    assert refusal(path).startswith(f"{path} is damaged or cut short: ")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: f.__delitem__("conv_dw_5"), "lacks array 'conv_dw_5/depthwise_kernel'"),
+        (lambda f: f.__delitem__("conv_preds"), "A file without its top ('no_top') has no classifier."),
+        (lambda f: f.__delitem__("conv_pw_2_bn/conv_pw_2_bn/gamma:0"), "lacks array 'conv_pw_2_bn/gamma'"),
+        (
+            lambda f: replace(f, "conv_pw_3/conv_pw_3/kernel:0", np.zeros((1, 1, 5, 64))),
+            "tensor 'blocks.2.1.conv.weight' is (64, 5, 1, 1), expected (32, 32, 1, 1) for α=0.25 and 7 classes.",
+        ),
+        (
+            lambda f: replace(f, "conv1/conv1/kernel:0", np.zeros((3, 3))),
+            "array 'conv1/kernel' is (3, 3), expected 4 dimensions.",
+        ),
+        (
+            lambda f: replace(f, "conv1_bn/conv1_bn/beta:0", np.full(8, np.nan)),
+            "tensor 'stem.bn.bias' has 8 NaN or infinite values: the training diverged.",
+        ),
+    ],
+)
+def test_a_wrong_keras_file_names_the_tensor(
+    keras_file: Path, damage: Callable[[h5py.File], None], message: str
+) -> None:
+    with h5py.File(keras_file, "r+") as file:
+        damage(file)
+    assert message in refusal(keras_file)
+
+
+def replace(file: h5py.File, name: str, values: np.ndarray) -> None:
+    del file[name]
+    file[name] = values.astype(np.float32)
+
+
+def test_an_own_file_without_its_configuration_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file(load_file(checkpoint.path), path)
+    expected = f"{path} has no 'mobilenet_edge_config' in its header: it was not written by mobilenet-edge."
+    assert refusal(path) == expected
+
+
+@pytest.mark.parametrize("config", ["{", "[]", json.dumps({"alpha": -1}), json.dumps({"width": 1})])
+def test_a_senseless_configuration_is_refused(checkpoint: Checkpoint, tmp_path: Path, config: str) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_file(load_file(checkpoint.path), path, {"mobilenet_edge_config": config})
+    assert "its configuration" in refusal(path)
+
+
+def test_a_tensor_too_many_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "more.safetensors"
+    config = json.dumps(checkpoint.config.to_dict())
+    save_file(load_file(checkpoint.path) | {"head.weight": torch.zeros(2)}, path, {"mobilenet_edge_config": config})
+    assert refusal(path) == f"{path} has tensor 'head.weight', which no MobileNet v1 has (1 such)."

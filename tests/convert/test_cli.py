@@ -1,0 +1,100 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from convert.checkpoints import Checkpoint
+
+
+def convert(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run ``edge-convert`` as a user does."""
+    command = [sys.executable, "-m", "convert", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def refusal(*arguments: object) -> str:
+    """The one line on stderr of a command that fails; LiteRT's own lines left out."""
+    lines = [line for line in convert(*arguments, code=1).stderr.splitlines() if "warning" not in line]
+    lines = [line for line in lines if not line.startswith("INFO:")]
+    assert len(lines) == 1, lines
+    return lines[0].removeprefix("edge-convert: ")
+
+
+def test_tflite_writes_one_model_and_says_how_good_it_is(
+    checkpoint: Checkpoint, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.tflite"
+    done = convert(
+        "tflite", checkpoint.path, "--resolution", 64, "--calibration", pictures, "--out", out, "--min-agreement", 0.3
+    )
+    assert out.read_bytes()[4:8] == b"TFL3"
+    assert "agrees with float on" in done.stdout
+    assert "warning: only 12 pictures to calibrate on" in done.stderr
+    told = convert("verify", out, checkpoint.path, "--pictures", pictures, "--json", "--min-agreement", 0).stdout
+    assert json.loads(told)["accuracy"]["pictures"] == 24
+
+
+def test_bundle_writes_every_resolution(
+    checkpoint: Checkpoint, pictures: Path, labels_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny"
+    arguments = ("--calibration", pictures, "--labels", labels_file, "--min-agreement", 0, "--json")
+    done = convert("bundle", checkpoint.path, *arguments, "--resolutions", "64,32", "--out", out)
+    manifest = json.loads(done.stdout)
+    assert manifest == json.loads((out / "manifest.json").read_text())
+    assert [v["variant"] for v in manifest["variants"]] == ["mobilenet_v1_0.25_64", "mobilenet_v1_0.25_32"]
+    assert refusal("bundle", checkpoint.path, *arguments, "--out", out).endswith("replace it with --force.")
+
+
+def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.tflite"
+    arguments = ("--resolution", 32, "--calibration", pictures, "--out", out, "--min-agreement", 1.0)
+    assert "nothing was written" in refusal("tflite", checkpoint.path, *arguments)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{missing}", "--resolution", "64"], "Cannot read checkpoint {missing}: no such file or directory."),
+        (["{empty}", "--resolution", "64"], "{empty} is no checkpoint this package reads"),
+        (["{checkpoint}", "--resolution", "100"], "Resolution 100 cannot be: ρ must be a multiple of 32"),
+    ],
+)
+def test_bad_input_is_refused_on_one_line(
+    checkpoint: Checkpoint, pictures: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    places = {"missing": tmp_path / "none.h5", "empty": tmp_path / "empty.h5", "checkpoint": checkpoint.path}
+    places["empty"].write_bytes(b"")
+    told = refusal(
+        "tflite", *(a.format(**places) for a in arguments), "--calibration", pictures, "--out", tmp_path / "m.tflite"
+    )
+    assert told.startswith(message.format(**places))
+
+
+def test_labels_with_a_background_class_are_explained(
+    checkpoint: Checkpoint, pictures: Path, labels_file: Path, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("background\n" + labels_file.read_text())
+    told = refusal("bundle", checkpoint.path, "--calibration", pictures, "--labels", labels, "--out", tmp_path / "b")
+    assert told.startswith("There are 8 labels for a network of 7 classes: off by one: background class?")
+
+
+def test_an_unwritable_place_is_refused(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "none" / "m.tflite"
+    told = refusal(
+        "tflite", checkpoint.path, "--resolution", 32, "--calibration", pictures, "--out", out, "--min-agreement", 0
+    )
+    assert told == f"Cannot write {out}: there is no folder {out.parent}. Make it first."
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    script = "import sys; sys.modules['torch'] = None; from convert.cli import app; app(['--help'])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "bundle" in done.stdout

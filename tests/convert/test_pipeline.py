@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+
+from convert.checkpoints import Checkpoint
+from convert.pipeline import Material, compare, emit, gather
+from edge.errors import AccuracyError, BackendError, CalibrationError
+from tests.convert.conftest import CLASSES, LABELS
+
+
+def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, material: Material) -> None:
+    tflite, onnx = emit(checkpoint, 64, material, targets=("tflite", "onnx"), min_agreement=0.5)
+    assert tflite.file_name == "mobilenet_v1_0.25_64_int8.tflite"
+    assert onnx.file_name == "mobilenet_v1_0.25_64_fp32.onnx"
+    assert onnx.accuracy.agreement == 1.0
+    assert tflite.accuracy.agreement >= 0.5
+    assert (tflite.accuracy.pictures, tflite.accuracy.labelled, tflite.accuracy.top1) == (12, 0, None)
+
+
+def test_one_checkpoint_serves_every_resolution(checkpoint: Checkpoint, material: Material) -> None:
+    small, large = (emit(checkpoint, r, material, min_agreement=0)[0] for r in (64, 96))
+    assert (small.variant.resolution, large.variant.resolution) == (64, 96)
+    assert small.content != large.content
+
+
+def test_a_file_that_disagrees_is_refused(checkpoint: Checkpoint, material: Material) -> None:
+    with pytest.raises(AccuracyError) as error:
+        emit(checkpoint, 64, material, min_agreement=1.01)
+    assert str(error.value).startswith("mobilenet_v1_0.25_64_int8.tflite agrees with float on ")
+    assert "of 12 held-out pictures, expected 101.0% or more; nothing was written." in str(error.value)
+
+
+def test_a_written_file_can_be_compared_later(
+    checkpoint: Checkpoint, material: Material, pictures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(emit(checkpoint, 96, material, targets=("onnx",), min_agreement=0)[0].content)
+    accuracy = compare(path, checkpoint, pictures)
+    assert (accuracy.agreement, accuracy.pictures) == (1.0, 24)
+
+
+def test_a_broken_file_cannot_be_compared(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"not a model")
+    with pytest.raises(BackendError, match="cannot load"):
+        compare(path, checkpoint, pictures)
+
+
+def test_other_pictures_can_be_measured_on(pictures: Path) -> None:
+    material = gather(pictures, [32], classes=CLASSES, verify_on=pictures)
+    assert len(material.calibration.paths) == len(material.held_out.paths) == 24
+
+
+@pytest.mark.parametrize(
+    ("labels", "cause"),
+    [
+        (("background", *LABELS), "off by one: background class?"),
+        (LABELS[:-1], "off by one: background class?"),
+        (LABELS[:2], "they belong to another model."),
+    ],
+)
+def test_labels_of_the_wrong_length_are_explained(pictures: Path, labels: tuple[str, ...], cause: str) -> None:
+    with pytest.raises(CalibrationError) as error:
+        gather(pictures, [32], labels=labels, classes=CLASSES)
+    assert str(error.value).startswith(f"There are {len(labels)} labels for a network of 7 classes: {cause}")

@@ -1,0 +1,163 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from convert.model import MobileNetV1
+from convert.pipeline import Material
+from convert.quantize import FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
+from edge.errors import CalibrationError, ConversionError
+from edge.preprocess import Preprocessing
+
+
+@pytest.fixture(scope="module")
+def network(model: MobileNetV1) -> FoldedNetwork:
+    return fold(model)
+
+
+@pytest.fixture(scope="module")
+def quantized(network: FoldedNetwork, material: Material) -> QuantizedNetwork:
+    return quantize(network, material.calibration.pixels[64], Preprocessing())
+
+
+def test_folding_leaves_the_answers(model: MobileNetV1, network: FoldedNetwork) -> None:
+    x = torch.randn(2, 3, 64, 64).clamp(-1, 1)
+    with torch.no_grad():
+        assert torch.allclose(network.logits(x), model(x), atol=1e-4)
+
+
+def test_every_layer_is_there_in_order(quantized: QuantizedNetwork) -> None:
+    names = [layer.name for layer in quantized.layers]
+    assert names[:3] == ["stem", "block1/depthwise", "block1/pointwise"]
+    assert (len(names), names[-1]) == (28, "classifier")
+    assert quantized.variant.name == "mobilenet_v1_0.25_64"
+
+
+def test_each_layer_reads_what_the_one_before_writes(quantized: QuantizedNetwork) -> None:
+    for before, after in zip(quantized.layers, quantized.layers[1:], strict=False):
+        assert after.input == before.output
+
+
+def test_weights_are_symmetric_and_as_fine_as_the_channel_allows(
+    network: FoldedNetwork, quantized: QuantizedNetwork
+) -> None:
+    for folded, layer in zip(network.layers, quantized.layers, strict=True):
+        error = np.abs(layer.real_weight - folded.weight.numpy())
+        assert (error <= 0.5001 * layer.weight_scales[:, None, None, None]).all()
+        assert np.abs(layer.weight.astype(int)).max() == 127
+
+
+def test_the_input_range_comes_from_the_preprocessing_not_from_the_pictures(network: FoldedNetwork) -> None:
+    grey = np.full((2, 32, 32, 3), 100, np.uint8)
+    assert quantize(network, grey, Preprocessing()).input == Quantization(1 / 127.5, -1)
+
+
+def test_activations_hold_zero_exactly_and_relu6_starts_there(quantized: QuantizedNetwork) -> None:
+    for layer in quantized.layers[:-1]:
+        assert layer.output.zero_point == -128
+        assert layer.output.scale * 255 <= 6.001
+
+
+def test_the_corrected_biases_keep_the_means_of_the_logits(
+    network: FoldedNetwork, quantized: QuantizedNetwork, material: Material
+) -> None:
+    pixels = material.calibration.pixels[64]
+    plain = []
+    for folded, layer in zip(network.layers, quantized.layers, strict=True):
+        bias = folded.bias.numpy() / (layer.weight_scales * layer.input.scale)
+        plain.append(replace(layer, bias=np.round(bias).astype(np.int32)))
+    x = torch.from_numpy(Preprocessing().real(pixels)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        wanted = network.logits(x).mean(dim=0).numpy()
+    corrected, uncorrected = (
+        np.abs(simulate(n, pixels).mean(axis=0) - wanted).mean()
+        for n in (quantized, replace(quantized, layers=tuple(plain)))
+    )
+    assert corrected < quantized.logits.scale
+    assert corrected < 0.5 * uncorrected
+
+
+def simulate(network: QuantizedNetwork, pixels: np.ndarray) -> np.ndarray:
+    """Logits in exact integer arithmetic, layer by layer, rounded as TensorFlow Lite does."""
+    q = pixels.astype(np.int64).transpose(0, 3, 1, 2) - 128
+    for layer in network.layers:
+        if layer.kind == "classifier":
+            q = np.round(q.mean(axis=(2, 3), keepdims=True)).astype(np.int64)
+        q = simulate_layer(layer, q)
+    return np.asarray((q[:, :, 0, 0] - network.logits.zero_point) * network.logits.scale)
+
+
+def simulate_layer(layer: QuantizedLayer, q: np.ndarray) -> np.ndarray:
+    """One layer's int8 output (count, out, height, width) for its int8 input."""
+    x = torch.from_numpy((q - layer.input.zero_point).astype(np.float64))
+    weight = torch.from_numpy(layer.weight.astype(np.float64))
+    groups = len(weight) if layer.kind == "depthwise" else 1
+    x = torch.nn.functional.pad(x, layer.pads)
+    sums = torch.nn.functional.conv2d(x, weight, stride=layer.stride, groups=groups).numpy()
+    sums += layer.bias[:, None, None]
+    scale = layer.weight_scales.astype(np.float64)[:, None, None] * layer.input.scale / layer.output.scale
+    levels = np.round(sums * scale) + layer.output.zero_point
+    top = 127 if layer.cap is None else min(127, round(layer.cap / layer.output.scale) + layer.output.zero_point)
+    return np.clip(levels, -128 if layer.cap is None else layer.output.zero_point, top).astype(np.int64)
+
+
+def test_the_same_inputs_give_the_same_integers(network: FoldedNetwork, material: Material) -> None:
+    pixels = material.calibration.pixels[64]
+    first, second = (quantize(network, pixels, Preprocessing()) for _ in range(2))
+    for a, b in zip(first.layers, second.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+        assert (a.input, a.output) == (b.input, b.output)
+
+
+def test_progress_rises_to_one(network: FoldedNetwork, material: Material) -> None:
+    shares: list[float] = []
+    quantize(network, material.calibration.pixels[64], Preprocessing(), lambda _, share: shares.append(share))
+    assert shares == sorted(shares) and shares[-1] == 1.0
+
+
+def test_dead_channels_neither_overflow_nor_vanish(network: FoldedNetwork, material: Material) -> None:
+    weight = network.layers[3].weight.clone()
+    weight[:2] = 1e-11 * weight[:2]
+    dead = replace(network.layers[3], weight=weight)
+    layers = (*network.layers[:3], dead, *network.layers[4:])
+    quantized = quantize(replace(network, layers=layers), material.calibration.pixels[64], Preprocessing())
+    layer = quantized.layers[3]
+    assert quantized.dead_channels == 2
+    assert np.abs(layer.bias.astype(np.int64)).max() <= 2**30
+    constant = layer.bias[:2] * layer.weight_scales[:2] * layer.input.scale
+    assert np.allclose(constant, dead.bias[:2].numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_layer_that_never_fires_keeps_a_usable_scale(network: FoldedNetwork, material: Material) -> None:
+    silent = replace(network.layers[4], bias=network.layers[4].bias - 100)
+    layers = (*network.layers[:4], silent, *network.layers[5:])
+    quantized = quantize(replace(network, layers=layers), material.calibration.pixels[64], Preprocessing())
+    assert 6 / quantized.layers[4].output.scale < 2**31
+
+
+def test_no_pictures_are_refused(network: FoldedNetwork) -> None:
+    with pytest.raises(CalibrationError) as error:
+        quantize(network, np.zeros((0, 64, 64, 3), np.uint8), Preprocessing())
+    assert str(error.value) == "There are no calibration pictures: expected at least one."
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 6.0, Quantization(float(np.float32(6 / 255)), -128)),
+        (-6.0, 0.0, Quantization(float(np.float32(6 / 255)), 127)),
+        (2.0, 5.1, Quantization(float(np.float32(5.1 / 255)), -128)),
+        (-1.0, 1.0, Quantization(float(np.float32(2 / 255)), 0)),
+    ],
+)
+def test_a_range_becomes_the_finest_quantization_that_holds_zero(
+    low: float, high: float, expected: Quantization
+) -> None:
+    assert Quantization.of_range(low, high) == expected
+
+
+@pytest.mark.parametrize(("scale", "zero_point"), [(0.0, 0), (float("nan"), 0), (1.0, 128), (1.0, -129)])
+def test_an_impossible_quantization_is_refused(scale: float, zero_point: int) -> None:
+    with pytest.raises(ConversionError):
+        Quantization(scale, zero_point)

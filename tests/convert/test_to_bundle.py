@@ -1,0 +1,112 @@
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.model import ModelConfig
+from convert.pipeline import Material
+from convert.to_bundle import BundlePlan, write_bundle
+from edge.bundle import open_bundle
+from edge.classify import Classifier
+from edge.errors import AccuracyError, CheckpointError, OutputError
+from edge.variant import Variant
+from tests.conftest import draw
+from tests.convert.conftest import CLASSES, LABELS, lively
+
+
+@pytest.fixture(scope="module")
+def plan(checkpoint: Checkpoint) -> BundlePlan:
+    return BundlePlan(
+        name="tiny",
+        checkpoints=(checkpoint,),
+        resolutions=(96, 64),
+        labels=LABELS,
+        targets=("tflite", "onnx"),
+        min_agreement=0.0,
+    )
+
+
+def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+    write_bundle(plan, material, tmp_path / "tiny")
+    bundle = open_bundle(tmp_path / "tiny")
+    assert [entry.variant.name for entry in bundle.variants] == ["mobilenet_v1_0.25_96", "mobilenet_v1_0.25_64"]
+    assert bundle.labels == LABELS
+    assert bundle.variants[0].mult_adds == Variant(0.25, 96).mult_adds(CLASSES).total
+    answers = []
+    for backend in ("litert", "onnxruntime"):
+        with Classifier.open(bundle, Variant(0.25, 96), backend=backend) as classifier:
+            prediction = classifier.classify(draw(7))
+            answers.append({guess.index: guess.probability for guess in prediction.guesses})
+            assert 0.9 < sum(guess.probability for guess in prediction.guesses) <= 1.01
+    assert answers[0].keys() & answers[1].keys()
+
+
+def test_a_refused_variant_leaves_nothing_behind(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+    with pytest.raises(AccuracyError):
+        write_bundle(replace(plan, min_agreement=1.01), material, tmp_path / "tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    plan: BundlePlan, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError) as error:
+        write_bundle(plan, material, tmp_path / "tiny")
+    assert str(error.value) == (
+        f"Cannot write {tmp_path / 'tiny'}: no space left on device on {tmp_path}. "
+        "Free some space; nothing half-written was kept."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+    small = replace(plan, resolutions=(64,), targets=("onnx",))
+    write_bundle(small, material, tmp_path / "tiny")
+    with pytest.raises(OutputError) as error:
+        write_bundle(small, material, tmp_path / "tiny")
+    expected = f"{tmp_path / 'tiny'} already exists: choose another name, or replace it with --force."
+    assert str(error.value) == expected
+    write_bundle(replace(small, name="other"), material, tmp_path / "tiny", replace=True)
+    assert open_bundle(tmp_path / "tiny").name == "other"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+
+
+def test_the_same_material_gives_the_same_bundle(
+    plan: BundlePlan, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for name in ("a", "b"):
+        write_bundle(plan, material, tmp_path / name)
+    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {
+        p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()
+    }
+
+
+def test_checkpoints_of_other_classes_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(lively(ModelConfig(alpha=0.5, classes=3)), path)
+    with pytest.raises(CheckpointError) as error:
+        BundlePlan(
+            name="x",
+            checkpoints=(checkpoint, load_checkpoint(path)),
+            resolutions=(64,),
+            labels=LABELS,
+            targets=("tflite",),
+            min_agreement=0,
+        )
+    assert str(error.value) == (
+        f"{path} has 3 classes, {checkpoint.path} has 7: the checkpoints of one bundle must have the same classes."
+    )
+
+
+def test_two_checkpoints_of_one_width_are_refused(plan: BundlePlan, checkpoint: Checkpoint) -> None:
+    with pytest.raises(CheckpointError) as error:
+        replace(plan, checkpoints=(checkpoint, checkpoint))
+    assert str(error.value) == "Two checkpoints have α=0.25: a bundle holds one for each α."
