@@ -14,6 +14,7 @@ from rich.table import Table
 from edge.console import progress_bar, run, stdout, write_json
 from edge.errors import ConversionError, VariantError
 from edge.manifest import Accuracy, Manifest
+from edge.preprocess import Preprocessing
 from edge.variant import Variant
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
@@ -38,6 +39,9 @@ Calibration = Annotated[Path, typer.Option(help="Pictures like those the camera 
 VerifyOn = Annotated[Path | None, typer.Option(help="Other pictures to measure on, instead of holding half back.")]
 Truth = Annotated[Path | None, typer.Option(help='Classes of the pictures, {"photo.jpg": 3}; default: folder names.')]
 MinAgreement = Annotated[float, typer.Option(min=0.0, max=1.0, help="Refuse a file that agrees with float less often.")]
+Resizing = Annotated[
+    Literal["bilinear", "halving", "area"], typer.Option("--resize", help="How the device shrinks frames.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -51,6 +55,7 @@ def tflite(
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
     verify_on: VerifyOn = None,
     truth: Truth = None,
+    resize: Resizing = "bilinear",
     min_agreement: MinAgreement = MIN_AGREEMENT,
     json: AsJson = False,
 ) -> None:
@@ -66,7 +71,8 @@ def tflite(
     loaded = load_checkpoint(checkpoint)
     names = read_labels(labels) if labels else ()
     with progress_bar("converting") as progress:
-        material = _gather(loaded, names, calibration, verify_on, truth, [resolution], progress)
+        recipe = Preprocessing(resize=resize)
+        material = _gather(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
         emitted = emit(loaded, resolution, material, io=io, min_agreement=min_agreement, progress=progress)[0]
     write_atomically(out, emitted.content)
     if json:
@@ -86,6 +92,7 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
     verify_on: VerifyOn = None,
     truth: Truth = None,
+    resize: Resizing = "bilinear",
     min_agreement: MinAgreement = MIN_AGREEMENT,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that already stands there.")] = False,
     json: AsJson = False,
@@ -109,8 +116,9 @@ def bundle(
         min_agreement=min_agreement,
     )
     with progress_bar("converting") as progress:
-        first = plan.checkpoints[0]
-        material = _gather(first, plan.labels, calibration, verify_on, truth, plan.resolutions, progress)
+        first, sides = plan.checkpoints[0], plan.resolutions
+        recipe = Preprocessing(resize=resize)
+        material = _gather(first, plan.labels, calibration, verify_on, truth, sides, recipe, progress)
         manifest = write_bundle(plan, material, out, replace=force, progress=progress)
     if json:
         write_json(manifest.to_dict())
@@ -126,6 +134,7 @@ def verify(
     pictures: Annotated[Path, typer.Option(help="Folder of pictures it was not calibrated on.")],
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
     truth: Truth = None,
+    resize: Resizing = "bilinear",
     min_agreement: MinAgreement = MIN_AGREEMENT,
     json: AsJson = False,
 ) -> None:
@@ -141,7 +150,15 @@ def verify(
     loaded = load_checkpoint(checkpoint)
     names = read_labels(labels) if labels else ()
     with progress_bar("verifying") as progress:
-        accuracy = compare(model, loaded, pictures, labels=names, truth=truth, progress=progress)
+        accuracy = compare(
+            model,
+            loaded,
+            pictures,
+            labels=names,
+            truth=truth,
+            preprocessing=Preprocessing(resize=resize),
+            progress=progress,
+        )
     if json:
         write_json({"file": str(model), "accuracy": asdict(accuracy)})
     else:
@@ -161,6 +178,7 @@ def _gather(
     verify_on: Path | None,
     truth: Path | None,
     resolutions: Sequence[int],
+    preprocessing: Preprocessing,
     progress: Progress,
 ) -> Material:
     from convert.pipeline import gather
@@ -169,7 +187,14 @@ def _gather(
     for resolution in resolutions:
         Variant(checkpoint.config.alpha, resolution)
     material = gather(
-        calibration, resolutions, labels=labels, classes=classes, verify_on=verify_on, truth=truth, progress=progress
+        calibration,
+        resolutions,
+        labels=labels,
+        classes=classes,
+        verify_on=verify_on,
+        truth=truth,
+        preprocessing=preprocessing,
+        progress=progress,
     )
     unreadable = material.calibration.unreadable + material.held_out.unreadable
     if unreadable:

@@ -138,10 +138,11 @@ def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int,
 
     Only those few leave the integers.
     """
-    values: NDArray[Any] = output.astype(np.int16 if spec.is_quantized else np.float32, copy=False)
-    ranked = np.argsort(-values, kind="stable")[:count]
-    real = spec.real(output[ranked])
-    return [(int(index), float(value)) for index, value in zip(ranked, real, strict=True)]
+    # Inverting the bits turns the order of integers around, and unlike a minus sign cannot overflow.
+    falling = np.invert(output) if spec.is_quantized else np.negative(output)
+    ranked: list[int] = falling.argsort(kind="stable")[:count].tolist()
+    scale, zero_point = spec.scale, spec.zero_point
+    return [(index, scale * (output.item(index) - zero_point)) for index in ranked]
 
 
 def label_mismatch(labels: int, classes: int) -> str:

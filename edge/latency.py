@@ -146,6 +146,8 @@ class LatencyProfile:
             raise ProfileError(f"frame_size is {list(self.frame_size)}: expected a width and a height in pixels")
         if self.valid == bool(self.objections):
             raise ProfileError("valid contradicts the objections")
+        if not self.source and any(row.provenance == "published" for row in self.rows):
+            raise ProfileError("published figures lack a source, who published them")
 
     def find(self, variant: Variant) -> ProfileRow | None:
         """The row of ``variant``, if it was measured."""
@@ -189,6 +191,8 @@ def load_profile(path: Path) -> LatencyProfile:
         for name, kind in _KINDS.items():
             if type(values[name]) is not kind:
                 raise ProfileError(f"{name} is {json.dumps(values[name])[:40]}: expected {_WORDS[kind]}")
+        if not isinstance(values.get("source"), str | None):
+            raise ProfileError("source is neither text nor null")
         rows = tuple(_row(row) for row in values.pop("variants"))
         values |= {"objections": tuple(values["objections"]), "frame_size": tuple(values["frame_size"])}
         return LatencyProfile(rows=rows, **values)

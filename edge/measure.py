@@ -27,7 +27,7 @@ from edge.latency import Latency, LatencyProfile, ProfileRow
 from edge.preprocess import Frame
 from edge.variant import Variant
 
-__all__ = ["QUICK", "THOROUGH", "Effort", "default_threads", "measure", "test_frames"]
+__all__ = ["QUICK", "THOROUGH", "Effort", "Progress", "default_threads", "measure", "test_frames"]
 
 _FRAME_SIZE: Final = (640, 480)
 _PER_ROUND: Final = 5

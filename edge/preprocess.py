@@ -3,17 +3,20 @@
 The same code serves the device, the calibration and the measurement of accuracy: what a network is judged by is
 what it will see. The recipe (:class:`Preprocessing`) travels in the bundle's manifest.
 
-Resizing is the dearest step, dearer than α = 0.25's whole first layer, and decides what aliases. Default is
-``halving``: exact 2x2 means while the picture is at least twice too large, then bilinear. On a Pi 5 core the
-square of a 640x480 frame costs 0.61 M instructions to 224 pixels and 0.36 M to 128; one bilinear step, which
-aliases, 0.56 M and 0.81 M; exact area means 10.3 M and 7.3 M (``benchmarks/overhead.py --resize``).
+Resizing is the dearest step, and decides what aliases. ``bilinear`` takes one step, but halves first what is four
+times too large; ``halving`` takes exact 2x2 means from twice too large on; ``area`` takes exact means. On clean
+photos the three are as accurate; in the noise of a dim room ``halving`` stays nearer to ``area``
+(``benchmarks/resize.py``). For a 640x480 frame a Pi 5 core executes, to 224 and to 128 pixels: ``bilinear`` 0.86 and
+0.88 million instructions, ``halving`` 0.90 and 0.55, ``area`` 10.42 and 7.35 (``benchmarks/overhead.py arm``); on x86,
+whose OpenCV has no fast 2x2 mean of three channels, ``halving`` is the slower of the first two.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import cv2
 import numpy as np
@@ -27,9 +30,11 @@ __all__ = ["ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Res
 Frame = NDArray[np.uint8]
 """A picture as OpenCV gives it: uint8 (height, width, 3) BGR."""
 ColourOrder = Literal["RGB", "BGR"]
-Resize = Literal["halving", "bilinear", "area"]
+Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
 _Table = NDArray[Any]
+_HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
+"""From how many times too large a picture is halved first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +47,7 @@ class Preprocessing:
     """Subtracted from pixels of 0 to 255, in the order of ``colour_order``."""
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     """Divides what is left."""
-    resize: Resize = "halving"
+    resize: Resize = "bilinear"
     crop: Crop = "center"
     """``center`` keeps the middle square, ``none`` squeezes the whole picture into the square."""
     crop_fraction: float = 1.0
@@ -90,7 +95,9 @@ class Preprocessor:
         self._swaps = preprocessing.colour_order == "RGB"
         self._bgr = np.empty((side, side, 3), np.uint8)
         self._pixels = np.empty_like(self._bgr) if self._swaps else self._bgr
-        self._halves: list[Frame] = []
+        self._halves: list[tuple[tuple[slice, slice], Frame]] = []
+        self._region = (slice(None), slice(None))
+        self._interpolation = cv2.INTER_LINEAR
         self._frame_shape: tuple[int, ...] = ()
         table = _table(preprocessing, spec)
         is_in_place = not spec.is_channels_first
@@ -138,7 +145,7 @@ class Preprocessor:
         if frame.shape != self._frame_shape or frame.dtype != np.uint8:
             self._adopt(frame)
         resized = self._bgr if self._swaps else out
-        self._resize(self._region(frame), resized)
+        self._resize(frame[self._region], resized)
         if self._swaps:
             cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
 
@@ -146,35 +153,36 @@ class Preprocessor:
         """Check a frame of a new size and prepare the buffers it needs."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, got {frame.dtype} {frame.shape}.")
-        height, width = self._region(frame).shape[:2]
+        recipe = self._preprocessing
+        self._region = _region(recipe, *frame.shape[:2])
+        height, width = frame[self._region].shape[:2]
         self._halves = []
-        while self._preprocessing.resize == "halving" and min(height, width) >= 2 * self.side:
+        while recipe.resize != "area" and min(height, width) >= _HALVE_FROM[recipe.resize] * self.side:
+            even = np.s_[: height // 2 * 2, : width // 2 * 2]
             height, width = height // 2, width // 2
-            self._halves.append(np.empty((height, width, 3), np.uint8))
+            self._halves.append((even, np.empty((height, width, 3), np.uint8)))
+        is_area = recipe.resize == "area" and min(height, width) > self.side
+        self._interpolation = cv2.INTER_AREA if is_area else cv2.INTER_LINEAR
         self._frame_shape = frame.shape
 
-    def _region(self, frame: Frame) -> Frame:
-        height, width = frame.shape[:2]
-        recipe = self._preprocessing
-        rows, columns = (min(height, width),) * 2 if recipe.crop == "center" else (height, width)
-        rows = max(1, round(rows * recipe.crop_fraction))
-        columns = max(1, round(columns * recipe.crop_fraction))
-        top, left = (height - rows) // 2, (width - columns) // 2
-        return frame[top : top + rows, left : left + columns]
-
     def _resize(self, region: Frame, out: Frame) -> None:
-        for half in self._halves:
-            even = region[: 2 * half.shape[0], : 2 * half.shape[1]]
-            cv2.resize(even, (half.shape[1], half.shape[0]), dst=half, interpolation=cv2.INTER_AREA)
+        for even, half in self._halves:
+            cv2.resize(region[even], half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
             region = half
-        shrinks = min(region.shape[:2]) > self.side
-        area = self._preprocessing.resize == "area" and shrinks
-        interpolation = cv2.INTER_AREA if area else cv2.INTER_LINEAR
-        cv2.resize(region, (self.side, self.side), dst=out, interpolation=interpolation)
+        cv2.resize(region, (self.side, self.side), dst=out, interpolation=self._interpolation)
 
 
-def _are_usable(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
-    return all(math.isfinite(value) for value in (*mean, *std)) and all(value > 0 for value in std)
+def _region(recipe: Preprocessing, height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of a frame that the network sees."""
+    rows, columns = (min(height, width),) * 2 if recipe.crop == "center" else (height, width)
+    rows = max(1, round(rows * recipe.crop_fraction))
+    columns = max(1, round(columns * recipe.crop_fraction))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return slice(top, top + rows), slice(left, left + columns)
+
+
+def _are_usable(means: Sequence[float], stds: Sequence[float]) -> bool:
+    return all(map(math.isfinite, (*means, *stds))) and min(stds) > 0
 
 
 def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:

@@ -1,0 +1,1 @@
+"""Side-by-side measurements; none is part of the tests."""

@@ -1,0 +1,178 @@
+"""What one ``Classifier`` call on a 640x480 frame costs beside the bare ``invoke()`` of the same file.
+
+    python benchmarks/overhead.py prepare DIR     write the two models (random weights; needs torch)
+    python benchmarks/overhead.py time DIR        time both calls in turn on this machine
+    python benchmarks/overhead.py arm DIR --icount ICOUNT_SH --root ARM64_ROOT
+                                                  count the instructions of an emulated Pi 4 and Pi 5 core
+
+The models are α = 1 at 224 and α = 0.25 at 128, int8, one thread: the largest and the smallest of the family.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge.preprocess import Resize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+VARIANTS: Final = ("1.0_224", "0.25_128")
+RESIZES: Final[tuple[Resize, ...]] = ("bilinear", "halving", "area")
+_MARK: Final = 0x51AB
+"""The process group that the instruction counter takes as a mark."""
+
+
+def prepare(folder: Path) -> None:
+    """Write a bundle for each variant, its weights random: time does not depend on them."""
+    import cv2
+    import torch
+
+    from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.model import MobileNetV1, ModelConfig
+    from convert.pipeline import gather
+    from convert.to_bundle import BundlePlan, write_bundle
+    from edge.measure import test_frames
+    from edge.variant import Variant
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(test_frames(8)):
+        cv2.imwrite(str(folder / f"{chr(97 + number)}.png"), frame)
+    for name in VARIANTS:
+        variant, path = Variant.parse(name), folder / f"{name}.safetensors"
+        torch.manual_seed(0)
+        save_checkpoint(MobileNetV1(ModelConfig(alpha=variant.alpha)), path)
+        checkpoint = load_checkpoint(path)
+        plan = BundlePlan(
+            name=name,
+            checkpoints=(checkpoint,),
+            resolutions=(variant.resolution,),
+            labels=tuple(f"class {n}" for n in range(1000)),
+            targets=("tflite",),
+            min_agreement=0,
+        )
+        material = gather(folder, plan.resolutions, classes=1000)
+        write_bundle(plan, material, folder / name, replace=True)
+
+
+def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The bare ``invoke`` of a variant's file, and a classifier's call on a frame."""
+    from edge.bundle import open_bundle
+    from edge.classify import Classifier
+    from edge.measure import test_frames
+    from edge.variant import Variant
+
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        from tflite_runtime.interpreter import Interpreter
+    bundle, variant = open_bundle(folder / name), Variant.parse(name)
+    artifact = bundle.find(variant).artifacts[0]
+    interpreter: Any = Interpreter(model_path=str(bundle.path(artifact.file)), num_threads=1)
+    interpreter.allocate_tensors()
+    classifier, frame = Classifier.open(bundle, variant, backend="litert", threads=1), test_frames(1)[0]
+    return interpreter.invoke, lambda: classifier.classify(frame)
+
+
+def time_both(folder: Path, rounds: int) -> None:
+    """Print each variant's median times, and the median of the ratios of neighbouring runs."""
+    for name in VARIANTS:
+        bare, whole = calls(folder, name)
+        for _ in range(10):
+            bare(), whole()
+        pairs = [(_elapsed_ms(bare), _elapsed_ms(whole)) for _ in range(rounds)]
+        bare_ms, whole_ms = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(b / a for a, b in pairs)
+        print(f"{name:10} invoke {bare_ms:7.3f} ms  classify {whole_ms:7.3f} ms  ratio {ratio:.3f}  ({rounds} pairs)")
+
+
+def _elapsed_ms(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return 1e3 * (time.perf_counter() - start)
+
+
+def count(folder: Path) -> None:
+    """Run every call between marks of the instruction counter; the labels go to stdout in the order of the marks."""
+    from edge.measure import test_frames
+    from edge.preprocess import Preprocessing, Preprocessor
+    from edge.tensor import TensorSpec
+    from edge.variant import Variant
+
+    labels = []
+    frame = test_frames(1)[0]
+    for name in VARIANTS:
+        side = Variant.parse(name).resolution
+        work = dict(zip(("invoke", "classify"), calls(folder, name), strict=True))
+        for resize in RESIZES:
+            spec = TensorSpec(shape=(1, side, side, 3), dtype="int8", scale=1 / 127.5, zero_point=-1)
+            tensor = np.empty(spec.shape, np.int8)
+            preprocessor = Preprocessor(Preprocessing(resize=resize), spec)
+            work[f"preprocess {resize}"] = functools.partial(preprocessor, frame, tensor)
+        for label, call in work.items():
+            for _ in range(4):
+                call()
+            _mark()
+            call()
+            _mark()
+            labels.append(f"{name} {label}")
+    print(json.dumps(labels), file=sys.stderr)
+
+
+def _mark() -> None:
+    with suppress(OSError):
+        os.getpgid(_MARK)
+
+
+def arm(folder: Path, icount: Path, root: Path) -> None:
+    """Count on both cores and print a table of millions of instructions."""
+    packages = next((root / "opt/v/lib").glob("python3.*/site-packages"))
+    environment = os.environ | {"ICOUNT_PYTHONPATH": f"{packages}:{Path(__file__).resolve().parents[1]}"}
+    for board in ("pi4", "pi5"):
+        command = [str(icount), str(root), board, str(Path(__file__).resolve()), "count", str(folder.resolve())]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        labels = next(json.loads(line) for line in done.stderr.splitlines() if line.startswith('["'))
+        marks = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        millions = {label: mark["total"] / 1e6 for label, mark in zip(labels, marks[1::2], strict=True)}
+        for label, figure in millions.items():
+            name, _, what = label.partition(" ")
+            ratio = f"  ratio {figure / millions[f'{name} invoke']:.3f}" if what == "classify" else ""
+            print(f"{board}  {name:10} {what:20} {figure:8.2f} M{ratio}")
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=("prepare", "time", "count", "arm"))
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--icount", type=Path, help="the instruction counter's script")
+    parser.add_argument("--root", type=Path, help="an arm64 root with a venv at /opt/v")
+    options = parser.parse_args()
+    if options.command == "prepare":
+        prepare(options.folder)
+    elif options.command == "time":
+        time_both(options.folder, options.rounds)
+    elif options.command == "count":
+        count(options.folder)
+    else:
+        if options.icount is None or options.root is None:
+            parser.error("arm needs --icount and --root")
+        arm(options.folder, options.icount, options.root)
+
+
+if __name__ == "__main__":
+    main()
