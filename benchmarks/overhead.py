@@ -45,11 +45,11 @@ def prepare(folder: Path) -> None:
     from convert.model import MobileNetV1, ModelConfig
     from convert.pipeline import gather
     from convert.to_bundle import BundlePlan, write_bundle
-    from edge.measure import test_frames
+    from edge.measure import timing_frames
     from edge.variant import Variant
 
     folder.mkdir(parents=True, exist_ok=True)
-    for number, frame in enumerate(test_frames(8)):
+    for number, frame in enumerate(timing_frames(8)):
         cv2.imwrite(str(folder / f"{chr(97 + number)}.png"), frame)
     for name in VARIANTS:
         variant, path = Variant.parse(name), folder / f"{name}.safetensors"
@@ -68,11 +68,11 @@ def prepare(folder: Path) -> None:
         write_bundle(plan, material, folder / name, replace=True)
 
 
-def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The bare ``invoke`` of a variant's file, and a classifier's call on a frame."""
+def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:
+    """The bare ``invoke`` of a variant's file, a classifier's call on a frame, and the writing of the next frame."""
     from edge.bundle import open_bundle
     from edge.classify import Classifier
-    from edge.measure import test_frames
+    from edge.measure import timing_frames
     from edge.variant import Variant
 
     try:
@@ -83,23 +83,28 @@ def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], o
     artifact = bundle.find(variant).artifacts[0]
     interpreter: Any = Interpreter(model_path=str(bundle.path(artifact.file)), num_threads=1)
     interpreter.allocate_tensors()
-    classifier, frame = Classifier.open(bundle, variant, backend="litert", threads=1), test_frames(1)[0]
-    return interpreter.invoke, lambda: classifier.classify(frame)
+    classifier = Classifier.open(bundle, variant, backend="litert", threads=1)
+    frame, following = timing_frames(2)
+    return interpreter.invoke, lambda: classifier.classify(frame), lambda: np.copyto(frame, following)
 
 
 def time_both(folder: Path, rounds: int) -> None:
-    """Print each variant's median times, and the median of the ratios of neighbouring runs."""
+    """Print each variant's median times, and the median of the ratios of neighbouring runs.
+
+    The frame is written anew before each call, as a camera would: what is timed begins with a frame in memory.
+    """
     for name in VARIANTS:
-        bare, whole = calls(folder, name)
+        bare, whole, capture = calls(folder, name)
         for _ in range(10):
             bare(), whole()
-        pairs = [(_elapsed_ms(bare), _elapsed_ms(whole)) for _ in range(rounds)]
+        pairs = [(_elapsed_ms(bare), _elapsed_ms(whole, after=capture)) for _ in range(rounds)]
         bare_ms, whole_ms = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(b / a for a, b in pairs)
         print(f"{name:10} invoke {bare_ms:7.3f} ms  classify {whole_ms:7.3f} ms  ratio {ratio:.3f}  ({rounds} pairs)")
 
 
-def _elapsed_ms(call: Callable[[], object]) -> float:
+def _elapsed_ms(call: Callable[[], object], after: Callable[[], object] = lambda: None) -> float:
+    after()
     start = time.perf_counter()
     call()
     return 1e3 * (time.perf_counter() - start)
@@ -107,16 +112,16 @@ def _elapsed_ms(call: Callable[[], object]) -> float:
 
 def count(folder: Path) -> None:
     """Run every call between marks of the instruction counter; the labels go to stdout in the order of the marks."""
-    from edge.measure import test_frames
+    from edge.measure import timing_frames
     from edge.preprocess import Preprocessing, Preprocessor
     from edge.tensor import TensorSpec
     from edge.variant import Variant
 
     labels = []
-    frame = test_frames(1)[0]
+    frame = timing_frames(1)[0]
     for name in VARIANTS:
         side = Variant.parse(name).resolution
-        work = dict(zip(("invoke", "classify"), calls(folder, name), strict=True))
+        work = dict(zip(("invoke", "classify"), calls(folder, name)[:2], strict=True))
         for resize in RESIZES:
             spec = TensorSpec(shape=(1, side, side, 3), dtype="int8", scale=1 / 127.5, zero_point=-1)
             tensor = np.empty(spec.shape, np.int8)

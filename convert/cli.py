@@ -28,7 +28,6 @@ FEW: Final = 32
 MIN_AGREEMENT: Final = 0.85
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Convert a trained MobileNet v1 for a Raspberry Pi or a Jetson.",
@@ -102,11 +101,10 @@ def bundle(
     Example: edge-convert bundle a_1.0.h5 a_0.5.h5 --calibration photos --labels labels.txt --out bundle
     """
     from convert.checkpoints import load_checkpoint
-    from convert.to_bundle import BundlePlan, write_bundle
+    from convert.to_bundle import BundlePlan, check_place, write_bundle
     from edge.bundle import read_labels
-    from edge.files import check_free
 
-    check_free(out, replace=force)
+    check_place(out, replace=force)
     plan = BundlePlan(
         name=name or out.resolve().name,
         checkpoints=tuple(load_checkpoint(path) for path in checkpoints),
@@ -234,7 +232,7 @@ def _in_words(accuracy: Accuracy) -> str:
 
 def _table(manifest: Manifest) -> Table:
     table = Table(title=f"Bundle {manifest.name}")
-    for heading in ("variant", "file", "MB", "M MACs", "agreement %", "top-1 %", "float %"):
+    for heading in ("variant", "file", "MB", "MMACs", "agreement %", "top-1 %", "float %"):
         justify: JustifyMethod = "left" if heading in ("variant", "file") else "right"
         table.add_column(heading, justify=justify, no_wrap=heading == "variant")
     for entry in manifest.variants:

@@ -13,11 +13,11 @@ from typing import Any
 from convert.checkpoints import Checkpoint
 from convert.pipeline import Emitted, Material, Progress, Target, emit
 from edge.bundle import MANIFEST
-from edge.errors import CheckpointError
-from edge.files import new_folder, sha256_of, to_json
+from edge.errors import CheckpointError, OutputError
+from edge.files import check_free, new_folder, sha256_of, to_json
 from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
 
-__all__ = ["BundlePlan", "write_bundle"]
+__all__ = ["BundlePlan", "check_place", "write_bundle"]
 
 _LABELS = "labels.txt"
 
@@ -49,6 +49,17 @@ class BundlePlan:
             raise CheckpointError(f"Two checkpoints have α={twice:g}: a bundle holds one for each α.")
 
 
+def check_place(out: Path, *, replace: bool) -> None:
+    """Refuse a place that a bundle cannot take, before work is spent on it.
+
+    Raises:
+        OutputError: Something stands there that may not be replaced; what is no bundle never may.
+    """
+    check_free(out, replace=replace)
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise OutputError(f"{out} is no bundle, and --force replaces bundles only: choose another name.")
+
+
 def write_bundle(
     plan: BundlePlan,
     material: Material,
@@ -70,6 +81,7 @@ def write_bundle(
         AccuracyError: A file disagrees too often with float.
         OutputError: The folder exists, or cannot be written.
     """
+    check_place(out, replace=replace)
     with new_folder(out, replace=replace) as folder:
         labels = folder / _LABELS
         labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")

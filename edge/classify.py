@@ -75,6 +75,8 @@ class Classifier:
             BackendError: The model's output does not have one value for each label.
         """
         classes = backend.output_spec.shape[-1]
+        if top_k < 1:
+            raise BackendError(f"An answer cannot have {top_k} classes: expected at least 1.")
         if len(labels) != classes:
             cause = label_mismatch(len(labels), classes)
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
@@ -93,15 +95,19 @@ class Classifier:
             BackendError: No backend works; the message has every reason.
         """
         opened = open_backend(bundle, variant, name=backend, threads=threads)
-        return cls(
-            opened.backend,
-            bundle.labels,
-            bundle.manifest.preprocessing,
-            variant=variant,
-            top_k=top_k,
-            model_sha256=opened.artifact.sha256,
-            refusals=opened.refusals,
-        )
+        try:
+            return cls(
+                opened.backend,
+                bundle.labels,
+                bundle.manifest.preprocessing,
+                variant=variant,
+                top_k=top_k,
+                model_sha256=opened.artifact.sha256,
+                refusals=opened.refusals,
+            )
+        except BackendError:
+            opened.backend.close()
+            raise
 
     def classify(self, frame: Frame) -> Prediction:
         """Classify one frame, uint8 (height, width, 3) BGR of any size.

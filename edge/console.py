@@ -55,28 +55,39 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
 
 def fail(program: str, message: str, exit_code: int) -> NoReturn:
     """End the process with one line on stderr."""
-    typer.echo(f"{program}: {message}", err=True)
+    typer.echo(f"{program}: {' '.join(message.split())}", err=True)
     sys.exit(exit_code)
 
 
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run a command line: results to stdout, one line per error to stderr, and an exit code.
 
-    ``--debug`` anywhere on the line lets exceptions through with their traceback.
+    0 is well, 1 is an error of what was given, 2 is a wrong command line. ``--debug`` anywhere on the line lets
+    exceptions through with their traceback.
     """
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    if len(arguments) != len(sys.argv) - 1:
-        app(arguments, prog_name=program)
+    is_debugging = len(arguments) < len(sys.argv) - 1
+    if not arguments and len(app.registered_commands) > 1:
+        arguments = ["--help"]
     try:
-        app(arguments, prog_name=program)
-    except EdgeError as error:
-        fail(program, " ".join(str(error).split()), error.exit_code)
-    except KeyboardInterrupt:
+        sys.exit(app(arguments, prog_name=program, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
         fail(program, "stopped", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:  # noqa: BLE001 - the rim: a fault of ours must not end in a traceback
-        cause = f"{type(error).__name__}: {error}".rstrip(": ")
-        fail(program, f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1)
-    sys.exit(0)
+        if is_debugging:
+            raise
+        fail(program, *_told(error, program))
+
+
+def _told(error: Exception, program: str) -> tuple[str, int]:
+    """What to say of an error, and the exit code."""
+    if isinstance(error, EdgeError):
+        return str(error), error.exit_code
+    usage = getattr(error, "format_message", None)  # typer's own, whose class differs from version to version
+    if usage is not None:
+        return f"{usage().rstrip('.')}. See {program} --help.", 2
+    cause = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1

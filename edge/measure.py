@@ -27,7 +27,7 @@ from edge.latency import Latency, LatencyProfile, ProfileRow
 from edge.preprocess import Frame
 from edge.variant import Variant
 
-__all__ = ["QUICK", "THOROUGH", "Effort", "Progress", "default_threads", "measure", "test_frames"]
+__all__ = ["QUICK", "THOROUGH", "Effort", "Progress", "default_threads", "measure", "timing_frames"]
 
 _FRAME_SIZE: Final = (640, 480)
 _PER_ROUND: Final = 5
@@ -66,7 +66,7 @@ def default_threads() -> int:
     return min(4, psutil.cpu_count(logical=False) or 1)
 
 
-def test_frames(count: int = 4, size: tuple[int, int] = _FRAME_SIZE) -> list[Frame]:
+def timing_frames(count: int = 4, size: tuple[int, int] = _FRAME_SIZE) -> list[Frame]:
     """Pictures of width and height ``size`` to time with: blurred noise, the same every time."""
     random = np.random.default_rng(0)
     shape = (size[1], size[0], 3)
@@ -102,7 +102,7 @@ def measure(
     """
     chosen = [bundle.find(v).variant for v in dict.fromkeys(variants)] or [entry.variant for entry in bundle.variants]
     used = threads or default_threads()
-    frames = test_frames()
+    frames = timing_frames()
     before = health()
     warm = {}
     for number, variant in enumerate(chosen):

@@ -35,6 +35,8 @@ Crop = Literal["center", "none"]
 _Table = NDArray[Any]
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
+_EXTRA_CROP: Final = 0.125
+"""The border that may go to make shrinking exact: that which ImageNet evaluations cut anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,10 @@ class Preprocessing:
     """Divides what is left."""
     resize: Resize = "bilinear"
     crop: Crop = "center"
-    """``center`` keeps the middle square, ``none`` squeezes the whole picture into the square."""
+    """``center`` keeps the middle square, ``none`` squeezes the whole picture into the square.
+
+    A middle square up to 8/7 of an exact 2, 4, 8... times ρ is cut to that: 480 rows to 448 for ρ = 224.
+    """
     crop_fraction: float = 1.0
     """Side of the region kept, as a fraction: 0.875 cuts the border that ImageNet evaluations cut."""
 
@@ -154,15 +159,18 @@ class Preprocessor:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, got {frame.dtype} {frame.shape}.")
         recipe = self._preprocessing
-        self._region = _region(recipe, *frame.shape[:2])
+        self._region = _region(recipe, frame.shape[0], frame.shape[1], self.side)
         height, width = frame[self._region].shape[:2]
         self._halves = []
-        while recipe.resize != "area" and min(height, width) >= _HALVE_FROM[recipe.resize] * self.side:
+        while recipe.resize != "area" and _HALVE_FROM[recipe.resize] * self.side <= min(height, width):
+            if height == width == 2 * self.side:
+                break
             even = np.s_[: height // 2 * 2, : width // 2 * 2]
             height, width = height // 2, width // 2
             self._halves.append((even, np.empty((height, width, 3), np.uint8)))
         is_area = recipe.resize == "area" and min(height, width) > self.side
-        self._interpolation = cv2.INTER_AREA if is_area else cv2.INTER_LINEAR
+        is_half = height == width == 2 * self.side
+        self._interpolation = cv2.INTER_AREA if is_area or is_half else cv2.INTER_LINEAR
         self._frame_shape = frame.shape
 
     def _resize(self, region: Frame, out: Frame) -> None:
@@ -172,11 +180,17 @@ class Preprocessor:
         cv2.resize(region, (self.side, self.side), dst=out, interpolation=self._interpolation)
 
 
-def _region(recipe: Preprocessing, height: int, width: int) -> tuple[slice, slice]:
-    """The rows and columns of a frame that the network sees."""
+def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[slice, slice]:
+    """The rows and columns of a frame that the network sees.
+
+    A middle square a little larger than 2, 4, 8... times ``side`` is cut to just that: halving is then all the resizing.
+    """
     rows, columns = (min(height, width),) * 2 if recipe.crop == "center" else (height, width)
     rows = max(1, round(rows * recipe.crop_fraction))
     columns = max(1, round(columns * recipe.crop_fraction))
+    exact = side * 2 ** int(math.log2(max(1.0, rows / side)))
+    if rows == columns and side < exact and (1 - _EXTRA_CROP) * rows <= exact:
+        rows = columns = exact
     top, left = (height - rows) // 2, (width - columns) // 2
     return slice(top, top + rows), slice(left, left + columns)
 

@@ -91,7 +91,7 @@ class Selection:
         """Why ``candidate`` was chosen or not, in a few words."""
         if candidate is self.chosen:
             return "chosen"
-        return "; ".join(candidate.objections) or f"fits, but {_weaker(candidate, self.chosen, self.ranked_by)}"
+        return "; ".join(candidate.objections) or f"fits; {_weaker(candidate, self.chosen, self.ranked_by)}"
 
 
 def select(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> Selection:
@@ -121,14 +121,15 @@ def _candidate(entry: BundledVariant, profile: LatencyProfile, budget: Budget) -
     row = profile.find(entry.variant)
     measured = entry.artifact_of(row.model_sha256) if row else None
     artifact = measured or entry.artifacts[0]
-    latency_ms = row.latency.percentile(budget.percentile) if row and measured else None
+    speaks = row is not None and (measured is not None or row.provenance != "measured")
+    latency_ms = row.latency.percentile(budget.percentile) if row and speaks else None
     top1 = None if artifact.accuracy.top1 is None else 100 * artifact.accuracy.top1
     size_mb = artifact.size_bytes / 1e6
     objections = []
     if latency_ms is None:
         objections.append("the profile measured another model file" if row else "not in the profile")
     elif latency_ms > budget.latency_ms:
-        objections.append(f"{budget.percentile} is {latency_ms - budget.latency_ms:.2f} ms over the budget")
+        objections.append(f"{latency_ms - budget.latency_ms:.2f} ms over")
     if budget.min_top1 is not None and (top1 is None or top1 < budget.min_top1):
         found = "not measured" if top1 is None else f"{top1:.1f} %"
         objections.append(f"top-1 is {found}, below {budget.min_top1:g} %")
@@ -153,10 +154,10 @@ def _worth(candidate: Candidate, is_labelled: bool) -> tuple[float, float]:
 
 def _weaker(candidate: Candidate, chosen: Candidate, ranked_by: str) -> str:
     if ranked_by == "mult-adds":
-        return f"has fewer mult-adds ({candidate.mult_adds / 1e6:.1f} M)"
+        return "fewer mult-adds"
     if candidate.top1 == chosen.top1:
         return "as accurate and slower"
-    return f"less accurate ({candidate.top1:.1f} %)"
+    return "less accurate"
 
 
 def _none_fits(candidates: list[Candidate], profile: LatencyProfile, budget: Budget) -> str:

@@ -24,7 +24,7 @@ def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
 
 def profile_path(bundle: Bundle, backend: str, threads: int, device: Device, folder: Path | None = None) -> Path:
     """The file of one bundle, backend and thread count on one board."""
-    name = f"{device.board_slug}--{bundle.name}--{backend}-{threads}.json"
+    name = f"{device.board_slug}--{bundle.name[:80]}--{backend}-{threads}.json"
     return (folder or profiles_folder()) / name.replace("/", "-")
 
 
@@ -80,6 +80,8 @@ def store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) 
 
 def misfit(profile: LatencyProfile, bundle: Bundle, threads: int, device: Device) -> str:
     """Why a profile does not speak of this bundle on this machine; empty when it does."""
+    if not profile.valid:
+        return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
     if profile.device.get("board") != device.board:
         return f"the profile is of another board ({profile.device.get('board')})"
     if profile.threads != threads:

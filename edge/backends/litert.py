@@ -42,16 +42,20 @@ class LiteRTBackend:
         if len(inputs) != 1 or len(outputs) != 1:
             raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
         self.input_spec, self.output_spec = _spec(inputs[0]), _spec(outputs[0])
-        self._input = self._interpreter.tensor(inputs[0]["index"])
+        self._input: Any = self._interpreter.tensor(inputs[0]["index"])
         self._output_index = outputs[0]["index"]
 
     def input(self) -> NDArray[np.generic]:
         """A view of the interpreter's own input memory; it refuses to run while one is alive."""
+        if self._input is None:
+            raise BackendError("the litert backend is closed.")
         view: NDArray[np.generic] = self._input()
         return view
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model; the result is a copy of its few output values."""
+        if self._interpreter is None:
+            raise BackendError("the litert backend is closed.")
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as reason:

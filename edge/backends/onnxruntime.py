@@ -58,6 +58,8 @@ class OnnxRuntimeBackend:
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model; the result is the buffer that the session writes."""
+        if self._session is None:
+            raise BackendError("the onnxruntime backend is closed.")
         try:
             self._session.run_with_iobinding(self._binding)
         except _errors() as reason:

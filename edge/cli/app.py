@@ -20,7 +20,6 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
         doctor_only: Leave out the commands that need NumPy and OpenCV, whose absence the doctor is there to tell.
     """
     app = typer.Typer(
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Measure, choose and run MobileNet v1 variants on this machine.",

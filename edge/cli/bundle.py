@@ -14,7 +14,7 @@ from edge.console import stdout, write_json
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer()
 
 Place = Annotated[str, typer.Argument(help="A bundle's folder, or the shipped one's name.", metavar="BUNDLE")]
 
@@ -55,7 +55,7 @@ def verify(bundle: Place = "demo", json: AsJson = False) -> None:
 
 def _table(bundle: Bundle) -> Table:
     table = Table(title=f"Bundle {bundle.name}")
-    for heading in ("variant", "file", "MB", "M MACs", "M params", "top-1 %", "as float %", "pictures"):
+    for heading in ("variant", "file", "MB", "MMACs", "M params", "top-1 %", "float %", "of"):
         justify: JustifyMethod = "left" if heading in ("variant", "file") else "right"
         table.add_column(heading, justify=justify, no_wrap=heading == "variant")
     for entry in bundle.variants:

@@ -73,7 +73,7 @@ def _own_profile(bundle: Bundle, backend: str, threads: int | None) -> LatencyPr
 def _table(selection: Selection) -> Table:
     budget = selection.budget
     table = Table(title=f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}")
-    for heading in ("variant", f"{budget.percentile} ms", "top-1 %", "as float %", "M MACs", "MB", "verdict"):
+    for heading in ("variant", f"{budget.percentile} ms", "top-1 %", "float %", "MMACs", "MB", "verdict"):
         justify: JustifyMethod = "left" if heading in ("variant", "verdict") else "right"
         table.add_column(heading, justify=justify, no_wrap=heading == "variant")
     for candidate in selection.candidates:

@@ -78,6 +78,14 @@ def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, material: Materi
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
+def test_a_folder_that_is_no_bundle_is_never_replaced(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(OutputError) as error:
+        write_bundle(plan, material, tmp_path, replace=True)
+    assert str(error.value) == f"{tmp_path} is no bundle, and --force replaces bundles only: choose another name."
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
 def test_the_same_material_gives_the_same_bundle(
     plan: BundlePlan, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

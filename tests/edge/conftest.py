@@ -1,0 +1,250 @@
+"""Machines as trees of files (Raspberry Pi 4 and 5, Jetson Orin Nano, a PC), and small bundles and profiles."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import strategies as st
+
+from edge.bundle import MANIFEST, Bundle
+from edge.files import to_json
+from edge.latency import Latency, LatencyProfile, ProfileRow
+from edge.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.preprocess import Preprocessing
+from edge.variant import Variant
+
+MakeTree = Callable[[Mapping[str, str]], Path]
+
+
+def _arm_cpuinfo(part: str, count: int) -> str:
+    return "".join(f"processor\t: {n}\nCPU implementer\t: 0x41\nCPU part\t: {part}\n\n" for n in range(count))
+
+
+def _clocks(count: int, now_khz: int, max_khz: int, governor: str) -> dict[str, str]:
+    values = {"scaling_cur_freq": now_khz, "cpuinfo_max_freq": max_khz, "scaling_governor": governor}
+    folders = [f"sys/devices/system/cpu/cpu{n}/cpufreq" for n in range(count)]
+    return {f"{folder}/{name}": f"{value}\n" for folder in folders for name, value in values.items()}
+
+
+BOARDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "pi4": {
+        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
+        "proc/cpuinfo": _arm_cpuinfo("0xd08", 4) + "Model\t: Raspberry Pi 4 Model B Rev 1.4\n",
+        "proc/meminfo": "MemTotal:        3884036 kB\nSwapTotal:        524284 kB\n",
+        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n',
+        "sys/class/thermal/thermal_zone0/temp": "51121\n",
+        **_clocks(4, 600_000, 1_800_000, "ondemand"),
+    },
+    "pi5": {
+        "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+        "proc/cpuinfo": _arm_cpuinfo("0xd0b", 4) + "Model\t: Raspberry Pi 5 Model B Rev 1.0\n",
+        "proc/meminfo": "MemTotal:        8245392 kB\nSwapTotal:        204784 kB\n",
+        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
+        "sys/class/thermal/thermal_zone0/temp": "48350\n",
+        **_clocks(4, 1_500_000, 2_400_000, "ondemand"),
+    },
+    "orin-nano": {
+        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super\0",
+        "proc/cpuinfo": _arm_cpuinfo("0xd42", 6),
+        "proc/meminfo": "MemTotal:        7802344 kB\nSwapTotal:       3901168 kB\n",
+        "etc/os-release": 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\n',
+        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n",
+        "sys/class/thermal/thermal_zone0/temp": "47312\n",
+        "sys/class/thermal/thermal_zone1/temp": "-256000\n",
+        "sys/class/thermal/thermal_zone2/temp": "49093\n",
+        **_clocks(6, 729_600, 1_728_000, "schedutil"),
+    },
+    "pc": {
+        "proc/cpuinfo": "".join(f"processor\t: {n}\nmodel name\t: AMD EPYC 7763\n\n" for n in range(2)),
+        "proc/meminfo": "MemTotal:       25277000 kB\nSwapTotal:             0 kB\n",
+        "etc/os-release": "PRETTY_NAME='Ubuntu 24.04.1 LTS'\n",
+        "sys/class/dmi/id/product_name": "ThinkStation P3\n",
+    },
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> MakeTree:
+    """Writes files below a folder and gives the folder."""
+
+    def make(files: Mapping[str, str]) -> Path:
+        root = tmp_path / "root"
+        root.mkdir(exist_ok=True)
+        for name, text in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return root
+
+    return make
+
+
+@pytest.fixture
+def board(tree: MakeTree) -> Callable[[str], Path]:
+    """Gives the root of one of :data:`BOARDS` by its name."""
+    return lambda name: tree(BOARDS[name])
+
+
+LABELS: Final = ("red", "green", "blue", "round", "thin")
+TOP1: Final[Mapping[str, float | None]] = {"1.00_224": 0.9, "0.50_160": 0.8, "0.25_128": 0.6}
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_entry(file: str, content: bytes) -> FileEntry:
+    return FileEntry(file=file, size_bytes=len(content), sha256=sha256(content))
+
+
+def model_file(name: str, content: bytes, *, format: str = "tflite", top1: float | None = 0.8) -> Artifact:
+    """The entry of one model file."""
+    return Artifact(
+        file=f"{name}_int8.{format}",
+        size_bytes=len(content),
+        sha256=sha256(content),
+        format=format,
+        precision="int8",
+        accuracy=Accuracy(
+            agreement=0.95, top1=top1, pictures=40, labelled=0 if top1 is None else 40, measured_on="held"
+        ),
+    )
+
+
+def model_bytes(variant: Variant) -> bytes:
+    """What stands for a model file: the bigger the α, the longer."""
+    return variant.name.encode() * round(100 * variant.alpha)
+
+
+def bundled(name: str, top1: float | None, classes: int = len(LABELS), *formats: str) -> BundledVariant:
+    variant = Variant.parse(name)
+    files = (model_file(variant.name, model_bytes(variant), format=f, top1=top1) for f in formats or ("tflite",))
+    return BundledVariant(
+        variant=variant,
+        mult_adds=variant.mult_adds(classes).total,
+        parameters=variant.parameters(classes).total,
+        artifacts=tuple(files),
+    )
+
+
+def labels_bytes(labels: Sequence[str] = LABELS) -> bytes:
+    return ("\n".join(labels) + "\n").encode()
+
+
+def make_manifest(top1: Mapping[str, float | None] = TOP1, **changes: Any) -> Manifest:
+    """A manifest of variants by name, each with its accuracy."""
+    variants = sorted((bundled(name, value) for name, value in top1.items()), key=lambda v: -v.mult_adds)
+    manifest = Manifest(
+        name="tiny",
+        created="2025-01-01T00:00:00+00:00",
+        classes=len(LABELS),
+        labels=file_entry("labels.txt", labels_bytes()),
+        preprocessing=Preprocessing(),
+        variants=tuple(variants),
+        source={"tool": "tests"},
+    )
+    return replace(manifest, **changes)
+
+
+def make_bundle(top1: Mapping[str, float | None] = TOP1, **changes: Any) -> Bundle:
+    """An opened bundle without files, for what only looks at the manifest."""
+    return Bundle(root=Path("nowhere"), manifest=make_manifest(top1, **changes), labels=LABELS)
+
+
+def write_bundle(folder: Path, manifest: Manifest | None = None, files: Mapping[str, bytes] | None = None) -> Path:
+    """A bundle's folder; ``files`` replaces what stands in for models and labels."""
+    manifest = manifest or make_manifest()
+    folder.mkdir(parents=True)
+    (folder / manifest.labels.file).write_bytes(labels_bytes())
+    for entry in manifest.variants:
+        for artifact in entry.artifacts:
+            (folder / artifact.file).write_bytes(model_bytes(entry.variant))
+    for name, content in (files or {}).items():
+        (folder / name).write_bytes(content)
+    (folder / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
+    return folder
+
+
+def make_latency(p95_ms: float, **changes: Any) -> Latency:
+    """A latency whose figures all follow from the one that budgets are held against."""
+    shares = {"min": 0.8, "median": 0.9, "p90": 0.95, "p95": 1.0, "p99": 1.1, "max": 1.5, "avg": 0.92, "std": 0.05}
+    figures: dict[str, Any] = {f"{name}_ms": round(share * p95_ms, 6) for name, share in shares.items()}
+    return Latency(**figures | {"init_ms": 5.0, "warmup_first_ms": 2 * p95_ms, "num_runs": 200} | changes)
+
+
+def make_profile(p95_ms: Mapping[str, float], **changes: Any) -> LatencyProfile:
+    """A profile of variants by name, each with its p95, of the files that :func:`make_bundle` names."""
+    rows = []
+    for name, value in p95_ms.items():
+        variant = Variant.parse(name)
+        digest = sha256(model_bytes(variant))
+        latency = make_latency(value)
+        infer_ms = 0.8 * latency.median_ms
+        rows.append(
+            ProfileRow(variant=variant, latency=latency, infer_ms=infer_ms, model_sha256=digest, peak_rss_mb=60.5)
+        )
+    profile = LatencyProfile(
+        bundle="tiny",
+        created="2025-01-01T00:00:00+00:00",
+        device={"board": "Raspberry Pi 4 Model B Rev 1.4"},
+        backend="litert",
+        backend_version="ai-edge-litert 2.3.0",
+        threads=4,
+        frame_size=(640, 480),
+        before={"temperature_c": 50.0},
+        after={"temperature_c": 51.5},
+        valid=True,
+        objections=(),
+        rows=tuple(rows),
+    )
+    return replace(profile, **changes)
+
+
+JSON_VALUES: Final = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**400, -1, 0, float("nan"), float("inf"), 1e308, "", "..", "/etc/passwd", "\ud800", [], {}]),
+    st.floats(),
+    st.text(max_size=8),
+    st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=4), st.integers(), max_size=2),
+)
+"""What a damaged file may hold in any place."""
+
+
+@st.composite
+def damaged(draw: st.DrawFn, whole: dict[str, Any]) -> dict[str, Any]:
+    """``whole`` with one to three places replaced, removed or added to."""
+    root = copy.deepcopy(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        parent: Any = root
+        while True:
+            keys: list[Any] = list(parent) if isinstance(parent, dict) else list(range(len(parent)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(parent[key], (dict, list)) and parent[key] and draw(st.integers(0, 3)):
+                parent = parent[key]
+                continue
+            action = draw(st.sampled_from(["replace", "replace", "remove", "add"]))
+            if action == "remove":
+                del parent[key]
+            elif action == "add" and isinstance(parent, dict):
+                parent[draw(st.text(max_size=6))] = draw(JSON_VALUES)
+            else:
+                parent[key] = draw(JSON_VALUES)
+            break
+    return root
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path) -> Path:
+    """A whole bundle whose model files are no models: only the fake backend runs them."""
+    return write_bundle(tmp_path / "tiny")

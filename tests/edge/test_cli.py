@@ -1,0 +1,425 @@
+"""The command ``edge``: results on stdout, one line per error on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import measure as measuring
+from edge.cli import app
+from edge.errors import VariantError
+from edge.health import Health
+from edge.latency import load_profile
+from edge.preprocess import Preprocessing
+from tests.edge.conftest import TOP1, make_manifest, make_profile, write_bundle
+
+TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> str:
+        """The error, which stands on the last line alone; notes may stand before it."""
+        *before, last = self.err.splitlines()
+        assert all(line.startswith("note: ") for line in before)
+        assert "Traceback" not in self.err
+        return last
+
+
+Edge = Callable[..., Ended]
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Edge:
+    """Runs the command in this process, on a wide terminal, with its own state folder."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
+    calm = partial(measuring.measure, health=Health)
+    monkeypatch.setattr("edge.store.measure", calm)
+    monkeypatch.setattr("edge.cli.profile.measure", calm)
+
+    def run(*arguments: str | Path) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["edge", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+        out, err = capfd.readouterr()
+        code = ended.value.code
+        return Ended(code if isinstance(code, int) else 0 if code is None else 1, out, err)
+
+    return run
+
+
+@pytest.fixture
+def profile_file(tmp_path: Path) -> Path:
+    make_profile(TIMES).save(tmp_path / "pi4.json")
+    return tmp_path / "pi4.json"
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), np.full((48, 64, 3), 255, np.uint8))
+    return path
+
+
+class TestTheWhole:
+    def test_help_names_the_commands_and_an_example(self, edge: Edge) -> None:
+        ended = edge("--help")
+        assert ended.code == 0
+        for word in ("doctor", "profile", "select", "classify", "bundle", "Example: edge profile"):
+            assert word in ended.out
+
+    @pytest.mark.parametrize("command", ["doctor", "profile", "select", "classify", "bundle info", "bundle verify"])
+    def test_every_command_has_help_with_an_example(self, edge: Edge, command: str) -> None:
+        ended = edge(*command.split(), "--help")
+        assert ended.code == 0
+        assert f"Example: edge {command}" in ended.out
+
+    @pytest.mark.parametrize("arguments", [("fly",), ("select", "--budget-ms", "soon"), ("classify",), ("--quick",)])
+    def test_a_line_that_cannot_be_understood_ends_with_2(self, edge: Edge, arguments: tuple[str, ...]) -> None:
+        ended = edge(*arguments)
+        assert ended.code == 2
+        assert ended.out == ""
+        assert "Traceback" not in ended.err
+
+    def test_debug_lets_the_error_through(self, edge: Edge, bundle_folder: Path, photo: Path) -> None:
+        with pytest.raises(VariantError, match="names no variant"):
+            edge("--debug", "classify", photo, "--bundle", bundle_folder, "--variant", "fast")
+
+    def test_a_fault_of_ours_is_told_as_such_on_one_line(
+        self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(place: str) -> None:
+            raise ZeroDivisionError("division by zero")
+
+        monkeypatch.setattr("edge.cli.bundle.open_bundle", fail)
+        ended = edge("bundle", "info", bundle_folder)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == (
+            "edge: an error of this program, not of yours (ZeroDivisionError: division by zero); "
+            "run it again with --debug and report it"
+        )
+
+    def test_control_c_ends_with_130(self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupt(place: str) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("edge.cli.bundle.open_bundle", interrupt)
+        ended = edge("bundle", "info", bundle_folder)
+        assert ended.code == 130
+        assert "Traceback" not in ended.err
+
+    def test_runs_as_a_module_and_bears_a_reader_that_leaves(self, bundle_folder: Path) -> None:
+        command = [sys.executable, "-m", "edge", "bundle", "info", str(bundle_folder), "--json"]
+        root = Path(__file__).parents[2]
+        with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None and process.stderr is not None
+            process.stdout.close()
+            err = process.stderr.read()
+            process.wait(timeout=60)
+        assert process.returncode in (1, 141)
+        assert err == ""
+
+    def test_a_library_that_is_missing_sends_the_user_to_the_doctor(
+        self, edge: Edge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("edge.cli.classify", "edge.cli.profile", "edge.cli.select", "edge.cli.bundle"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+            monkeypatch.delattr(f"edge.cli.{name.rpartition('.')[2]}", raising=False)
+        monkeypatch.setitem(sys.modules, "edge.bundle", None)
+        ended = edge("bundle", "info")
+        assert ended.code == 1
+        assert ended.error.startswith("edge: a library cannot be imported (import of edge.bundle halted")
+        assert ended.error.endswith("): 'edge doctor' tells which and how to mend it")
+
+
+class TestBundle:
+    def test_info_lists_the_variants(self, edge: Edge, bundle_folder: Path) -> None:
+        ended = edge("bundle", "info", bundle_folder)
+        assert (ended.code, ended.err) == (0, "")
+        for name in TOP1:
+            assert f"mobilenet_v1_{name}" in ended.out
+        recipe = f"RGB, mean 127.5, std 127.5, crop center, resize {Preprocessing().resize}"
+        assert f"5 classes; {recipe}; written 2025-01-01T00:00:00+00:00 by tests" in ended.out
+
+    def test_info_bears_a_bundle_without_labelled_accuracy(self, edge: Edge, tmp_path: Path) -> None:
+        folder = write_bundle(tmp_path / "b", make_manifest({"0.5_160": None}))
+        assert edge("bundle", "info", folder).code == 0
+
+    def test_info_as_json_is_the_manifest(self, edge: Edge, bundle_folder: Path) -> None:
+        assert edge("bundle", "info", bundle_folder, "--json").json == json.loads(
+            (bundle_folder / "manifest.json").read_text()
+        )
+
+    def test_verify_counts_what_it_checked(self, edge: Edge, bundle_folder: Path) -> None:
+        ended = edge("bundle", "verify", bundle_folder)
+        assert ended == Ended(0, "tiny: 4 files, 0.00 MB, all as measured\n", "")
+
+    def test_verify_as_json(self, edge: Edge, bundle_folder: Path) -> None:
+        values = edge("bundle", "verify", bundle_folder, "--json").json
+        assert values == {"bundle": "tiny", "files": 4, "size_bytes": values["size_bytes"], "whole": True}
+
+    def test_verify_finds_damage(self, edge: Edge, bundle_folder: Path) -> None:
+        path = bundle_folder / "mobilenet_v1_0.50_160_int8.tflite"
+        path.write_bytes(path.read_bytes()[::-1])
+        ended = edge("bundle", "verify", bundle_folder, "--json")
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error.startswith(f"edge: Bundle file {path} is not the one that was measured")
+
+    def test_a_bundle_that_is_not_there(self, edge: Edge, tmp_path: Path) -> None:
+        ended = edge("bundle", "info", tmp_path / "no")
+        assert ended.code == 1
+        assert ended.error.startswith(f"edge: There is no bundle {tmp_path / 'no'}: expected a folder")
+
+
+class TestClassify:
+    def test_prints_the_best_classes(self, edge: Edge, bundle_folder: Path, photo: Path) -> None:
+        ended = edge("classify", photo, "--bundle", bundle_folder, "--backend", "fake", "--top-k", 2)
+        assert (ended.code, ended.err) == (0, "")
+        assert ended.out.startswith(f"{photo}: thin 99.6%, red 0.0%  (")
+
+    def test_takes_the_most_accurate_variant_or_the_one_named(self, edge: Edge, tmp_path: Path, photo: Path) -> None:
+        folder = write_bundle(tmp_path / "b", make_manifest({"1.0_224": 0.4, "0.5_160": 0.8}))
+        line = ("classify", photo, "--bundle", folder, "--backend", "fake", "--json")
+        assert edge(*line).json[0]["variant"] == "mobilenet_v1_0.50_160"
+        assert edge(*line, "--variant", "1_224").json[0]["variant"] == "mobilenet_v1_1.00_224"
+
+    def test_takes_the_dearest_variant_where_accuracy_was_not_measured(
+        self, edge: Edge, tmp_path: Path, photo: Path
+    ) -> None:
+        folder = write_bundle(tmp_path / "b", make_manifest({"1.0_224": None, "0.5_160": 0.8}))
+        values = edge("classify", photo, "--bundle", folder, "--backend", "fake", "--json").json
+        assert values[0]["variant"] == "mobilenet_v1_1.00_224"
+
+    def test_as_json_gives_one_entry_a_picture(self, edge: Edge, bundle_folder: Path, photo: Path) -> None:
+        values = edge("classify", photo, photo, "--bundle", bundle_folder, "--backend", "fake", "--json").json
+        assert [value["image"] for value in values] == [str(photo)] * 2
+        assert values[0]["classes"][0] == {"index": 4, "label": "thin", "probability": 0.996094}
+        assert len(values[0]["classes"]) == 5
+        assert values[0]["preprocess_ms"] > 0
+
+    @pytest.mark.parametrize("as_json", [False, True])
+    def test_one_bad_picture_among_good_ones_costs_only_itself(
+        self, edge: Edge, bundle_folder: Path, photo: Path, tmp_path: Path, as_json: bool
+    ) -> None:
+        bad = tmp_path / "letter.jpg"
+        bad.write_text("Dear friend")
+        options = ("--bundle", bundle_folder, "--backend", "fake", *(["--json"] if as_json else []))
+        ended = edge("classify", photo, bad, tmp_path / "no.png", photo, *options)
+        assert ended.code == 1
+        assert ended.out.count(str(photo)) == 2
+        assert ended.err.splitlines() == [
+            f"note: {bad} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, PNM or TIFF.",
+            f"note: Cannot read image {tmp_path / 'no.png'}: no such file or directory.",
+            "edge: 2 of 4 pictures could not be classified.",
+        ]
+        assert not as_json or len(ended.json) == 2
+
+    def test_takes_folders(self, edge: Edge, bundle_folder: Path, photo: Path) -> None:
+        folder = photo.parent / "photos"
+        folder.mkdir()
+        for name in ("b.png", "a.png", "notes.txt"):
+            (folder / name).write_bytes(photo.read_bytes())
+        values = edge("classify", folder, "--bundle", bundle_folder, "--backend", "fake", "--json").json
+        assert [value["image"] for value in values] == [str(folder / "a.png"), str(folder / "b.png")]
+
+    def test_says_so_when_a_folder_holds_no_picture(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        ended = edge("classify", tmp_path / "empty", "--bundle", bundle_folder, "--backend", "fake")
+        assert ended.code == 1
+        assert ended.error == (
+            f"edge: {tmp_path / 'empty'} holds no picture: expected JPEG, PNG, BMP, WebP, PNM or TIFF files."
+        )
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (
+                ("--variant", "fast"),
+                "edge: 'fast' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160.",
+            ),
+            (
+                ("--variant", "0.75_192"),
+                "edge: Bundle tiny has no mobilenet_v1_0.75_192: "
+                "it has mobilenet_v1_1.00_224, mobilenet_v1_0.50_160, mobilenet_v1_0.25_128.",
+            ),
+            (
+                ("--backend", "tpu"),
+                "edge: There is no backend 'tpu': expected auto, litert, onnxruntime, fake.",
+            ),
+        ],
+    )
+    def test_what_is_not_there_is_answered_with_what_is(
+        self, edge: Edge, bundle_folder: Path, photo: Path, options: tuple[str, ...], message: str
+    ) -> None:
+        ended = edge("classify", photo, "--bundle", bundle_folder, *options)
+        assert (ended.code, ended.out, ended.error) == (1, "", message)
+
+    def test_files_that_no_backend_runs_give_one_line_with_every_reason(
+        self, edge: Edge, bundle_folder: Path, photo: Path
+    ) -> None:
+        ended = edge("classify", photo, "--bundle", bundle_folder)
+        assert ended.code == 1
+        assert ended.err.splitlines()[-1].startswith("edge: No backend could open mobilenet_v1_1.00_224. litert: ")
+
+
+class TestSelect:
+    def test_prints_every_variant_with_its_verdict(self, edge: Edge, bundle_folder: Path, profile_file: Path) -> None:
+        ended = edge("select", "--bundle", bundle_folder, "--profile", profile_file, "--budget-ms", 20)
+        assert (ended.code, ended.err) == (0, "")
+        assert "50.00 ms over" in ended.out
+        assert "less accurate" in ended.out
+        assert ended.out.splitlines()[-1] == (
+            "mobilenet_v1_0.50_160: 12.00 ms p95 of 20.00 ms on Raspberry Pi 4 Model B Rev 1.4 (litert, threads 4)"
+        )
+
+    def test_as_json(self, edge: Edge, bundle_folder: Path, profile_file: Path) -> None:
+        values = edge(
+            "select", "--bundle", bundle_folder, "--profile", profile_file, "--fps", 50, "--min-top1", 70, "--json"
+        ).json
+        assert values["chosen"] == "mobilenet_v1_0.50_160"
+        assert values["budget"] == {"latency_ms": 20.0, "percentile": "p95", "min_top1": 70.0, "max_mb": None}
+        assert values["ranked_by"] == "measured top-1"
+        assert [(v["variant"], v["fits"]) for v in values["variants"]] == [
+            ("mobilenet_v1_1.00_224", False),
+            ("mobilenet_v1_0.50_160", True),
+            ("mobilenet_v1_0.25_128", False),
+        ]
+
+    @pytest.mark.parametrize("options", [(), ("--budget-ms", "20", "--fps", "30")])
+    def test_expects_one_budget(self, edge: Edge, bundle_folder: Path, options: tuple[str, ...]) -> None:
+        ended = edge("select", "--bundle", bundle_folder, *options)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == "edge: Expected one of --budget-ms and --fps, e.g. --fps 30."
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (("--budget-ms", "0"), "A budget of 0 ms makes no sense: expected above 0, at most 600000 ms."),
+            (("--budget-ms", "nan"), "A budget of nan ms makes no sense: expected above 0, at most 600000 ms."),
+            (("--fps", "-30"), "-30 frames a second make no sense: expected a number above 0."),
+            (("--fps", "inf"), "inf frames a second make no sense: expected a number above 0."),
+            (
+                ("--fps", "30", "--percentile", "p42"),
+                "There is no percentile 'p42': expected one of p50, p90, p95, p99, avg, max.",
+            ),
+            (("--fps", "30", "--max-mb", "inf"), "A model of inf MB makes no sense: expected above 0."),
+        ],
+    )
+    def test_budgets_of_no_sense_are_refused(
+        self, edge: Edge, bundle_folder: Path, options: tuple[str, ...], message: str
+    ) -> None:
+        ended = edge("select", "--bundle", bundle_folder, "--json", *options)
+        assert (ended.code, ended.out, ended.error) == (1, "", f"edge: {message}")
+
+    def test_no_variant_that_fits_is_an_error_that_names_the_fastest(
+        self, edge: Edge, bundle_folder: Path, profile_file: Path
+    ) -> None:
+        ended = edge("select", "--bundle", bundle_folder, "--profile", profile_file, "--budget-ms", 3)
+        assert (ended.code, ended.out) == (1, "")
+        assert "Fastest is mobilenet_v1_0.25_128 at 4.00 ms." in ended.error
+
+    def test_a_profile_that_is_not_valid_is_used_with_a_note(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path
+    ) -> None:
+        make_profile(TIMES, valid=False, objections=("The clock fell.",)).save(tmp_path / "hot.json")
+        ended = edge("select", "--bundle", bundle_folder, "--profile", tmp_path / "hot.json", "--budget-ms", 20)
+        assert (ended.code, ended.err) == (0, "note: the profile is not valid: The clock fell.\n")
+
+    def test_a_damaged_profile_is_refused(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "p.json").write_text("{}")
+        ended = edge("select", "--bundle", bundle_folder, "--profile", tmp_path / "p.json", "--budget-ms", 20)
+        assert ended.code == 1
+        assert ended.error.startswith(f"edge: Latency profile {tmp_path / 'p.json'} has schema None")
+
+    def test_without_a_profile_it_measures_once(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        line = ("select", "--bundle", bundle_folder, "--backend", "fake", "--threads", 1, "--budget-ms", 5000)
+        first, second = edge(*line), edge(*line)
+        assert first.code == second.code == 0
+        assert "note: measuring bundle tiny for a moment, because this machine has no profile of it" in first.err
+        assert "measuring" not in second.err
+        assert len(list((tmp_path / "state/mobilenet-edge/profiles").iterdir())) == 1
+
+
+class TestProfile:
+    def test_keeps_what_it_measured_where_select_finds_it(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path
+    ) -> None:
+        options = ("--bundle", bundle_folder, "--backend", "fake", "--threads", 1)
+        ended = edge("profile", *options, "--quick")
+        assert ended.code == 0
+        assert all(f"mobilenet_v1_{name}" in ended.out for name in TOP1)
+        assert "fake 1, threads 1, frames 640x480" in ended.out
+        (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
+        assert load_profile(path).rows[0].latency.num_runs == 20
+        assert "measuring" not in edge("select", *options, "--budget-ms", 5000).err
+
+    def test_as_json_is_what_it_writes(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        out = tmp_path / "mine.json"
+        ended = edge(
+            "profile",
+            "--bundle",
+            bundle_folder,
+            "--backend",
+            "fake",
+            "--quick",
+            "--out",
+            out,
+            "--json",
+            "--variant",
+            "0.5_160",
+        )
+        assert ended.code == 0
+        assert ended.json == json.loads(out.read_text())
+        assert [row["variant"] for row in ended.json["variants"]] == ["mobilenet_v1_0.50_160"]
+        assert not (tmp_path / "state").exists()
+
+    def test_a_profile_of_some_variants_does_not_replace_this_machines_own(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path
+    ) -> None:
+        options = ("--bundle", bundle_folder, "--backend", "fake", "--quick", "--variant", "0.25_128")
+        assert edge("profile", *options).code == 0
+        assert not (tmp_path / "state").exists()
+
+    def test_a_file_that_cannot_be_written_is_an_error_on_one_line(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "no" / "mine.json"
+        ended = edge(
+            "profile", "--bundle", bundle_folder, "--backend", "fake", "--quick", "--variant", "0.25_128", "--out", out
+        )
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == f"edge: Cannot write {out}: there is no folder {out.parent}. Make it first."
+
+
+class TestDoctor:
+    def test_as_json_tells_the_machine_and_every_check(self, edge: Edge) -> None:
+        ended = edge("doctor", "--json")
+        assert ended.code in (0, 1)
+        assert {"check", "status", "detail", "fix"} == set(ended.json["findings"][0])
+        assert "board" in ended.json["device"]
+
+    def test_as_a_table(self, edge: Edge) -> None:
+        ended = edge("doctor")
+        assert ended.code in (0, 1)
+        assert "python" in ended.out

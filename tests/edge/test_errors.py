@@ -1,0 +1,50 @@
+"""The tree of errors is the one its docstring draws."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import inspect
+import os
+import re
+
+import pytest
+
+from edge import errors
+from edge.errors import EdgeError, os_reason
+
+CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, EdgeError)}
+DRAWN = dict(re.findall(r"[├└]── (\w+)\s+\((\w+)\)", errors.__doc__ or ""))
+
+
+def test_the_docstring_draws_every_class_and_no_other() -> None:
+    assert set(DRAWN) == set(CLASSES) - {"EdgeError"}
+
+
+@pytest.mark.parametrize(("name", "builtin"), DRAWN.items())
+def test_each_class_refines_the_family_and_the_builtin_drawn(name: str, builtin: str) -> None:
+    assert CLASSES[name].__bases__ == (EdgeError, getattr(builtins, builtin))
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_each_class_carries_its_message_ends_a_command_with_1_and_says_what_it_is(name: str) -> None:
+    kind = CLASSES[name]
+    assert str(kind("What happened: what was expected.")) == "What happened: what was expected."
+    assert kind.exit_code == 1
+    assert kind.__doc__
+
+
+def test_every_class_is_public() -> None:
+    assert set(errors.__all__) == {*CLASSES, "os_reason"}
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "/x"), "no such file or directory"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x"), "no space left on device"),
+        (OSError("Odd Thing"), "odd thing"),
+    ],
+)
+def test_reasons_of_the_system_have_neither_number_nor_path(error: OSError, words: str) -> None:
+    assert os_reason(error) == words

@@ -1,0 +1,205 @@
+"""This machine's own profiles: kept, used again, and measured anew when they no longer fit."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from edge import measure as measuring
+from edge import store as storing
+from edge.backends import BackendReport
+from edge.bundle import Bundle, open_bundle
+from edge.device import Device
+from edge.health import Health
+from edge.latency import LatencyProfile, load_profile
+from edge.measure import Effort
+from edge.store import misfit, profile_for, profile_path, profiles_folder
+from tests.edge.conftest import TOP1, make_bundle, make_manifest, make_profile, write_bundle
+
+BOARD = Device(board="Raspberry Pi 4 Model B Rev 1.4")
+BECAUSE = "measuring bundle tiny for a moment, because "
+FILE = "raspberry-pi-4-model-b--tiny--fake-2.json"
+
+
+@dataclass
+class Desk:
+    """Asks for profiles and notes what was measured and announced."""
+
+    folder: Path
+    board: Device = BOARD
+    measured: int = 0
+    announced: tuple[str, ...] = ()
+
+    def ask(self, bundle: Bundle, **changes: Any) -> LatencyProfile:
+        """A profile of ``bundle``, with the announcements made for it alone."""
+        told: list[str] = []
+        wanted: dict[str, Any] = {
+            "backend": "fake",
+            "threads": 2,
+            "folder": self.folder,
+            "effort": Effort(runs=1, most_s=1.0),
+        }
+        profile = profile_for(bundle, announce=told.append, **wanted | changes)
+        self.announced = tuple(told)
+        return profile
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    made = Desk(tmp_path / "profiles")
+
+    def measure(*args: Any, **kwargs: Any) -> LatencyProfile:
+        made.measured += 1
+        health = partial(Health, load_percent=0.0)
+        return measuring.measure(*args, device=lambda: made.board, health=health, **kwargs)
+
+    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
+    monkeypatch.setattr(storing, "measure", measure)
+    monkeypatch.setattr(storing, "describe", lambda: made.board)
+    return made
+
+
+@pytest.fixture
+def bundle(bundle_folder: Path) -> Bundle:
+    return open_bundle(bundle_folder)
+
+
+def test_a_machine_without_a_profile_measures_and_keeps_it(desk: Desk, bundle: Bundle) -> None:
+    profile = desk.ask(bundle)
+    assert desk.announced == (f"{BECAUSE}this machine has no profile of it",)
+    assert load_profile(desk.folder / FILE) == profile
+
+
+def test_a_profile_that_fits_is_used_again_without_a_word(desk: Desk, bundle: Bundle) -> None:
+    first = desk.ask(bundle)
+    assert desk.ask(bundle) == first
+    assert (desk.measured, desk.announced) == (1, ())
+
+
+def test_another_model_file_is_measured_anew(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
+    desk.ask(bundle)
+    manifest = make_manifest()
+    entry = manifest.variants[1]
+    changed = replace(entry.artifacts[0], sha256="0" * 64)
+    variants = (manifest.variants[0], replace(entry, artifacts=(changed,)), manifest.variants[2])
+    desk.ask(replace(bundle, manifest=replace(manifest, variants=variants)))
+    assert desk.announced == (f"{BECAUSE}the profile does not have this bundle's mobilenet_v1_0.50_160",)
+    assert desk.measured == 2
+
+
+def test_a_new_variant_is_measured_anew_and_one_less_is_not(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
+    smaller = write_bundle(tmp_path / "smaller", make_manifest({"0.50_160": 0.8}))
+    desk.ask(open_bundle(smaller))
+    profile = desk.ask(bundle)
+    assert desk.announced == (f"{BECAUSE}the profile does not have this bundle's mobilenet_v1_1.00_224",)
+    assert desk.ask(open_bundle(smaller)) == profile
+    assert desk.measured == 2
+
+
+def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> None:
+    desk.ask(bundle)
+    desk.ask(bundle, threads=1)
+    assert desk.announced == (f"{BECAUSE}this machine has no profile of it",)
+    assert sorted(path.name for path in desk.folder.iterdir()) == [FILE.replace("-2.json", "-1.json"), FILE]
+
+
+def test_a_profile_of_another_thread_count_in_its_place_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+    replace(desk.ask(bundle), threads=3).save(desk.folder / FILE)
+    desk.ask(bundle)
+    assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2",)
+
+
+def test_a_card_moved_to_another_board_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+    desk.ask(bundle)
+    desk.board = Device(board="Raspberry Pi 4 Model B Rev 1.5")
+    desk.ask(bundle)
+    assert desk.announced == (f"{BECAUSE}the profile is of another board (Raspberry Pi 4 Model B Rev 1.4)",)
+
+
+def test_a_damaged_profile_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+    desk.ask(bundle)
+    path = desk.folder / FILE
+    path.write_text(path.read_text()[:100])
+    desk.ask(bundle)
+    assert desk.announced[0].startswith(f"{BECAUSE}Latency profile {path} is not JSON (")
+    load_profile(path)
+
+
+@pytest.mark.parametrize("blocked", ["profiles", "."])
+def test_a_folder_that_cannot_be_made_costs_the_file_only(desk: Desk, bundle: Bundle, blocked: str) -> None:
+    file = desk.folder if blocked == "profiles" else desk.folder.parent / "file"
+    file.write_text("in the way")
+    profile = desk.ask(bundle, folder=file if blocked == "profiles" else file / "profiles")
+    assert len(profile.rows) == 3
+    assert len(desk.announced) == 2
+    assert desk.announced[1].startswith("the profile is not kept: ")
+
+
+def test_a_full_disk_costs_the_file_only(desk: Desk, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(handle: int) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    assert len(desk.ask(bundle).rows) == 3
+    assert desk.announced[1] == (
+        f"the profile is not kept: Cannot write {desk.folder / FILE}: no space left on device on {desk.folder}. "
+        "Free some space; nothing half-written was kept."
+    )
+    assert list(desk.folder.iterdir()) == []
+
+
+class TestMisfit:
+    PROFILE = make_profile(dict.fromkeys(TOP1, 5.0))
+
+    @pytest.fixture(autouse=True)
+    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        reports = (
+            BackendReport("litert", True, "ai-edge-litert 2.3.0"),
+            BackendReport("onnxruntime", False, "onnxruntime 1.0 is broken"),
+        )
+        monkeypatch.setattr(storing, "backend_reports", lambda: reports)
+
+    def test_is_nothing_for_a_profile_that_fits(self) -> None:
+        assert misfit(self.PROFILE, make_bundle(), 4, BOARD) == ""
+
+    @pytest.mark.parametrize("version", ["ai-edge-litert 2.2.0", "onnxruntime 1.0 is broken"])
+    def test_is_a_runtime_that_is_not_installed(self, version: str) -> None:
+        profile = replace(self.PROFILE, backend_version=version)
+        assert misfit(profile, make_bundle(), 4, BOARD) == (
+            f"the profile was measured with {version}, which is not installed"
+        )
+
+    def test_is_a_board_that_is_not_known(self) -> None:
+        assert misfit(self.PROFILE, make_bundle(), 4, Device()) == (
+            "the profile is of another board (Raspberry Pi 4 Model B Rev 1.4)"
+        )
+
+    def test_is_nothing_where_neither_side_knows_the_board(self) -> None:
+        assert misfit(replace(self.PROFILE, device={}), make_bundle(), 4, Device()) == ""
+
+
+@pytest.mark.parametrize(
+    ("environment", "folder"),
+    [
+        ({"HOME": "/home/pi"}, "/home/pi/.local/state/mobilenet-edge/profiles"),
+        ({"HOME": "/home/pi", "XDG_STATE_HOME": "/data"}, "/data/mobilenet-edge/profiles"),
+        ({"HOME": "/home/pi", "XDG_STATE_HOME": ""}, "/home/pi/.local/state/mobilenet-edge/profiles"),
+        ({}, "/var/tmp/.local/state/mobilenet-edge/profiles"),
+    ],
+)
+def test_profiles_are_kept_where_state_belongs(environment: dict[str, str], folder: str) -> None:
+    assert profiles_folder(environment) == Path(folder)
+
+
+def test_names_of_files_hold_no_slash() -> None:
+    bundle = make_bundle(name="../birds/europe")
+    assert profile_path(bundle, "auto", 4, BOARD, Path("/p")) == Path(
+        "/p/raspberry-pi-4-model-b--..-birds-europe--auto-4.json"
+    )
+    assert profile_path(bundle, "auto", 4, Device()).name.startswith("unknown--")
