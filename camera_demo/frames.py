@@ -1,0 +1,77 @@
+"""What travels through the loop: a frame as it was captured, and the same frame with its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from edge.classify import Guess, Prediction
+from edge.preprocess import Frame
+
+__all__ = ["CapturedFrame", "Shown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapturedFrame:
+    """One picture from a source, and when it came."""
+
+    image: Frame
+    """uint8 (height, width, 3) BGR. Whoever wants to draw on it draws on a copy."""
+    index: int
+    """Number of the frame since the source was opened, from 0; frames that were dropped leave gaps."""
+    captured_at_s: float
+    """Monotonic clock when the picture was in memory."""
+    position_s: float
+    """Where in the stream it stands, from its beginning."""
+    file: str | None = None
+    """The picture's own file, where it has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A frame with its answer, as every sink gets it."""
+
+    frame: CapturedFrame
+    prediction: Prediction
+    guesses: tuple[Guess, ...]
+    """The prediction's best classes that reach the threshold, best first; may be none."""
+    variant: str
+    backend: str
+    answer_ms: float
+    """From the capture of the frame to its answer."""
+    fps: float
+    """Answers a second, of late."""
+    dropped: int
+    """Frames that came and went while the model was busy, so far."""
+    answered_at_s: float
+    """Wall clock, seconds since 1970."""
+    picture: Frame | None = None
+    """The frame with the answer drawn on it, if a sink wanted one."""
+
+    @property
+    def best(self) -> Guess | None:
+        """The most probable class, if it reaches the threshold."""
+        return self.guesses[0] if self.guesses else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON values: one line of ``json:-``."""
+        prediction = self.prediction
+        named = {"file": self.frame.file} if self.frame.file is not None else {}
+        return {
+            "frame": self.frame.index,
+            **named,
+            "time": datetime.fromtimestamp(self.answered_at_s, timezone.utc).isoformat(timespec="milliseconds"),
+            "position_s": round(self.frame.position_s, 3),
+            "variant": self.variant,
+            "backend": self.backend,
+            "labels": [
+                {"index": g.index, "label": g.label, "probability": round(g.probability, 4)} for g in self.guesses
+            ],
+            "capture_to_answer_ms": round(self.answer_ms, 3),
+            "preprocess_ms": round(prediction.preprocess_ms, 3),
+            "infer_ms": round(prediction.infer_ms, 3),
+            "top_k_ms": round(prediction.top_k_ms, 3),
+            "fps": round(self.fps, 2),
+            "dropped": self.dropped,
+        }

@@ -1,0 +1,72 @@
+"""A place for one thing, the newest: what lets a slow reader keep up with a fast writer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Generic, TypeVar
+
+__all__ = ["Mailbox"]
+
+_T = TypeVar("_T")
+
+
+class Mailbox(Generic[_T]):
+    """Holds the newest item until it is taken; an older one that nobody took is dropped and counted.
+
+    >>> box = Mailbox[str]()
+    >>> box.put("old"), box.put("new")
+    (None, None)
+    >>> box.take(timeout_s=0), box.take(timeout_s=0), box.dropped
+    ('new', None, 1)
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._items: list[_T] = []
+        self._dropped = 0
+        self._is_closed = False
+        self._error: Exception | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Items that were replaced before anybody took them."""
+        return self._dropped
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is closed and empty: nothing will come any more."""
+        with self._changed:
+            return self._is_closed and not self._items
+
+    def put(self, item: _T) -> None:
+        """Leave ``item``, in place of the one that lies there."""
+        with self._changed:
+            self._dropped += len(self._items)
+            self._items = [item]
+            self._changed.notify_all()
+
+    def close(self, error: Exception | None = None) -> None:
+        """Say that nothing more will come, and why, if it is no good end."""
+        with self._changed:
+            self._is_closed, self._error = True, error
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> _T | None:
+        """The newest item, waiting for one up to ``timeout_s`` seconds.
+
+        Returns:
+            None when nothing came in time, or nothing will.
+
+        Raises:
+            Exception: The error the box was closed with, once the last item is taken.
+        """
+        end_s = time.monotonic() + timeout_s
+        with self._changed:
+            while not self._items and not self._is_closed and (left_s := end_s - time.monotonic()) > 0:
+                self._changed.wait(left_s)
+            if self._items:
+                return self._items.pop()
+            if self._error is not None:
+                raise self._error
+            return None

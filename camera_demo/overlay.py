@@ -1,0 +1,62 @@
+"""The answer, drawn on its frame."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+import cv2
+
+from camera_demo.frames import Shown
+from edge.preprocess import Frame
+
+__all__ = ["draw"]
+
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_WHITE: Final = (255, 255, 255)
+_GREY: Final = (200, 200, 200)
+_GREEN: Final = (96, 200, 64)
+_BAND_SHARE: Final = 0.17
+_LEAST_HEIGHT: Final = 24
+"""Pixels below which a picture is too small for letters."""
+
+
+def draw(shown: Shown) -> Frame:
+    """A copy of the frame with a dark band at its foot: label, probability bar, variant and frames a second.
+
+    Returns:
+        uint8 (height, width, 3) BGR, of the frame's size.
+    """
+    image: Frame = shown.frame.image.copy()
+    height, width = image.shape[:2]
+    band = max(_LEAST_HEIGHT, round(height * _BAND_SHARE))
+    if height < 2 * _LEAST_HEIGHT or width < 2 * _LEAST_HEIGHT:
+        return image
+    foot = image[height - band :]
+    foot //= 4
+    best = shown.best
+    pad = max(2, band // 10)
+    bar_height = max(2, band // 10)
+    if best is not None:
+        length = round((width - 2 * pad) * min(1.0, max(0.0, best.probability)))
+        cv2.rectangle(foot, (pad, pad), (pad + length, pad + bar_height), _GREEN, thickness=-1)
+    headline = f"{best.label} {best.probability:.0%}" if best else "not sure"
+    details = f"{shown.variant} {shown.backend}  {shown.fps:.1f} fps  {shown.answer_ms:.1f} ms"
+    _write(foot, headline, pad, round(0.62 * band), 0.36 * band, _WHITE)
+    _write(foot, details, pad, round(0.92 * band), 0.2 * band, _GREY)
+    return image
+
+
+def _write(image: Frame, text: str, left: int, baseline: int, letter_px: float, colour: tuple[int, int, int]) -> None:
+    """Write a line, smaller where the picture is too narrow for it."""
+    text = _ascii(text)
+    (unit_width, unit_height), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
+    scale = min(letter_px / max(1, unit_height), (image.shape[1] - 2 * left) / max(1, unit_width))
+    thickness = max(1, round(letter_px / 14))
+    cv2.putText(image, text, (left, baseline), _FONT, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    """The text in the letters OpenCV's fonts have: accents are dropped, other scripts become question marks."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return "".join(c if " " <= c <= "~" else "?" for c in plain)

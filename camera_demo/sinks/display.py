@@ -1,0 +1,87 @@
+"""A window on the screen."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import cv2
+
+from camera_demo.frames import Shown
+from camera_demo.sinks.contract import SinkContext, WatcherLeft
+from edge.errors import SinkError
+
+__all__ = ["DisplaySink", "open_sink", "refusal"]
+
+_TITLE: Final = "camera-demo"
+_QUIT_KEYS: Final = frozenset({27, ord("q")})
+
+
+class DisplaySink:
+    """Shows each answer in a window, until it is closed or q or Esc is pressed."""
+
+    wants_picture = True
+
+    def __init__(self, gui: Any = cv2) -> None:
+        """Use ``gui``'s window functions, which are OpenCV's."""
+        self._gui, self._is_open = gui, False
+
+    def show(self, shown: Shown) -> None:
+        """Put the picture in the window.
+
+        Raises:
+            WatcherLeft: The window was closed, or q or Esc pressed.
+            SinkError: The window system refused.
+        """
+        if shown.picture is None:
+            return
+        try:
+            is_closed = self._is_open and self._gui.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
+            if is_closed:
+                raise WatcherLeft
+            self._gui.imshow(_TITLE, shown.picture)
+            self._is_open = True
+            if self._gui.waitKey(1) & 0xFF in _QUIT_KEYS:
+                raise WatcherLeft
+        except cv2.error as reason:
+            raise SinkError(f"The display cannot show a picture: {reason.err or reason}. {_INSTEAD}") from reason
+
+    def close(self) -> None:
+        """Close the window."""
+        if self._is_open:
+            self._is_open = False
+            self._gui.destroyAllWindows()
+
+
+_INSTEAD: Final = "Watch in a browser: http://127.0.0.1:8000 as the output."
+
+
+def refusal(environment: Mapping[str, str], build_information: str) -> str | None:
+    """Why no window can be opened here, or None when one can.
+
+    Args:
+        environment: The environment variables.
+        build_information: What ``cv2.getBuildInformation()`` says.
+    """
+    if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+        return f"display needs a screen: neither DISPLAY nor WAYLAND_DISPLAY is set. {_INSTEAD}"
+    if re.search(r"GUI:\s+NONE", build_information):
+        return (
+            "display needs an OpenCV that opens windows, and this one is headless: "
+            f"pip uninstall opencv-python-headless, pip install opencv-python. {_INSTEAD}"
+        )
+    return None
+
+
+def open_sink(place: str, context: SinkContext) -> DisplaySink:
+    """Prepare a window; ``place`` is not used.
+
+    Raises:
+        SinkError: There is no screen, or OpenCV cannot open windows.
+    """
+    reason = refusal(os.environ, cv2.getBuildInformation())
+    if reason is not None:
+        raise SinkError(reason)
+    return DisplaySink()

@@ -1,0 +1,72 @@
+"""One JSON object a line and frame, for programs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+from camera_demo.frames import Shown
+from camera_demo.sinks.contract import SinkContext, WatcherLeft
+from edge.errors import OutputError, SinkError, os_reason
+
+__all__ = ["JsonLinesSink", "open_sink"]
+
+
+class JsonLinesSink:
+    """Writes each answer at once, unbuffered, so that whoever reads along is never behind."""
+
+    wants_picture = False
+
+    def __init__(self, file: io.RawIOBase, name: str) -> None:
+        """Write to ``file``, called ``name`` in messages; it is closed in the end."""
+        self._file, self._name = file, name
+        self._written_bytes = 0
+
+    def show(self, shown: Shown) -> None:
+        """Write one line.
+
+        Raises:
+            WatcherLeft: The pipe's reader is gone.
+            OutputError: The disk is full; a file keeps its whole lines.
+        """
+        line = json.dumps(shown.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        try:
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) or 0 :]
+        except BrokenPipeError as reason:
+            raise WatcherLeft from reason
+        except OSError as reason:
+            self._cut_last_line()
+            raise OutputError(f"Cannot write {self._name}: {os_reason(reason)}.") from reason
+        self._written_bytes += len(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _cut_last_line(self) -> None:
+        with contextlib.suppress(OSError):  # pipes and devices cannot be cut
+            self._file.truncate(self._written_bytes)
+
+
+def open_sink(place: str, context: SinkContext) -> JsonLinesSink:
+    """Open standard output for ``-``, else the file at the path ``place``, which is written anew.
+
+    Raises:
+        SinkError: There is no name.
+        OutputError: The file cannot be written.
+    """
+    if place == "-":
+        return JsonLinesSink(io.FileIO(os.dup(1), "wb"), "standard output")
+    if not place:
+        raise SinkError("json: names no file: expected json:- for standard output, or json:FILE.")
+    try:
+        return JsonLinesSink(io.FileIO(Path(place), "wb"), place)
+    except OSError as reason:
+        raise OutputError(
+            f"Cannot write {place}: {os_reason(reason)}. Choose a folder that exists and is yours."
+        ) from reason

@@ -1,0 +1,88 @@
+"""One line of text: kept up to date on a terminal, written once a second elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from camera_demo.frames import Shown
+from camera_demo.sinks.contract import SinkContext, WatcherLeft
+
+__all__ = ["TerminalSink", "describe", "open_sink"]
+
+_TERMINAL_S: Final = 0.1
+_LOG_S: Final = 1.0
+_CLEAR_LINE: Final = "\r\x1b[K"
+
+
+class TerminalSink:
+    """Writes to a text stream, at most ten times a second on a terminal and once a second otherwise."""
+
+    wants_picture = False
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
+        self._is_terminal = stream.isatty()
+        self._period_s = _TERMINAL_S if self._is_terminal else _LOG_S
+        self._due_s: float | None = None
+        self._waiting: Shown | None = None
+
+    def show(self, shown: Shown) -> None:
+        """Write the line if it is time.
+
+        Raises:
+            WatcherLeft: The stream's reader is gone.
+        """
+        now_s = self._clock()
+        self._waiting = shown
+        if self._due_s is None or now_s >= self._due_s:
+            self._due_s = now_s + self._period_s
+            self._write_line()
+
+    def close(self) -> None:
+        """Write the last answer, if it was not, and end the line."""
+        try:
+            self._write_line()
+            if self._is_terminal and self._due_s is not None:
+                self._write("\n")
+        except WatcherLeft:
+            pass
+        self._due_s = None
+
+    def _write_line(self) -> None:
+        shown, self._waiting = self._waiting, None
+        if shown is None:
+            return
+        line = describe(shown)
+        if self._is_terminal:
+            self._write(_CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1])
+        else:
+            self._write(line + "\n")
+
+    def _write(self, text: str) -> None:
+        encoding = self._stream.encoding or "utf-8"
+        try:
+            self._stream.write(text.encode(encoding, "replace").decode(encoding))
+            self._stream.flush()
+        except BrokenPipeError as reason:
+            raise WatcherLeft from reason
+
+
+def describe(shown: Shown) -> str:
+    """An answer on one line; control characters in labels are left out."""
+    best = shown.best
+    label = "".join(c for c in best.label if c.isprintable()) if best else "not sure"
+    certainty = f" {best.probability:.0%}" if best else ""
+    where = shown.frame.file or f"frame {shown.frame.index}"
+    dropped = f", {shown.dropped} dropped" if shown.dropped else ""
+    return (
+        f"{label}{certainty} | {shown.answer_ms:.1f} ms | {shown.fps:.1f} fps | "
+        f"{shown.variant} {shown.backend} | {where}{dropped}"
+    )
+
+
+def open_sink(place: str, context: SinkContext) -> TerminalSink:
+    """Open the line for people; ``place`` is not used."""
+    return TerminalSink(context.text)

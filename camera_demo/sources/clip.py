@@ -1,0 +1,126 @@
+"""A video file, every frame of it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from camera_demo.frames import CapturedFrame
+from camera_demo.stop import Stop
+from edge.errors import SourceError, os_reason
+from edge.preprocess import Frame
+
+__all__ = ["ClipSource", "open_source"]
+
+_USUAL_HZ: Final = 30.0
+_HEAD_BYTES: Final = 4096
+_WHOLE_SHARE: Final = 0.9
+"""A clip that ends before this share of its stated length is cut short; containers state it with some slack."""
+
+
+class ClipSource:
+    """An opened video file."""
+
+    is_live = False
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open a clip and decode its first frame.
+
+        Raises:
+            SourceError: It is missing, empty, damaged or no video.
+        """
+        self.name, self.dropped = path.name, 0
+        self._path, self._clock = path, clock
+        _check_file(path)
+        self._capture = cv2.VideoCapture(str(path), _reader())
+        if not self._capture.isOpened():
+            raise SourceError(f"{path} cannot be opened as a video: it is damaged, cut short or of an unknown format.")
+        self._length_s, self.rate_hz = _length(self._capture)
+        self._first = self._read()
+        if self._first is None:
+            self.close()
+            raise SourceError(f"Video {path} has no frame that can be decoded: it is damaged or cut short.")
+
+    def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
+        """Every frame in order.
+
+        Raises:
+            SourceError: The file ends before the length it states.
+        """
+        frame, index = self._first, 0
+        self._first = None
+        while frame is not None and not stop.is_requested:
+            now_s, position_s = self._clock(), index / self.rate_hz
+            yield CapturedFrame(image=frame, index=index, captured_at_s=now_s, position_s=position_s)
+            frame, index = self._read(), index + 1
+        if frame is None and index / self.rate_hz < _WHOLE_SHARE * self._length_s:
+            raise SourceError(
+                f"Video {self._path} breaks off after {index / self.rate_hz:.1f} s of {self._length_s:.1f} s "
+                f"({index} frames): it is damaged or cut short. Copy it again."
+            )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()
+
+    def _read(self) -> Frame | None:
+        try:
+            is_read, image = self._capture.read()
+        except cv2.error as reason:
+            raise SourceError(f"Video {self._path} cannot be decoded: {reason.err or reason}.") from reason
+        return np.asarray(image, np.uint8) if is_read else None
+
+
+def open_source(place: str) -> ClipSource:
+    """Open the clip at the path ``place``.
+
+    Raises:
+        SourceError: It is missing, empty, damaged or no video.
+    """
+    return ClipSource(Path(place))
+
+
+def _check_file(path: Path) -> None:
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as reason:
+        raise SourceError(f"Cannot read video {path}: {os_reason(reason)}.") from reason
+    if not path.is_file():
+        raise SourceError(f"{path} is no file: expected a video.")
+    if not os.access(path, os.R_OK):
+        raise SourceError(f"Cannot read video {path}: permission denied. Make it readable: chmod +r {path}.")
+    if not size_bytes:
+        raise SourceError(f"Video {path} is empty: the file has no bytes.")
+    if _is_text(path):
+        raise SourceError(f"{path} is a text: expected a video file.")
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the file begins as a text; FFmpeg would paint it, or follow the addresses in it."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
+
+
+def _reader() -> int:
+    """FFmpeg where OpenCV has it: asking it first keeps the other readers from complaining of each file."""
+    has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
+    return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
+
+
+def _length(capture: cv2.VideoCapture) -> tuple[float, float]:
+    """The clip's stated length in seconds, 0 where it states none, and its frames a second."""
+    rate_hz = capture.get(cv2.CAP_PROP_FPS)
+    rate_hz = rate_hz if 0 < rate_hz <= 1000 else _USUAL_HZ
+    return max(0.0, capture.get(cv2.CAP_PROP_FRAME_COUNT) / rate_hz), rate_hz

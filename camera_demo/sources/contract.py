@@ -1,0 +1,44 @@
+"""What every source of frames must do: say what it is, give frames, close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from camera_demo.frames import CapturedFrame
+from camera_demo.stop import Stop
+
+__all__ = ["Source"]
+
+
+class Source(Protocol):
+    """An opened camera, clip or folder.
+
+    Opening checks all that can be checked, so that what is wrong shows before a model is loaded.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: ``/dev/video0``, ``clip.mp4``."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether frames come at their own pace, and those nobody takes in time are dropped."""
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Frames a second as the source states it; None where it has no rate."""
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped so far because nobody took them in time."""
+
+    def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
+        """The frames, in order; ends at the source's end, or soon after ``stop`` is requested. Call it once.
+
+        Raises:
+            SourceError: The source broke off.
+        """
+
+    def close(self) -> None:
+        """Free the device or file and end its thread. A second call does nothing."""

@@ -1,0 +1,36 @@
+"""What to look at when nobody said: the first camera that works, else the demo clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from camera_demo.sources.v4l2 import camera_nodes, explain_camera, probe_node
+from camera_demo.uri import Uri, parse_source
+
+__all__ = ["default_source"]
+
+
+def default_source(
+    announce: Callable[[str], None],
+    *,
+    nodes: Callable[[], list[str]] = camera_nodes,
+    opener: Callable[[str], object] = probe_node,
+) -> Uri:
+    """The first camera that can be opened, else the demo clip; ``announce`` is told which, and why.
+
+    Args:
+        announce: Takes one line for people.
+        nodes: Lists the video nodes there are.
+        opener: Opens a node and raises :class:`OSError` when that fails.
+    """
+    refused = []
+    for node in nodes():
+        try:
+            opener(node)
+        except OSError:
+            refused.append(explain_camera(node, opener, nodes=nodes))
+            continue
+        announce(f"No input named: using camera {node}.")
+        return parse_source(node)
+    announce(f"No input named and no usable camera: using the demo clip. {refused[0] if refused else ''}".rstrip())
+    return parse_source("demo")

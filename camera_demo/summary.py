@@ -1,0 +1,142 @@
+"""What a stream was, told at its end: frames, times, and the labels that were seen."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from camera_demo.frames import Shown
+
+__all__ = ["Summary", "Tally"]
+
+_KEPT_FRAMES: Final = 100_000
+"""Latencies kept for the percentiles, the newest: most of an hour at 30 frames a second."""
+_MOST_RUNS: Final = 20
+"""Runs worth telling one by one; of more, only the labels' shares are told."""
+_MOST_LABELS: Final = 10
+_UNSURE: Final = "not sure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Figures of one stream."""
+
+    frames: int
+    seconds: float
+    fps: float
+    median_ms: float
+    """From capture to answer."""
+    p95_ms: float
+    over_budget: float
+    """Share of frames, 0 to 1, whose classification took longer than the budget."""
+    budget_ms: float
+    dropped: int
+    seen: tuple[str, ...]
+    """Labels in the order they came, with their times and mean probability; or, of many, each with its share."""
+    variant: str
+    backend: str
+    """Name, version and threads."""
+
+    def lines(self) -> tuple[str, ...]:
+        """The summary for people."""
+        if not self.frames:
+            return (f"No frame in {self.seconds:.1f} s.",)
+        dropped = f"; {self.dropped} dropped" if self.dropped else ""
+        frames = "1 frame" if self.frames == 1 else f"{self.frames} frames"
+        return (
+            f"{frames} in {self.seconds:.1f} s, {self.fps:.1f} fps{dropped}",
+            f"capture to answer: median {self.median_ms:.1f} ms, p95 {self.p95_ms:.1f} ms; "
+            f"{self.over_budget:.1%} of frames over the budget of {self.budget_ms:.1f} ms",
+            f"seen: {', '.join(self.seen)}",
+            f"{self.variant} on {self.backend}",
+        )
+
+
+@dataclass(slots=True)
+class _Run:
+    label: str
+    start_s: float
+    end_s: float = 0.0
+    frames: int = 0
+    probability_sum: float = 0.0
+
+    def add(self, shown: Shown) -> None:
+        self.frames += 1
+        self.end_s = shown.frame.position_s
+        self.probability_sum += shown.best.probability if shown.best else 0.0
+
+    @property
+    def certainty(self) -> str:
+        return "" if self.label == _UNSURE else f" {100 * self.probability_sum / self.frames:.0f} %"
+
+
+class Tally:
+    """Counts answers as they come, in bounded memory."""
+
+    def __init__(
+        self, budget_ms: float, *, variant: str, backend: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to count, and to take the time, now."""
+        self._clock, self._start_s = clock, clock()
+        self._last_s = self._start_s
+        self._budget_ms, self._variant, self._backend = budget_ms, variant, backend
+        self._answers_ms: deque[float] = deque(maxlen=_KEPT_FRAMES)
+        self._frames = self._over = self._dropped = self._runs_begun = 0
+        self._runs: deque[_Run] = deque(maxlen=_MOST_RUNS)
+        self._totals: dict[str, _Run] = {}
+
+    @property
+    def frames(self) -> int:
+        """Answers so far."""
+        return self._frames
+
+    def add(self, shown: Shown) -> None:
+        """Count one answer."""
+        self._frames += 1
+        self._last_s = self._clock()
+        self._answers_ms.append(shown.answer_ms)
+        self._over += shown.prediction.total_ms > self._budget_ms
+        self._dropped = shown.dropped
+        label = shown.best.label if shown.best else _UNSURE
+        if not self._runs or self._runs[-1].label != label:
+            self._runs.append(_Run(label, shown.frame.position_s))
+            self._runs_begun += 1
+        self._runs[-1].add(shown)
+        self._totals.setdefault(label, _Run(label, shown.frame.position_s)).add(shown)
+
+    def summary(self) -> Summary:
+        """What was counted, from the beginning to the last answer."""
+        seconds = (self._last_s if self._frames else self._clock()) - self._start_s
+        median_ms, p95_ms = np.percentile(self._answers_ms, [50, 95]) if self._frames else (0.0, 0.0)
+        return Summary(
+            frames=self._frames,
+            seconds=seconds,
+            fps=self._frames / seconds if seconds > 0 else 0.0,
+            median_ms=float(median_ms),
+            p95_ms=float(p95_ms),
+            over_budget=self._over / max(1, self._frames),
+            budget_ms=self._budget_ms,
+            dropped=self._dropped,
+            seen=self._seen(),
+            variant=self._variant,
+            backend=self._backend,
+        )
+
+    def _seen(self) -> tuple[str, ...]:
+        if self._runs_begun <= _MOST_RUNS:
+            return tuple(f"{r.label} {_clock(r.start_s)}-{_clock(r.end_s)}{r.certainty}" for r in self._runs)
+        ranked = sorted(self._totals.values(), key=lambda run: -run.frames)
+        told = [f"{r.label} in {r.frames / self._frames:.0%} of frames" for r in ranked[:_MOST_LABELS]]
+        rest = len(ranked) - len(told)
+        return (*told, f"{rest} more") if rest else tuple(told)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

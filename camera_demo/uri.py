@@ -1,0 +1,142 @@
+"""Where pictures come from and where answers go, as text: the two tables of schemes and their one reader.
+
+Follows jetson-utils: a prefix (``v4l2://``, ``file://``) is optional where the rest says enough.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from edge.errors import EdgeError, SinkError, SourceError
+from edge.images import IMAGE_SUFFIXES
+
+__all__ = ["SINKS", "SOURCES", "VIDEO_CODECS", "Scheme", "Uri", "parse_sink", "parse_source"]
+
+VIDEO_CODECS: Final = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
+"""The video files that can be written, and the codec of each; OpenCV's own wheels have them all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scheme:
+    """One kind of source or sink."""
+
+    name: str
+    module: str
+    """The module below ``camera_demo.sources`` or ``camera_demo.sinks`` that opens it."""
+    example: str
+    """How people write it, for messages."""
+    keeps_time: bool = False
+    """Whether it plays at its own rate unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uri:
+    """A source or sink as asked for."""
+
+    scheme: Scheme
+    place: str
+    """What the scheme's module needs: a device, a path, ``HOST:PORT``, options."""
+
+
+SOURCES: Final = (
+    Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, v4l2:///dev/video0)"),
+    Scheme(name="clip", module="clip", example="a video file"),
+    Scheme(name="pictures", module="pictures", example="a folder of pictures"),
+    Scheme(name="synthetic", module="synthetic", example="synthetic:640x480@30", keeps_time=True),
+    Scheme(name="demo", module="demo", example="demo"),
+)
+"""Every kind of source."""
+SINKS: Final = (
+    Scheme(name="terminal", module="terminal", example="terminal"),
+    Scheme(name="json", module="json_lines", example="json:- or json:FILE"),
+    Scheme(name="video", module="video", example=f"a video file ({', '.join(VIDEO_CODECS)})"),
+    Scheme(name="display", module="display", example="display"),
+    Scheme(name="http", module="page", example="http://127.0.0.1:8000"),
+)
+"""Every kind of sink."""
+
+_PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
+
+
+def parse_source(text: str) -> Uri:
+    """What an INPUT means.
+
+    >>> parse_source("0").place, parse_source("file:///tmp").scheme.name
+    ('/dev/video0', 'pictures')
+
+    Raises:
+        SourceError: There is no such kind of source, or no such file or folder.
+    """
+    if text.isdecimal():
+        return _uri(SOURCES, "v4l2", f"/dev/video{int(text)}")
+    if text == "demo":
+        return _uri(SOURCES, "demo", "")
+    if text.startswith("/dev/"):
+        return _uri(SOURCES, "v4l2", text)
+    match _split(text):
+        case "v4l2", place:
+            return _uri(SOURCES, "v4l2", f"/dev/video{place}" if place.isdecimal() else place or "/dev/video0")
+        case "synthetic", place:
+            return _uri(SOURCES, "synthetic", place)
+        case (("" | "file"), place):
+            return _stored(place)
+        case name, _ if any(name == sink.name for sink in SINKS):
+            raise SourceError(f"{text} is an output: name the input before it, e.g. camera-demo 0 {text}.")
+    raise _unsupported(SourceError, text, SOURCES)
+
+
+def parse_sink(text: str) -> Uri:
+    """What an OUTPUT means.
+
+    >>> parse_sink("json:-").place, parse_sink("out.mp4").scheme.name
+    ('-', 'video')
+
+    Raises:
+        SinkError: There is no such kind of sink.
+    """
+    if text in ("terminal", "display"):
+        return _uri(SINKS, text, "")
+    match _split(text):
+        case "json", place:
+            return _uri(SINKS, "json", place)
+        case "display", place:
+            return _uri(SINKS, "display", place)
+        case "http", place:
+            return _uri(SINKS, "http", place)
+        case (("" | "file"), place) if Path(place).suffix.lower() in VIDEO_CODECS:
+            return _uri(SINKS, "video", place)
+    raise _unsupported(SinkError, text, SINKS)
+
+
+def _uri(table: tuple[Scheme, ...], name: str, place: str) -> Uri:
+    return Uri(scheme=next(row for row in table if row.name == name), place=place)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Prefix, in lower case, and rest; a file that really has such a name is a file."""
+    match = _PREFIX.fullmatch(text)
+    return ("", text) if match is None or Path(text).exists() else (match[1].lower(), match[2])
+
+
+def _stored(place: str) -> Uri:
+    path = Path(place)
+    if not path.exists() and Path(unquote(place)).exists():
+        path = Path(unquote(place))
+    if not path.exists():
+        raise SourceError(f"There is no file or folder '{place}': expected {_examples(SOURCES)}.")
+    is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
+    return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))
+
+
+def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -> EdgeError:
+    kind = "input" if table is SOURCES else "output"
+    return error(f"'{text}' is no {kind} that this version knows: expected {_examples(table)}.")
+
+
+def _examples(table: tuple[Scheme, ...]) -> str:
+    *others, last = (row.example for row in table)
+    return f"{', '.join(others)} or {last}"

@@ -1,0 +1,123 @@
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.loop import FrameRate, LiveLoop
+from camera_demo.sinks import WatcherLeft
+from camera_demo.stop import Stop
+from camera_demo.summary import Tally
+from edge.classify import Classifier
+
+
+class ListedFrames:
+    """A source of frames made beforehand."""
+
+    name, is_live, rate_hz, dropped = "list", False, 25.0, 0
+
+    def __init__(self, frames: list[CapturedFrame]) -> None:
+        self._frames = frames
+
+    def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
+        yield from self._frames
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Album:
+    """A sink that keeps what it is shown and leaves when it has enough."""
+
+    def __init__(self, *, wants_picture: bool = False, enough: int = 1000, on_show: Callable[[], None] = lambda: None):
+        self.wants_picture, self._enough, self._on_show = wants_picture, enough, on_show
+        self.shown: list[Shown] = []
+
+    def show(self, shown: Shown) -> None:
+        self.shown.append(shown)
+        self._on_show()
+        if len(self.shown) >= self._enough:
+            raise WatcherLeft
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.fixture
+def ten_frames(make_frame: Callable[..., CapturedFrame]) -> ListedFrames:
+    return ListedFrames([make_frame(index, level=index) for index in range(10)])
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally(33.3, variant="v", backend="b")
+
+
+@pytest.fixture
+def classifier(make_classifier: Callable[..., Classifier]) -> Classifier:
+    return make_classifier()
+
+
+def test_every_frame_of_a_file_is_answered_in_order(
+    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+) -> None:
+    album = Album()
+    LiveLoop(classifier, [album], tally).run(ten_frames, Stop())
+    assert [shown.frame.index for shown in album.shown] == list(range(10))
+    assert [shown.best.index for shown in album.shown if shown.best] == list(range(10))
+    assert {shown.variant for shown in album.shown} == {"mobilenet_v1_0.25_128"}
+    assert tally.frames == 10
+
+
+def test_the_answer_s_age_is_counted_from_the_capture(
+    make_frame: Callable[..., CapturedFrame], classifier: Classifier, tally: Tally
+) -> None:
+    album = Album()
+    source = ListedFrames([make_frame(captured_at_s=100.0)])
+    LiveLoop(classifier, [album], tally, clock=lambda: 100.25, wall_clock=lambda: 1.7e9).run(source, Stop())
+    assert album.shown[0].answer_ms == 250.0
+    assert album.shown[0].answered_at_s == 1.7e9
+
+
+def test_a_picture_is_drawn_only_for_a_sink_that_wants_one(
+    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+) -> None:
+    plain, drawn = Album(), Album(wants_picture=True)
+    LiveLoop(classifier, [plain], tally).run(ten_frames, Stop())
+    LiveLoop(classifier, [plain, drawn], tally).run(ten_frames, Stop())
+    assert [shown.picture is None for shown in plain.shown] == [True] * 10 + [False] * 10
+    assert all(shown.picture is not None for shown in drawn.shown)
+
+
+def test_it_ends_after_the_frames_asked_for(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
+    LiveLoop(classifier, [], tally).run(ten_frames, Stop(), max_frames=4)
+    assert tally.frames == 4
+
+
+def test_it_ends_when_the_end_is_requested(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
+    stop = Stop()
+    LiveLoop(classifier, [Album(on_show=stop.request)], tally).run(ten_frames, stop)
+    assert tally.frames == 1
+
+
+def test_it_ends_when_nobody_watches(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
+    LiveLoop(classifier, [Album(enough=3)], tally).run(ten_frames, Stop())
+    assert tally.frames == 3
+
+
+def test_guesses_below_the_threshold_are_left_out(
+    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+) -> None:
+    album = Album()
+    LiveLoop(classifier, [album], tally, threshold=0.5).run(ten_frames, Stop())
+    assert {len(shown.guesses) for shown in album.shown} == {1}
+    LiveLoop(classifier, [album], tally, threshold=1.0).run(ten_frames, Stop())
+    assert album.shown[-1].best is None
+
+
+def test_the_rate_is_that_of_the_last_answers() -> None:
+    rate = FrameRate()
+    assert rate.tick(5.0) == 0.0
+    assert rate.tick(5.0) == 0.0
+    for number in range(100):
+        answer = rate.tick(10 + number / 20)
+    assert answer == pytest.approx(20)

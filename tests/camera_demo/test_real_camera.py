@@ -1,0 +1,50 @@
+"""With a real camera, where there is one: a webcam, or the cameras of a virtual machine."""
+
+import time
+
+import pytest
+
+from camera_demo.sources import open_source
+from camera_demo.sources.v4l2 import camera_nodes, probe_node
+from camera_demo.stop import Stop
+from camera_demo.uri import parse_source
+from edge.errors import SourceError
+
+
+def _first_camera() -> str | None:
+    for node in camera_nodes():
+        try:
+            probe_node(node)
+        except OSError:
+            continue
+        return node
+    return None
+
+
+CAMERA = _first_camera() or ""
+pytestmark = pytest.mark.skipif(not CAMERA, reason="no camera: none of /dev/video* can be opened")
+
+
+def test_a_camera_gives_fresh_frames_and_lets_go_in_time() -> None:
+    source = open_source(parse_source(CAMERA))
+    seen = []
+    for frame in source.frames(Stop()):
+        seen.append(time.monotonic() - frame.captured_at_s)
+        assert frame.image.ndim == 3
+        if len(seen) == 10:
+            break
+    start_s = time.monotonic()
+    source.close()
+    assert time.monotonic() - start_s < 2
+    assert max(seen) < 0.5
+
+
+def test_a_camera_that_is_in_use_is_busy() -> None:
+    source = open_source(parse_source(CAMERA))
+    try:
+        next(source.frames(Stop()))
+        with pytest.raises(SourceError) as raised:
+            open_source(parse_source(CAMERA))
+    finally:
+        source.close()
+    assert str(raised.value).startswith(f"Camera {CAMERA} is busy: another program uses it.")

@@ -1,0 +1,218 @@
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import pytest
+
+from camera_demo import session
+from camera_demo.session import Settings, run
+from camera_demo.stop import Stop, stop_on_signals
+from edge.errors import BudgetError, BundleError, EdgeError, NoVariantFits, SinkError, SourceError, VariantError
+from edge.preprocess import Frame
+
+
+@pytest.fixture
+def settings(bundle_folder: Path) -> Callable[..., Settings]:
+    """Settings on the grey bundle, its one variant pinned unless told otherwise."""
+
+    def make(**changes: Any) -> Settings:
+        usual: dict[str, Any] = {"bundle": str(bundle_folder), "variant": "0.25_128", "backend": "fake", "threads": 1}
+        return Settings(**(usual | changes))
+
+    return make
+
+
+def lines_of(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_clip_becomes_json_lines_a_video_and_a_summary(
+    tmp_path: Path, make_clip: Callable[..., Path], settings: Callable[..., Settings]
+) -> None:
+    clip, said = make_clip([2] * 25 + [7] * 25), list[str]()
+    outputs = (f"json:{tmp_path / 'out.jsonl'}", str(tmp_path / "out.mp4"))
+    run(settings(input=str(clip), outputs=outputs), Stop(), announce=said.append)
+    answers = lines_of(tmp_path / "out.jsonl")
+    assert [answer["frame"] for answer in answers] == list(range(50))
+    assert [answer["labels"][0]["label"] for answer in answers] == ["grey 2"] * 25 + ["grey 7"] * 25
+    assert {len(answer["labels"]) for answer in answers} == {5}
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 50
+    assert said[0].startswith("50 frames in ")
+    assert said[2:] == [
+        "seen: grey 2 0:00-0:00 100 %, grey 7 0:01-0:01 100 %",
+        "mobilenet_v1_0.25_128 on fake (fake 1, 1 thread)",
+    ]
+
+
+def test_a_folder_is_classified_picture_by_picture(
+    tmp_path: Path, make_grey: Callable[..., Frame], settings: Callable[..., Settings]
+) -> None:
+    (tmp_path / "in").mkdir()
+    for level in (4, 1, 9):
+        cv2.imwrite(str(tmp_path / "in" / f"{level}.png"), make_grey(level))
+    wanted = settings(input=str(tmp_path / "in"), outputs=(f"json:{tmp_path / 'o.jsonl'}",), top_k=1)
+    run(wanted, Stop(), announce=lambda line: None)
+    seen = [(Path(a["file"]).stem, a["labels"][0]["index"], len(a["labels"])) for a in lines_of(tmp_path / "o.jsonl")]
+    assert seen == [("1", 1, 1), ("4", 4, 1), ("9", 9, 1)]
+
+
+def test_a_clip_that_breaks_off_is_told_after_its_summary_and_its_video_is_kept(
+    tmp_path: Path, make_clip: Callable[..., Path], settings: Callable[..., Settings]
+) -> None:
+    whole = make_clip([1, 9] * 25, "whole.mkv").read_bytes()
+    cut, said = tmp_path / "cut.mkv", list[str]()
+    cut.write_bytes(whole[: len(whole) * 6 // 10])
+    with pytest.raises(SourceError, match="breaks off"):
+        run(settings(input=str(cut), outputs=(str(tmp_path / "out.mp4"),)), Stop(), announce=said.append)
+    assert " frames in " in said[0]
+    assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) > 5
+
+
+def test_the_terminal_is_the_default_and_leaves_stdout_to_json(
+    settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(settings(input="synthetic:64x64", max_frames=2), Stop(), announce=lambda line: None)
+    assert capfd.readouterr().out.startswith("grey ")
+    outputs = ("json:-", "terminal")
+    run(settings(input="synthetic:64x64", outputs=outputs, max_frames=2), Stop(), announce=lambda line: None)
+    captured = capfd.readouterr()
+    assert [json.loads(line)["frame"] for line in captured.out.splitlines()] == [0, 1]
+    assert captured.err.startswith("grey ")
+
+
+def test_headless_leaves_the_display_out(settings: Callable[..., Settings], capfd: pytest.CaptureFixture[str]) -> None:
+    wanted = settings(input="synthetic:64x64", outputs=("display",), headless=True, max_frames=1)
+    run(wanted, Stop(), announce=lambda line: None)
+    assert capfd.readouterr().out.startswith("grey ")
+
+
+def test_without_a_pinned_variant_the_budget_chooses(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def profile_for(bundle: Any, **others: Any) -> str:
+        asked.update(others)
+        return "profile"
+
+    def select(bundle: Any, profile: str, budget: Any) -> Any:
+        assert (profile, budget.latency_ms) == ("profile", 20.0)
+        return SimpleNamespace(chosen=SimpleNamespace(variant=bundle.variants[0].variant, latency_ms=12.3456))
+
+    monkeypatch.setattr(session, "profile_for", profile_for)
+    monkeypatch.setattr(session, "select", select)
+    said: list[str] = []
+    wanted = settings(input="synthetic:64x64", variant=None, fps=50, max_frames=1)
+    run(wanted, Stop(), announce=said.append)
+    assert said[0] == "Using mobilenet_v1_0.25_128: p95 12.35 ms within the budget of 20.00 ms."
+    assert (asked["backend"], asked["threads"]) == ("fake", 1)
+
+
+def test_a_budget_nothing_meets_ends_with_selects_own_words(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def select(bundle: Any, profile: str, budget: Any) -> Any:
+        raise NoVariantFits("No variant meets 1.00 ms p95.")
+
+    monkeypatch.setattr(session, "profile_for", lambda bundle, **others: "profile")
+    monkeypatch.setattr(session, "select", select)
+    (tmp_path / "out").mkdir()
+    wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None, budget_ms=1)
+    with pytest.raises(NoVariantFits, match=r"No variant meets 1\.00 ms p95\."):
+        run(wanted, Stop(), announce=lambda line: None)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"fps": 30, "budget_ms": 33}, BudgetError, "--fps and --budget-ms say the same thing: give one of them."),
+        ({"fps": 0}, BudgetError, None),
+        ({"bundle": "nowhere"}, BundleError, None),
+        ({"variant": "big"}, VariantError, None),
+        (
+            {"variant": "1.0_224"},
+            BundleError,
+            "Bundle greys has no mobilenet_v1_1.00_224: it has mobilenet_v1_0.25_128.",
+        ),
+        ({"outputs": ("json:-", "json:-")}, SinkError, "The output json:- is named twice: name it once."),
+        ({"input": "/dev/video99"}, SourceError, None),
+    ],
+)
+def test_what_is_wrong_ends_it_with_its_own_words(
+    settings: Callable[..., Settings], changes: dict[str, Any], error: type[EdgeError], message: str | None
+) -> None:
+    said: list[str] = []
+    with pytest.raises(error) as raised:
+        run(settings(**({"input": "synthetic:"} | changes)), Stop(), announce=said.append)
+    assert message in (None, str(raised.value))
+    assert said == []
+
+
+@pytest.mark.parametrize("form", ["{}", "json:{}"])
+def test_the_input_is_never_written_over(
+    make_clip: Callable[..., Path], settings: Callable[..., Settings], form: str
+) -> None:
+    clip = make_clip([1])
+    before = clip.read_bytes()
+    with pytest.raises(SinkError) as raised:
+        run(settings(input=str(clip), outputs=(form.format(clip),)), Stop(), announce=lambda line: None)
+    assert str(raised.value) == f"{clip} is the input: choose another name for the output."
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_live_run_and_no_thread_stays(
+    settings: Callable[..., Settings], tmp_path: Path, number: signal.Signals
+) -> None:
+    before, said = set(threading.enumerate()), list[str]()
+    outputs = (str(tmp_path / "out.mp4"), "http://127.0.0.1:0")
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), number))
+    with stop_on_signals() as stop:
+        timer.start()
+        run(settings(input="synthetic:320x240", outputs=outputs), stop, announce=said.append)
+    timer.join()
+    assert set(threading.enumerate()) == before
+    assert " frames in " in said[1]
+    assert (tmp_path / "out.mp4").stat().st_size > 0
+
+
+def test_a_slow_model_drops_frames_and_says_how_many(
+    settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.backends.fake.FakeBackend.latency_ms", 30.0, raising=False)
+    monkeypatch.setattr("edge.backends.fake.FakeBackend.__setattr__", _keep_latency, raising=False)
+    path = tmp_path / "out.jsonl"
+    wanted = settings(input="synthetic:64x64@200", outputs=(f"json:{path}",), max_frames=10)
+    run(wanted, Stop(), announce=lambda line: None)
+    answers = lines_of(path)
+    assert answers[-1]["dropped"] >= 10
+    assert answers[-1]["frame"] - answers[-1]["dropped"] <= 10
+    assert all(answer["capture_to_answer_ms"] < 60 for answer in answers[1:])
+
+
+def _keep_latency(self: object, name: str, value: object) -> None:
+    if name != "latency_ms":
+        object.__setattr__(self, name, value)
+
+
+def test_a_signal_while_the_board_is_measured_ends_it_and_leaves_nothing(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def profile_for(bundle: Any, **others: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    monkeypatch.setattr(session, "profile_for", profile_for)
+    (tmp_path / "out").mkdir()
+    wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None)
+    with stop_on_signals() as stop, pytest.raises(KeyboardInterrupt):
+        run(wanted, stop, announce=lambda line: None)
+    assert list((tmp_path / "out").iterdir()) == []

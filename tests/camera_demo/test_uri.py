@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from camera_demo.uri import parse_sink, parse_source
+from edge.errors import SinkError, SourceError
+
+INPUTS = (
+    "a camera (0, /dev/video0, v4l2:///dev/video0), a video file, a folder of pictures, synthetic:640x480@30 or demo"
+)
+OUTPUTS = "terminal, json:- or json:FILE, a video file (.mp4, .mov, .mkv, .avi), display or http://127.0.0.1:8000"
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "place"),
+    [
+        ("0", "v4l2", "/dev/video0"),
+        ("007", "v4l2", "/dev/video7"),
+        ("/dev/video3", "v4l2", "/dev/video3"),
+        ("/dev/v4l/by-id/usb-cam", "v4l2", "/dev/v4l/by-id/usb-cam"),
+        ("v4l2:///dev/video2", "v4l2", "/dev/video2"),
+        ("V4L2://1", "v4l2", "/dev/video1"),
+        ("synthetic:", "synthetic", ""),
+        ("synthetic:640x480@30", "synthetic", "640x480@30"),
+        ("demo", "demo", ""),
+    ],
+)
+def test_an_input_is_understood(text: str, scheme: str, place: str) -> None:
+    uri = parse_source(text)
+    assert (uri.scheme.name, uri.place) == (scheme, place)
+
+
+@pytest.mark.parametrize("prefix", ["", "file:", "file://"])
+def test_a_file_is_a_clip_and_a_folder_or_picture_is_pictures(tmp_path: Path, prefix: str) -> None:
+    for name in ("a clip.mp4", "photo.JPG", "odd:name.mp4"):
+        (tmp_path / name).touch()
+    found = [parse_source(f"{prefix}{tmp_path / name}") for name in ("a clip.mp4", "photo.JPG", "odd:name.mp4", "")]
+    assert [uri.scheme.name for uri in found] == ["clip", "pictures", "clip", "pictures"]
+    assert found[0].place == str(tmp_path / "a clip.mp4")
+
+
+def test_a_percent_coded_file_address_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "a clip.mp4").touch()
+    assert parse_source(f"file://{tmp_path}/a%20clip.mp4").place == str(tmp_path / "a clip.mp4")
+
+
+def test_a_name_with_a_colon_is_a_file_where_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd:name.mp4").touch()
+    assert parse_source("odd:name.mp4").scheme.name == "clip"
+
+
+@pytest.mark.parametrize(
+    "text", ["csi://0", "rtsp://user:pass@host/path", "mqtt://host/topic", "https://host", "usb:0"]
+)
+def test_an_input_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        parse_source(text)
+    assert str(raised.value) == f"'{text}' is no input that this version knows: expected {INPUTS}."
+
+
+def test_a_missing_file_is_refused_with_all_that_there_are() -> None:
+    with pytest.raises(SourceError) as raised:
+        parse_source("nowhere.mp4")
+    assert str(raised.value) == f"There is no file or folder 'nowhere.mp4': expected {INPUTS}."
+
+
+@pytest.mark.parametrize("text", ["json:-", "http://127.0.0.1:8000", "display://0"])
+def test_an_output_in_the_input_s_place_is_told_so(text: str) -> None:
+    with pytest.raises(SourceError) as raised:
+        parse_source(text)
+    assert str(raised.value) == f"{text} is an output: name the input before it, e.g. camera-demo 0 {text}."
+
+
+@pytest.mark.parametrize(
+    ("text", "scheme", "place"),
+    [
+        ("terminal", "terminal", ""),
+        ("json:-", "json", "-"),
+        ("json://-", "json", "-"),
+        ("json:out.jsonl", "json", "out.jsonl"),
+        ("out.mp4", "video", "out.mp4"),
+        ("file://out.AVI", "video", "out.AVI"),
+        ("display", "display", ""),
+        ("display://0", "display", "0"),
+        ("http://0.0.0.0:80", "http", "0.0.0.0:80"),
+    ],
+)
+def test_an_output_is_understood(text: str, scheme: str, place: str) -> None:
+    uri = parse_sink(text)
+    assert (uri.scheme.name, uri.place) == (scheme, place)
+
+
+@pytest.mark.parametrize("text", ["mqtt://host/topic", "rtsp://@:1234/x", "https://h", "out.xyz", "out", "", "0"])
+def test_an_output_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
+    with pytest.raises(SinkError) as raised:
+        parse_sink(text)
+    assert str(raised.value) == f"'{text}' is no output that this version knows: expected {OUTPUTS}."
