@@ -1,0 +1,148 @@
+"""Makes everything that ``demo`` consists of, in order: pictures, checkpoints, the bundle, the clip."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+
+from convert.checkpoints import load_checkpoint, save_checkpoint
+from edge.preprocess import Frame
+from edge.variant import RESOLUTIONS
+from scripts.demo.cards import LABELS, draw_labelled
+from scripts.demo.clip import write_clip
+from scripts.demo.ink import load_handwriting
+from scripts.demo.train import accuracy, held_out_pictures, plan_for, train
+
+__all__ = ["main", "write_calibration", "write_labels", "write_test"]
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+BUNDLE: Final = Path("edge/bundles/demo")
+CLIPS: Final = Path("camera_demo/clips")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the steps asked for and return the exit code."""
+    options = _parser().parse_args(arguments)
+    options.work = options.work or Path(tempfile.mkdtemp(prefix="make-demo-"))
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    print(f"Working in {options.work}")
+    for name in options.steps:
+        print(f"== {name}", flush=True)
+        started = time.monotonic()
+        code = _STEPS[name](options)
+        print(f"{name}: {(time.monotonic() - started) / 60:.1f} min", flush=True)
+        if code:
+            return code
+    return 0
+
+
+def write_labels(path: Path) -> None:
+    """Write one label a line; line N, counted from 0, is class N."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+
+
+def write_calibration(folder: Path, count: int = 256, seed: int = 11) -> None:
+    """Write ``count`` pictures like those trained on, classes in turn, from digits that were trained on."""
+    rng, handwriting = np.random.default_rng(seed), load_handwriting("train")
+    _write(folder, (("", draw_labelled(rng, handwriting, number % len(LABELS))) for number in range(count)))
+
+
+def write_test(folder: Path, per_class: int = 100) -> None:
+    """Write the test's pictures, one folder per class, named as its label with ``_`` for the space."""
+    frames, labels = held_out_pictures(per_class)
+    _write(folder, ((LABELS[label].replace(" ", "_"), frame) for frame, label in zip(frames, labels, strict=True)))
+
+
+def _write(folder: Path, pictures: Iterable[tuple[str, Frame]]) -> None:
+    for number, (name, frame) in enumerate(pictures):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        path = folder / name / f"{number:04d}.jpg"
+        if not cv2.imwrite(str(path), frame, [cv2.IMWRITE_JPEG_QUALITY, 95]):
+            raise OSError(f"Cannot write {path}: check the folder and the space left.")
+
+
+def _pictures(options: argparse.Namespace) -> int:
+    write_labels(options.work / "data" / "labels.txt")
+    write_calibration(options.work / "data" / "calibration")
+    write_test(options.work / "data" / "test")
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    for alpha in options.alphas:
+        model = train(plan_for(alpha, options.effort))
+        path = _checkpoint(options.work, alpha)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(model, path)
+        _report(path)
+    return 0
+
+
+def _report(path: Path) -> None:
+    """Print the accuracy of a checkpoint as saved, on held-out digits, at each resolution."""
+    model = load_checkpoint(path).model
+    frames, labels = held_out_pictures(100)
+    for resolution in RESOLUTIONS:
+        share = accuracy(model, frames, labels, resolution)
+        print(f"{path.name} ρ={resolution}: {share:.1%} top-1 of {len(labels)}", flush=True)
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    data = options.work / "data"
+    checkpoints = [str(_checkpoint(options.work, alpha)) for alpha in options.alphas]
+    command = [
+        sys.executable,
+        "-m",
+        "convert",
+        "bundle",
+        *checkpoints,
+        "--name",
+        "demo",
+        "--out",
+        str(BUNDLE),
+        "--force",
+    ]
+    command += ["--resolutions", ",".join(map(str, RESOLUTIONS)), "--labels", str(data / "labels.txt")]
+    command += ["--calibration", str(data / "calibration"), "--verify-on", str(data / "test")]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _clip(options: argparse.Namespace) -> int:
+    write_clip(ROOT / CLIPS)
+    return 0
+
+
+def _checkpoint(work: Path, alpha: float) -> Path:
+    return Path(work) / "checkpoints" / f"digits_{alpha:.2f}.safetensors"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="make-demo", description=__doc__, epilog="Example: scripts/make-demo --work /var/tmp/demo --threads 2"
+    )
+    parser.add_argument("--work", type=lambda text: Path(text).resolve(), help="folder for pictures and checkpoints")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads; other counts give other weights")
+    parser.add_argument("--effort", type=float, default=1.0, help="multiplies the training steps")
+    parser.add_argument("--alphas", type=float, nargs="+", default=[0.25, 0.5], help="widths to train and bundle")
+    parser.add_argument("--steps", nargs="+", choices=tuple(_STEPS), default=list(_STEPS), help="default: all in order")
+    return parser
+
+
+Step = Callable[[argparse.Namespace], int]
+_STEPS: Final[dict[str, Step]] = {"pictures": _pictures, "train": _train, "bundle": _bundle, "clip": _clip}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
