@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
 
 import typer
-from rich.console import JustifyMethod
-from rich.table import Table
 
+from edge.cli.bundle import bundle_table
 from edge.console import progress_bar, run, stdout, write_json
 from edge.errors import ConversionError, VariantError
-from edge.manifest import Accuracy, Manifest
+from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing
 from edge.variant import Variant
 
@@ -121,7 +120,7 @@ def bundle(
     if json:
         write_json(manifest.to_dict())
     else:
-        stdout().print(_table(manifest))
+        stdout().print(bundle_table(manifest))
         stdout().print(f"{out}: {sum(f.size_bytes for f in manifest.files()) / 1e6:.2f} MB", soft_wrap=True)
 
 
@@ -229,22 +228,3 @@ def _in_words(accuracy: Accuracy) -> str:
         words += f"; top-1 {accuracy.top1:.1%}, float {accuracy.float_top1:.1%} ({accuracy.labelled} labelled)"
     return words
 
-
-def _table(manifest: Manifest) -> Table:
-    table = Table(title=f"Bundle {manifest.name}")
-    for heading in ("variant", "file", "MB", "MMACs", "agreement %", "top-1 %", "float %"):
-        justify: JustifyMethod = "left" if heading in ("variant", "file") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "variant")
-    for entry in manifest.variants:
-        for artifact in entry.artifacts:
-            accuracy = artifact.accuracy
-            table.add_row(
-                entry.variant.name,
-                f"{artifact.precision} {artifact.format}",
-                f"{artifact.size_bytes / 1e6:.2f}",
-                f"{entry.mult_adds / 1e6:.1f}",
-                f"{100 * accuracy.agreement:.1f}",
-                "" if accuracy.top1 is None else f"{100 * accuracy.top1:.1f}",
-                "" if accuracy.float_top1 is None else f"{100 * accuracy.float_top1:.1f}",
-            )
-    return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -14,7 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import CalibrationError, ImageError, os_reason
+from edge.errors import CalibrationError, ImageError
+from edge.files import read_json
 from edge.images import image_files, read_image
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
@@ -131,17 +131,10 @@ def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) 
 
 
 def _truth_file(file: Path, classes: int) -> dict[str, int]:
-    try:
-        values = json.loads(file.read_text(encoding="utf-8-sig"))
-    except OSError as reason:
-        raise CalibrationError(f"Cannot read classes {file}: {os_reason(reason)}.") from reason
-    except ValueError as reason:
-        raise CalibrationError(f"Classes {file} are not JSON ({reason}).") from reason
-    if not isinstance(values, dict):
-        raise CalibrationError(f'Classes {file} are not an object: expected {{"photo.jpg": 3, …}}.')
+    values = read_json(file, "list of classes", CalibrationError)
     for name, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < classes:
-            raise CalibrationError(f"Classes {file}: {name} has class {value!r}, expected 0 to {classes - 1}.")
+            raise CalibrationError(f"List of classes {file}: {name} has class {value!r}, expected 0 to {classes - 1}.")
     return values
 
 

@@ -6,26 +6,41 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, NoReturn
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from edge.errors import EdgeError
 
-__all__ = ["fail", "note", "progress_bar", "run", "stderr", "stdout", "write_json"]
+__all__ = ["fail", "note", "progress_bar", "run", "stderr", "stdout", "table", "write_json"]
+
+_WIDTH: Final = 120
+"""Columns of a table that goes to a file or another program."""
 
 
 def stdout() -> Console:
-    """The console for results."""
-    return Console(highlight=False)
+    """The console for results; where it is no terminal, wide enough for any table."""
+    console = Console(highlight=False)
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=_WIDTH)
 
 
 def stderr() -> Console:
     """The console for everything that is not a result."""
     return Console(stderr=True, highlight=False)
+
+
+def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
+    """An empty table of figures, to the right, and of the columns in ``text``, to the left; the first is text."""
+    made = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left")
+    for number, heading in enumerate(headings):
+        is_text = number == 0 or heading in text
+        made.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text or number == 0)
+    return made
 
 
 def note(message: str) -> None:
@@ -76,7 +91,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except Exception as error:  # noqa: BLE001 - the rim: a fault of ours must not end in a traceback
+    except Exception as error:  # the rim: a fault of ours must not end in a traceback
         if is_debugging:
             raise
         fail(program, *_told(error, program))

@@ -43,7 +43,7 @@ def read_json(path: Path, what: str, error: type[EdgeError]) -> dict[str, Any]:
         EdgeError: As ``error``: the file is missing, unreadable, not JSON, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as reason:
         raise error(f"Cannot read {what} {path}: {os_reason(reason)}.") from reason
     except ValueError as reason:

@@ -183,7 +183,7 @@ class Preprocessor:
 def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[slice, slice]:
     """The rows and columns of a frame that the network sees.
 
-    A middle square a little larger than 2, 4, 8... times ``side`` is cut to just that: halving is then all the resizing.
+    A middle square a little larger than 2, 4, 8... times ``side`` is cut to just that, and halved: no more is to do.
     """
     rows, columns = (min(height, width),) * 2 if recipe.crop == "center" else (height, width)
     rows = max(1, round(rows * recipe.crop_fraction))

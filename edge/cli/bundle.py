@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import JustifyMethod
 from rich.table import Table
 
-from edge.bundle import Bundle, open_bundle
+from edge.bundle import open_bundle
 from edge.cli.options import AsJson
-from edge.console import stdout, write_json
+from edge.console import stdout, table, write_json
+from edge.manifest import Manifest
 
-__all__ = ["app"]
+__all__ = ["app", "bundle_table"]
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def info(bundle: Place = "demo", json: AsJson = False) -> None:
     if json:
         write_json(opened.manifest.to_dict())
         return
-    stdout().print(_table(opened))
+    stdout().print(bundle_table(opened.manifest))
     recipe, manifest = opened.manifest.preprocessing, opened.manifest
     stdout().print(
         f"{len(opened.labels)} classes; {recipe.colour_order}, mean {recipe.mean[0]:g}, std {recipe.std[0]:g}, "
@@ -53,22 +53,21 @@ def verify(bundle: Place = "demo", json: AsJson = False) -> None:
         stdout().print(f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured", soft_wrap=True)
 
 
-def _table(bundle: Bundle) -> Table:
-    table = Table(title=f"Bundle {bundle.name}")
-    for heading in ("variant", "file", "MB", "MMACs", "M params", "top-1 %", "float %", "of"):
-        justify: JustifyMethod = "left" if heading in ("variant", "file") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "variant")
-    for entry in bundle.variants:
+def bundle_table(manifest: Manifest) -> Table:
+    """Every file of a bundle: its size, its cost, and what it was measured to do."""
+    headings = ("variant", "file", "MB", "MMACs", "agree %", "top-1 %", "float's", "of")
+    made = table(f"Bundle {manifest.name}", *headings, text=("file",))
+    for entry in manifest.variants:
         for artifact in entry.artifacts:
             accuracy = artifact.accuracy
-            table.add_row(
+            made.add_row(
                 entry.variant.name,
-                f"{artifact.precision} {artifact.format}",
+                f"{artifact.format} {artifact.precision}",
                 f"{artifact.size_bytes / 1e6:.2f}",
                 f"{entry.mult_adds / 1e6:.1f}",
-                f"{entry.parameters / 1e6:.2f}",
-                "" if accuracy.top1 is None else f"{100 * accuracy.top1:.1f}",
                 f"{100 * accuracy.agreement:.1f}",
+                "" if accuracy.top1 is None else f"{100 * accuracy.top1:.1f}",
+                "" if accuracy.float_top1 is None else f"{100 * accuracy.float_top1:.1f}",
                 str(accuracy.pictures),
             )
-    return table
+    return made

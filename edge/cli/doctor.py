@@ -6,15 +6,15 @@ from dataclasses import asdict
 from typing import Final
 
 import typer
-from rich.table import Table
 
 from edge.cli.options import AsJson
-from edge.console import stdout, write_json
+from edge.console import stdout, table, write_json
 from edge.device import describe
 from edge.doctor import examine
 
 __all__ = ["doctor"]
 
+_HEADINGS: Final = ("check", "status", "found", "mend")
 _STYLES: Final = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -27,11 +27,9 @@ def doctor(json: AsJson = False) -> None:
     if json:
         write_json({"device": describe().to_dict(), "findings": [asdict(finding) for finding in findings]})
     else:
-        table = Table(title=describe().board or "This machine")
-        for heading in ("check", "status", "found", "mend"):
-            table.add_column(heading)
+        made = table(describe().board or "This machine", *_HEADINGS, text=_HEADINGS)
         for finding in findings:
-            table.add_row(finding.check, finding.status, finding.detail, finding.fix, style=_STYLES[finding.status])
-        stdout().print(table)
+            made.add_row(finding.check, finding.status, finding.detail, finding.fix, style=_STYLES[finding.status])
+        stdout().print(made)
     if any(finding.status == "problem" for finding in findings):
         raise typer.Exit(1)

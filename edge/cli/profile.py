@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import JustifyMethod
 from rich.table import Table
 
 from edge.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
-from edge.console import note, progress_bar, stdout, write_json
+from edge.console import note, progress_bar, stdout, table, write_json
 from edge.device import describe
 from edge.latency import LatencyProfile
 from edge.measure import QUICK, THOROUGH, default_threads, measure
@@ -58,14 +57,12 @@ def profile(
 
 
 def _table(profile: LatencyProfile) -> Table:
-    table = Table(title=f"{profile.bundle} on {profile.device.get('board') or 'this machine'}, ms a frame")
-    for heading in ("variant", "p50", "p95", "p99", "infer", "load", "first", "runs", "MB"):
-        justify: JustifyMethod = "left" if heading == "variant" else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "variant")
+    title = f"{profile.bundle} on {profile.device.get('board') or 'this machine'}, ms a frame"
+    made = table(title, "variant", "p50", "p95", "p99", "infer", "load", "first", "runs", "MB")
     for row in profile.rows:
         latency = row.latency
         figures = (latency.median_ms, latency.p95_ms, latency.p99_ms, row.infer_ms)
-        table.add_row(
+        made.add_row(
             row.variant.name,
             *(f"{value:.2f}" for value in figures),
             f"{latency.init_ms:.0f}",
@@ -73,7 +70,7 @@ def _table(profile: LatencyProfile) -> Table:
             str(latency.num_runs),
             f"{row.peak_rss_mb:.0f}",
         )
-    return table
+    return made
 
 
 def _circumstances(profile: LatencyProfile) -> str:

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import JustifyMethod
 from rich.table import Table
 
 from edge import select as selecting
 from edge.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
-from edge.console import note, progress_bar, stdout, write_json
+from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
 from edge.latency import LatencyProfile, load_profile
 from edge.select import Budget, Candidate, Selection
@@ -72,14 +71,13 @@ def _own_profile(bundle: Bundle, backend: str, threads: int | None) -> LatencyPr
 
 def _table(selection: Selection) -> Table:
     budget = selection.budget
-    table = Table(title=f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}")
-    for heading in ("variant", f"{budget.percentile} ms", "top-1 %", "float %", "MMACs", "MB", "verdict"):
-        justify: JustifyMethod = "left" if heading in ("variant", "verdict") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "variant")
+    title = f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}"
+    headings = ("variant", f"{budget.percentile} ms", "top-1 %", "agree %", "MMACs", "MB", "verdict")
+    made = table(title, *headings, text=("verdict",))
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
-        table.add_row(*_cells(candidate), selection.verdict(candidate), style=style)
-    return table
+        made.add_row(*_cells(candidate), selection.verdict(candidate), style=style)
+    return made
 
 
 def _cells(candidate: Candidate) -> tuple[str, ...]:

@@ -114,8 +114,8 @@ def test_a_file_of_classes_is_the_truth(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "are not JSON"),
-        ("[1]", 'are not an object: expected {"photo.jpg": 3, …}.'),
+        ("{", "is not JSON"),
+        ("[1]", 'holds a JSON list: expected an object.'),
         ('{"a.jpg": 2}', "a.jpg has class 2, expected 0 to 1."),
         ('{"a.jpg": -1}', "a.jpg has class -1, expected 0 to 1."),
         ('{"a.jpg": "zero"}', "a.jpg has class 'zero', expected 0 to 1."),
