@@ -1,0 +1,55 @@
+"""What ships: the demo bundle and the clip, and that the one understands the other."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from edge.bundle import Bundle, open_bundle, shipped_bundles
+from edge.variant import Variant
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIPS = ROOT / "camera_demo/clips"
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return open_bundle("demo")
+
+
+def test_the_demo_is_the_bundle_that_ships() -> None:
+    assert shipped_bundles() == ("demo",)
+
+
+def test_it_has_two_widths_at_four_resolutions(bundle: Bundle) -> None:
+    wanted = {Variant(a, r) for a, r in itertools.product((0.25, 0.5), (128, 160, 192, 224))}
+    assert {entry.variant for entry in bundle.variants} >= wanted
+
+
+def test_it_is_small_enough_to_ship(bundle: Bundle) -> None:
+    assert sum(path.stat().st_size for path in bundle.root.iterdir()) < 6_000_000
+    assert sum(path.stat().st_size for path in CLIPS.iterdir()) < 1_000_000
+
+
+def test_every_variant_was_measured_on_labelled_pictures(bundle: Bundle) -> None:
+    for entry in bundle.variants:
+        accuracy = entry.artifacts[0].accuracy
+        assert accuracy.labelled >= 1000 and accuracy.top1 is not None and accuracy.float_top1 is not None
+        assert accuracy.agreement >= 0.97, entry.variant.name
+        assert accuracy.top1 >= 0.9, entry.variant.name
+
+
+@pytest.mark.parametrize("variant", ["0.25_128", "0.50_224"])
+def test_the_live_demo_reads_every_card_of_the_clip(variant: str) -> None:
+    command = [sys.executable, "-m", "camera_demo", "demo", "json:-", "--variant", variant, "--threads", "1"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    best = [json.loads(line)["labels"][0]["label"] for line in told.splitlines()]
+    truth = json.loads((CLIPS / "digits.json").read_text())
+    assert len(best) == truth["frames"]
+    for segment in truth["segments"]:
+        shown = best[segment["first"] : segment["last"] + 1]
+        assert Counter(shown).most_common(1)[0][0] == segment["label"], segment
