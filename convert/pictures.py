@@ -19,10 +19,20 @@ from edge.images import image_files, read_image
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 
-__all__ = ["Pictures", "find_pictures", "read_pictures", "read_truth", "split"]
+__all__ = [
+    "MOST_TO_CALIBRATE",
+    "MOST_TO_MEASURE",
+    "Pictures",
+    "at_most",
+    "find_pictures",
+    "read_pictures",
+    "read_truth",
+    "split",
+]
 
-MOST_FOR_CALIBRATION: Final = 256
-"""More pictures cost time and change little."""
+MOST_TO_CALIBRATE: Final = 256
+MOST_TO_MEASURE: Final = 2000
+"""More pictures cost time and memory and change little."""
 _LAST_NUMBER = re.compile(r"(?<=.)[-_ ]?\d+$")
 
 
@@ -75,7 +85,12 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     for _, group in sorted(groups.items(), key=lambda item: _order(item[1][0])):
         side = calibration if len(calibration) <= len(held_out) else held_out
         side.extend(group)
-    return sorted(calibration[:MOST_FOR_CALIBRATION]), sorted(held_out)
+    return at_most(MOST_TO_CALIBRATE, calibration), at_most(MOST_TO_MEASURE, held_out)
+
+
+def at_most(count: int, paths: Sequence[Path]) -> list[Path]:
+    """Up to ``count`` of the pictures, sorted: of a larger set the same ones each time, from all of its folders."""
+    return sorted(sorted(paths, key=_order)[:count])
 
 
 def read_pictures(

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from convert.checkpoints import Checkpoint
-from convert.pictures import Pictures, find_pictures, read_pictures, read_truth, split
+from convert.pictures import (
+    MOST_TO_CALIBRATE,
+    MOST_TO_MEASURE,
+    Pictures,
+    at_most,
+    find_pictures,
+    read_pictures,
+    read_truth,
+    split,
+)
 from convert.quantize import FoldedNetwork, fold, quantize
 from convert.to_onnx import to_onnx
 from convert.to_tflite import IoType, to_tflite
@@ -88,7 +97,11 @@ def gather(
             f"There are {len(labels)} labels for a network of {classes} classes: {label_mismatch(len(labels), classes)}"
         )
     found = find_pictures(calibration)
-    to_calibrate, to_measure = (found, find_pictures(verify_on)) if verify_on else split(found)
+    if verify_on:
+        to_calibrate = at_most(MOST_TO_CALIBRATE, found)
+        to_measure = at_most(MOST_TO_MEASURE, find_pictures(verify_on))
+    else:
+        to_calibrate, to_measure = split(found)
     recipe = preprocessing or Preprocessing()
     names = labels or [""] * classes
     held_out = read_pictures(to_measure, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
@@ -166,7 +179,8 @@ def compare(
         if backend.output_spec.shape[-1] != network.classes:
             outputs = backend.output_spec.shape[-1]
             raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {network.classes}: not its model.")
-        found = read_pictures(find_pictures(pictures), recipe, [resolution], lambda s: progress("reading", s / 3))
+        paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
+        found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
         classes = read_truth(found.paths, labels or [""] * network.classes, truth)
         measured_on = f"{len(found.paths)} pictures of {pictures.name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)

@@ -157,7 +157,7 @@ def _umask() -> int:
 def _advice(reason: OSError, folder: Path) -> str:
     """Why a write failed and what to do, as the end of a sentence."""
     match reason:
-        case FileNotFoundError():
+        case FileNotFoundError() if not folder.exists():
             return f"there is no folder {folder}. Make it first."
         case FileExistsError() | NotADirectoryError():
             return f"{folder} is not a folder. Choose another place."

@@ -67,9 +67,10 @@ def test_too_few_pictures_are_refused(count: int) -> None:
         split(names(count, "{0}.jpg"))
 
 
-def test_at_most_256_pictures_calibrate() -> None:
-    calibration, held_out = split(names(1000, "{0}x.jpg"))
-    assert (len(calibration), len(held_out)) == (256, 500)
+def test_of_a_large_set_only_some_are_taken_from_all_over() -> None:
+    calibration, held_out = split(names(6000, "{0:04}x.jpg"))
+    assert (len(calibration), len(held_out)) == (256, 2000)
+    assert any(path.stem < "1000" for path in held_out) and any(path.stem > "5000" for path in held_out)
 
 
 def test_unreadable_pictures_are_passed_over_with_their_reason(tmp_path: Path) -> None:
