@@ -66,7 +66,7 @@ class Shown:
             "variant": self.variant,
             "backend": self.backend,
             "labels": [
-                {"index": g.index, "label": g.label, "probability": round(g.probability, 4)} for g in self.guesses
+                {"index": g.class_id, "label": g.label, "probability": round(g.probability, 4)} for g in self.guesses
             ],
             "capture_to_answer_ms": round(self.answer_ms, 3),
             "preprocess_ms": round(prediction.preprocess_ms, 3),

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends import Backend, Refusal, open_backend
@@ -21,11 +20,10 @@ from edge.variant import Variant
 __all__ = ["Classifier", "Guess", "Prediction", "label_mismatch", "top_k"]
 
 
-@dataclass(frozen=True, slots=True)
-class Guess:
+class Guess(NamedTuple):
     """One class and how sure the network is of it."""
 
-    index: int
+    class_id: int
     label: str
     probability: float
     """From 0 to 1."""
@@ -121,8 +119,9 @@ class Classifier:
         prepared = time.perf_counter()
         output = self.backend.infer()
         inferred = time.perf_counter()
+        labels = self._labels
         best = top_k(output[0], self.backend.output_spec, self._top_k)
-        guesses = tuple(Guess(index, self._labels[index], probability) for index, probability in best)
+        guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
         done = time.perf_counter()
         return Prediction(guesses, 1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
 
@@ -144,11 +143,10 @@ def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int,
 
     Only those few leave the integers.
     """
-    # Inverting the bits turns the order of integers around, and unlike a minus sign cannot overflow.
-    falling = np.invert(output) if spec.is_quantized else np.negative(output)
-    ranked: list[int] = falling.argsort(kind="stable")[:count].tolist()
-    scale, zero_point = spec.scale, spec.zero_point
-    return [(index, scale * (output.item(index) - zero_point)) for index in ranked]
+    # A stable sort of the mirrored values, read from its end, has the greatest first and equals by class.
+    ranked: list[int] = output[::-1].argsort(kind="stable")[: -count - 1 : -1].tolist()
+    last, scale, zero_point = len(output) - 1, spec.scale, spec.zero_point
+    return [(last - mirrored, scale * (output.item(last - mirrored) - zero_point)) for mirrored in ranked]
 
 
 def label_mismatch(labels: int, classes: int) -> str:

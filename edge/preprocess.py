@@ -33,6 +33,7 @@ ColourOrder = Literal["RGB", "BGR"]
 Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
 _Table = NDArray[Any]
+_UINT8: Final = np.dtype(np.uint8)
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
 _EXTRA_CROP: Final = 0.125
@@ -95,7 +96,7 @@ class Preprocessor:
             raise BackendError(
                 f"The model's input is {spec.shape}: expected one square picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
             )
-        self.side = side
+        self.side, self._size = side, (side, side)
         self._preprocessing, self._spec = preprocessing, spec
         self._swaps = preprocessing.colour_order == "RGB"
         self._bgr = np.empty((side, side, 3), np.uint8)
@@ -105,9 +106,10 @@ class Preprocessor:
         self._interpolation = cv2.INTER_LINEAR
         self._frame_shape: tuple[int, ...] = ()
         table = _table(preprocessing, spec)
-        is_in_place = not spec.is_channels_first
-        self._is_flip = is_in_place and spec.dtype == "int8" and _is_shift(table, 128)
-        self._is_copy = is_in_place and spec.dtype == "uint8" and _is_shift(table, 0)
+        # Where levels are the pixels, or differ from them in one bit only, the picture is made in the tensor itself.
+        self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
+        is_copy = spec.dtype == "uint8" and _is_shift(table, 0)
+        self._is_in_place = not spec.is_channels_first and (self._is_flip or is_copy)
         self._table = table.view(np.uint8) if table.dtype == np.int8 else table
         self._normalized = np.empty((side, side, 3), self._table.dtype)
 
@@ -117,25 +119,21 @@ class Preprocessor:
         Raises:
             ImageError: The frame has another shape or type.
         """
-        if self._is_copy or self._is_flip:
-            self._write_pixels(frame, out[0].view(np.uint8))
+        if self._is_in_place:
+            target = out[0].view(_UINT8)
+            self._write_pixels(frame, target)
+            if self._is_flip:
+                np.bitwise_xor(target, 0x80, out=target)
         else:
             self._write_pixels(frame, self._pixels)
-        self._normalize(out)
+            self._look_up(out)
 
     def normalize(self, pixels: Frame, out: NDArray[np.generic]) -> None:
         """Write what :meth:`pixels` gave into ``out`` as the network wants it."""
-        np.copyto(out[0].view(np.uint8) if self._is_copy or self._is_flip else self._pixels, pixels)
-        self._normalize(out)
+        np.copyto(self._pixels, pixels)
+        self._look_up(out)
 
-    def _normalize(self, out: NDArray[np.generic]) -> None:
-        """From pixels to levels; where these differ in one bit only, the pixels already lie in ``out``."""
-        if self._is_copy:
-            return
-        if self._is_flip:
-            flipped = out[0].view(np.uint8)
-            np.bitwise_xor(flipped, 0x80, out=flipped)
-            return
+    def _look_up(self, out: NDArray[np.generic]) -> None:
         cv2.LUT(self._pixels, self._table, dst=self._normalized)
         target = out[0].transpose(1, 2, 0) if self._spec.is_channels_first else out[0]
         np.copyto(target.view(self._table.dtype) if self._spec.is_quantized else target, self._normalized)
@@ -147,10 +145,13 @@ class Preprocessor:
         return out
 
     def _write_pixels(self, frame: Frame, out: Frame) -> None:
-        if frame.shape != self._frame_shape or frame.dtype != np.uint8:
+        if frame.shape != self._frame_shape or frame.dtype != _UINT8:
             self._adopt(frame)
-        resized = self._bgr if self._swaps else out
-        self._resize(frame[self._region], resized)
+        region, resized = frame[self._region], self._bgr if self._swaps else out
+        for even, half in self._halves:
+            cv2.resize(region[even], half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
+            region = half
+        cv2.resize(region, self._size, dst=resized, interpolation=self._interpolation)
         if self._swaps:
             cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
 
@@ -172,12 +173,6 @@ class Preprocessor:
         is_half = height == width == 2 * self.side
         self._interpolation = cv2.INTER_AREA if is_area or is_half else cv2.INTER_LINEAR
         self._frame_shape = frame.shape
-
-    def _resize(self, region: Frame, out: Frame) -> None:
-        for even, half in self._halves:
-            cv2.resize(region[even], half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
-            region = half
-        cv2.resize(region, (self.side, self.side), dst=out, interpolation=self._interpolation)
 
 
 def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[slice, slice]:

@@ -6,6 +6,7 @@ the built-in kernels.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
@@ -42,30 +43,29 @@ class LiteRTBackend:
         if len(inputs) != 1 or len(outputs) != 1:
             raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
         self.input_spec, self.output_spec = _spec(inputs[0]), _spec(outputs[0])
-        self._input: Any = self._interpreter.tensor(inputs[0]["index"])
-        self._output_index = outputs[0]["index"]
+        self._input = _alias(self._interpreter.tensor(inputs[0]["index"])())
+        self._output = _alias(self._interpreter.tensor(outputs[0]["index"])())
 
     def input(self) -> NDArray[np.generic]:
-        """A view of the interpreter's own input memory; it refuses to run while one is alive."""
-        if self._input is None:
+        """The interpreter's own input memory."""
+        if self._interpreter is None:
             raise BackendError("the litert backend is closed.")
-        view: NDArray[np.generic] = self._input()
-        return view
+        return self._input
 
     def infer(self) -> NDArray[np.generic]:
-        """Run the model; the result is a copy of its few output values."""
+        """Run the model; the result is the interpreter's own output memory."""
         if self._interpreter is None:
             raise BackendError("the litert backend is closed.")
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as reason:
             raise BackendError(f"{self.version} failed to run the model: {_first_line(reason)}") from reason
-        result: NDArray[np.generic] = self._interpreter.get_tensor(self._output_index)
-        return result
+        return self._output
 
     def close(self) -> None:
-        """Free the interpreter."""
-        self._interpreter = self._input = None
+        """Free the interpreter, and with it the memory that :meth:`input` and :meth:`infer` showed."""
+        self._input, self._output = self._input.copy(), self._output.copy()
+        self._interpreter = None
 
 
 def load(model: ModelFile, threads: int) -> LiteRTBackend:
@@ -99,6 +99,16 @@ def _runtime() -> tuple[ModuleType, str]:
         except PackageNotFoundError:
             return runtime, distribution
     raise BackendError(f"neither runtime can be imported ({'; '.join(reasons)}): pip install ai-edge-litert.")
+
+
+def _alias(tensor: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The memory of ``tensor`` without its reference to the interpreter, which will not run while one is held.
+
+    Tensors stay where they are once allocated, for as long as the interpreter lives.
+    """
+    memory: Any = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.ctypes.data)
+    alias: NDArray[np.generic] = np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
+    return alias
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:

@@ -84,7 +84,7 @@ def _as_dict(path: Path, prediction: Prediction, variant: Variant) -> dict[str, 
         "image": str(path),
         "variant": variant.name,
         "classes": [
-            {"index": guess.index, "label": guess.label, "probability": round(guess.probability, 6)}
+            {"index": guess.class_id, "label": guess.label, "probability": round(guess.probability, 6)}
             for guess in prediction.guesses
         ],
         "preprocess_ms": round(prediction.preprocess_ms, 3),

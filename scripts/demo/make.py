@@ -21,6 +21,7 @@ from edge.variant import RESOLUTIONS
 from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
 from scripts.demo.ink import load_handwriting
+from scripts.demo.pool import PREPROCESSING
 from scripts.demo.train import accuracy, held_out_pictures, plan_for, train
 
 __all__ = ["main", "write_calibration", "write_labels", "write_test"]
@@ -115,6 +116,7 @@ def _bundle(options: argparse.Namespace) -> int:
         "--force",
     ]
     command += ["--resolutions", ",".join(map(str, RESOLUTIONS)), "--labels", str(data / "labels.txt")]
+    command += ["--resize", PREPROCESSING.resize]
     command += ["--calibration", str(data / "calibration"), "--verify-on", str(data / "test")]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 

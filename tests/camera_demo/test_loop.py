@@ -63,7 +63,7 @@ def test_every_frame_of_a_file_is_answered_in_order(
     album = Album()
     LiveLoop(classifier, [album], tally).run(ten_frames, Stop())
     assert [shown.frame.index for shown in album.shown] == list(range(10))
-    assert [shown.best.index for shown in album.shown if shown.best] == list(range(10))
+    assert [shown.best.class_id for shown in album.shown if shown.best] == list(range(10))
     assert {shown.variant for shown in album.shown} == {"mobilenet_v1_0.25_128"}
     assert tally.frames == 10
 

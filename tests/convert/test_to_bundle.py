@@ -39,7 +39,7 @@ def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: M
     for backend in ("litert", "onnxruntime"):
         with Classifier.open(bundle, Variant(0.25, 96), backend=backend) as classifier:
             prediction = classifier.classify(draw(7))
-            answers.append({guess.index: guess.probability for guess in prediction.guesses})
+            answers.append({guess.class_id: guess.probability for guess in prediction.guesses})
             assert 0.9 < sum(guess.probability for guess in prediction.guesses) <= 1.01
     assert answers[0].keys() & answers[1].keys()
 
