@@ -25,6 +25,7 @@ Commands print it as ``<program>: <message>`` and exit with the class's ``exit_c
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "SinkError",
     "SourceError",
     "VariantError",
+    "opencv_reason",
     "os_reason",
 ]
 
@@ -107,6 +109,15 @@ class ConversionError(EdgeError, ValueError):
 
 class AccuracyError(EdgeError, ValueError):
     """A converted model that disagrees too much with its float original."""
+
+
+def opencv_reason(error: Exception) -> str:
+    """The cause in a ``cv2.error``'s message, without version, source file and function.
+
+    Its attribute ``err`` is no help: it belongs to the class, and holds the error that OpenCV raised last.
+    """
+    found = re.search(r"error: \(-?\d+:([^)]*)\)\s*(.*?)\s*(?:in function|$)", str(error).partition("\n")[0])
+    return found[2].strip() or found[1] if found else str(error).strip()
 
 
 def os_reason(error: OSError) -> str:

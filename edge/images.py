@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edge.errors import ImageError, os_reason
+from edge.errors import ImageError, opencv_reason, os_reason
 from edge.preprocess import Frame
 
 __all__ = ["IMAGE_SUFFIXES", "image_files", "read_image"]
@@ -51,7 +51,7 @@ def read_image(path: Path) -> Frame:
     try:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as reason:
-        raise ImageError(f"Image {path} cannot be decoded: {reason.err or reason}.") from reason
+        raise ImageError(f"Image {path} cannot be decoded: {opencv_reason(reason)}.") from reason
     if frame is None:
         raise ImageError(f"{path} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, PNM or TIFF.")
     return np.asarray(frame, np.uint8)

@@ -11,7 +11,7 @@ import cv2
 
 from camera_demo.frames import Shown
 from camera_demo.sinks.contract import SinkContext, WatcherLeft
-from edge.errors import SinkError
+from edge.errors import SinkError, opencv_reason
 
 __all__ = ["DisplaySink", "open_sink", "refusal"]
 
@@ -46,7 +46,7 @@ class DisplaySink:
             if self._gui.waitKey(1) & 0xFF in _QUIT_KEYS:
                 raise WatcherLeft
         except cv2.error as reason:
-            raise SinkError(f"The display cannot show a picture: {reason.err or reason}. {_INSTEAD}") from reason
+            raise SinkError(f"The display cannot show a picture: {opencv_reason(reason)}. {_INSTEAD}") from reason
 
     def close(self) -> None:
         """Close the window."""

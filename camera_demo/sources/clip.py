@@ -14,7 +14,7 @@ import numpy as np
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
-from edge.errors import SourceError, os_reason
+from edge.errors import SourceError, opencv_reason, os_reason
 from edge.preprocess import Frame
 
 __all__ = ["ClipSource", "open_source"]
@@ -74,7 +74,7 @@ class ClipSource:
         try:
             is_read, image = self._capture.read()
         except cv2.error as reason:
-            raise SourceError(f"Video {self._path} cannot be decoded: {reason.err or reason}.") from reason
+            raise SourceError(f"Video {self._path} cannot be decoded: {opencv_reason(reason)}.") from reason
         return np.asarray(image, np.uint8) if is_read else None
 
 

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from edge import errors
-from edge.errors import EdgeError, os_reason
+from edge.errors import EdgeError, opencv_reason, os_reason
 
 CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, EdgeError)}
 DRAWN = dict(re.findall(r"[├└]── (\w+)\s+\((\w+)\)", errors.__doc__ or ""))
@@ -35,7 +35,7 @@ def test_each_class_carries_its_message_ends_a_command_with_1_and_says_what_it_i
 
 
 def test_every_class_is_public() -> None:
-    assert set(errors.__all__) == {*CLASSES, "os_reason"}
+    assert set(errors.__all__) == {*CLASSES, "opencv_reason", "os_reason"}
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,19 @@ def test_every_class_is_public() -> None:
 )
 def test_reasons_of_the_system_have_neither_number_nor_path(error: OSError, words: str) -> None:
     assert os_reason(error) == words
+
+
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (
+            "OpenCV(5.0.0) /io/opencv/modules/imgcodecs/src/loadsave.cpp:87: error: (-215:Assertion failed) "
+            "pixels <= CV_IO_MAX_IMAGE_PIXELS in function 'validateInputImageSize'\n",
+            "pixels <= CV_IO_MAX_IMAGE_PIXELS",
+        ),
+        ("OpenCV(5.0.0) /io/x.cpp:1: error: (-4:Insufficient memory) in function 'f'\n", "Insufficient memory"),
+        ("no window system", "no window system"),
+    ],
+)
+def test_the_cause_is_found_in_opencvs_words(message: str, cause: str) -> None:
+    assert opencv_reason(Exception(message)) == cause
