@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Final
 
 from edge.backends import backend_reports
 from edge.bundle import Bundle
@@ -14,6 +17,10 @@ from edge.latency import LatencyProfile, load_profile
 from edge.measure import QUICK, Effort, Progress, default_threads, measure
 
 __all__ = ["misfit", "profile_for", "profile_path", "profiles_folder", "store"]
+
+
+_TRY_AGAIN_S: Final = 600.0
+"""How long a profile that is not valid still serves: a busy machine is not measured at every start."""
 
 
 def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -78,9 +85,17 @@ def store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) 
         announce(f"the profile is not kept: {reason}")
 
 
+def _age_s(profile: LatencyProfile) -> float:
+    """Seconds since the profile was measured; endless where its date is not one."""
+    try:
+        return (datetime.now(timezone.utc) - datetime.fromisoformat(profile.created)).total_seconds()
+    except (ValueError, TypeError):
+        return math.inf
+
+
 def misfit(profile: LatencyProfile, bundle: Bundle, threads: int, device: Device) -> str:
     """Why a profile does not speak of this bundle on this machine; empty when it does."""
-    if not profile.valid:
+    if not profile.valid and _age_s(profile) > _TRY_AGAIN_S:
         return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
     if profile.device.get("board") != device.board:
         return f"the profile is of another board ({profile.device.get('board')})"

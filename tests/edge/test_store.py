@@ -102,6 +102,21 @@ def test_a_new_variant_is_measured_anew_and_one_less_is_not(desk: Desk, bundle: 
     assert desk.measured == 2
 
 
+@pytest.mark.parametrize("created", ["2025-01-01T00:00:00+00:00", "2025-01-01T00:00:00", "yesterday"])
+def test_a_profile_that_is_not_valid_is_measured_anew(desk: Desk, bundle: Bundle, created: str) -> None:
+    doubtful = replace(desk.ask(bundle), valid=False, objections=("The board was hot.",), created=created)
+    doubtful.save(desk.folder / FILE)
+    assert desk.ask(bundle).valid
+    assert desk.announced == (f"{BECAUSE}the last profile is not valid: The board was hot",)
+
+
+def test_a_fresh_profile_that_is_not_valid_serves_for_a_while(desk: Desk, bundle: Bundle) -> None:
+    doubtful = replace(desk.ask(bundle), valid=False, objections=("The board was hot.",))
+    doubtful.save(desk.folder / FILE)
+    assert desk.ask(bundle) == doubtful
+    assert (desk.measured, desk.announced) == (1, ())
+
+
 def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> None:
     desk.ask(bundle)
     desk.ask(bundle, threads=1)
