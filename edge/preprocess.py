@@ -6,9 +6,9 @@ what it will see. The recipe (:class:`Preprocessing`) travels in the bundle's ma
 Resizing is the dearest step, and decides what aliases. ``bilinear`` takes one step, but halves first what is four
 times too large; ``halving`` takes exact 2x2 means from twice too large on; ``area`` takes exact means. On clean
 photos the three are as accurate; in the noise of a dim room ``halving`` stays nearer to ``area``
-(``benchmarks/resize.py``). For a 640x480 frame a Pi 5 core executes, to 224 and to 128 pixels: ``bilinear`` 0.86 and
-0.88 million instructions, ``halving`` 0.90 and 0.55, ``area`` 10.42 and 7.35 (``benchmarks/overhead.py arm``); on x86,
-whose OpenCV has no fast 2x2 mean of three channels, ``halving`` is the slower of the first two.
+(``benchmarks/resize.py``). From 640x480 to 128 pixels a Pi 5 core executes 0.86, 0.56 and 7.33 million instructions;
+to 224 pixels 0.26 million with each, because the middle 448 rows are an exact double (``benchmarks/overhead.py arm``).
+On x86, whose OpenCV has no fast 2x2 mean of three channels, ``halving`` is dearer than ``bilinear``.
 """
 
 from __future__ import annotations
