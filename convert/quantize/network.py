@@ -37,11 +37,6 @@ class Quantization:
         scale = max(high - low, 6e-3) / 255
         return cls(float(np.float32(scale)), int(np.clip(round(-128 - low / scale), -128, 127)))
 
-    def quantize(self, real: NDArray[np.float32]) -> NDArray[np.int8]:
-        """The nearest int8 values, saturated."""
-        levels: NDArray[np.int8] = np.clip(np.round(real / self.scale) + self.zero_point, -128, 127).astype(np.int8)
-        return levels
-
 
 PROBABILITIES: Final = Quantization(1 / 256, -128)
 """What TensorFlow Lite fixes for the output of an int8 softmax."""
@@ -75,12 +70,6 @@ class QuantizedLayer:
         if not (np.isfinite(self.weight_scales).all() and (self.weight_scales > 0).all()):
             raise ConversionError(f"Layer {self.name} has a weight scale that is not a positive number.")
 
-    @property
-    def real_weight(self) -> NDArray[np.float32]:
-        """The weights that the integers stand for."""
-        real: NDArray[np.float32] = self.weight.astype(np.float32) * self.weight_scales[:, None, None, None]
-        return real
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class QuantizedNetwork:
@@ -94,8 +83,6 @@ class QuantizedNetwork:
     classes: int
     preprocessing: Preprocessing
     layers: tuple[QuantizedLayer, ...]
-    dead_channels: int
-    """Channels whose weights are all but zero: they answer a constant."""
 
     @property
     def input(self) -> Quantization:

@@ -20,7 +20,8 @@ from torch import Tensor
 from convert.quantize.folding import FoldedLayer, FoldedNetwork
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
 from edge.errors import CalibrationError
-from edge.preprocess import Preprocessing
+from edge.preprocess import Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
 from edge.variant import Variant
 
 __all__ = ["quantize"]
@@ -28,8 +29,6 @@ __all__ = ["quantize"]
 _BATCH: Final = 8
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
-_DEAD: Final = 1e-6
-"""A channel whose weights are this small beside the layer's largest answers a constant."""
 
 Progress = Callable[[str, float], None]
 """Told the layer at work and the share done, 0 to 1."""
@@ -83,7 +82,6 @@ def quantize(
         classes=network.classes,
         preprocessing=preprocessing,
         layers=tuple(layers),
-        dead_channels=sum(_dead_channels(layer) for layer in network.layers),
     )
 
 
@@ -118,10 +116,13 @@ def _input_quantization(preprocessing: Preprocessing) -> Quantization:
 
 def _quantized_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing, quantization: Quantization) -> Tensor:
     """The pictures as the device's preprocessor writes them: int8 (count, 3, ρ, ρ)."""
-    table = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)).astype(np.float64)
-    levels = np.floor(table / quantization.scale + quantization.zero_point + 0.5 + 1e-3).clip(-128, 127).astype(np.int8)
-    channels = [torch.from_numpy(levels[:, c][pixels[..., c]]) for c in range(3)]
-    return torch.stack(channels, dim=1)
+    spec = TensorSpec(
+        shape=(1, *pixels.shape[1:]), dtype="int8", scale=quantization.scale, zero_point=quantization.zero_point
+    )
+    preprocessor, levels = Preprocessor(preprocessing, spec), np.empty(pixels.shape, np.int8)
+    for picture, tensor in zip(pixels, levels, strict=True):
+        preprocessor.normalize(picture, tensor[None])
+    return torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous()
 
 
 def _quantize_layer(
@@ -182,8 +183,3 @@ def _requantize(sums: Tensor, layer: QuantizedLayer, bias: Tensor, unit: Tensor)
 def _pool(current: Tensor) -> Tensor:
     """Global average, rounded to the input's own steps."""
     return current.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8)
-
-
-def _dead_channels(layer: FoldedLayer) -> int:
-    largest = layer.weight.abs().amax(dim=(1, 2, 3))
-    return int((largest <= _DEAD * largest.max()).sum())

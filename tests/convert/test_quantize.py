@@ -43,8 +43,8 @@ def test_weights_are_symmetric_and_as_fine_as_the_channel_allows(
     network: FoldedNetwork, quantized: QuantizedNetwork
 ) -> None:
     for folded, layer in zip(network.layers, quantized.layers, strict=True):
-        error = np.abs(layer.real_weight - folded.weight.numpy())
-        assert (error <= 0.5001 * layer.weight_scales[:, None, None, None]).all()
+        scales = layer.weight_scales[:, None, None, None]
+        assert (np.abs(layer.weight * scales - folded.weight.numpy()) <= 0.5001 * scales).all()
         assert np.abs(layer.weight.astype(int)).max() == 127
 
 
@@ -123,7 +123,6 @@ def test_dead_channels_neither_overflow_nor_vanish(network: FoldedNetwork, mater
     layers = (*network.layers[:3], dead, *network.layers[4:])
     quantized = quantize(replace(network, layers=layers), material.calibration.pixels[64], Preprocessing())
     layer = quantized.layers[3]
-    assert quantized.dead_channels == 2
     assert np.abs(layer.bias.astype(np.int64)).max() <= 2**30
     constant = layer.bias[:2] * layer.weight_scales[:2] * layer.input.scale
     assert np.allclose(constant, dead.bias[:2].numpy(), rtol=1e-3, atol=1e-3)
