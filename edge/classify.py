@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -29,8 +28,7 @@ class Guess(NamedTuple):
     """From 0 to 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(NamedTuple):
     """What the network sees in one frame, best class first, and what the answer took."""
 
     guesses: tuple[Guess, ...]

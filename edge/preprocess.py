@@ -34,6 +34,7 @@ Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
 _Table = NDArray[Any]
 _UINT8: Final = np.dtype(np.uint8)
+_TOP_BIT: Final = np.array(0x80, np.uint8)
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
 _EXTRA_CROP: Final = 0.125
@@ -123,7 +124,7 @@ class Preprocessor:
             target = out[0].view(_UINT8)
             self._write_pixels(frame, target)
             if self._is_flip:
-                np.bitwise_xor(target, 0x80, out=target)
+                np.bitwise_xor(target, _TOP_BIT, out=target)
         else:
             self._write_pixels(frame, self._pixels)
             self._look_up(out)
@@ -151,9 +152,9 @@ class Preprocessor:
         for even, half in self._halves:
             cv2.resize(region[even], half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
             region = half
-        cv2.resize(region, self._size, dst=resized, interpolation=self._interpolation)
+        cv2.resize(region, self._size, resized, 0, 0, self._interpolation)
         if self._swaps:
-            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, dst=out)
+            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, out)
 
     def _adopt(self, frame: Frame) -> None:
         """Check a frame of a new size and prepare the buffers it needs."""
