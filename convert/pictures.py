@@ -140,7 +140,7 @@ def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) 
     if file is not None:
         truth = _truth_file(file, len(labels))
         return {path: truth[path.name] for path in paths if path.name in truth}
-    index = {label.replace(" ", "_").lower(): n for n, label in enumerate(labels)}
+    index = {label.replace(" ", "_").lower(): n for n, label in enumerate(labels) if label}
     folders = {path: path.parent.name.replace(" ", "_").lower() for path in paths}
     return {path: index[folder] for path, folder in folders.items() if folder in index}
 

@@ -99,11 +99,12 @@ def gather(
     found = find_pictures(calibration)
     if verify_on:
         to_calibrate = at_most(MOST_TO_CALIBRATE, found)
-        to_measure = at_most(MOST_TO_MEASURE, find_pictures(verify_on))
+        to_measure = _others(find_pictures(verify_on), to_calibrate, verify_on)
     else:
         to_calibrate, to_measure = split(found)
     recipe = preprocessing or Preprocessing()
     names = labels or [""] * classes
+    folder = (verify_on or calibration).resolve().name
     held_out = read_pictures(to_measure, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
     return Material(
         preprocessing=recipe,
@@ -112,7 +113,7 @@ def gather(
         ),
         held_out=held_out,
         truth=read_truth(held_out.paths, names, truth),
-        measured_on=f"{len(held_out.paths)} pictures of {(verify_on or calibration).name}, not used for calibration",
+        measured_on=f"{len(held_out.paths)} pictures of {folder}, not used for calibration",
     )
 
 
@@ -182,9 +183,20 @@ def compare(
         paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
         found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
         classes = read_truth(found.paths, labels or [""] * network.classes, truth)
-        measured_on = f"{len(found.paths)} pictures of {pictures.name}"
+        measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
+
+
+def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) -> list[Path]:
+    """Pictures to measure on: none that was calibrated on."""
+    used = {path.resolve() for path in calibration}
+    others = [path for path in paths if path.resolve() not in used]
+    if not others:
+        raise CalibrationError(
+            f"Every picture of {folder} is calibrated on: expected others to measure on, or no --verify-on at all."
+        )
+    return at_most(MOST_TO_MEASURE, others)
 
 
 def _write(

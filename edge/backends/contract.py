@@ -40,7 +40,7 @@ class Backend(Protocol):
     output_spec: TensorSpec
 
     def input(self) -> NDArray[np.generic]:
-        """A writable view of the input tensor. Let go of it before :meth:`infer`; ask again for the next frame."""
+        """A writable view of the input tensor, good until :meth:`close`."""
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model on what the input holds.

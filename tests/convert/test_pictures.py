@@ -105,6 +105,10 @@ def test_folder_names_are_the_truth_where_they_are_labels() -> None:
     assert read_truth(paths, ["zero", "no card"], None) == {paths[0]: 1, paths[1]: 0}
 
 
+def test_without_labels_no_folder_is_a_class() -> None:
+    assert read_truth([Path("1.jpg"), Path("x/2.jpg")], [""] * 3, None) == {}
+
+
 def test_a_file_of_classes_is_the_truth(tmp_path: Path) -> None:
     file = tmp_path / "truth.json"
     file.write_text(json.dumps({"1.jpg": 1, "9.jpg": 0}))

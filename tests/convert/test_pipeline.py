@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import cv2
 import pytest
 
 from convert.checkpoints import Checkpoint
 from convert.pipeline import Material, compare, emit, gather
 from edge.errors import AccuracyError, BackendError, CalibrationError
+from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS
 
 
@@ -46,9 +48,21 @@ def test_a_broken_file_cannot_be_compared(checkpoint: Checkpoint, pictures: Path
         compare(path, checkpoint, pictures)
 
 
-def test_other_pictures_can_be_measured_on(pictures: Path) -> None:
-    material = gather(pictures, [32], classes=CLASSES, verify_on=pictures)
-    assert len(material.calibration.paths) == len(material.held_out.paths) == 24
+def test_other_pictures_can_be_measured_on(pictures: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        cv2.imwrite(str(tmp_path / f"{seed}x.png"), draw(100 + seed))
+    (tmp_path / "again.png").symlink_to(next(pictures.glob("*.png")))
+    material = gather(pictures, [32], classes=CLASSES, verify_on=tmp_path)
+    assert len(material.calibration.paths) == 24
+    assert [path.name for path in material.held_out.paths] == ["0x.png", "1x.png", "2x.png"]
+
+
+def test_pictures_calibrated_on_are_never_measured_on(pictures: Path) -> None:
+    with pytest.raises(CalibrationError) as error:
+        gather(pictures, [32], classes=CLASSES, verify_on=pictures)
+    assert str(error.value) == (
+        f"Every picture of {pictures} is calibrated on: expected others to measure on, or no --verify-on at all."
+    )
 
 
 @pytest.mark.parametrize(
