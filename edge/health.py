@@ -51,6 +51,8 @@ class Health:
 
     temperature_c: float | None = None
     """The hottest thermal zone."""
+    limit_c: float | None = None
+    """Where the kernel begins to slow the board down: the lowest passive trip point of its thermal zones."""
     clock_mhz: tuple[int, ...] = ()
     """What each CPU runs at now."""
     clock_max_mhz: tuple[int, ...] = ()
@@ -123,6 +125,7 @@ def read_health(
     governors = {read_line(cpu / "cpufreq/scaling_governor") for cpu in cpus} - {None}
     return Health(
         temperature_c=_temperature_c(root),
+        limit_c=_limit_c(root),
         clock_mhz=_clocks_mhz(cpus, "scaling_cur_freq"),
         clock_max_mhz=_clocks_mhz(cpus, "cpuinfo_max_freq"),
         governor="/".join(sorted(filter(None, governors))) or None,
@@ -203,6 +206,13 @@ def _temperature_c(root: Path) -> float | None:
     zones = (_integer(zone / "temp") for zone in (root / "sys/class/thermal").glob("thermal_zone*"))
     known = [zone / 1000 for zone in zones if zone is not None and low <= zone / 1000 <= high]
     return max(known, default=None)
+
+
+def _limit_c(root: Path) -> float | None:
+    kinds = (root / "sys/class/thermal").glob("thermal_zone*/trip_point_*_type")
+    passive = (kind for kind in kinds if read_line(kind) == "passive")
+    limits_c = ((_integer(kind.with_name(kind.name.removesuffix("type") + "temp")) or 0) / 1000 for kind in passive)
+    return min((limit for limit in limits_c if 0 < limit <= _TEMPERATURES_C[1]), default=None)
 
 
 def _clocks_mhz(cpus: Sequence[Path], name: str) -> tuple[int, ...]:

@@ -5,14 +5,12 @@ The variants run in turn, a few frames each, round after round: heat, clocks and
 
 from __future__ import annotations
 
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Final
 
 import cv2
@@ -24,6 +22,7 @@ from edge.classify import Classifier, Prediction
 from edge.device import Device, describe
 from edge.health import Health, objections, read_health
 from edge.latency import Latency, LatencyProfile, ProfileRow
+from edge.memory import forget_peak, peak_rss_mb
 from edge.preprocess import Frame
 from edge.variant import Variant
 
@@ -133,12 +132,12 @@ def measure(
 
 def _warm_up(bundle: Bundle, variant: Variant, backend: str, threads: int, frames: Sequence[Frame]) -> _Warm:
     """Load a variant alone: nothing else then counts towards its memory."""
-    _forget_peak()
+    forget_peak()
     start = time.perf_counter()
     with Classifier.open(bundle, variant, backend=backend, threads=threads) as classifier:
         loaded = time.perf_counter()
         first = classifier.classify(frames[0])
-        return _Warm(1e3 * (loaded - start), first.total_ms, _peak_rss_mb())
+        return _Warm(1e3 * (loaded - start), first.total_ms, peak_rss_mb())
 
 
 def _rounds(
@@ -174,20 +173,3 @@ def _row(bundle: Bundle, classifier: Classifier, samples: Sequence[Prediction], 
         model_sha256=classifier.model_sha256,
         peak_rss_mb=round(warm.peak_rss_mb, 1),
     )
-
-
-def _forget_peak(proc: Path = Path("/proc/self")) -> None:
-    """Start a new peak of resident memory, where the kernel offers that."""
-    try:
-        (proc / "clear_refs").write_text("5")
-    except OSError:
-        return
-
-
-def _peak_rss_mb(proc: Path = Path("/proc/self")) -> float:
-    """The process's peak resident memory since :func:`_forget_peak`, in MB of 10^6 bytes."""
-    try:
-        peak = re.search(r"^VmHWM:\s*(\d+) kB", (proc / "status").read_text(), re.MULTILINE)
-    except OSError:
-        peak = None
-    return int(peak[1]) * 1024 / 1e6 if peak else psutil.Process().memory_info().rss / 1e6

@@ -168,13 +168,3 @@ def test_threads_are_the_physical_cores_but_four_at_most(
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
     assert default_threads() == threads
-
-
-def test_peak_memory_is_the_kernels(tmp_path: Path) -> None:
-    (tmp_path / "status").write_text("VmPeak:\t 9 kB\nVmHWM:\t   50000 kB\nVmRSS:\t 7 kB\n")
-    assert measuring._peak_rss_mb(tmp_path) == 51.2
-
-
-def test_memory_in_use_stands_in_where_the_kernel_tells_no_peak(tmp_path: Path) -> None:
-    measuring._forget_peak(tmp_path / "no")
-    assert measuring._peak_rss_mb(tmp_path / "no") == pytest.approx(psutil.Process().memory_info().rss / 1e6, rel=0.2)
