@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.backends import BACKENDS, Backend, ModelFile, backend_reports, litert, onnxruntime, open_backend
+from edge.backends import BACKENDS, Backend, Conditions, ModelFile, backend_reports, litert, onnxruntime, open_backend
 from edge.backends.fake import FakeBackend
 from edge.bundle import Bundle, open_bundle
 from edge.errors import BackendError, BundleError
@@ -152,6 +152,7 @@ class TestTable:
         for name in ("litert", "onnxruntime", "fake"):
             opened = open_backend(bundle, VARIANT, name=name, threads=2)
             assert (opened.backend.name, opened.backend.threads, opened.refusals) == (name, 2, ())
+            assert opened.backend.conditions == Conditions(includes_transfers=False, cuda_graph=False)
 
     def test_a_name_is_obeyed_even_if_that_fails(self, make_bundle: MakeBundle) -> None:
         message = refusal(make_bundle({"tflite": JUNK, "onnx": onnx_bytes()}), name="litert")
