@@ -17,11 +17,11 @@ import pytest
 
 from edge import measure as measuring
 from edge.cli import app
+from edge.device import describe
 from edge.errors import VariantError
-from edge.health import Health
-from edge.latency import load_profile
 from edge.preprocess import Preprocessing
-from tests.edge.conftest import TOP1, make_manifest, make_profile, write_bundle
+from edge.profile import load_profile
+from tests.edge.conftest import TOP1, calm_machine, make_manifest, make_profile, write_bundle
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
 
@@ -53,8 +53,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     """Runs the command in this process, on a wide terminal, with its own state folder."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
-    calm = partial(measuring.measure, health=Health)
+    calm = partial(measuring.measure, machine=calm_machine(describe=describe))
     monkeypatch.setattr("edge.store.measure", calm)
     monkeypatch.setattr("edge.cli.profile.measure", calm)
 
@@ -89,7 +88,9 @@ class TestTheWhole:
         for word in ("doctor", "profile", "select", "classify", "bundle", "Example: edge profile"):
             assert word in ended.out
 
-    @pytest.mark.parametrize("command", ["doctor", "profile", "select", "classify", "bundle info", "bundle verify"])
+    @pytest.mark.parametrize(
+        "command", ["doctor", "profile", "select", "compare", "classify", "bundle info", "bundle verify"]
+    )
     def test_every_command_has_help_with_an_example(self, edge: Edge, command: str) -> None:
         ended = edge(*command.split(), "--help")
         assert ended.code == 0
@@ -298,7 +299,14 @@ class TestSelect:
             "select", "--bundle", bundle_folder, "--profile", profile_file, "--fps", 50, "--min-top1", 70, "--json"
         ).json
         assert values["chosen"] == "mobilenet_v1_0.50_160"
-        assert values["budget"] == {"latency_ms": 20.0, "percentile": "p95", "min_top1": 70.0, "max_mb": None}
+        assert values["budget"] == {
+            "latency_ms": 20.0,
+            "percentile": "p95",
+            "min_top1": 70.0,
+            "max_mb": None,
+            "max_rss_mb": None,
+            "max_cpu_percent": None,
+        }
         assert values["ranked_by"] == "measured top-1"
         assert [(v["variant"], v["fits"]) for v in values["variants"]] == [
             ("mobilenet_v1_1.00_224", False),
@@ -369,9 +377,9 @@ class TestProfile:
         ended = edge("profile", *options, "--quick")
         assert ended.code == 0
         assert all(f"mobilenet_v1_{name}" in ended.out for name in TOP1)
-        assert "fake 1, threads 1, frames 640x480" in ended.out
+        assert "fake 1; threads 1; frames 640x480" in ended.out
         (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
-        assert load_profile(path).rows[0].latency.num_runs == 20
+        assert all(row.provenance == "measured" for row in load_profile(path).rows)
         assert "measuring" not in edge("select", *options, "--budget-ms", 5000).err
 
     def test_as_json_is_what_it_writes(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,11 +15,10 @@ from edge import store as storing
 from edge.backends import BackendReport
 from edge.bundle import Bundle, open_bundle
 from edge.device import Device
-from edge.health import Health
-from edge.latency import LatencyProfile, load_profile
-from edge.measure import Effort
+from edge.profile import LatencyProfile, load_profile
+from edge.rounds import Effort
 from edge.store import misfit, profile_for, profile_path, profiles_folder
-from tests.edge.conftest import TOP1, make_bundle, make_manifest, make_profile, write_bundle
+from tests.edge.conftest import TOP1, calm_machine, make_bundle, make_manifest, make_profile, write_bundle
 
 BOARD = Device(board="Raspberry Pi 4 Model B Rev 1.4")
 BECAUSE = "measuring bundle tiny for a moment, because "
@@ -43,7 +41,7 @@ class Desk:
             "backend": "fake",
             "threads": 2,
             "folder": self.folder,
-            "effort": Effort(runs=1, most_s=1.0),
+            "effort": Effort(least_rounds=1, most_s=0.1),
         }
         profile = profile_for(bundle, announce=told.append, **wanted | changes)
         self.announced = tuple(told)
@@ -56,10 +54,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     def measure(*args: Any, **kwargs: Any) -> LatencyProfile:
         made.measured += 1
-        health = partial(Health, load_percent=0.0)
-        return measuring.measure(*args, device=lambda: made.board, health=health, **kwargs)
+        return measuring.measure(*args, machine=calm_machine(describe=lambda: made.board), **kwargs)
 
-    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
     monkeypatch.setattr(storing, "measure", measure)
     monkeypatch.setattr(storing, "describe", lambda: made.board)
     return made
@@ -127,7 +123,7 @@ def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> No
 def test_a_profile_of_another_thread_count_in_its_place_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
     replace(desk.ask(bundle), threads=3).save(desk.folder / FILE)
     desk.ask(bundle)
-    assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2",)
+    assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2 threads",)
 
 
 def test_a_card_moved_to_another_board_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
