@@ -29,15 +29,13 @@ from edge.profile import LatencyProfile, ProfileRow
 from edge.published import published_profiles
 from edge.variant import Variant
 
-__all__ = ["LEAST_MEASURED", "Fit", "choose_to_measure", "fit", "predict", "published_times"]
+__all__ = ["LEAST_MEASURED", "Fit", "choose_among", "choose_to_measure", "fit", "predict", "published_times"]
 
 LEAST_MEASURED: Final = 4
 """The formula has three coefficients; one more variant shows how well it fits."""
 
-_TYPICAL: Final = (1.19, 0.0336, 0.674)
-"""Milliseconds a call, and a million pointwise and depthwise mult-adds: the formula fitted to the sixteen uint8
-variants on a Raspberry Pi 4 (``profiles/raspberry-pi-4--tflite-uint8.json``). Only ratios matter, for weighing."""
 _FIGURES: Final = ("avg_ms", "median_ms", "p90_ms", "p95_ms")
+_MOST_CHOICES: Final = 20_000
 _TWO_SIDED: Final = 1.96
 _LEAST_SPREAD: Final = 0.01
 
@@ -92,20 +90,26 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
 
 
 def choose_to_measure(bundle: Bundle, count: int = LEAST_MEASURED) -> list[Variant]:
-    """The variants of a bundle that say most of the others: those that determine the coefficients best.
+    """The variants of a bundle that say most of the others; see :func:`choose_among`."""
+    return choose_among([entry.variant for entry in bundle.variants], count)
 
-    Of all choices that with the greatest determinant of the fit's normal equations (D-optimal design), by the
-    costs of a typical board; on the family's grid these are its four corners.
+
+def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> list[Variant]:
+    """The ``count`` variants that say most of a smooth surface over width and resolution.
+
+    Of all choices that with the greatest determinant of the normal equations for 1, log α, log ρ and their product
+    (D-optimal design): on a grid the four corners. The formula itself would be determined better by three large
+    variants and a small one, but it is not exact, and then what lies far outside is badly predicted
+    (``benchmarks/prediction.py``). Of too many choices to try all, one is found greedily.
     """
-    variants = [entry.variant for entry in bundle.variants]
     if len(variants) <= count:
-        return variants
-    weighted = _weighted(variants, bundle.manifest.classes)
-    if math.comb(len(variants), count) <= 20_000:
+        return list(variants)
+    rows = _surface(variants)
+    if math.comb(len(variants), count) <= _MOST_CHOICES:
         choices = itertools.combinations(range(len(variants)), count)
-        best = list(max(choices, key=lambda rows: _determinant(weighted[list(rows)])))
+        best = list(max(choices, key=lambda choice: _determinant(rows[list(choice)])))
     else:
-        best = _greedily(weighted, count)
+        best = _greedily(rows, count)
     return [variants[row] for row in sorted(best)]
 
 
@@ -199,23 +203,25 @@ def _spread_between(left_over: Sequence[dict[Variant, float]], chosen: Sequence[
     return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else 0.0
 
 
-def _weighted(variants: Sequence[Variant], classes: int) -> NDArray[np.float64]:
-    costs = _costs(variants, classes)
-    weighted: NDArray[np.float64] = costs / (costs @ np.asarray(_TYPICAL))[:, None]
-    return weighted
+def _surface(variants: Sequence[Variant]) -> NDArray[np.float64]:
+    """(variants, 4): 1, log α, log ρ and their product, each between -1 and 1."""
+    logs = np.log([(variant.alpha, variant.resolution) for variant in variants])
+    middle, half = (logs.max(axis=0) + logs.min(axis=0)) / 2, (logs.max(axis=0) - logs.min(axis=0)) / 2
+    alpha, resolution = ((logs - middle) / np.where(half > 0, half, 1.0)).T
+    return np.stack([np.ones(len(variants)), alpha, resolution, alpha * resolution], axis=1)
 
 
 def _determinant(rows: NDArray[np.float64]) -> float:
-    return float(np.linalg.det(rows.T @ rows))
+    """Of the normal equations; the trace of the unit matrix tells choices apart where there is one α or one ρ."""
+    return float(np.linalg.det(rows.T @ rows + 1e-6 * np.eye(rows.shape[1])))
 
 
-def _greedily(weighted: NDArray[np.float64], count: int) -> list[int]:
-    """As many rows, each the one that adds most to those before; a trace of the unit matrix lets it begin."""
+def _greedily(rows: NDArray[np.float64], count: int) -> list[int]:
+    """As many rows, each the one that adds most to those before."""
     chosen: list[int] = []
     while len(chosen) < count:
-        rest = [row for row in range(len(weighted)) if row not in chosen]
-        ridge = 1e-6 * np.eye(weighted.shape[1])
-        chosen.append(max(rest, key=lambda row: _determinant(np.vstack([ridge, weighted[[*chosen, row]]]))))
+        rest = [row for row in range(len(rows)) if row not in chosen]
+        chosen.append(max(rest, key=lambda row: _determinant(rows[[*chosen, row]])))
     return chosen
 
 

@@ -12,10 +12,12 @@ from edge.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.device import describe
+from edge.files import check_parent
 from edge.measure import QUICK, THOROUGH, measure
 from edge.plot import check_plot, profile_charts, write_charts
 from edge.predict import choose_to_measure, predict
 from edge.profile import LatencyProfile, ProfileRow
+from edge.select import Budget
 from edge.store import merged, profile_path, store
 from edge.threads import ThreadChoice
 from edge.variant import Variant
@@ -48,6 +50,9 @@ def profile(
     opened, wanted = open_bundle(bundle), thread_choice(threads)
     if plot is not None:
         check_plot(plot)
+    if out is not None:
+        check_parent(out)
+    budget = None if budget_ms is None else Budget(latency_ms=budget_ms)
     named = [Variant.parse(name) for name in variant or ()]
     with progress_bar(f"profiling {opened.name}") as progress:
         found = measure(
@@ -63,7 +68,7 @@ def profile(
         found = predict(found, opened)
     _keep(found, opened, out, backend, wanted)
     if plot is not None:
-        charts = profile_charts(found, opened, budget_ms=budget_ms)
+        charts = profile_charts(found, opened, budget_ms=budget and budget.latency_ms)
         write_charts(charts, plot, title=f"{opened.name} on {found.board}", notes=[_circumstances(found)])
     if json:
         write_json(found.to_dict())

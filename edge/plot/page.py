@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 
 from edge.errors import OutputError
-from edge.files import write_atomically
+from edge.files import check_parent, write_atomically
 from edge.plot.canvas import Raster, Svg
 from edge.plot.chart import HEIGHT, WIDTH, Chart, render
 
@@ -28,8 +28,7 @@ def check_plot(path: Path) -> None:
     """
     if path.suffix.lower() not in _PNG + _HTML:
         raise OutputError(f"Cannot draw {path}: expected a name that ends in .png or .html.")
-    if not path.parent.is_dir():
-        raise OutputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.")
+    check_parent(path)
 
 
 def write_charts(charts: Sequence[Chart], path: Path, *, title: str, notes: Sequence[str] = ()) -> None:

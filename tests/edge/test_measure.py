@@ -154,11 +154,12 @@ def test_a_sustained_run_tells_the_course_of_heat_and_each_variants_p95(bundle: 
 
 def test_energy_is_measured_where_the_board_tells_its_power(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     powered = Health(load_percent=1.0, power_w=5.0)
+    monkeypatch.setattr(fake, "load", lambda model, threads: FakeBackend(latency_ms=5.0, classes=5))
     monkeypatch.setattr(measuring, "energy_mj", partial(measuring.energy_mj, seconds=0.3))
     machine = calm_machine(health=lambda: powered, look=lambda: powered)
     (row,) = measure(bundle, variants=[SMALL], machine=machine).rows
-    assert row.energy_mj is not None and row.latency.median_ms is not None
-    assert row.energy_mj == pytest.approx(5.0 * row.latency.median_ms, rel=0.6)
+    assert row.energy_mj is not None
+    assert 5.0 * 5.0 <= row.energy_mj < 10 * 5.0 * 5.0, "watts times milliseconds"
 
 
 def test_the_process_is_bound_to_the_fast_cpus_meanwhile(bundle: Bundle) -> None:
