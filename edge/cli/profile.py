@@ -52,7 +52,8 @@ def profile(
         check_plot(plot)
     if out is not None:
         check_parent(out)
-    budget = None if budget_ms is None else Budget(latency_ms=budget_ms)
+    if budget_ms is not None:
+        Budget(latency_ms=budget_ms)  # raises where it makes no sense
     named = [Variant.parse(name) for name in variant or ()]
     with progress_bar(f"profiling {opened.name}") as progress:
         found = measure(
@@ -68,7 +69,7 @@ def profile(
         found = predict(found, opened)
     _keep(found, opened, out, backend, wanted)
     if plot is not None:
-        charts = profile_charts(found, opened, budget_ms=budget and budget.latency_ms)
+        charts = profile_charts(found, opened, budget_ms=budget_ms)
         write_charts(charts, plot, title=f"{opened.name} on {found.board}", notes=[_circumstances(found)])
     if json:
         write_json(found.to_dict())

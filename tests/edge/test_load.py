@@ -16,7 +16,7 @@ def test_work_of_another_process_is_seen() -> None:
     spin = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         time.sleep(0.3)
-        assert max(other_load_percent(0.3) for _ in range(5)) > 10
+        assert max(other_load_percent(0.3) or 0.0 for _ in range(5)) > 10
     finally:
         spin.kill()
         spin.wait()

@@ -13,6 +13,7 @@ from edge.affinity import usable_cpus
 from edge.backends import ModelFile, fake
 from edge.backends.fake import FakeBackend
 from edge.bundle import Bundle, open_bundle
+from edge.energy import energy_mj
 from edge.errors import BackendError, BundleError
 from edge.health import Health
 from edge.profile import load_profile
@@ -155,7 +156,7 @@ def test_a_sustained_run_tells_the_course_of_heat_and_each_variants_p95(bundle: 
 def test_energy_is_measured_where_the_board_tells_its_power(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     powered = Health(load_percent=1.0, power_w=5.0)
     monkeypatch.setattr(fake, "load", lambda model, threads: FakeBackend(latency_ms=5.0, classes=5))
-    monkeypatch.setattr(measuring, "energy_mj", partial(measuring.energy_mj, seconds=0.3))
+    monkeypatch.setattr(measuring, "energy_mj", partial(energy_mj, seconds=0.3))
     machine = calm_machine(health=lambda: powered, look=lambda: powered)
     (row,) = measure(bundle, variants=[SMALL], machine=machine).rows
     assert row.energy_mj is not None
