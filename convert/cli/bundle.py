@@ -26,7 +26,7 @@ def bundle(
     labels: Annotated[Path, typer.Option(help="One label a line, line N for class N.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
-    targets: Annotated[str, typer.Option(help="Formats, separated by commas: tflite, onnx.")] = "tflite",
+    targets: Annotated[str, typer.Option(help="With commas between: tflite, onnx, onnx-full.")] = "tflite",
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
     verify_on: VerifyOn = None,
     truth: Truth = None,
@@ -73,9 +73,9 @@ def _resolutions(text: str) -> tuple[int, ...]:
 
 
 def _targets(text: str) -> tuple[Target, ...]:
-    known: tuple[Target, ...] = ("tflite", "onnx")
+    known: tuple[Target, ...] = ("tflite", "onnx", "onnx-full")
     parts = [part.strip() for part in text.split(",")]
     chosen = tuple(target for target in known if target in parts)
     if len(chosen) != len(set(parts)):
-        raise ConversionError(f"Targets '{text}' are not all known: expected tflite, onnx, or both with a comma.")
+        raise ConversionError(f"Targets '{text}' are not all known: expected {', '.join(known)}, or some of them.")
     return chosen
