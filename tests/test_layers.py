@@ -23,7 +23,7 @@ LAYERS: Final = (
     ("errors", "tensor", "device"),
     ("architecture", "files", "preprocess", "health", "console"),
     ("variant", "images"),
-    ("manifest", "latency"),
+    ("manifest", "latency", "cuda", "engines"),
     ("bundle",),
     ("backends", "select"),
     ("classify", "doctor"),
