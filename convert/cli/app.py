@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from convert.cli.bundle import bundle
+from convert.cli.engine import engine
 from convert.cli.tflite import tflite
 from convert.cli.verify import verify
 from edge.console import run
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("tflite")(tflite)
 app.command("bundle")(bundle)
+app.command("engine")(engine)
 app.command("verify")(verify)
 
 

@@ -25,7 +25,7 @@ from edge.engines import EngineStore, Platform, Source
 from edge.errors import BackendError
 from edge.tensor import TensorSpec
 
-__all__ = ["TensorRTBackend", "current_platform", "is_expected", "load", "runtime", "version"]
+__all__ = ["TensorRTBackend", "current_platform", "is_expected", "load", "new_log", "runtime", "version"]
 
 _TYPES: Final = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "UINT8": "uint8"}
 """Names of TensorRT's data types; ``trt.nptype`` fails with newer versions of NumPy."""
@@ -188,7 +188,7 @@ def runtime() -> ModuleType:
         return importlib.import_module("tensorrt")
     except (ImportError, AttributeError, OSError) as reason:
         raise BackendError(
-            f"it cannot be imported ({str(reason).partition(chr(10))[0]}): on a Jetson it comes with JetPack "
+            f"TensorRT cannot be imported ({str(reason).partition(chr(10))[0]}): on a Jetson it comes with JetPack "
             "(sudo apt-get install python3-libnvinfer), and the environment must see the system's packages "
             "(python3 -m venv --system-site-packages, as ./install.sh makes it)."
         ) from reason
@@ -202,7 +202,7 @@ def current_platform(trt: Any, cuda: Cuda) -> Platform:
 
 
 def _deserialize(trt: Any, content: bytes, dla_core: int | None) -> tuple[Any, Any]:
-    log = _log(trt)
+    log = new_log(trt)
     runtime = trt.Runtime(log)
     if dla_core is not None:
         runtime.DLA_core = dla_core
@@ -217,8 +217,13 @@ def _deserialize(trt: Any, content: bytes, dla_core: int | None) -> tuple[Any, A
     return engine, context
 
 
-def _log(trt: Any) -> Any:
-    """TensorRT's logger, which keeps errors to itself; its class can only be made once ``trt`` is there."""
+def new_log(trt: Any, listen: Callable[[str], None] = lambda message: None) -> Any:
+    """A logger for TensorRT that is silent and keeps ``errors``; its class can only be made once ``trt`` is there.
+
+    Args:
+        trt: The module ``tensorrt``.
+        listen: Told every message, verbose ones too.
+    """
 
     class Log(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -228,6 +233,7 @@ def _log(trt: Any) -> Any:
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.errors.append(" ".join(message.split()))
+            listen(message)
 
     return Log()
 
