@@ -42,7 +42,7 @@ ROOMS_OF: Final = {
     "flatbuffers": ("convert.to_tflite",),
     "ai_edge_litert": ("convert.to_tflite",),
     "cv2": ("edge.preprocess", "edge.images", "edge.measure", "camera_demo"),
-    "psutil": ("edge.health", "edge.measure"),
+    "psutil": ("edge.health", "edge.measure", "convert.to_tensorrt.making"),
     "typer": ("edge.console", "edge.cli", "convert.cli", "camera_demo.cli"),
     "rich": ("edge.console", "edge.cli", "convert.cli", "camera_demo.cli"),
     "starlette": ("camera_demo.sinks.page_app",),

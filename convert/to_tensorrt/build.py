@@ -135,10 +135,9 @@ def _set_precision(trt: Any, builder: Any, config: Any, precision: str, compute_
             f"This GPU, of compute capability {compute_capability}, has no int8 arithmetic, as have 6.1 and those from "
             "7.0 on. Build with --precision fp16."
         )
-    wanted = [("FP16", precision in _HALF), ("INT8", precision in _INTEGER)]
-    for name, is_wanted in wanted:
-        flag = getattr(trt.BuilderFlag, name, None)
-        if is_wanted and flag is not None:
+    half, integer = getattr(trt.BuilderFlag, "FP16", None), getattr(trt.BuilderFlag, "INT8", None)
+    for flag, precisions in ((half, _HALF), (integer, _INTEGER)):
+        if flag is not None and precision in precisions:
             config.set_flag(flag)
     if precision == "fp32":
         config.clear_flag(trt.BuilderFlag.TF32)

@@ -44,7 +44,7 @@ def new_monitor(trt: Any, progress: Callable[[str, float], None]) -> Any:
     """A TensorRT progress monitor that tells ``progress``; its class can only be made once ``trt`` is there."""
     phases = Phases(progress)
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 

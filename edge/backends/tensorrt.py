@@ -152,15 +152,15 @@ def load(model: ModelFile, threads: int) -> TensorRTBackend:
     """
     trt, cuda = runtime(), load_cuda()
     platform = current_platform(trt, cuda)
-    engine = EngineStore().find(Source(path=model.path, sha256=model.sha256), platform)
+    stored = EngineStore().find(Source(path=model.path, sha256=model.sha256), platform)
     backend = TensorRTBackend(
-        engine.path.read_bytes(), cuda, trt, threads=threads, dla_core=engine.build.get("dla_core")
+        stored.path.read_bytes(), cuda, trt, threads=threads, dla_core=stored.build.get("dla_core")
     )
     side, found = model.variant.resolution, (backend.input_spec.shape, backend.output_spec.shape)
     if found != ((1, 3, side, side), (1, model.classes)):
         backend.close()
         expected = f"(1, 3, {side}, {side}) to (1, {model.classes})"
-        raise BackendError(f"engine {engine.path} maps {found[0]} to {found[1]}: expected {expected}.")
+        raise BackendError(f"engine {stored.path} maps {found[0]} to {found[1]}: expected {expected}.")
     return backend
 
 
@@ -225,7 +225,7 @@ def new_log(trt: Any, listen: Callable[[str], None] = lambda message: None) -> A
         listen: Told every message, verbose ones too.
     """
 
-    class Log(trt.ILogger):  # type: ignore[misc, name-defined]
+    class Log(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []

@@ -91,7 +91,10 @@ class FakeCudart:
         return self.cudaFree(address)
 
     def cudaMemcpyAsync(self, target: Any, source: Any, size: Any, kind: Any, stream: Any) -> int:
-        self.enqueue(stream.value, lambda: ctypes.memmove(target.value, source.value, size.value) and None)
+        def copy() -> None:
+            ctypes.memmove(target.value, source.value, size.value)
+
+        self.enqueue(stream.value, copy)
         return 0
 
     def cudaStreamCreateWithFlags(self, stream: Any, flags: Any) -> int:
@@ -202,7 +205,7 @@ class _Engine:
         return FakeTensorRT.TensorIOMode.INPUT if name.startswith("input") else FakeTensorRT.TensorIOMode.OUTPUT
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return self._tensors[name][0]
+        return tuple(self._tensors[name][0])
 
     def get_tensor_dtype(self, name: str) -> Any:
         return SimpleNamespace(name=self._tensors[name][1])
