@@ -41,7 +41,7 @@ CLASSES: Final = {
     "context": "IExecutionContext",
 }
 """What the variables of these names are, in the modules that touch TensorRT."""
-BY_CALL: Final = ("ITensor.shape", "ParserError.desc", "DataType.FLOAT", "DataType.HALF", "DataType.INT8")
+BY_CALL: Final = ("ITensor.shape", "DataType.FLOAT", "DataType.HALF", "DataType.INT8")
 """What is touched on values that no variable of such a name holds."""
 
 

@@ -10,6 +10,7 @@ What differs between versions is asked of the module itself, in the functions wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,8 +117,7 @@ def _parse(trt: Any, builder: Any, model: Path, log: Any) -> Any:
     if not model.is_file():
         raise ConversionError(f"Cannot read {model}: no such file.")
     if not parser.parse_from_file(str(model)):
-        told = [" ".join(parser.get_error(index).desc().split()) for index in range(parser.num_errors)]
-        cause = _without_end(told[0] if told else _cause(log))
+        cause = _first_error(log)
         raise ConversionError(f"TensorRT {trt.__version__} cannot read {model}: {cause}. Expected a whole ONNX file.")
     return network
 
@@ -192,11 +192,12 @@ def _set_progress(trt: Any, config: Any, progress: Callable[[str, float], None])
 
 
 def _cause(log: Any) -> str:
-    cause = _without_end(log.errors[-1]) if log.errors else "no reason was given"
+    cause = _first_error(log)
     if "memory" in cause.lower():
         return f"{cause}. Close other programs, add swap, or lower --workspace-mb."
     return f"{cause}."
 
 
-def _without_end(text: str) -> str:
-    return text.rstrip(". ")
+def _first_error(log: Any) -> str:
+    """What went wrong first, from which the other errors follow; without the place in TensorRT's source."""
+    return re.sub(r"^\w+\.cpp:\d+: ", "", log.errors[0]).rstrip(". ") if log.errors else "no reason was given"

@@ -77,21 +77,13 @@ def make_engine(
             return Made(engine=engine, is_new=False)
         _check_memory(options, free_mb())
         with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building.") as folder:
-            out, start = Path(folder) / "engine", time.monotonic()
-            request = {
-                "module": module,
-                "model": str(source.path.resolve()),
-                "resolution": variant.resolution,
-                "precision": precision,
-                "compute_capability": platform.compute_capability,
-                "options": asdict(options),
-                "timing_cache": str(store.timing_cache(platform).resolve()),
-                "out": str(out.resolve()),
-            }
+            request = _request(source.path, variant, precision, platform, Path(folder), options, module)
+            request["timing_cache"] = str(store.timing_cache(platform).resolve())
+            start = time.monotonic()
             found = _run(request, progress)
             record = asdict(options) | found | {"precision": precision, "seconds": round(time.monotonic() - start, 1)}
             record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            return Made(engine=store.add(source, platform, out, record), is_new=True)
+            return Made(engine=store.add(source, platform, Path(request["out"]), record), is_new=True)
 
 
 def _in_store(
@@ -112,6 +104,22 @@ def _check_memory(options: BuildOptions, free_mb: float) -> None:
             f"Building needs about {needed_mb:.0f} MB of memory, and {free_mb:.0f} MB are free: the system would kill "
             f"it. {_MORE_MEMORY}"
         )
+
+
+def _request(
+    model: Path, variant: Variant, precision: str, platform: Platform, folder: Path, options: BuildOptions, module: str
+) -> dict[str, Any]:
+    """What :mod:`.worker` is told."""
+    return {
+        "module": module,
+        "model": str(model.resolve()),
+        "resolution": variant.resolution,
+        "precision": precision,
+        "compute_capability": platform.compute_capability,
+        "options": asdict(options),
+        "timing_cache": str(folder.resolve() / "timings"),
+        "out": str(folder.resolve() / "engine"),
+    }
 
 
 def _run(request: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
