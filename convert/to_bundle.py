@@ -132,6 +132,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
             format=one.format,
             precision=one.precision,
             accuracy=one.accuracy,
+            input=one.input,
         )
 
 
