@@ -36,6 +36,8 @@ app = typer.Typer(
 Calibration = Annotated[Path, typer.Option(help="Pictures like those the camera will see; half is held back.")]
 VerifyOn = Annotated[Path | None, typer.Option(help="Other pictures to measure on, instead of holding half back.")]
 Truth = Annotated[Path | None, typer.Option(help='Classes of the pictures, {"photo.jpg": 3}; default: folder names.')]
+Author = Annotated[str, typer.Option(help="Who made the weights, for the .tflite file's metadata.")]
+License = Annotated[str, typer.Option("--license", help="The weights' licence, for the .tflite file's metadata.")]
 MinAgreement = Annotated[float, typer.Option(min=0.0, max=1.0, help="Refuse a file that agrees with float less often.")]
 Resizing = Annotated[
     Literal["bilinear", "halving", "area"], typer.Option("--resize", help="How the device shrinks frames.")
@@ -51,6 +53,8 @@ def tflite(
     out: Annotated[Path, typer.Option(help="The .tflite file to write.")],
     io: Annotated[Literal["int8", "uint8"], typer.Option(help="Type of input and output.")] = "int8",
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
+    author: Author = "",
+    license_: License = "",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -63,6 +67,7 @@ def tflite(
     """
     from convert.checkpoints import load_checkpoint
     from convert.pipeline import emit
+    from convert.tflite_metadata import ModelCard
     from edge.bundle import read_labels
     from edge.files import write_atomically
 
@@ -71,7 +76,10 @@ def tflite(
     with progress_bar("converting") as progress:
         recipe = Preprocessing(resize=resize)
         material = _gather(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
-        emitted = emit(loaded, resolution, material, io=io, min_agreement=min_agreement, progress=progress)[0]
+        card = ModelCard(labels=names, author=author, license=license_)
+        (emitted,) = emit(
+            loaded, resolution, material, io=io, card=card, min_agreement=min_agreement, progress=progress
+        )
     write_atomically(out, emitted.content)
     if json:
         write_json({"file": str(out), "size_bytes": len(emitted.content), "accuracy": asdict(emitted.accuracy)})
@@ -88,6 +96,8 @@ def bundle(
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
     targets: Annotated[str, typer.Option(help="Formats, separated by commas: tflite, onnx.")] = "tflite",
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
+    author: Author = "",
+    license_: License = "",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -109,6 +119,8 @@ def bundle(
         checkpoints=tuple(load_checkpoint(path) for path in checkpoints),
         resolutions=_resolutions(resolutions),
         labels=read_labels(labels),
+        author=author,
+        license=license_,
         targets=_targets(targets),
         min_agreement=min_agreement,
     )

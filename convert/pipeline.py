@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,7 @@ from convert.pictures import (
     split,
 )
 from convert.quantize import FoldedNetwork, fold, quantize
+from convert.tflite_metadata import ModelCard
 from convert.to_onnx import to_onnx
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
@@ -124,6 +125,7 @@ def emit(
     *,
     targets: Sequence[Target] = ("tflite",),
     io: IoType = "int8",
+    card: ModelCard | None = None,
     min_agreement: float,
     progress: Progress = lambda stage, share: None,
 ) -> list[Emitted]:
@@ -135,6 +137,7 @@ def emit(
         material: Pictures to calibrate and to measure on.
         targets: The formats to emit.
         io: Type of the TFLite file's input and output.
+        card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
         progress: Called as the work goes on.
 
@@ -144,13 +147,14 @@ def emit(
     """
     network = fold(checkpoint.model)
     variant = Variant(network.alpha, resolution)
+    card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(
         network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
     )
     emitted = []
     for number, target in enumerate(targets):
         step = _stage(progress, number / len(targets), 1 / len(targets))
-        content, precision = _write(network, variant, material, target, io, _stage(step, 0, 0.6))
+        content, precision = _write(network, variant, material, target, io, card, _stage(step, 0, 0.6))
         accuracy = _measure(content, target, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
         result = Emitted(variant=variant, content=content, format=target, precision=precision, accuracy=accuracy)
         require(accuracy, min_agreement, result.file_name)
@@ -200,12 +204,18 @@ def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) ->
 
 
 def _write(
-    network: FoldedNetwork, variant: Variant, material: Material, target: Target, io: IoType, progress: Progress
+    network: FoldedNetwork,
+    variant: Variant,
+    material: Material,
+    target: Target,
+    io: IoType,
+    card: ModelCard,
+    progress: Progress,
 ) -> tuple[bytes, str]:
     if target == "onnx":
         return to_onnx(network, variant), "fp32"
     pixels = material.calibration.pixels[variant.resolution]
-    return to_tflite(quantize(network, pixels, material.preprocessing, progress), io=io), "int8"
+    return to_tflite(quantize(network, pixels, material.preprocessing, progress), io=io, card=card), "int8"
 
 
 def _measure(

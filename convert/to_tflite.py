@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from convert.quantize import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantize.network import PROBABILITIES
+from convert.tflite_metadata import METADATA, ModelCard, append_labels, metadata
 from edge.errors import ConversionError
 
 __all__ = ["IoType", "to_tflite"]
@@ -32,17 +33,22 @@ _CAPS: Final = {
 _VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 2, "SOFTMAX": 2, "PAD": 2, "QUANTIZE": 2}
 
 
-def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8") -> bytes:
-    """The network as the bytes of a ``.tflite`` file; the same network gives the same bytes.
+def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8", card: ModelCard | None = None) -> bytes:
+    """The network as the bytes of a ``.tflite`` file; the same arguments give the same bytes.
 
     Args:
         network: What to emit.
         io: Type of the input and output. ``uint8`` takes camera bytes as they are, in the network's colour order.
+        card: What the file says about itself; its labels are appended to the model.
 
     Raises:
-        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse.
+        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse, or not every class has a label.
     """
-    return _Writer(network, io).bytes()
+    card = card or ModelCard()
+    if card.labels and len(card.labels) != network.classes:
+        raise ConversionError(f"There are {len(card.labels)} labels for {network.classes} classes: expected as many.")
+    content = _Writer(network, io).bytes(metadata(network, io, card))
+    return append_labels(content, card.labels) if card.labels else content
 
 
 class _Writer:
@@ -55,7 +61,8 @@ class _Writer:
         self._operators: list[Any] = []
         self._codes: dict[str, int] = {}
 
-    def bytes(self) -> bytes:
+    def bytes(self, told: bytes) -> bytes:
+        """The model, and ``told`` as its metadata."""
         input_index = self._graph()
         subgraph = schema.SubGraphT()
         subgraph.name, subgraph.tensors, subgraph.operators = b"main", self._tensors, self._operators
@@ -63,7 +70,9 @@ class _Writer:
         model = schema.ModelT()
         model.version, model.description = 3, self._network.variant.name.encode()
         model.operatorCodes = [_operator_code(name) for name in self._codes]
-        model.subgraphs, model.buffers = [subgraph], self._buffers
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = METADATA.encode(), self._buffer(np.frombuffer(told, np.uint8))
+        model.subgraphs, model.buffers, model.metadata = [subgraph], self._buffers, [entry]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
@@ -166,10 +175,13 @@ class _Writer:
         return self._tensor(name, shape, dtype, buffer=0, quantization=parameters)
 
     def _constant(self, name: str, values: NDArray[Any], quantization: Any) -> int:
+        return self._tensor(name, values.shape, values.dtype.name, self._buffer(values), quantization)
+
+    def _buffer(self, values: NDArray[Any]) -> int:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self._buffers.append(buffer)
-        return self._tensor(name, values.shape, values.dtype.name, len(self._buffers) - 1, quantization)
+        return len(self._buffers) - 1
 
     def _tensor(self, name: str, shape: tuple[int, ...], dtype: str, buffer: int, quantization: Any) -> int:
         tensor = schema.TensorT()
