@@ -19,6 +19,7 @@ from edge.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively
 from tests.convert.test_quantize import simulate_layer
 
+AUTO = OpResolverType.AUTO
 BUILTIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 TFLITE_RUNTIME = Path(sys.prefix) / "tflite-runtime"
 
@@ -29,7 +30,7 @@ def network(request: pytest.FixtureRequest, material: Material) -> QuantizedNetw
     return quantize(fold(model), material.calibration.pixels[64], Preprocessing())
 
 
-def run(content: bytes, pixels: np.ndarray, resolver: OpResolverType = OpResolverType.AUTO) -> np.ndarray:
+def run(content: bytes, pixels: np.ndarray, resolver: OpResolverType = AUTO) -> np.ndarray:
     """Probabilities (count, classes) as integers from 0 to 255, whatever the file's type."""
     interpreter = Interpreter(model_content=content, experimental_op_resolver_type=resolver)
     interpreter.allocate_tensors()
