@@ -66,19 +66,14 @@ def ask(model: Path, photos: Sequence[Path], python: Path = PYTHON) -> Answers:
 
 def _ours(model: Path, photos: Sequence[Path]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Our answers, and the pixels (count, ρ, ρ, 3) RGB that they are of."""
-    from edge.backends import ModelFile, litert
-    from edge.images import read_image
-    from edge.preprocess import Preprocessing, Preprocessor
-    from edge.variant import Variant
+    from benchmarks.models import best_classes, load
+    from convert.pictures import read_pictures
+    from edge.preprocess import Preprocessing
 
-    with contextlib.closing(litert.load(ModelFile(model, Variant(1.0, 224), 1000), 1)) as backend:
-        preprocessor = Preprocessor(Preprocessing(), backend.input_spec)
-        pixels = np.stack([preprocessor.pixels(read_image(path)) for path in photos])
-        best = []
-        for picture in pixels:
-            preprocessor.normalize(picture, backend.input())
-            best.append(int(backend.infer()[0].argmax()))
-    return np.array(best), pixels
+    with contextlib.closing(load(model)) as backend:
+        side = backend.input_spec.resolution
+    pixels = read_pictures(photos, Preprocessing(), [side]).pixels[side]
+    return best_classes(model, pixels), pixels
 
 
 def answer(model: Path, folder: Path) -> None:
