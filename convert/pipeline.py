@@ -6,8 +6,12 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
 from convert.pictures import (
@@ -20,9 +24,9 @@ from convert.pictures import (
     read_truth,
     split,
 )
-from convert.quantize import FoldedNetwork, fold, quantize
+from convert.quantize import FoldedNetwork, Form, QuantizedNetwork, fold, quantize, symmetrize
 from convert.tflite_metadata import ModelCard
-from convert.to_onnx import to_onnx
+from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
 from edge.backends import Backend, ModelFile, litert, onnxruntime
@@ -34,7 +38,14 @@ from edge.variant import Variant
 
 __all__ = ["Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
 
-Target = Literal["tflite", "onnx"]
+Target = Literal["tflite", "onnx", "onnx-full"]
+"""What to emit: int8 TFLite; ONNX in fp32, fp16 and int8 with the depthwise layers in fp16; ONNX all in int8."""
+_FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
+    "tflite": (("tflite", "int8"),),
+    "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
+    "onnx-full": (("onnx", "int8_full"),),
+}
+"""Format and precision of each target's files."""
 Progress = Callable[[str, float], None]
 """Told what is at work and the share done, 0 to 1."""
 
@@ -152,11 +163,13 @@ def emit(
         network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
     )
     emitted = []
-    for number, target in enumerate(targets):
-        step = _stage(progress, number / len(targets), 1 / len(targets))
-        content, precision = _write(network, variant, material, target, io, card, _stage(step, 0, 0.6))
-        accuracy = _measure(content, target, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
-        result = Emitted(variant=variant, content=content, format=target, precision=precision, accuracy=accuracy)
+    files = [file for target in targets for file in _FILES[target]]
+    writer = _Writer(network, variant, material, io, card)
+    for number, (format, precision) in enumerate(files):
+        step = _stage(progress, number / len(files), 1 / len(files))
+        content = writer.content(format, precision, _stage(step, 0, 0.6))
+        accuracy = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        result = Emitted(variant=variant, content=content, format=format, precision=precision, accuracy=accuracy)
         require(accuracy, min_agreement, result.file_name)
         emitted.append(result)
     return emitted
@@ -203,29 +216,41 @@ def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) ->
     return at_most(MOST_TO_MEASURE, others)
 
 
-def _write(
-    network: FoldedNetwork,
-    variant: Variant,
-    material: Material,
-    target: Target,
-    io: IoType,
-    card: ModelCard,
-    progress: Progress,
-) -> tuple[bytes, str]:
-    if target == "onnx":
-        return to_onnx(network, variant), "fp32"
-    pixels = material.calibration.pixels[variant.resolution]
-    return to_tflite(quantize(network, pixels, material.preprocessing, progress), io=io, card=card), "int8"
+class _Writer:
+    """Writes one variant in every form; the integers are found once, and shared."""
+
+    def __init__(
+        self, network: FoldedNetwork, variant: Variant, material: Material, io: IoType, card: ModelCard
+    ) -> None:
+        self._network, self._variant, self._material, self._io, self._card = network, variant, material, io, card
+        self._progress: Progress = lambda stage, share: None
+
+    def content(self, format: str, precision: str, progress: Progress) -> bytes:
+        self._progress = progress
+        if format == "tflite":
+            return to_tflite(self._integers, io=self._io, card=self._card)
+        if precision in ("fp32", "fp16"):
+            return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
+        form: Form = "full" if precision == "int8_full" else "mixed"
+        return to_qdq(symmetrize(self._network, self._integers, self._pixels, form, self._progress))
+
+    @property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return self._material.calibration.pixels[self._variant.resolution]
+
+    @cached_property
+    def _integers(self) -> QuantizedNetwork:
+        return quantize(self._network, self._pixels, self._material.preprocessing, self._progress)
 
 
 def _measure(
-    content: bytes, target: Target, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
+    content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
 ) -> Accuracy:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model.{target}"
+        path = Path(folder) / f"model.{format}"
         path.write_bytes(content)
         with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
-            return verify(backend, reference, recipe, lambda share: progress(f"running the {target} file", share))
+            return verify(backend, reference, recipe, lambda share: progress(f"running the {format} file", share))
 
 
 def _load(path: Path, variant: Variant, classes: int) -> Backend:

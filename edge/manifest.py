@@ -66,7 +66,7 @@ class Artifact(FileEntry):
     format: str
     """``tflite`` or ``onnx``."""
     precision: str
-    """``int8``, ``fp16`` or ``fp32``."""
+    """``int8``, ``fp16`` or ``fp32``; ``int8_full`` for an ONNX file whose depthwise layers are int8 as well."""
     accuracy: Accuracy
 
 

@@ -8,8 +8,7 @@ shifts those means, and that shift, not the noise, is most of what int8 costs a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convert.quantize.calibration import BATCH, FloatStatistics, channel_mean, float_statistics
 from convert.quantize.folding import FoldedLayer, FoldedNetwork
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
 from edge.errors import CalibrationError
@@ -26,23 +26,11 @@ from edge.variant import Variant
 
 __all__ = ["quantize"]
 
-_BATCH: Final = 8
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
 
 Progress = Callable[[str, float], None]
 """Told the layer at work and the share done, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class _FloatStatistics:
-    """What one layer does in float on the calibration pictures."""
-
-    mean: Tensor
-    """(out,), before the activation."""
-    low: float
-    high: float
-    """The range after the activation."""
 
 
 @torch.inference_mode()
@@ -65,7 +53,7 @@ def quantize(
     """
     if not len(pixels):
         raise CalibrationError("There are no calibration pictures: expected at least one.")
-    statistics = _float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 3))
+    statistics = float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 3))
     input_quantization = _input_quantization(preprocessing)
     current = _quantized_input(pixels, preprocessing, input_quantization)
     layers: list[QuantizedLayer] = []
@@ -83,27 +71,6 @@ def quantize(
         preprocessing=preprocessing,
         layers=tuple(layers),
     )
-
-
-def _float_statistics(
-    network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing, progress: Callable[[float], None]
-) -> list[_FloatStatistics]:
-    sums = [torch.zeros_like(layer.bias, dtype=torch.float64) for layer in network.layers]
-    counts, lows, highs = ([0.0] * len(sums) for _ in range(3))
-    for done, x in _batches(pixels, preprocessing):
-        for index, (layer, _, y) in enumerate(network.trace(x)):
-            sums[index] += y.sum(dim=(2, 3)).double().sum(dim=0)
-            counts[index] += y.numel() / y.shape[1]
-            out = layer.activate(y)
-            lows[index], highs[index] = min(lows[index], out.min().item()), max(highs[index], out.max().item())
-        progress(done)
-    return [_FloatStatistics((s / c).float(), lo, hi) for s, c, lo, hi in zip(sums, counts, lows, highs, strict=True)]
-
-
-def _batches(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[tuple[float, Tensor]]:
-    for start in range(0, len(pixels), _BATCH):
-        real = preprocessing.real(pixels[start : start + _BATCH])
-        yield min(1.0, (start + _BATCH) / len(pixels)), torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
 
 
 def _input_quantization(preprocessing: Preprocessing) -> Quantization:
@@ -126,14 +93,14 @@ def _quantized_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing, qu
 
 
 def _quantize_layer(
-    layer: FoldedLayer, statistics: _FloatStatistics, current: Tensor, input_quantization: Quantization
+    layer: FoldedLayer, statistics: FloatStatistics, current: Tensor, input_quantization: Quantization
 ) -> tuple[QuantizedLayer, Tensor]:
     """The layer in integers, and its int8 output for the int8 input ``current``."""
     scales = _weight_scales(layer, input_quantization)
     weight = (layer.weight / scales[:, None, None, None]).round().clamp(-127, 127)
-    sums = [_sums(layer, weight, batch, input_quantization) for batch in torch.split(current, _BATCH)]
+    sums = [_sums(layer, weight, batch, input_quantization) for batch in torch.split(current, BATCH)]
     unit = input_quantization.scale * scales.double()
-    missing = statistics.mean.double() - _channel_mean(sums) * unit
+    missing = statistics.mean.double() - channel_mean(sums) * unit
     bias = (missing / unit).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
     quantized = QuantizedLayer(
         name=layer.name,
@@ -163,11 +130,6 @@ def _weight_scales(layer: FoldedLayer, input_quantization: Quantization) -> Tens
 def _sums(layer: FoldedLayer, weight: Tensor, batch: Tensor, quantization: Quantization) -> Tensor:
     """The integer sums without bias, in float32, which rounds those beyond 2^24 by less than 1e-7 of them."""
     return layer.convolve(batch.float() - quantization.zero_point, weight, torch.zeros(len(weight)))
-
-
-def _channel_mean(batches: list[Tensor]) -> Tensor:
-    total = torch.stack([y.sum(dim=(2, 3)).double().sum(dim=0) for y in batches]).sum(dim=0)
-    return total / sum(y.numel() // y.shape[1] for y in batches)
 
 
 def _requantize(sums: Tensor, layer: QuantizedLayer, bias: Tensor, unit: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ def test_an_unwritable_place_is_refused(checkpoint: Checkpoint, pictures: Path, 
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    script = "import sys; sys.modules['torch'] = None; from convert.cli import app; app(['--help'])"
+    script = "import sys; sys.modules['torch'] = None; from convert.cli.app import app; app(['--help'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "bundle" in done.stdout
