@@ -101,7 +101,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, help="an arm64 root with a venv at /opt/v")
     options = parser.parse_args()
     if options.command == "time":
-        ratio = time_both(*options.files, options.rounds)
+        ratio = time_both(options.files[0], options.files[1], options.rounds)
         print(f"ratio {ratio:.3f} ({options.rounds} rounds of four)")
     elif options.command == "count":
         count(options.files)

@@ -1,7 +1,8 @@
 """Emit a quantized network as a TensorFlow Lite flatbuffer, with the schema that ``ai-edge-litert`` carries.
 
-The graph is the official converter's: convolutions with fused activation and SAME padding, AVERAGE_POOL_2D, a 1x1
-CONV_2D as classifier, RESHAPE, SOFTMAX. XNNPACK takes all of it; so do the built-in kernels of older runtimes.
+The graph is the official converter's: convolutions with fused activation and SAME padding, MEAN as the global pool
+(AVERAGE_POOL_2D executes more instructions), a 1x1 CONV_2D as classifier, RESHAPE, SOFTMAX. XNNPACK takes all of it;
+so do the built-in kernels of older runtimes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _CAPS: Final = {
     float("inf"): schema.ActivationFunctionType.RELU,
 }
 # The oldest version of each operator that has int8: older runtimes refuse newer ones.
-_VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 2, "SOFTMAX": 2, "PAD": 2, "QUANTIZE": 2}
+_VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "MEAN": 2, "SOFTMAX": 2, "PAD": 2, "QUANTIZE": 2}
 
 
 def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8", card: ModelCard | None = None) -> bytes:
@@ -85,7 +86,7 @@ class _Writer:
         current = self._quantize(first, "input_int8", network.input, (1, side, side, 3), "int8") if outside else first
         for layer in network.layers:
             if layer.kind == "classifier":
-                current, side = self._pool(current, side, layer), 1
+                current, side = self._pool(current, layer), 1
             current, side = self._convolution(layer, current, side)
         shape = (1, network.classes)
         current = self._reshape(current, shape)
@@ -142,13 +143,12 @@ class _Writer:
             self._constant(f"{layer.name}/bias", layer.bias, _per_channel(bias_scales, 0)),
         )
 
-    def _pool(self, current: int, side: int, layer: QuantizedLayer) -> int:
-        options = schema.Pool2DOptionsT()
-        options.padding = schema.Padding.VALID
-        options.filterHeight = options.filterWidth = side
-        options.strideH = options.strideW = 1
+    def _pool(self, current: int, layer: QuantizedLayer) -> int:
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        axes = self._constant("axes", np.array([1, 2], np.int32), None)
         pooled = self._picture("pool", 1, layer.weight.shape[1], layer.input, "int8")
-        self._operator("AVERAGE_POOL_2D", [current], pooled, "Pool2DOptions", options)
+        self._operator("MEAN", [current, axes], pooled, "ReducerOptions", options)
         return pooled
 
     def _reshape(self, current: int, shape: tuple[int, ...]) -> int:
