@@ -1,4 +1,4 @@
-"""The tables of ``benchmarks/quantization.py`` in Markdown, written between marks of a document."""
+"""Measurements as tables in Markdown, written between marks of a document."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ from typing import Any, Final
 from benchmarks.environments import TOOLS
 from edge.files import write_atomically
 
-__all__ = ["write_tables"]
+__all__ = ["put_table", "span", "write_tables"]
 
-_START: Final = "<!-- {}: written by benchmarks/quantization.py table -->\n"
+_START: Final = "<!-- {}: this table is written by a program -->\n"
 _END: Final = "<!-- end -->"
 _Row = dict[str, Any]
 
 
 def write_tables(rows: Sequence[_Row], document: Path) -> None:
-    """Put the tables between the document's marks.
+    """Put the rows of ``benchmarks/quantization.py`` into a document as two tables."""
+    put_table(document, "tools", _tools(rows))
+    put_table(document, "resolutions", _resolutions(rows))
+
+
+def put_table(document: Path, name: str, table: str) -> None:
+    """Replace what stands between the document's marks of that name.
 
     Raises:
         ValueError: The document has no such marks.
     """
-    text = document.read_text(encoding="utf-8")
-    for name, table in (("tools", _tools(rows)), ("resolutions", _resolutions(rows))):
-        before, mark, rest = text.partition(_START.format(name))
-        if not mark or _END not in rest:
-            raise ValueError(f"{document} has no mark {_START.format(name).strip()!r} with {_END!r} after it.")
-        text = f"{before}{mark}{table}{_END}{rest.partition(_END)[2]}"
-    write_atomically(document, text)
+    before, mark, rest = document.read_text(encoding="utf-8").partition(_START.format(name))
+    if not mark or _END not in rest:
+        raise ValueError(f"{document} has no mark {_START.format(name).strip()!r} with {_END!r} after it.")
+    write_atomically(document, f"{before}{mark}{table}{_END}{rest.partition(_END)[2]}")
+
+
+def span(shares: Sequence[float]) -> str:
+    """The mean of shares from 0 to 1, and in brackets the least and the most."""
+    least, most = 100 * min(shares), 100 * max(shares)
+    return f"{100 * statistics.mean(shares):.1f} %" + (f" ({least:.1f} to {most:.1f})" if len(shares) > 1 else "")
 
 
 def _tools(rows: Sequence[_Row]) -> str:
@@ -75,10 +84,7 @@ def _by_tool(rows: Sequence[_Row], resolution: int) -> list[list[_Row]]:
 
 
 def _span(rows: Sequence[_Row], column: str) -> str:
-    """The mean over the splits, and in brackets the least and the most."""
-    values = [100 * row[column] for row in rows]
-    span = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f} %{span}"
+    return span([row[column] for row in rows])
 
 
 def _points(gains: Sequence[float]) -> str:
