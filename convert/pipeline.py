@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -25,6 +25,7 @@ from convert.pictures import (
     split,
 )
 from convert.quantize import FoldedNetwork, Form, QuantizedNetwork, fold, quantize, symmetrize
+from convert.tflite_metadata import ModelCard
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
@@ -142,6 +143,7 @@ def emit(
     *,
     targets: Sequence[Target] = ("tflite",),
     io: IoType = "int8",
+    card: ModelCard | None = None,
     min_agreement: float,
     progress: Progress = lambda stage, share: None,
 ) -> list[Emitted]:
@@ -153,6 +155,7 @@ def emit(
         material: Pictures to calibrate and to measure on.
         targets: The formats to emit.
         io: Type of the TFLite file's input and output.
+        card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
         progress: Called as the work goes on.
 
@@ -162,12 +165,13 @@ def emit(
     """
     network = fold(checkpoint.model)
     variant = Variant(network.alpha, resolution)
+    card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(
         network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
-    writer = _Writer(network, variant, material, io)
+    writer = _Writer(network, variant, material, io, card)
     for number, (format, precision) in enumerate(files):
         step = _stage(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, _stage(step, 0, 0.6))
@@ -224,14 +228,16 @@ def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) ->
 class _Writer:
     """Writes one variant in every form; the integers are found once, and shared."""
 
-    def __init__(self, network: FoldedNetwork, variant: Variant, material: Material, io: IoType) -> None:
-        self._network, self._variant, self._material, self._io = network, variant, material, io
+    def __init__(
+        self, network: FoldedNetwork, variant: Variant, material: Material, io: IoType, card: ModelCard
+    ) -> None:
+        self._network, self._variant, self._material, self._io, self._card = network, variant, material, io, card
         self._progress: Progress = lambda stage, share: None
 
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
         self._progress = progress
         if format == "tflite":
-            return to_tflite(self._integers, io=self._io)
+            return to_tflite(self._integers, io=self._io, card=self._card)
         if precision in ("fp32", "fp16"):
             return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
         form: Form = "full" if precision == "int8_full" else "mixed"

@@ -39,7 +39,7 @@ ROOMS_OF: Final = {
     "onnx": ("convert",),
     "h5py": ("convert",),
     "safetensors": ("convert",),
-    "flatbuffers": ("convert.to_tflite",),
+    "flatbuffers": ("convert.to_tflite", "convert.tflite_metadata"),
     "ai_edge_litert": ("convert.to_tflite",),
     "cv2": ("edge.preprocess", "edge.images", "edge.measure", "camera_demo"),
     "psutil": ("edge.health", "edge.measure", "convert.to_tensorrt.making"),

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convert.cli.material import gather_material
-from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, MinAgreement, Resizing, Truth, VerifyOn
+from convert.cli.options import (
+    MIN_AGREEMENT,
+    AsJson,
+    Author,
+    Calibration,
+    License,
+    MinAgreement,
+    Resizing,
+    Truth,
+    VerifyOn,
+)
 from edge.cli.bundle import bundle_table
 from edge.console import progress_bar, stdout, write_json
 from edge.errors import ConversionError, VariantError
@@ -30,6 +40,8 @@ def bundle(
         str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
     ] = "tflite",
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
+    author: Author = "",
+    license_: License = "",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -51,6 +63,8 @@ def bundle(
         checkpoints=tuple(load_checkpoint(path) for path in checkpoints),
         resolutions=_resolutions(resolutions),
         labels=read_labels(labels),
+        author=author,
+        license=license_,
         targets=_targets(targets),
         min_agreement=min_agreement,
     )
