@@ -12,6 +12,7 @@ from typing import Any
 
 from convert.checkpoints import Checkpoint
 from convert.pipeline import Emitted, Material, Progress, Target, emit
+from convert.tflite_metadata import ModelCard
 from edge.bundle import MANIFEST
 from edge.errors import CheckpointError, OutputError
 from edge.files import check_free, new_folder, sha256_of, to_json
@@ -34,6 +35,10 @@ class BundlePlan:
     targets: tuple[Target, ...]
     min_agreement: float
     """The least share of held-out pictures on which a file must agree with float."""
+    author: str = ""
+    """Who made the weights."""
+    license: str = ""
+    """The weights' licence."""
 
     def __post_init__(self) -> None:
         first = self.checkpoints[0]
@@ -94,6 +99,7 @@ def write_bundle(
                 resolution,
                 material,
                 targets=plan.targets,
+                card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
                 progress=share,
             )
@@ -132,6 +138,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
             format=one.format,
             precision=one.precision,
             accuracy=one.accuracy,
+            input=one.input,
         )
 
 

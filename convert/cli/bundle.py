@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convert.cli.material import gather_material
-from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, MinAgreement, Resizing, Truth, VerifyOn
+from convert.cli.options import (
+    MIN_AGREEMENT,
+    AsJson,
+    Author,
+    Calibration,
+    License,
+    MinAgreement,
+    Resizing,
+    Truth,
+    VerifyOn,
+)
 from edge.cli.bundle import bundle_table
 from edge.console import progress_bar, stdout, write_json
 from edge.errors import ConversionError, VariantError
@@ -26,8 +36,12 @@ def bundle(
     labels: Annotated[Path, typer.Option(help="One label a line, line N for class N.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
-    targets: Annotated[str, typer.Option(help="Formats, separated by commas: tflite, onnx.")] = "tflite",
+    targets: Annotated[
+        str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
+    ] = "tflite",
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
+    author: Author = "",
+    license_: License = "",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -49,6 +63,8 @@ def bundle(
         checkpoints=tuple(load_checkpoint(path) for path in checkpoints),
         resolutions=_resolutions(resolutions),
         labels=read_labels(labels),
+        author=author,
+        license=license_,
         targets=_targets(targets),
         min_agreement=min_agreement,
     )
@@ -73,9 +89,10 @@ def _resolutions(text: str) -> tuple[int, ...]:
 
 
 def _targets(text: str) -> tuple[Target, ...]:
-    known: tuple[Target, ...] = ("tflite", "onnx")
+    from convert.pipeline import FILES
+
     parts = [part.strip() for part in text.split(",")]
-    chosen = tuple(target for target in known if target in parts)
+    chosen = tuple(target for target in FILES if target in parts)
     if len(chosen) != len(set(parts)):
-        raise ConversionError(f"Targets '{text}' are not all known: expected tflite, onnx, or both with a comma.")
+        raise ConversionError(f"Targets '{text}' are not all known: expected some of {', '.join(FILES)}.")
     return chosen

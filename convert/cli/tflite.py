@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 import typer
 
 from convert.cli.material import gather_material
-from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, MinAgreement, Resizing, Truth, VerifyOn
+from convert.cli.options import (
+    MIN_AGREEMENT,
+    AsJson,
+    Author,
+    Calibration,
+    License,
+    MinAgreement,
+    Resizing,
+    Truth,
+    VerifyOn,
+)
 from convert.cli.words import in_words
 from edge.console import progress_bar, stdout, write_json
 from edge.preprocess import Preprocessing
@@ -24,6 +34,8 @@ def tflite(
     out: Annotated[Path, typer.Option(help="The .tflite file to write.")],
     io: Annotated[Literal["int8", "uint8"], typer.Option(help="Type of input and output.")] = "int8",
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
+    author: Author = "",
+    license_: License = "",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -36,6 +48,7 @@ def tflite(
     """
     from convert.checkpoints import load_checkpoint
     from convert.pipeline import emit
+    from convert.tflite_metadata import ModelCard
     from edge.bundle import read_labels
     from edge.files import write_atomically
 
@@ -44,7 +57,10 @@ def tflite(
     with progress_bar("converting") as progress:
         recipe = Preprocessing(resize=resize)
         material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
-        emitted = emit(loaded, resolution, material, io=io, min_agreement=min_agreement, progress=progress)[0]
+        card = ModelCard(labels=names, author=author, license=license_)
+        (emitted,) = emit(
+            loaded, resolution, material, io=io, card=card, min_agreement=min_agreement, progress=progress
+        )
     write_atomically(out, emitted.content)
     if json:
         write_json({"file": str(out), "size_bytes": len(emitted.content), "accuracy": asdict(emitted.accuracy)})

@@ -13,4 +13,3 @@ def in_words(accuracy: Accuracy) -> str:
     if accuracy.top1 is not None and accuracy.float_top1 is not None:
         words += f"; top-1 {accuracy.top1:.1%}, float {accuracy.float_top1:.1%} ({accuracy.labelled} labelled)"
     return words
-

@@ -1,7 +1,22 @@
-"""From a trained network to integers: fold batch norm, calibrate, quantize, correct the biases."""
+"""From a trained network to integers: fold batch norm, condition, calibrate, round, correct the biases."""
 
+from convert.quantize.conditioning import condition
 from convert.quantize.folding import FoldedLayer, FoldedNetwork, fold
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
-from convert.quantize.quantizer import quantize
+from convert.quantize.quantizer import Effort, quantize
+from convert.quantize.symmetric import Form, SymmetricNetwork, symmetrize
 
-__all__ = ["FoldedLayer", "FoldedNetwork", "Quantization", "QuantizedLayer", "QuantizedNetwork", "fold", "quantize"]
+__all__ = [
+    "Effort",
+    "FoldedLayer",
+    "FoldedNetwork",
+    "Form",
+    "Quantization",
+    "QuantizedLayer",
+    "QuantizedNetwork",
+    "SymmetricNetwork",
+    "condition",
+    "fold",
+    "quantize",
+    "symmetrize",
+]

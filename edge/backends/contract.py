@@ -22,6 +22,8 @@ class ModelFile:
     path: Path
     variant: Variant
     classes: int
+    sha256: str = ""
+    """As the bundle's manifest has it; backends that keep derived files find them by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,10 @@ from edge.errors import BackendError
 __all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "thread_choice"]
 
 BundlePlace = Annotated[str, typer.Option("--bundle", help="A bundle's folder, or the shipped one's name.")]
-BackendName = Annotated[str, typer.Option("--backend", help="auto, litert, onnxruntime or fake.")]
+BackendName = Annotated[
+    str,
+    typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; or one on one file: tensorrt:fp16."),
+]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Default: the physical cores, at most 4.")]
 ThreadsOrAuto = Annotated[
     str | None,
