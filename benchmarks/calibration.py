@@ -1,6 +1,6 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 8 32 128] [--resolution 224] [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 8 32 128] [--effort fast|best] [--splits 0 1 2]
 
 For each split the photos measured on are the same for every count, and none of them shows an object that was
 calibrated on. The table goes into docs/quantization.md.
@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.models import best_classes
 from benchmarks.quantization_table import put_table, span
+from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
 from convert.pictures import at_most, find_pictures, read_pictures, split
-from convert.quantize import FoldedNetwork, fold, quantize
-from convert.to_tflite import to_tflite
+from convert.quantize import FoldedNetwork, fold
 from convert.verify import float_answers
 from edge.preprocess import Preprocessing
 
@@ -44,11 +44,13 @@ def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], li
     return pool, [path for group in objects for path in group]
 
 
-def best_int8(network: FoldedNetwork, pixels: NDArray[np.uint8], held_out: NDArray[np.uint8]) -> NDArray[np.int64]:
+def best_int8(
+    network: FoldedNetwork, pixels: NDArray[np.uint8], effort: str, held_out: NDArray[np.uint8]
+) -> NDArray[np.int64]:
     """The best classes of the network calibrated on ``pixels``."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
-        path.write_bytes(to_tflite(quantize(network, pixels, Preprocessing())))
+        ours.write(network, pixels, effort, path)
         return best_classes(path, held_out)
 
 
@@ -58,6 +60,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--effort", default="fast")
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
@@ -70,7 +73,7 @@ def main() -> None:
         is_confident, pixels = probabilities.max(1) > CONFIDENT, held_out.pixels[side]
         for count in options.counts:
             calibration = read_pictures(at_most(count, pool), recipe, [side]).pixels[side]
-            hits = best_int8(network, calibration, pixels) == probabilities.argmax(1)
+            hits = best_int8(network, calibration, options.effort, pixels) == probabilities.argmax(1)
             shares[count].append((float(hits.mean()), float(hits[is_confident].mean())))
             print(f"split {seed}, {count:3} pictures: {hits.mean():.1%} of {len(hits)}", flush=True)
     lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]

@@ -6,7 +6,7 @@
 
 Each tool gets an environment of its own in DIR, made at its first use (6 GB for all of them). ``--tools``,
 ``--resolutions`` and ``--splits`` choose what to run; rows that are not run again stay as they are in the results.
-Seconds and memory are those of the tool's whole process, from its start until the file is written.
+Processor seconds and memory are those of the tool's whole process, from its start until the file is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,7 +61,7 @@ class Row:
     top1: float | None = None
     float_top1: float | None = None
     size_bytes: int | None = None
-    seconds: float | None = None
+    cpu_seconds: float | None = None
     peak_mb: float | None = None
     installed_mb: float | None = None
     latency_ratio: float | None = None
@@ -133,27 +132,26 @@ def convert(tool: Tool, case: Case, cache: Path) -> Row:
     command += ["--alpha", case.checkpoint.config.alpha, *tool.options]
     case.file(tool).unlink(missing_ok=True)
     log = case.folder / f"{tool.name}.log"
-    code, seconds, peak_mb = run_measured([str(part) for part in command], log)
+    code, cpu_seconds, peak_mb = run_measured([str(part) for part in command], log)
     if code:
         return replace(row, error=log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1][:300])
     return replace(
         row,
         **accuracy(case.file(tool), case.reference),
         size_bytes=case.file(tool).stat().st_size,
-        seconds=round(seconds, 1),
+        cpu_seconds=round(cpu_seconds, 1),
         peak_mb=round(peak_mb),
         installed_mb=round(installed_mb(environment)),
     )
 
 
 def run_measured(command: Sequence[str], log: Path) -> tuple[int, float, float]:
-    """Run a command; return its exit code, wall-clock seconds, and largest resident size in MB."""
-    start = time.perf_counter()
+    """Run a command; return its exit code, processor seconds over all cores, and largest resident size in MB."""
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6
+    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def accuracy(model: Path, reference: Reference) -> dict[str, Any]:
