@@ -34,16 +34,21 @@ from edge.classify import label_mismatch
 from edge.errors import BackendError, CalibrationError
 from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
+__all__ = ["FILES", "Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
 
-Target = Literal["tflite", "onnx", "onnx-full"]
-"""What to emit: int8 TFLite; ONNX in fp32, fp16 and int8 with the depthwise layers in fp16; ONNX all in int8."""
-_FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
+Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
+"""What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
+does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
+FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
     "tflite": (("tflite", "int8"),),
     "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
-    "onnx-full": (("onnx", "int8_full"),),
+    "onnx-fp32": (("onnx", "fp32"),),
+    "onnx-fp16": (("onnx", "fp16"),),
+    "onnx-int8": (("onnx", "int8"),),
+    "onnx-int8_full": (("onnx", "int8_full"),),
 }
 """Format and precision of each target's files."""
 Progress = Callable[[str, float], None]
@@ -71,6 +76,8 @@ class Emitted:
     format: str
     precision: str
     accuracy: Accuracy
+    input: TensorSpec
+    """What the file takes."""
 
     @property
     def file_name(self) -> str:
@@ -163,13 +170,15 @@ def emit(
         network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
     )
     emitted = []
-    files = [file for target in targets for file in _FILES[target]]
+    files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
     writer = _Writer(network, variant, material, io, card)
     for number, (format, precision) in enumerate(files):
         step = _stage(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, _stage(step, 0, 0.6))
-        accuracy = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
-        result = Emitted(variant=variant, content=content, format=format, precision=precision, accuracy=accuracy)
+        accuracy, spec = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        result = Emitted(
+            variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
+        )
         require(accuracy, min_agreement, result.file_name)
         emitted.append(result)
     return emitted
@@ -245,12 +254,13 @@ class _Writer:
 
 def _measure(
     content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
-) -> Accuracy:
+) -> tuple[Accuracy, TensorSpec]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model.{format}"
         path.write_bytes(content)
         with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
-            return verify(backend, reference, recipe, lambda share: progress(f"running the {format} file", share))
+            told = f"running the {format} file"
+            return verify(backend, reference, recipe, lambda share: progress(told, share)), backend.input_spec
 
 
 def _load(path: Path, variant: Variant, classes: int) -> Backend:

@@ -138,6 +138,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
             format=one.format,
             precision=one.precision,
             accuracy=one.accuracy,
+            input=one.input,
         )
 
 

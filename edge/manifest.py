@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from edge.errors import BundleError, EdgeError
 from edge.preprocess import Preprocessing
+from edge.tensor import TensorSpec
 from edge.variant import Variant
 
 __all__ = ["SCHEMA_VERSION", "Accuracy", "Artifact", "BundledVariant", "FileEntry", "Manifest", "read_manifest"]
@@ -68,6 +69,9 @@ class Artifact(FileEntry):
     precision: str
     """``int8``, ``fp16`` or ``fp32``; ``int8_full`` for an ONNX file whose depthwise layers are int8 as well."""
     accuracy: Accuracy
+    input: TensorSpec | None = None
+    """What the model takes: a picture normalized by the bundle's preprocessing, in this shape and type; None in
+    bundles written before it was noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,9 @@ def _variant(values: Mapping[str, Any]) -> BundledVariant:
 
 
 def _artifact(values: Mapping[str, Any]) -> Artifact:
-    return Artifact(**{**_whole(values), "accuracy": Accuracy(**values["accuracy"])})
+    taken = values.get("input")
+    spec = TensorSpec(**{**taken, "shape": tuple(map(_count, taken["shape"]))}) if taken is not None else None
+    return Artifact(**{**_whole(values), "accuracy": Accuracy(**values["accuracy"]), "input": spec})
 
 
 def _whole(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def touched() -> tuple[set[str], set[str]]:
                 outright.add(path)
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
                 owner, name = node.args[:2]
-                if isinstance(name, ast.Constant) and (path := _path(ast.Attribute(owner, name.value))):
+                if isinstance(name, ast.Constant) and (path := _path(ast.Attribute(owner, str(name.value)))):
                     asked.add(path)
     return outright - asked, asked
 

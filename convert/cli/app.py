@@ -8,6 +8,7 @@ import typer
 
 from convert.cli.bundle import bundle
 from convert.cli.engine import engine
+from convert.cli.onnx import onnx
 from convert.cli.tflite import tflite
 from convert.cli.verify import verify
 from edge.console import run
@@ -21,6 +22,7 @@ app = typer.Typer(
     epilog="Example: edge-convert bundle mobilenet_1_0_224_tf.h5 --calibration photos --labels labels.txt --out bundle",
 )
 app.command("tflite")(tflite)
+app.command("onnx")(onnx)
 app.command("bundle")(bundle)
 app.command("engine")(engine)
 app.command("verify")(verify)

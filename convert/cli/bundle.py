@@ -36,7 +36,9 @@ def bundle(
     labels: Annotated[Path, typer.Option(help="One label a line, line N for class N.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
-    targets: Annotated[str, typer.Option(help="With commas between: tflite, onnx, onnx-full.")] = "tflite",
+    targets: Annotated[
+        str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
+    ] = "tflite",
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
     author: Author = "",
     license_: License = "",
@@ -87,9 +89,10 @@ def _resolutions(text: str) -> tuple[int, ...]:
 
 
 def _targets(text: str) -> tuple[Target, ...]:
-    known: tuple[Target, ...] = ("tflite", "onnx", "onnx-full")
+    from convert.pipeline import FILES
+
     parts = [part.strip() for part in text.split(",")]
-    chosen = tuple(target for target in known if target in parts)
+    chosen = tuple(target for target in FILES if target in parts)
     if len(chosen) != len(set(parts)):
-        raise ConversionError(f"Targets '{text}' are not all known: expected {', '.join(known)}, or some of them.")
+        raise ConversionError(f"Targets '{text}' are not all known: expected some of {', '.join(FILES)}.")
     return chosen

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from convert.cli.onnx import Precision
 from convert.cli.options import AsJson
 from convert.to_tensorrt import BuildOptions, Made, make_engine
 from edge.backends.tensorrt import current_platform, runtime
@@ -19,7 +20,6 @@ from edge.variant import Variant
 
 __all__ = ["engine"]
 
-Precision = Literal["int8", "fp16", "fp32", "int8_full"]
 
 
 def engine(
@@ -70,10 +70,9 @@ def _source(bundle: Bundle, entry: BundledVariant, precision: str) -> Source:
     artifact = entry.artifact("onnx", precision)
     if artifact is None:
         there = ", ".join(a.precision for a in entry.artifacts if a.format == "onnx") or "none"
-        target = "onnx-full" if precision == "int8_full" else "onnx"
         raise ConversionError(
             f"Bundle {bundle.name} has no {precision} ONNX file of {entry.variant.name} (there: {there}): "
-            f"write it with edge-convert bundle --targets {target}."
+            f"write it with edge-convert bundle --targets onnx-{precision}."
         )
     return Source(path=bundle.path(artifact.file), sha256=artifact.sha256)
 

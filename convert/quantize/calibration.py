@@ -32,7 +32,10 @@ class FloatStatistics:
 
 
 def float_statistics(
-    network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing, progress: Callable[[float], None]
+    network: FoldedNetwork,
+    pixels: NDArray[np.uint8],
+    preprocessing: Preprocessing,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[FloatStatistics]:
     """What every layer of ``network`` does on ``pixels``, uint8 (count, ρ, ρ, 3)."""
     sums = [torch.zeros_like(layer.bias, dtype=torch.float64) for layer in network.layers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import re
@@ -22,7 +23,7 @@ from onnx import TensorProto, external_data_helper, helper
 
 from convert.model import ModelConfig
 from convert.pipeline import Material, gather
-from convert.quantize import fold, quantize, symmetrize
+from convert.quantize import Form, fold, quantize, symmetrize
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tensorrt import BuildOptions, Built, build, make_engine, making
 from convert.to_tensorrt.progress import Phases
@@ -61,7 +62,7 @@ def make_onnx(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeO
         if precision in ("fp32", "fp16"):
             path.write_bytes(to_onnx(network, variant, "fp16" if precision == "fp16" else "fp32"))
         else:
-            form = "full" if precision == "int8_full" else "mixed"
+            form: Form = "full" if precision == "int8_full" else "mixed"
             path.write_bytes(to_qdq(symmetrize(network, quantized, pixels, form)))
         return path
 
@@ -296,7 +297,7 @@ class TestMaking:
         command = [sys.executable, "-m", "convert.to_tensorrt.worker"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, text=True) as worker:
             assert worker.stdin is not None
-            worker.stdin.write(making.json.dumps(request) + "\n")
+            worker.stdin.write(json.dumps(request) + "\n")
             worker.stdin.close()
             assert worker.wait(20) == 1
 

@@ -195,7 +195,8 @@ class _Runtime:
 
 class _Engine:
     def __init__(self, trt: FakeTensorRT, tensors: list[Any]) -> None:
-        self._trt, self._tensors = trt, {name: (tuple(shape), dtype) for name, shape, dtype in tensors}
+        self._trt = trt
+        self._tensors: dict[str, tuple[tuple[int, ...], str]] = {n: (tuple(shape), t) for n, shape, t in tensors}
         self.num_io_tensors = len(tensors)
 
     def get_tensor_name(self, index: int) -> str:
@@ -205,7 +206,7 @@ class _Engine:
         return FakeTensorRT.TensorIOMode.INPUT if name.startswith("input") else FakeTensorRT.TensorIOMode.OUTPUT
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._tensors[name][0])
+        return self._tensors[name][0]
 
     def get_tensor_dtype(self, name: str) -> Any:
         return SimpleNamespace(name=self._tensors[name][1])
