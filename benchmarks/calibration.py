@@ -29,6 +29,7 @@ from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
 from convert.pictures import at_most, find_pictures, read_pictures, split
 from convert.quantize import FoldedNetwork, fold
+from convert.quantize.quantizer import Effort
 from convert.verify import float_answers
 from edge.preprocess import Preprocessing
 
@@ -45,7 +46,7 @@ def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], li
 
 
 def best_int8(
-    network: FoldedNetwork, pixels: NDArray[np.uint8], effort: str, held_out: NDArray[np.uint8]
+    network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, held_out: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
     """The best classes of the network calibrated on ``pixels``."""
     with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[8, 32, 128])
-    parser.add_argument("--effort", default="fast")
+    parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()

@@ -12,19 +12,21 @@ from benchmarks.quantizers.task import Task, read_task
 
 if TYPE_CHECKING:
     from convert.quantize import FoldedNetwork
+    from convert.quantize.quantizer import Effort
 
 __all__ = ["write"]
 
 
-def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: str, out: Path) -> None:
+def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
     from convert.quantize import quantize
+    from convert.quantize.conditioning import condition
     from convert.to_tflite import to_tflite
     from edge.preprocess import Preprocessing
 
-    if effort != "fast":
-        raise SystemExit(f"There is no effort '{effort}': expected fast.")
-    out.write_bytes(to_tflite(quantize(network, pixels, Preprocessing())))
+    recipe = Preprocessing()
+    conditioned = condition(network, pixels, recipe)
+    out.write_bytes(to_tflite(quantize(conditioned, pixels, recipe, effort=effort)))
 
 
 def main(task: Task) -> None:
