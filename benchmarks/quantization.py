@@ -4,7 +4,7 @@
     python benchmarks/quantization.py latency --cache DIR      time the files written, in turn with ours
     python benchmarks/quantization.py table                    write the tables into docs/quantization.md
 
-Each tool gets an environment of its own in DIR, made at its first use (6 GB for all of them). ``--tools``,
+Each tool gets an environment of its own in DIR, made at its first use (9 GB for all of them). ``--tools``,
 ``--resolutions`` and ``--splits`` choose what to run; rows that are not run again stay as they are in the results.
 Processor seconds and memory are those of the tool's whole process, from its start until the file is written.
 """
