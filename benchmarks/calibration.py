@@ -1,9 +1,10 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 8 32 128] [--effort fast|best] [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--effort fast|best] [--splits 0 1 2]
 
-For each split the photos measured on are the same for every count, and none of them shows an object that was
-calibrated on. The table goes into docs/quantization.md.
+0 is for no pictures: some are drawn instead, as the commands do without ``--calibration``. For each split the photos
+measured on are the same for every count, and none of them shows an object that was calibrated on. The table goes into
+docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from benchmarks.models import best_classes
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
+from convert.material import DRAWN
 from convert.pictures import at_most, find_pictures, read_pictures, split
-from convert.quantize import FoldedNetwork, fold
-from convert.quantize.quantizer import Effort
+from convert.quantize import Effort, FoldedNetwork, drawn, fold
 from convert.verify import float_answers
 from edge.preprocess import Preprocessing
 
@@ -43,6 +44,13 @@ def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], li
     while len(pool) < most:
         pool += objects.pop()
     return pool, [path for group in objects for path in group]
+
+
+def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
+    """Pixels (count, side, side, 3) of the first photos of the pool, or of drawn pictures if ``count`` is 0."""
+    if count == 0:
+        return drawn(DRAWN, side, seed=1)
+    return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
 
 
 def best_int8(
@@ -60,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--counts", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--counts", type=int, nargs="+", default=[0, 8, 32, 128])
     parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
@@ -73,14 +81,13 @@ def main() -> None:
         probabilities = float_answers(network, held_out, side, recipe, {}, "").probabilities
         is_confident, pixels = probabilities.max(1) > CONFIDENT, held_out.pixels[side]
         for count in options.counts:
-            calibration = read_pictures(at_most(count, pool), recipe, [side]).pixels[side]
-            hits = best_int8(network, calibration, options.effort, pixels) == probabilities.argmax(1)
+            hits = best_int8(network, material(count, pool, side), options.effort, pixels) == probabilities.argmax(1)
             shares[count].append((float(hits.mean()), float(hits[is_confident].mean())))
             print(f"split {seed}, {count:3} pictures: {hits.mean():.1%} of {len(hits)}", flush=True)
     lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]
     for count, found in shares.items():
         everywhere, sure = zip(*found, strict=True)
-        lines.append(f"| {count} pictures | {span(everywhere)} | {span(sure)} |")
+        lines.append(f"| {f'{count} pictures' if count else 'none (drawn)'} | {span(everywhere)} | {span(sure)} |")
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 

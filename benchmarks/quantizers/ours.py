@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from benchmarks.quantizers.task import Task, read_task
 
 if TYPE_CHECKING:
-    from convert.quantize import FoldedNetwork
-    from convert.quantize.quantizer import Effort
+    from convert.quantize import Effort, FoldedNetwork
 
 __all__ = ["write"]
 
 
 def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
-    from convert.quantize import quantize
-    from convert.quantize.conditioning import condition
+    from convert.quantize import condition, quantize
     from convert.to_tflite import to_tflite
     from edge.preprocess import Preprocessing
 
