@@ -10,6 +10,7 @@ docs/quantization.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import re
 import sys
@@ -24,17 +25,16 @@ from numpy.typing import NDArray
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.models import best_classes
+from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
 from convert.material import DRAWN
 from convert.pictures import at_most, find_pictures, read_pictures, split
 from convert.quantize import Effort, FoldedNetwork, drawn, fold
-from convert.verify import float_answers
+from convert.verify import Reference, float_answers, verify
+from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing
-
-CONFIDENT: Final = 0.5
 
 
 def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], list[Path]]:
@@ -53,14 +53,13 @@ def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
     return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
 
 
-def best_int8(
-    network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, held_out: NDArray[np.uint8]
-) -> NDArray[np.int64]:
-    """The best classes of the network calibrated on ``pixels``."""
+def measure(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, reference: Reference) -> Accuracy:
+    """How the network calibrated on ``pixels`` answers."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
         ours.write(network, pixels, effort, path)
-        return best_classes(path, held_out)
+        with contextlib.closing(load(path)) as backend:
+            return verify(backend, reference, Preprocessing())
 
 
 def main() -> None:
@@ -74,20 +73,20 @@ def main() -> None:
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
     network, recipe, side = fold(load_checkpoint(options.checkpoint).model), Preprocessing(), options.resolution
-    shares: dict[int, list[tuple[float, float]]] = {count: [] for count in options.counts}
+    found: dict[int, list[Accuracy]] = {count: [] for count in options.counts}
     for seed in options.splits:
         pool, others = divide(find_pictures(options.photos), seed, max(options.counts))
         held_out = read_pictures(others, recipe, [side])
-        probabilities = float_answers(network, held_out, side, recipe, {}, "").probabilities
-        is_confident, pixels = probabilities.max(1) > CONFIDENT, held_out.pixels[side]
+        reference = float_answers(network, held_out, side, recipe, {}, options.photos.name)
         for count in options.counts:
-            hits = best_int8(network, material(count, pool, side), options.effort, pixels) == probabilities.argmax(1)
-            shares[count].append((float(hits.mean()), float(hits[is_confident].mean())))
-            print(f"split {seed}, {count:3} pictures: {hits.mean():.1%} of {len(hits)}", flush=True)
+            accuracy = measure(network, material(count, pool, side), options.effort, reference)
+            found[count].append(accuracy)
+            print(f"split {seed}, {count:3} pictures: {accuracy.agreement:.1%} of {accuracy.pictures}", flush=True)
     lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]
-    for count, found in shares.items():
-        everywhere, sure = zip(*found, strict=True)
-        lines.append(f"| {f'{count} pictures' if count else 'none (drawn)'} | {span(everywhere)} | {span(sure)} |")
+    for count, of in found.items():
+        sure = [accuracy.confident_agreement for accuracy in of if accuracy.confident_agreement is not None]
+        title = f"{count} pictures" if count else "none (drawn)"
+        lines.append(f"| {title} | {span([accuracy.agreement for accuracy in of])} | {span(sure)} |")
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 

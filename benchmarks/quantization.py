@@ -12,6 +12,7 @@ Processor seconds and memory are those of the tool's whole process, from its sta
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -27,20 +28,18 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
-from benchmarks.models import best_classes, interleaved_ratio, load
+from benchmarks.models import interleaved_ratio, load
 from benchmarks.quantization_table import write_tables
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.pictures import find_pictures, read_pictures, read_truth, split
 from convert.quantize import fold
 from convert.to_onnx import to_onnx
-from convert.verify import Reference, float_answers
+from convert.verify import Reference, float_answers, verify
 from edge.files import to_json, write_atomically
 from edge.preprocess import Preprocessing
 from edge.variant import Variant
 
 RESULTS: Final = ROOT / "docs/quantization.json"
-CONFIDENT: Final = 0.5
-"""Where float gives its best class more than this, it counts as confident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,18 +154,10 @@ def run_measured(command: Sequence[str], log: Path) -> tuple[int, float, float]:
 
 
 def accuracy(model: Path, reference: Reference) -> dict[str, Any]:
-    """How often a file answers as float does, and as the labels say."""
-    found, wanted = best_classes(model, reference.pixels), reference.probabilities.argmax(1)
-    is_confident, is_known = reference.probabilities.max(1) > CONFIDENT, reference.truth >= 0
-    return {
-        "pictures": len(found),
-        "agreement": round(float((found == wanted).mean()), 4),
-        "confident": int(is_confident.sum()),
-        "confident_agreement": round(float((found == wanted)[is_confident].mean()), 4),
-        "labelled": int(is_known.sum()),
-        "top1": round(float((found == reference.truth)[is_known].mean()), 4),
-        "float_top1": round(float((wanted == reference.truth)[is_known].mean()), 4),
-    }
+    """What ``edge-convert verify`` measures of a file, as columns of a row."""
+    with contextlib.closing(load(model)) as backend:
+        measured = asdict(verify(backend, reference, Preprocessing()))
+    return {name: value for name, value in measured.items() if name in Row.__dataclass_fields__}
 
 
 def time_files(rows: Iterable[Row], cache: Path, rounds: int) -> Iterable[Row]:
