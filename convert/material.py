@@ -22,7 +22,7 @@ from edge.classify import label_mismatch
 from edge.errors import CalibrationError
 from edge.preprocess import Preprocessing
 
-__all__ = ["Material", "Progress", "gather"]
+__all__ = ["DRAWN", "Material", "Progress", "gather"]
 
 DRAWN: Final = 128
 """Pictures that are drawn where there are none."""
