@@ -71,7 +71,9 @@ class TestPublishedBoards:
     """Leave twelve of sixteen out, on every board that is published; the table is in ``docs/latency.md``."""
 
     def test_predict_each_other_within_five_percent_and_better_than_the_formula_alone(self) -> None:
-        boards, formula_alone, corrected = published_times(), [], []
+        boards = published_times()
+        formula_alone: list[float] = []
+        corrected: list[float] = []
         for number, times in enumerate(boards):
             others = [board for other, board in enumerate(boards) if other != number]
             for prior, found in (([], formula_alone), (others, corrected)):
