@@ -21,9 +21,9 @@ from edge.bundle import Bundle, open_bundle
 from edge.classify import Classifier
 from edge.console import progress_bar
 from edge.errors import BudgetError, SinkError
-from edge.measure import default_threads
 from edge.select import Budget, select
 from edge.store import profile_for
+from edge.threads import default_threads
 from edge.variant import Variant
 
 __all__ = ["Settings", "run"]
