@@ -249,7 +249,7 @@ class _Writer:
 
     @cached_property
     def _integers(self) -> QuantizedNetwork:
-        return quantize(self._network, self._pixels, self._material.preprocessing, self._progress)
+        return quantize(self._network, self._pixels, self._material.preprocessing, progress=self._progress)
 
 
 def _measure(
