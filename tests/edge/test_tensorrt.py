@@ -17,6 +17,9 @@ from edge.backends.tensorrt import TensorRTBackend
 from edge.cuda import Cuda
 from edge.engines import EngineStore, Platform, Source
 from edge.errors import BackendError
+from edge.profile import LatencyProfile
+from edge.rounds import Effort
+from edge.store import profile_for
 from edge.tensor import TensorSpec
 from tests.edge.fake_gpu import FakeCudart, FakeTensorRT, engine_bytes
 from tests.edge.test_backends import NAME, SIDE, VARIANT, MakeBundle, hide, make_bundle, onnx_bytes, tflite_bytes
@@ -229,6 +232,24 @@ class TestFallback:
         with pytest.raises(BackendError, match=r"maps \(1, 3, 64, 64\) to \(1, 3\): expected \(1, 3, 32, 32\) to "):
             open_backend(bundle, VARIANT, name="tensorrt")
         assert board.cudart.is_clean
+
+    def test_a_profile_is_measured_anew_once_an_engine_is_there(
+        self, board: Board, make_bundle: MakeBundle, tmp_path: Path
+    ) -> None:
+        bundle, told = make_bundle({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), list[str]()
+
+        def ask() -> LatencyProfile:
+            told.clear()
+            effort = Effort(least_rounds=1, most_s=0.1)
+            return profile_for(bundle, folder=tmp_path / "profiles", effort=effort, threads=1, announce=told.append)
+
+        first = ask()
+        assert (first.backend, first.rows[0].cuda_graph) == ("litert", False)
+        board.build(bundle)
+        second = ask()
+        assert told[0].endswith("because the profile was measured with litert, and tensorrt runs now")
+        assert (second.backend, second.backend_version) == ("tensorrt", "TensorRT 10.3.0")
+        assert (second.rows[0].includes_transfers, second.rows[0].cuda_graph) == (False, True)
 
     def test_the_classifier_runs_on_it(self, board: Board, make_bundle: MakeBundle) -> None:
         bundle = make_bundle({"onnx": onnx_bytes()})
