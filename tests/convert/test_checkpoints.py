@@ -72,7 +72,6 @@ def test_keras_weights_below_model_weights_are_found(model: MobileNetV1, keras_f
 
 def test_the_real_checkpoint_answers_as_keras_does(shared_data: Path) -> None:
 
-
     reference = np.load(shared_data / "keras_reference_probs.npz")
     names, model = reference["names"][::12], load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5").model
     for resolution in (224, 192, 160, 128):

@@ -11,7 +11,8 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from benchmarks import clients
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.pipeline import Material, emit, gather
+from convert.material import Material, gather
+from convert.pipeline import emit
 from convert.tflite_metadata import ModelCard
 from edge.bundle import read_labels
 from edge.images import image_files

@@ -120,7 +120,7 @@ def test_a_file_of_classes_is_the_truth(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[1]", 'holds a JSON list: expected an object.'),
+        ("[1]", "holds a JSON list: expected an object."),
         ('{"a.jpg": 2}', "a.jpg has class 2, expected 0 to 1."),
         ('{"a.jpg": -1}', "a.jpg has class -1, expected 0 to 1."),
         ('{"a.jpg": "zero"}', "a.jpg has class 'zero', expected 0 to 1."),

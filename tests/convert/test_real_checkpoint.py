@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from convert.checkpoints import load_checkpoint
-from convert.pipeline import emit, gather
+from convert.material import gather
+from convert.pipeline import emit
 from edge.bundle import read_labels
 
 
