@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,22 @@ class TestFallback:
         opened = open_backend(bundle, VARIANT)
         assert opened.backend.name == "onnxruntime"
         assert "is damaged or cut short (4 bytes)" in opened.refusals[0].reason
+
+    def test_the_next_precision_runs_and_the_one_passed_over_is_told(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+        entry = bundle.variants[0]
+        half = replace(entry.artifacts[1], precision="fp16", sha256="f" * 64)
+        entries = (replace(entry, artifacts=(*entry.artifacts, half)),)
+        bundle = replace(bundle, manifest=replace(bundle.manifest, variants=entries))
+        board.build(bundle, precision="fp16")
+        opened = open_backend(bundle, VARIANT)
+        assert (opened.backend.name, opened.artifact.precision) == ("tensorrt", "fp16")
+        assert [refusal.backend for refusal in opened.refusals] == ["tensorrt:int8"]
+        assert opened.refusals[0].reason.startswith("it has no engine for ")
+        assert open_backend(bundle, VARIANT, name="tensorrt:fp16").refusals == ()
+        message = f"No backend could open {NAME}. tensorrt: it has no engine for "
+        with pytest.raises(BackendError, match=message):
+            open_backend(bundle, VARIANT, name="tensorrt:int8")
 
     def test_an_engine_of_another_network_is_refused(self, board: Board, bundle_of: BundleOf) -> None:
         bundle = bundle_of({"onnx": onnx_bytes()})
