@@ -22,7 +22,7 @@ from edge.classify import label_mismatch
 from edge.errors import CalibrationError
 from edge.preprocess import Preprocessing
 
-__all__ = ["Material", "Progress", "gather"]
+__all__ = ["DRAWN", "Material", "Progress", "gather"]
 
 DRAWN: Final = 128
 """Pictures that are drawn where there are none."""
@@ -80,6 +80,7 @@ def gather(
     recipe = preprocessing or Preprocessing()
     to_calibrate, to_measure = _found(calibration, verify_on)
     calibrated_on = _read(to_calibrate, 1, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
+    _refuse_flat(calibrated_on)
     held_out = _read(to_measure, 2, recipe, resolutions, lambda s: progress("reading pictures", 0.5 + s / 2))
     return Material(
         preprocessing=recipe,
@@ -112,6 +113,16 @@ def _read(
     if paths:
         return read_pictures(paths, recipe, resolutions, progress)
     return Pictures(paths=(), pixels={side: drawn(DRAWN, side, seed=seed) for side in resolutions}, unreadable=())
+
+
+def _refuse_flat(pictures: Pictures) -> None:
+    """Refuse pictures that are all black, or of one colour each: they say nothing about activations."""
+    pixels = next(iter(pictures.pixels.values()))
+    if (pixels == pixels[:, :1, :1]).all():
+        raise CalibrationError(
+            f"Each of the {len(pixels)} pictures to calibrate on is all one colour: expected pictures like those the "
+            "camera will see. Was the lens covered?"
+        )
 
 
 def _measured_on(held_out: Pictures, folder: Path | None) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
+from convert.layers import NetworkReport, examine
 from convert.material import Material, Progress
 from convert.pictures import (
     MOST_TO_MEASURE,
@@ -22,7 +23,18 @@ from convert.pictures import (
     read_pictures,
     read_truth,
 )
-from convert.quantize import Effort, FoldedNetwork, Form, QuantizedNetwork, condition, fold, quantize, symmetrize
+from convert.quantize import (
+    Effort,
+    FoldedNetwork,
+    Form,
+    QuantizedNetwork,
+    SymmetricNetwork,
+    condition,
+    fold,
+    quantize,
+    symmetrize,
+)
+from convert.quantize.rounded import RoundedLayer, rounded_integers, rounded_symmetric
 from convert.tflite_metadata import ModelCard
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
@@ -34,7 +46,7 @@ from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["FILES", "Emitted", "Target", "compare", "emit"]
+__all__ = ["FILES", "Emitted", "Target", "compare", "emit", "report_layers"]
 
 Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
@@ -147,6 +159,32 @@ def compare(
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
 
 
+def report_layers(
+    checkpoint: Checkpoint,
+    resolution: int,
+    material: Material,
+    *,
+    form: Target = "tflite",
+    effort: Effort = "fast",
+    progress: Progress = lambda stage, share: None,
+) -> NetworkReport:
+    """Quantize one variant and compare every layer with float on the held-out pictures.
+
+    Args:
+        checkpoint: The trained network.
+        resolution: The variant's ρ; ``material`` was read for it.
+        material: Pictures to calibrate and to examine on.
+        form: ``tflite``, ``onnx-int8`` or ``onnx-int8_full``.
+        effort: How much time the integers may take.
+        progress: Called as the work goes on.
+    """
+    network = fold(checkpoint.model)
+    variant = Variant(network.alpha, resolution)
+    writer = _Writer(network, variant, material, effort, "int8", ModelCard())
+    layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
+    return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
+
+
 class _Writer:
     """Writes one variant in every form; the integers are found once, and shared."""
 
@@ -169,8 +207,19 @@ class _Writer:
             return to_tflite(self._integers, io=self._io, card=self._card)
         if precision in ("fp32", "fp16"):
             return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
+        return to_qdq(self._symmetric(precision))
+
+    def rounded(self, file: tuple[str, str], progress: Progress) -> list[RoundedLayer]:
+        """The layers of an int8 form beside their float originals."""
+        self._progress = progress
+        format, precision = file
+        if format == "tflite":
+            return rounded_integers(self._conditioned, self._integers)
+        return rounded_symmetric(self._conditioned, self._symmetric(precision))
+
+    def _symmetric(self, precision: str) -> SymmetricNetwork:
         form: Form = "full" if precision == "int8_full" else "mixed"
-        return to_qdq(symmetrize(self._conditioned, self._integers, self._pixels, form, self._progress))
+        return symmetrize(self._conditioned, self._integers, self._pixels, form, self._progress)
 
     @property
     def _pixels(self) -> NDArray[np.uint8]:

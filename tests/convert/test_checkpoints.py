@@ -162,3 +162,20 @@ def test_a_tensor_too_many_is_refused(checkpoint: Checkpoint, tmp_path: Path) ->
     config = json.dumps(checkpoint.config.to_dict())
     save_file(load_file(checkpoint.path) | {"head.weight": torch.zeros(2)}, path, {"mobilenet_edge_config": config})
     assert refusal(path) == f"{path} has tensor 'head.weight', which no MobileNet v1 has (1 such)."
+
+
+def test_negative_variances_are_refused(model: MobileNetV1, tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    write_keras(model, path)
+    with h5py.File(path, "a") as file:
+        file["conv_pw_3_bn/conv_pw_3_bn/moving_variance:0"][2] = -1e-3
+    assert refusal(path) == f"{path}: tensor 'blocks.2.1.bn.running_var' has negative variances: the file is damaged."
+
+
+def test_a_channel_without_variance_is_loaded(model: MobileNetV1, tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    write_keras(model, path)
+    with h5py.File(path, "a") as file:
+        file["conv_pw_3_bn/conv_pw_3_bn/moving_variance:0"][:] = 0
+    with torch.no_grad():
+        assert torch.isfinite(load_checkpoint(path).model(torch.randn(1, 3, 64, 64))).all()
