@@ -205,8 +205,10 @@ class _Writer:
         self._progress = progress
         if format == "tflite":
             return to_tflite(self._integers, io=self._io, card=self._card)
-        if precision in ("fp32", "fp16"):
-            return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
+        if precision == "fp32":
+            return to_onnx(self._network, self._variant)
+        if precision == "fp16":  # half floats round as well, and what is good for int8 is good for them
+            return to_onnx(self._conditioned, self._variant, "fp16")
         return to_qdq(self._symmetric(precision))
 
     def rounded(self, file: tuple[str, str], progress: Progress) -> list[RoundedLayer]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
-from edge.backends import backend_reports
+from edge.backends import backend_reports, open_backend
 from edge.bundle import Bundle
 from edge.device import Device, describe
-from edge.errors import EdgeError
+from edge.errors import BackendError, EdgeError
 from edge.measure import QUICK, Progress, measure
 from edge.predict import predict
 from edge.profile import LatencyProfile, ProfileRow, load_profile
@@ -71,7 +72,7 @@ def profile_for(
     if path.exists():
         try:
             profile = load_profile(path)
-            reason = misfit(profile, bundle, threads, device)
+            reason = misfit(profile, bundle, threads, device) or _changed_backend(profile, bundle, backend)
         except EdgeError as error:
             reason = str(error).rstrip(".")
         if not reason:
@@ -80,6 +81,16 @@ def profile_for(
     profile = measure(bundle, backend=backend, threads=threads, effort=effort, progress=progress)
     store(profile, path, announce)
     return profile
+
+
+def _changed_backend(profile: LatencyProfile, bundle: Bundle, backend: str) -> str:
+    """What runs now, where that is not what was measured: an engine was built since, or does not fit any more."""
+    try:
+        with closing(open_backend(bundle, bundle.variants[-1].variant, name=backend).backend) as opened:
+            name = opened.name
+    except BackendError:
+        return ""  # measuring tells more of it
+    return "" if name == profile.backend else f"the profile was measured with {profile.backend}, and {name} runs now"
 
 
 def store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) -> None:

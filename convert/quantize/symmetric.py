@@ -1,8 +1,8 @@
 """Quantization for TensorRT, whose zero point is always 0: the same int8 weights, other activations.
 
 A ReLU6 output over [0, 6] quantized with zero point 0 leaves half of the int8 levels unused. A 1x1 layer pads nothing,
-so its input may be shifted exactly: the depthwise layer before it gives ``clip(x - c, -c, c)``, with ``-c`` in its own
-bias and ``c`` times the sum of the weights in the bias after. Likewise before the classifier, through the pool.
+so its input may be shifted exactly: the depthwise layer before it gives ``clip(x - c, -c, 6 - c)``, with ``-c`` in its
+own bias and ``c`` times the sum of the weights in the bias after. Likewise before the classifier, through the pool.
 
 Two forms: ``mixed`` rounds only what goes into pointwise layers and the classifier, 95 % of the mult-adds, and leaves
 the stem and the depthwise layers in half floats; ``full`` rounds the input of every layer, for DLAs and for GPUs on

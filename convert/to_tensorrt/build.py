@@ -86,7 +86,7 @@ def build(
     """
     options, log = options or BuildOptions(), log or new_log(trt)
     builder = trt.Builder(log)
-    network = _parse(trt, builder, model, log)
+    network, parser = _parse(trt, builder, model, log)
     _check_input(network, model, resolution)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb << 20)
@@ -98,7 +98,7 @@ def build(
     config.set_timing_cache(config.create_timing_cache(timing_cache), ignore_mismatch=False)
     on_dla = _dla_layers(network, config) if options.dla_core is not None else 0
     memory = builder.build_serialized_network(network, config)
-    del monitor  # TensorRT keeps only a pointer to it
+    del monitor, parser  # the builder only points to them; the weights are the parser's
     if memory is None:
         raise ConversionError(f"TensorRT {trt.__version__} cannot build {model.name}: {_cause(log)}")
     cache = config.get_timing_cache()
@@ -110,7 +110,8 @@ def build(
     )
 
 
-def _parse(trt: Any, builder: Any, model: Path, log: Any) -> Any:
+def _parse(trt: Any, builder: Any, model: Path, log: Any) -> tuple[Any, Any]:
+    """The network, and the parser that must live as long."""
     batch = getattr(trt.NetworkDefinitionCreationFlag, "EXPLICIT_BATCH", None)
     network = builder.create_network(0 if batch is None else 1 << int(batch))
     parser = trt.OnnxParser(network, log)
@@ -119,7 +120,7 @@ def _parse(trt: Any, builder: Any, model: Path, log: Any) -> Any:
     if not parser.parse_from_file(str(model)):
         cause = _first_error(log)
         raise ConversionError(f"TensorRT {trt.__version__} cannot read {model}: {cause}. Expected a whole ONNX file.")
-    return network
+    return network, parser
 
 
 def _check_input(network: Any, model: Path, resolution: int) -> None:

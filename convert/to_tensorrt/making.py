@@ -76,14 +76,15 @@ def make_engine(
         if not force and (engine := _in_store(source, platform, store, announce)):
             return Made(engine=engine, is_new=False)
         _check_memory(options, free_mb())
+        announce(f"building {source.name} for {platform}; on a Jetson this can take minutes")
         with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building.") as folder:
-            request = _request(source.path, variant, precision, platform, Path(folder), options, module)
-            request["timing_cache"] = str(store.timing_cache(platform).resolve())
-            start = time.monotonic()
+            out, start = Path(folder).resolve() / "engine", time.monotonic()
+            request = _request(source.path, variant, precision, platform, options, module)
+            request |= {"out": str(out), "timing_cache": str(store.timing_cache(platform).resolve())}
             found = _run(request, progress)
             record = asdict(options) | found | {"precision": precision, "seconds": round(time.monotonic() - start, 1)}
             record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            return Made(engine=store.add(source, platform, Path(request["out"]), record), is_new=True)
+            return Made(engine=store.add(source, platform, out, record), is_new=True)
 
 
 def _in_store(source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]) -> Engine | None:
@@ -105,9 +106,9 @@ def _check_memory(options: BuildOptions, free_mb: float) -> None:
 
 
 def _request(
-    model: Path, variant: Variant, precision: str, platform: Platform, folder: Path, options: BuildOptions, module: str
+    model: Path, variant: Variant, precision: str, platform: Platform, options: BuildOptions, module: str
 ) -> dict[str, Any]:
-    """What :mod:`.worker` is told."""
+    """What :mod:`.worker` is told to build, and of what."""
     return {
         "module": module,
         "model": str(model.resolve()),
@@ -115,8 +116,6 @@ def _request(
         "precision": precision,
         "compute_capability": platform.compute_capability,
         "options": asdict(options),
-        "timing_cache": str(folder.resolve() / "timings"),
-        "out": str(folder.resolve() / "engine"),
     }
 
 
@@ -154,10 +153,9 @@ def _talk(
         worker.stdin.write(json.dumps(request) + "\n")
         worker.stdin.flush()
     for line in worker.stdout:
-        try:
-            message = json.loads(line)
-        except ValueError:
+        if not line.startswith("{"):
             continue  # a library that prints to stdout
+        message = json.loads(line)
         if "error" in message:
             raise ConversionError(message["error"])
         if "done" in message:

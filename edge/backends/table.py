@@ -52,6 +52,7 @@ class Refusal:
     """A backend that was not used, and why."""
 
     backend: str
+    """Its name; with a precision where it took another file of the variant: ``tensorrt:int8``."""
     reason: str
 
 
@@ -104,8 +105,8 @@ def open_backend(bundle: Bundle, variant: Variant, *, name: str = "auto", thread
         if row.name == wanted or (wanted == "auto" and _is_tried(row)):
             opened, reasons = _first_that_loads(row, bundle, variant, precision, threads)
             if opened is not None:
-                backend, artifact = opened
-                return Opened(backend, artifact, tuple(refusals))
+                files = (Refusal(f"{row.name}:{passed_over}", reason) for reason, passed_over in reasons.items())
+                return Opened(*opened, (*refusals, *files))
             refusals.append(Refusal(row.name, " ".join(reasons)))
     told = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
     raise BackendError(f"No backend could open {variant.name}. {told}")
@@ -135,18 +136,17 @@ def _is_tried(row: _Row) -> bool:
 
 def _first_that_loads(
     row: _Row, bundle: Bundle, variant: Variant, precision: str, threads: int
-) -> tuple[tuple[Backend, Artifact] | None, list[str]]:
-    """The backend with the first file that it takes, and why it took none before."""
-    reasons: list[str] = []
+) -> tuple[tuple[Backend, Artifact] | None, dict[str, str]]:
+    """The backend with the first file that it takes, and why it did not take a file of which precision before."""
+    reasons: dict[str, str] = {}
     for artifact in _artifacts(row, bundle, variant, precision):
         model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes, artifact.sha256)
         try:
             return (_module(row).load(model, threads), artifact), reasons
         except BackendError as reason:
-            if str(reason) not in reasons:
-                reasons.append(str(reason))
+            reasons.setdefault(str(reason), artifact.precision)
     kind = f"{precision} .{row.format}" if precision else f".{row.format}"
-    return None, reasons or [f"the bundle has no {kind} file of {variant.name}."]
+    return None, reasons or {f"the bundle has no {kind} file of {variant.name}.": precision}
 
 
 def _artifacts(row: _Row, bundle: Bundle, variant: Variant, precision: str) -> list[Artifact]:

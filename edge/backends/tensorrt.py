@@ -54,7 +54,6 @@ class TensorRTBackend:
         """
         self.version, self.threads = f"TensorRT {trt.__version__}", threads
         self._cuda, self._is_open = cuda, True
-        self._cleanup = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self._engine, self._context = _deserialize(trt, engine, dla_core)
             names = _tensor_names(trt, self._engine)

@@ -217,7 +217,8 @@ class TestMaking:
         made = self.make(path, store)
         made.engine.path.write_bytes(b"half")
         assert self.make(path, store, announce=told.append).is_new
-        assert told == [f"Engine {made.engine.path} is damaged or cut short (4 bytes): building it again"]
+        assert told[0] == f"Engine {made.engine.path} is damaged or cut short (4 bytes): building it again"
+        assert told[1].startswith(f"building {SMALL.name}_fp16 for {PLATFORM}; ")
 
     def test_two_processes_at_once_build_one_engine(self, make_onnx: MakeOnnx, store: EngineStore) -> None:
         context = multiprocessing.get_context("spawn")
@@ -290,7 +291,8 @@ class TestMaking:
     def test_the_builder_ends_with_the_one_who_asked(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)\n")
         path = make_onnx(SMALL, "fp16")
-        request = making._request(path, SMALL, "fp16", PLATFORM, tmp_path, BuildOptions(), "endless")
+        request = making._request(path, SMALL, "fp16", PLATFORM, BuildOptions(), "endless")
+        request |= {"out": str(tmp_path / "out"), "timing_cache": str(tmp_path / "timings")}
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         command = [sys.executable, "-m", "convert.to_tensorrt.worker"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, text=True) as worker:

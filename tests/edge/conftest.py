@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import strategies as st
 
-from edge.bundle import MANIFEST, Bundle
+from edge.bundle import MANIFEST, Bundle, open_bundle
 from edge.device import Device
 from edge.files import to_json
 from edge.health import Health
@@ -231,3 +231,25 @@ def damaged(draw: st.DrawFn, whole: dict[str, Any]) -> dict[str, Any]:
 def bundle_folder(tmp_path: Path) -> Path:
     """A whole bundle whose model files are no models: only the fake backend runs them."""
     return write_bundle(tmp_path / "tiny")
+
+
+BundleOf = Callable[[Mapping[str, bytes]], Bundle]
+TINY = Variant(0.25, 32)
+
+
+@pytest.fixture
+def bundle_of(tmp_path: Path) -> BundleOf:
+    """Writes and opens a bundle of one variant with files by format."""
+
+    def make(files: Mapping[str, bytes]) -> Bundle:
+        artifacts = tuple(model_file(TINY.name, content, format=format) for format, content in files.items())
+        labels = ("blue", "green", "red")
+        manifest = make_manifest({TINY.name: 0.5}, classes=3, labels=file_entry("labels.txt", labels_bytes(labels)))
+        entry = replace(manifest.variants[0], artifacts=artifacts)
+        contents = {a.file: content for a, content in zip(artifacts, files.values(), strict=True)}
+        folder = tmp_path / "bundle"
+        return open_bundle(
+            write_bundle(folder, replace(manifest, variants=(entry,)), contents | {"labels.txt": labels_bytes(labels)})
+        )
+
+    return make

@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,11 +14,11 @@ import pytest
 
 from edge.backends import BACKENDS, Backend, Conditions, ModelFile, backend_reports, litert, onnxruntime, open_backend
 from edge.backends.fake import FakeBackend
-from edge.bundle import Bundle, open_bundle
+from edge.bundle import Bundle
 from edge.errors import BackendError, BundleError
 from edge.tensor import TensorSpec
 from edge.variant import Variant
-from tests.edge.conftest import file_entry, labels_bytes, make_manifest, model_file, write_bundle
+from tests.edge.conftest import BundleOf
 
 SIDE = 32
 VARIANT = Variant(0.25, SIDE)
@@ -76,29 +74,8 @@ def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1) -> by
 
 
 @pytest.fixture
-def make_bundle(tmp_path: Path) -> Callable[[Mapping[str, bytes]], Bundle]:
-    """Writes and opens a bundle of one variant with files by format."""
-
-    def make(files: Mapping[str, bytes]) -> Bundle:
-        artifacts = tuple(model_file(NAME, content, format=format) for format, content in files.items())
-        labels = ("blue", "green", "red")
-        manifest = make_manifest({NAME: 0.5}, classes=3, labels=file_entry("labels.txt", labels_bytes(labels)))
-        entry = replace(manifest.variants[0], artifacts=artifacts)
-        contents = {a.file: content for a, content in zip(artifacts, files.values(), strict=True)}
-        folder = tmp_path / "bundle"
-        return open_bundle(
-            write_bundle(folder, replace(manifest, variants=(entry,)), contents | {"labels.txt": labels_bytes(labels)})
-        )
-
-    return make
-
-
-MakeBundle = Callable[[Mapping[str, bytes]], Bundle]
-
-
-@pytest.fixture
-def junk(make_bundle: MakeBundle) -> Bundle:
-    return make_bundle({"tflite": JUNK, "onnx": JUNK})
+def junk(bundle_of: BundleOf) -> Bundle:
+    return bundle_of({"tflite": JUNK, "onnx": JUNK})
 
 
 def refusal(bundle: Bundle, **wanted: Any) -> str:
@@ -125,19 +102,19 @@ class TestTable:
         module = importlib.import_module(f"edge.backends.{row.name}")
         assert callable(module.load) and callable(module.version)
 
-    def test_automatic_choice_takes_the_first_that_works(self, make_bundle: MakeBundle) -> None:
-        opened = open_backend(make_bundle({"onnx": onnx_bytes(), "tflite": tflite_bytes()}), VARIANT)
+    def test_automatic_choice_takes_the_first_that_works(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"onnx": onnx_bytes(), "tflite": tflite_bytes()}), VARIANT)
         assert (opened.backend.name, opened.artifact.format, opened.refusals) == ("litert", "tflite", ())
 
-    def test_automatic_choice_keeps_the_reason_of_those_it_passed_over(self, make_bundle: MakeBundle) -> None:
-        opened = open_backend(make_bundle({"onnx": onnx_bytes()}), VARIANT)
+    def test_automatic_choice_keeps_the_reason_of_those_it_passed_over(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"onnx": onnx_bytes()}), VARIANT)
         assert opened.backend.name == "onnxruntime"
         assert [(r.backend, r.reason) for r in opened.refusals] == [
             ("litert", f"the bundle has no .tflite file of {NAME}.")
         ]
 
-    def test_automatic_choice_passes_over_a_damaged_file(self, make_bundle: MakeBundle) -> None:
-        opened = open_backend(make_bundle({"tflite": JUNK, "onnx": onnx_bytes()}), VARIANT)
+    def test_automatic_choice_passes_over_a_damaged_file(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"tflite": JUNK, "onnx": onnx_bytes()}), VARIANT)
         assert (opened.backend.name, opened.artifact.format) == ("onnxruntime", "onnx")
         assert "cannot load" in opened.refusals[0].reason
 
@@ -147,15 +124,15 @@ class TestTable:
         assert " onnxruntime: " in message
         assert "fake" not in message
 
-    def test_a_name_is_obeyed(self, make_bundle: MakeBundle) -> None:
-        bundle = make_bundle({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+    def test_a_name_is_obeyed(self, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
         for name in ("litert", "onnxruntime", "fake"):
             opened = open_backend(bundle, VARIANT, name=name, threads=2)
             assert (opened.backend.name, opened.backend.threads, opened.refusals) == (name, 2, ())
             assert opened.backend.conditions == Conditions(includes_transfers=False, cuda_graph=False)
 
-    def test_a_name_is_obeyed_even_if_that_fails(self, make_bundle: MakeBundle) -> None:
-        message = refusal(make_bundle({"tflite": JUNK, "onnx": onnx_bytes()}), name="litert")
+    def test_a_name_is_obeyed_even_if_that_fails(self, bundle_of: BundleOf) -> None:
+        message = refusal(bundle_of({"tflite": JUNK, "onnx": onnx_bytes()}), name="litert")
         assert message.startswith(f"No backend could open {NAME}. litert: ")
         assert "onnxruntime" not in message
 
@@ -167,8 +144,8 @@ class TestTable:
     def test_there_is_at_least_one_thread(self, junk: Bundle, threads: int) -> None:
         assert refusal(junk, threads=threads) == f"A backend cannot use {threads} threads: expected 1 or more."
 
-    def test_a_format_that_the_bundle_lacks_is_named(self, make_bundle: MakeBundle) -> None:
-        assert refusal(make_bundle({"tflite": JUNK}), name="onnxruntime") == (
+    def test_a_format_that_the_bundle_lacks_is_named(self, bundle_of: BundleOf) -> None:
+        assert refusal(bundle_of({"tflite": JUNK}), name="onnxruntime") == (
             f"No backend could open {NAME}. onnxruntime: the bundle has no .onnx file of {NAME}."
         )
 

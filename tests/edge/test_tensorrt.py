@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from edge.backends.tensorrt import TensorRTBackend
 from edge.cuda import Cuda
 from edge.engines import EngineStore, Platform, Source
 from edge.errors import BackendError
+from edge.profile import LatencyProfile
+from edge.rounds import Effort
+from edge.store import profile_for
 from edge.tensor import TensorSpec
+from tests.edge.conftest import BundleOf
 from tests.edge.fake_gpu import FakeCudart, FakeTensorRT, engine_bytes
-from tests.edge.test_backends import NAME, SIDE, VARIANT, MakeBundle, hide, make_bundle, onnx_bytes, tflite_bytes
-
-__all__ = ["make_bundle"]
+from tests.edge.test_backends import NAME, SIDE, VARIANT, hide, onnx_bytes, tflite_bytes
 
 
 def backend(cudart: FakeCudart, content: bytes | None = None, **options: Any) -> TensorRTBackend:
@@ -181,8 +183,8 @@ def test_ten_thousand_inferences_allocate_nothing() -> None:
 class TestFallback:
     """Cache, staleness and fallback, as a user meets them."""
 
-    def test_without_an_engine_litert_runs_and_the_reason_is_kept(self, board: Board, make_bundle: MakeBundle) -> None:
-        opened = open_backend(make_bundle({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), VARIANT)
+    def test_without_an_engine_litert_runs_and_the_reason_is_kept(self, board: Board, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), VARIANT)
         assert opened.backend.name == "litert"
         assert [(r.backend, r.reason) for r in opened.refusals] == [
             (
@@ -192,17 +194,17 @@ class TestFallback:
             )
         ]
 
-    def test_with_one_tensorrt_runs(self, board: Board, make_bundle: MakeBundle) -> None:
-        bundle = make_bundle({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+    def test_with_one_tensorrt_runs(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
         board.build(bundle)
         opened = open_backend(bundle, VARIANT)
         assert (opened.backend.name, opened.artifact.format, opened.refusals) == ("tensorrt", "onnx", ())
 
     @pytest.mark.parametrize("update", ["10.16.2", "36.5.0"])
     def test_after_an_update_litert_runs_until_the_engine_is_built_again(
-        self, board: Board, make_bundle: MakeBundle, update: str
+        self, board: Board, bundle_of: BundleOf, update: str
     ) -> None:
-        bundle = make_bundle({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
         board.build(bundle)
         old = board.platform.slug
         if update.startswith("10"):
@@ -215,23 +217,57 @@ class TestFallback:
         board.build(bundle)
         assert open_backend(bundle, VARIANT).backend.name == "tensorrt"
 
-    def test_a_damaged_engine_is_passed_over_aloud(self, board: Board, make_bundle: MakeBundle) -> None:
-        bundle = make_bundle({"onnx": onnx_bytes()})
+    def test_a_damaged_engine_is_passed_over_aloud(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"onnx": onnx_bytes()})
         board.build(bundle)
         next(board.store.folder.glob("*.engine")).write_bytes(b"half")
         opened = open_backend(bundle, VARIANT)
         assert opened.backend.name == "onnxruntime"
         assert "is damaged or cut short (4 bytes)" in opened.refusals[0].reason
 
-    def test_an_engine_of_another_network_is_refused(self, board: Board, make_bundle: MakeBundle) -> None:
-        bundle = make_bundle({"onnx": onnx_bytes()})
+    def test_the_next_precision_runs_and_the_one_passed_over_is_told(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+        entry = bundle.variants[0]
+        half = replace(entry.artifacts[1], precision="fp16", sha256="f" * 64)
+        entries = (replace(entry, artifacts=(*entry.artifacts, half)),)
+        bundle = replace(bundle, manifest=replace(bundle.manifest, variants=entries))
+        board.build(bundle, precision="fp16")
+        opened = open_backend(bundle, VARIANT)
+        assert (opened.backend.name, opened.artifact.precision) == ("tensorrt", "fp16")
+        assert [refusal.backend for refusal in opened.refusals] == ["tensorrt:int8"]
+        assert opened.refusals[0].reason.startswith("it has no engine for ")
+        assert open_backend(bundle, VARIANT, name="tensorrt:fp16").refusals == ()
+        message = f"No backend could open {NAME}. tensorrt: it has no engine for "
+        with pytest.raises(BackendError, match=message):
+            open_backend(bundle, VARIANT, name="tensorrt:int8")
+
+    def test_an_engine_of_another_network_is_refused(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"onnx": onnx_bytes()})
         board.build(bundle, engine_bytes(64))
         with pytest.raises(BackendError, match=r"maps \(1, 3, 64, 64\) to \(1, 3\): expected \(1, 3, 32, 32\) to "):
             open_backend(bundle, VARIANT, name="tensorrt")
         assert board.cudart.is_clean
 
-    def test_the_classifier_runs_on_it(self, board: Board, make_bundle: MakeBundle) -> None:
-        bundle = make_bundle({"onnx": onnx_bytes()})
+    def test_a_profile_is_measured_anew_once_an_engine_is_there(
+        self, board: Board, bundle_of: BundleOf, tmp_path: Path
+    ) -> None:
+        bundle, told = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), list[str]()
+
+        def ask() -> LatencyProfile:
+            told.clear()
+            effort = Effort(least_rounds=1, most_s=0.1)
+            return profile_for(bundle, folder=tmp_path / "profiles", effort=effort, threads=1, announce=told.append)
+
+        first = ask()
+        assert (first.backend, first.rows[0].cuda_graph) == ("litert", False)
+        board.build(bundle)
+        second = ask()
+        assert told[0].endswith("because the profile was measured with litert, and tensorrt runs now")
+        assert (second.backend, second.backend_version) == ("tensorrt", "TensorRT 10.3.0")
+        assert (second.rows[0].includes_transfers, second.rows[0].cuda_graph) == (False, True)
+
+    def test_the_classifier_runs_on_it(self, board: Board, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"onnx": onnx_bytes()})
         board.build(bundle)
         with classify.Classifier.open(bundle, VARIANT, top_k=1) as classifier:
             blue = np.zeros((48, 64, 3), np.uint8)
@@ -241,8 +277,8 @@ class TestFallback:
         assert board.cudart.is_clean
 
 
-def test_a_precision_can_be_named(board: Board, make_bundle: MakeBundle) -> None:
-    bundle = make_bundle({"onnx": onnx_bytes()})
+def test_a_precision_can_be_named(board: Board, bundle_of: BundleOf) -> None:
+    bundle = bundle_of({"onnx": onnx_bytes()})
     board.build(bundle)
     precision = bundle.find(VARIANT).artifacts[0].precision
     assert open_backend(bundle, VARIANT, name=f"tensorrt:{precision}").backend.name == "tensorrt"
@@ -251,10 +287,10 @@ def test_a_precision_can_be_named(board: Board, make_bundle: MakeBundle) -> None
 
 
 def test_a_machine_that_is_no_jetson_never_hears_of_it(
-    monkeypatch: pytest.MonkeyPatch, make_bundle: MakeBundle
+    monkeypatch: pytest.MonkeyPatch, bundle_of: BundleOf
 ) -> None:
     monkeypatch.setattr(tensorrt, "is_expected", lambda: False)
-    assert open_backend(make_bundle({"tflite": tflite_bytes()}), VARIANT).refusals == ()
+    assert open_backend(bundle_of({"tflite": tflite_bytes()}), VARIANT).refusals == ()
     assert "tensorrt" not in [report.name for report in backend_reports()]
 
 
