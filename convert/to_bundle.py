@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoints import Checkpoint
+from convert.golden import CANDIDATES, add_golden
+from convert.pictures import at_most
 from convert.pipeline import Emitted, Material, Progress, Target, emit
-from edge.bundle import MANIFEST
+from edge.bundle import MANIFEST, Bundle
 from edge.errors import CheckpointError, OutputError
-from edge.files import check_free, new_folder, sha256_of, to_json
+from edge.files import check_free, new_folder, sha256_of
+from edge.images import read_image
 from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
 
 __all__ = ["BundlePlan", "check_place", "write_bundle"]
@@ -107,8 +110,8 @@ def write_bundle(
             variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
             source=_source(plan.checkpoints, material),
         )
-        (folder / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
-    return manifest
+        pictures = map(read_image, at_most(CANDIDATES, list(material.held_out.paths)))
+        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), pictures)
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:

@@ -2,5 +2,6 @@
 
 from camera_demo.sources.contract import Source
 from camera_demo.sources.opening import open_source
+from camera_demo.sources.wishes import Wishes
 
-__all__ = ["Source", "open_source"]
+__all__ = ["Source", "Wishes", "open_source"]

@@ -4,10 +4,10 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from camera_demo.sources.latest import LatestFrames
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources import open_source
-from camera_demo.sources.latest import LatestFrames
 from camera_demo.sources.paced import PacedSource
 from camera_demo.sources.synthetic import SyntheticSource
 from camera_demo.sources.synthetic import open_source as open_synthetic
