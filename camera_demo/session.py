@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from camera_demo.addresses import redacted
 from camera_demo.live import Live
 from camera_demo.loading import load
 from camera_demo.loop import LiveLoop, Taste
@@ -16,13 +17,14 @@ from camera_demo.settings import Settings
 from camera_demo.sinks import Sink, SinkContext, open_sink
 from camera_demo.smoothing import Smoothing
 from camera_demo.source_board import SourceBoard
-from camera_demo.sources import Source, Wishes, open_source
+from camera_demo.sources import Source, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.steering import AnyClassifier
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
 from camera_demo.systemd import Notifier
 from camera_demo.uri import Uri, parse_sink, parse_source
+from camera_demo.wishes import Wishes
 from edge.adaptive import AdaptiveClassifier
 from edge.backends import Backend
 from edge.bundle import open_bundle
@@ -108,12 +110,13 @@ def _wishes(settings: Settings) -> Wishes:
 
 
 def _sink_uris(settings: Settings) -> list[Uri]:
-    uris = [parse_sink(text) for text in settings.outputs or ("terminal",)]
-    if settings.headless:
-        uris = [uri for uri in uris if uri.scheme.name != "display"] or [parse_sink("terminal")]
+    texts = settings.outputs or ("terminal",)
+    uris = [parse_sink(text) for text in texts]
     for number, uri in enumerate(uris):
         if uri in uris[:number]:
-            raise SinkError(f"The output {uri.name} is named twice: name it once.")
+            raise SinkError(f"The output {redacted(texts[number])} is named twice: name it once.")
+    if settings.headless:
+        return [uri for uri in uris if uri.scheme.name != "display"] or [parse_sink("terminal")]
     return uris
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from camera_demo.sources.wishes import Flip
+from camera_demo.wishes import Flip
 from edge.errors import ConfigError
 
 __all__ = ["LogFormat", "Settings"]

@@ -104,9 +104,8 @@ def parse_source(text: str) -> Uri:
         case (("" | "file"), place):
             return _stored(place)
         case name, _ if any(name == sink.name for sink in SINKS):
-            raise SourceError(
-                f"{redacted(text)} is an output: name the input before it, e.g. camera-demo 0 http://:8000."
-            )
+            shown = redacted(text)
+            raise SourceError(f"{shown} is an output: name the input before it, e.g. camera-demo 0 {shown}.")
     raise _unsupported(SourceError, text, SOURCES)
 
 

@@ -16,7 +16,7 @@ from edge.backends.contract import ModelFile
 from edge.bundle import MANIFEST, Bundle
 from edge.classify import Classifier
 from edge.errors import OutputError
-from edge.files import sha256_of, to_json, write_atomically
+from edge.files import sha256_of, to_json
 from edge.manifest import Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
 from edge.preprocess import ColourOrder, Frame, Preprocessing
 from edge.selftest import input_means
@@ -53,7 +53,7 @@ def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
         The manifest, as it was written.
 
     Raises:
-        OutputError: A file cannot be written.
+        OSError: A file cannot be written.
         BackendError: A model file cannot be run.
     """
     taken = [picture for picture, _ in zip(pictures, range(CANDIDATES), strict=False)]
@@ -71,7 +71,7 @@ def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
                     answers[artifact.file] = tuple(_answer(classifier, frame) for frame in chosen)
                     inputs[entry.variant.resolution] = tuple(_input(classifier, frame) for frame in chosen)
     manifest = replace(bundle.manifest, golden=Golden(pictures=entries, inputs=inputs, answers=answers))
-    write_atomically(bundle.root / MANIFEST, to_json(manifest.to_dict()))
+    (bundle.root / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
     return manifest
 
 
@@ -166,6 +166,6 @@ def _write(path: Path, frame: Frame) -> FileEntry:
     is_encoded, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     if not is_encoded:
         raise OutputError(f"Cannot write {path}: OpenCV does not encode PNG here.")
-    write_atomically(path, data.tobytes())
+    path.write_bytes(data.tobytes())
     name = f"{path.parent.name}/{path.name}"
     return FileEntry(file=name, size_bytes=path.stat().st_size, sha256=sha256_of(path))

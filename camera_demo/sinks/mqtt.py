@@ -21,7 +21,7 @@ from camera_demo.source_board import SourceBoard, SourceStatus
 from edge.errors import SinkError
 
 if TYPE_CHECKING:
-    import paho.mqtt.client as paho
+    from paho.mqtt.client import Client
 
 __all__ = ["Broker", "MqttSink", "broker_of", "open_sink"]
 
@@ -119,7 +119,7 @@ class MqttSink:
     def _publish(self, leaf: str, text: str, *, retain: bool = False) -> None:
         self._client.publish(self._topic(leaf), text, qos=0, retain=retain)
 
-    def _on_connect(self, client: paho.Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
+    def _on_connect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
         if reason.is_failure:
             self._complain(f"refuses the connection: {str(reason).lower()}")
             return
@@ -131,11 +131,11 @@ class MqttSink:
         self._on_source(self._board.status)
         self._due_s = 0.0
 
-    def _on_connect_fail(self, client: paho.Client, userdata: object) -> None:
+    def _on_connect_fail(self, client: Client, userdata: object) -> None:
         self._complain("cannot be reached")
 
     def _on_disconnect(
-        self, client: paho.Client, userdata: object, flags: object, reason: Any, *others: object
+        self, client: Client, userdata: object, flags: object, reason: Any, *others: object
     ) -> None:
         if reason.is_failure and not self._is_closed:
             self._complain(f"hung up: {str(reason).lower()}")
@@ -200,15 +200,15 @@ def _prefix(text: str) -> str:
     return "" if text == "off" else text.strip("/")
 
 
-def _client(broker: Broker) -> paho.Client:
+def _client(broker: Broker) -> Client:
     try:
-        import paho.mqtt.client as paho
+        from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as reason:
         raise SinkError(
             f"mqtt:// needs {reason.name}, which is not installed: pip install 'mobilenet-edge[live]'."
         ) from reason
-    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client = Client(CallbackAPIVersion.VERSION2)
     client.connect_timeout = _CONNECT_S
     client.reconnect_delay_set(*_RETRIES_S)
     if broker.user is not None:

@@ -2,6 +2,5 @@
 
 from camera_demo.sources.contract import Source
 from camera_demo.sources.opening import open_source
-from camera_demo.sources.wishes import Wishes
 
-__all__ = ["Source", "Wishes", "open_source"]
+__all__ = ["Source", "open_source"]

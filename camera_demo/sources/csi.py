@@ -8,8 +8,8 @@ from typing import Any, Final
 from camera_demo.sources.contract import Source
 from camera_demo.sources.gstreamer import ChildPipeline, OpenCVPipeline, has_gstreamer
 from camera_demo.sources.picamera import PiCameraSource, load_picamera2
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.device import Device, describe
 from edge.errors import SourceError
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from camera_demo.sources import clip
 from camera_demo.sources.contract import Source
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 
 __all__ = ["DEMO_CLIP", "opener"]

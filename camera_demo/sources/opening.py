@@ -11,9 +11,9 @@ from camera_demo.sources.paced import PacedSource
 from camera_demo.sources.reconnecting import Opener, ReconnectingSource, Report
 from camera_demo.sources.repeated import RepeatedSource
 from camera_demo.sources.turned import TurnedSource
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
 from camera_demo.uri import Uri
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 
 __all__ = ["open_source"]

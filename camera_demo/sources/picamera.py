@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 from edge.preprocess import Frame
 

@@ -11,9 +11,9 @@ from typing import Final
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.contract import Source
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
 from camera_demo.uri import is_pattern
+from camera_demo.wishes import Wishes
 from edge.errors import ImageError, SourceError
 from edge.images import IMAGE_SUFFIXES, image_files, read_image
 

@@ -14,8 +14,8 @@ import numpy as np
 from camera_demo.addresses import redacted
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.contract import Source
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError, os_reason
 
 __all__ = ["StreamSource", "explain_stream", "opener"]

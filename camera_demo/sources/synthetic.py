@@ -13,8 +13,8 @@ import numpy as np
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.contract import Source
-from camera_demo.sources.wishes import Wishes
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 from edge.preprocess import Frame
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.contract import Source
-from camera_demo.sources.wishes import Flip
 from camera_demo.stop import Stop
+from camera_demo.wishes import Flip
 from edge.preprocess import Frame
 
 __all__ = ["TurnedSource", "turn"]

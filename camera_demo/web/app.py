@@ -17,8 +17,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camera_demo.steering import Steering
-from camera_demo.web.guard import Guard, content_policy
-from camera_demo.web.hub import Hub
+from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
+from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
 from edge.errors import EdgeError
 
@@ -69,7 +69,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         return JSONResponse(hub.history())
 
     async def control(request: Request) -> Response:
-        return JSONResponse(_control(_steering(hub), await request.body()))
+        return JSONResponse(_control(_steering(hub), await _body(request)))
 
     async def health(request: Request) -> Response:
         return _health(hub)
@@ -113,6 +113,16 @@ class _Watched(StreamingResponse):
             self._hub.watchers -= 1
 
 
+async def _body(request: Request) -> bytes:
+    """What a request brings along, however it is sent; too much of it is refused before it is all here."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY_BYTES:
+            raise HTTPException(413, f"At most {MOST_BODY_BYTES} bytes are taken.")
+    return body
+
+
 def _is_annotated(request: Request) -> bool:
     return request.query_params.get("overlay") == "1"
 
@@ -136,7 +146,7 @@ async def _events(hub: Hub) -> AsyncIterator[bytes]:
     """Server-sent events: each answer, at most ten a second, and the run's state, each second and when it changes."""
     loop, shown, told_s, told = asyncio.get_running_loop(), None, float("-inf"), ""
     while not hub.is_closed:
-        live = hub.live.to_dict()
+        news, live = hub.news(), hub.live.to_dict()
         gist = json.dumps([live["source"]["state"], live["source"]["reason"], live["variant"]], sort_keys=True)
         if gist != told or loop.time() - told_s >= _LIVE_S:
             told_s, told = loop.time(), gist
@@ -145,8 +155,7 @@ async def _events(hub: Hub) -> AsyncIterator[bytes]:
             shown = hub.shown
             yield _event("answer", shown.to_dict())
         await asyncio.sleep(_EVENT_S)
-        if hub.shown is shown:
-            await hub.changed(_LIVE_S)
+        await wait_for(news, _LIVE_S)
 
 
 def _event(name: str, value: dict[str, Any]) -> bytes:

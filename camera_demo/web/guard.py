@@ -15,11 +15,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Guard", "content_policy", "is_local_name"]
+__all__ = ["MOST_BODY_BYTES", "Guard", "content_policy", "is_local_name"]
 
 _COOKIE: Final = "camera-demo"
 _LONGEST_URL: Final = 2048
-_LONGEST_BODY: Final = 4096
+MOST_BODY_BYTES: Final = 4096
 _OPEN_PATHS: Final = frozenset({"/healthz"})
 _METHODS: Final = {"/api/control": "PUT"}
 _A_YEAR_S: Final = 365 * 24 * 3600
@@ -69,8 +69,8 @@ class Guard:
         if len(scope["path"]) + len(scope["query_string"]) > _LONGEST_URL:
             return PlainTextResponse("The address is too long.\n", 414)
         length = Headers(scope=scope).get("content-length", "0")
-        if not (length.isascii() and length.isdecimal() and int(length[:9]) <= _LONGEST_BODY):
-            return PlainTextResponse(f"At most {_LONGEST_BODY} bytes are taken.\n", 413)
+        if not (length.isascii() and length.isdecimal() and int(length[:9]) <= MOST_BODY_BYTES):
+            return PlainTextResponse(f"At most {MOST_BODY_BYTES} bytes are taken.\n", 413)
         return None
 
     def _unwelcome(self, scope: Scope) -> Response | None:

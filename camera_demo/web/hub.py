@@ -16,7 +16,7 @@ from camera_demo.live import Live
 from camera_demo.overlay import draw
 from edge.preprocess import Frame
 
-__all__ = ["Hub"]
+__all__ = ["Hub", "wait_for"]
 
 _QUALITY: Final = 80
 _WIDEST: Final = 1280
@@ -92,25 +92,20 @@ class Hub:
 
     async def next(self, last: Shown | None, timeout_s: float) -> Shown | None:
         """The newest answer that is not ``last``, waiting for one; None when none came in time, or there is an end."""
-        self._loop = asyncio.get_running_loop()
-        end_s = self._loop.time() + timeout_s
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
         while not self.is_closed:
-            news = self._news
+            news = self.news()
             if self._shown is not None and self._shown is not last:
                 return self._shown
-            try:
-                await asyncio.wait_for(news.wait(), end_s - self._loop.time())
-            except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
+            if not await wait_for(news, end_s - loop.time()):
                 return None
         return None
 
-    async def changed(self, timeout_s: float) -> None:
-        """Wait for the next answer, or change of the source, or the end of ``timeout_s``."""
+    def news(self) -> asyncio.Event:
+        """What will be set with the next answer or change of the source. Take it before looking at either."""
         self._loop = asyncio.get_running_loop()
-        try:
-            await asyncio.wait_for(self._news.wait(), timeout_s)
-        except (asyncio.TimeoutError, TimeoutError):
-            return
+        return self._news
 
     async def jpeg(self, shown: Shown, *, is_annotated: bool) -> bytes:
         """The picture as JPEG, encoded once for all who watch, beside the loop."""
@@ -129,6 +124,14 @@ class Hub:
     def _ring(self) -> None:
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
+    """Wait until ``news`` is set. False when it was not in time."""
+    try:
+        return await asyncio.wait_for(news.wait(), timeout_s)
+    except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
+        return False
 
 
 def _encode(shown: Shown, is_annotated: bool) -> bytes:
