@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -109,7 +110,8 @@ class MqttSink:
         self._is_closed = True
         if self._client.is_connected():
             farewell = self._client.publish(self._topic("availability"), _OFFLINE, qos=1, retain=True)
-            farewell.wait_for_publish(_GOODBYE_S)
+            with contextlib.suppress(RuntimeError, ValueError):  # the connection was lost just now
+                farewell.wait_for_publish(_GOODBYE_S)
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -174,8 +176,8 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Brok
     except ValueError:
         raise _no_address(address) from None
     topic = unquote(parts.path).strip("/")
-    is_sound = bool(parts.hostname) and not options.keys() - _OPTIONS and not set(topic) & set("#+\0")
-    if not is_sound or not _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1] or parts.fragment:
+    is_sound = bool(parts.hostname) and not options.keys() - _OPTIONS and not set(topic) & set("+\0")
+    if not is_sound or not _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1] or "#" in address:
         raise _no_address(address)
     return Broker(
         host=parts.hostname or "",
