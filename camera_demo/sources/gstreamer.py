@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -196,5 +197,5 @@ class OpenCVPipeline:
 
 
 def has_gstreamer() -> bool:
-    """Whether this OpenCV was built with GStreamer, as a Jetson's own is."""
-    return cv2.CAP_GSTREAMER in cv2.videoio_registry.getStreamBackends()
+    """Whether this OpenCV was built with GStreamer, as a Jetson's own is. The list of its readers names it anyway."""
+    return re.search(r"GStreamer:\s+YES", cv2.getBuildInformation()) is not None

@@ -92,6 +92,8 @@ def explain_stream(address: str, timeout_s: float = _ANSWER_S) -> str:
         status = _describe(parts, timeout_s)
     except TimeoutError:
         return f"{name} does not answer within {timeout_s:g} s. Is the camera on, and on this network?"
+    except socket.gaierror:
+        return f"{name} cannot be reached: there is no host {parts.hostname}. Check the address."
     except OSError as reason:
         return f"{name} cannot be reached: {os_reason(reason)}. Check the address and that the camera is on."
     match status:

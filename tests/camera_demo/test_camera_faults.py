@@ -112,7 +112,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.wait()
-    for repair in ("cam-thaw", "cam-replug"):
+    repairs = ["cam-thaw", "cam-replug"] if Path(CAMERA).exists() else ["cam-unplug", "cam-replug", "cam-thaw"]
+    for repair in repairs:
         subprocess.run([repair], check=False, capture_output=True)
 
 
