@@ -136,9 +136,7 @@ class MqttSink:
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         self._complain("cannot be reached")
 
-    def _on_disconnect(
-        self, client: Client, userdata: object, flags: object, reason: Any, *others: object
-    ) -> None:
+    def _on_disconnect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
         if reason.is_failure and not self._is_closed:
             self._complain(f"hung up: {str(reason).lower()}")
 

@@ -68,6 +68,8 @@ class ChildPipeline:
         self._clock, self._program = clock, program
         self._stride = -(-3 * wishes.width // 4) * 4  # GStreamer pads each row to four bytes
         self._shape = wishes.height, wishes.width
+        if shutil.which(program[0]) is None:
+            raise SourceError(f"{name} needs {program[0]}: sudo apt-get install gstreamer1.0-tools.")
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._pipe, self._child = self._start(elements)
         self._first = self._read(stop or Stop(), _FIRST_FRAME_S)
@@ -107,8 +109,6 @@ class ChildPipeline:
 
     def _start(self, elements: str) -> tuple[int, subprocess.Popen[bytes]]:
         """The pipe's end to read from, and the child. Its standard output will not do: drivers print there."""
-        if shutil.which(self._program[0]) is None:
-            raise SourceError(f"{self.name} needs {self._program[0]}: sudo apt-get install gstreamer1.0-tools.")
         reader, writer = os.pipe()
         pipeline = f"{elements} ! {_RAW} ! fdsink fd={writer} sync=false"
         try:

@@ -123,7 +123,8 @@ def camera(command: str) -> None:
 
 def note(name: str, **figures: float) -> None:
     """Print what was measured, for the documentation."""
-    print(f"\nMEASURED {name}: {', '.join(f'{key} {value:.2f}' for key, value in figures.items())}")
+    told = ", ".join(f"{key} {value:.2f}" for key, value in figures.items())
+    print(f"\nMEASURED {name}: {told}")  # noqa: T201 - pytest -s shows it
 
 
 def test_unplugged_and_plugged_in_again(start: Start) -> None:

@@ -58,9 +58,7 @@ def test_a_name_with_a_colon_is_a_file_where_it_exists(tmp_path: Path, monkeypat
     assert parse_source("odd:name.mp4").scheme.name == "clip"
 
 
-@pytest.mark.parametrize(
-    "text", ["https://host", "usb:0", "nvarguscamerasrc://0", "rtp://@:1234"]
-)
+@pytest.mark.parametrize("text", ["https://host", "usb:0", "nvarguscamerasrc://0", "rtp://@:1234"])
 def test_an_input_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
     with pytest.raises(SourceError) as raised:
         parse_source(text)

@@ -103,7 +103,7 @@ class Listener:
 
 
 def sink_at(port: int, board: SourceBoard, **changes: Any) -> MqttSink:
-    broker = Broker(**({"host": "127.0.0.1", "port": port, "topic": "attic/cam"} | changes))
+    broker = Broker(host="127.0.0.1", port=port, topic="attic/cam", **changes)
     return MqttSink(broker, board, name="mqtt://127.0.0.1")
 
 
@@ -139,8 +139,7 @@ def test_a_program_that_dies_is_offline_by_its_last_will(real: RealBroker, board
     with Listener(real.port) as listener:
         sink = sink_at(real.port, board)
         eventually(lambda: "online" in listener.of("attic/cam/availability"))
-        transport = sink._client.socket()
-        assert transport is not None
+        transport: Any = sink._client.socket()
         sink._client.loop_stop()
         transport.shutdown(socket.SHUT_RDWR)
         eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
@@ -209,7 +208,10 @@ def test_the_same_label_is_told_once_a_second_and_a_new_one_at_once(
         ("mqtts://h/t", Broker(host="h", port=8883, topic="t", is_encrypted=True)),
         ("mqtt://u:p%40w@h/t", Broker(host="h", port=1883, topic="t", user="u", password="p@w")),
         ("mqtt://u@h/t", Broker(host="h", port=1883, topic="t", user="u", password="secret")),
-        ("mqtt://h/t?interval=5&discovery=off", Broker(host="h", port=1883, topic="t", interval_s=5, discovery_prefix="")),
+        (
+            "mqtt://h/t?interval=5&discovery=off",
+            Broker(host="h", port=1883, topic="t", interval_s=5, discovery_prefix=""),
+        ),
         ("mqtt://h/t?discovery=ha", Broker(host="h", port=1883, topic="t", discovery_prefix="ha")),
     ],
 )

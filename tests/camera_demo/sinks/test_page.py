@@ -149,9 +149,7 @@ def test_state_and_events_are_the_answer_as_json(
         assert next(value for name, value in events if name == "answer")["frame"] == 8
 
 
-def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(
-    browser: httpx.Client, board: SourceBoard
-) -> None:
+def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(browser: httpx.Client, board: SourceBoard) -> None:
     with browser.stream("GET", "/api/events") as answer:
         events = events_of(answer.iter_lines())
         assert next(events)[1]["source"]["state"] == "opening"
@@ -202,9 +200,7 @@ def figures(browser: httpx.Client) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
 
-def test_a_snapshot_is_one_picture(
-    page: PageSink, browser: httpx.Client, make_shown: Callable[..., Shown]
-) -> None:
+def test_a_snapshot_is_one_picture(page: PageSink, browser: httpx.Client, make_shown: Callable[..., Shown]) -> None:
     assert browser.get("/snapshot.jpg").status_code == 503
     page.show(make_shown())
     plain, annotated = browser.get("/snapshot.jpg"), browser.get("/snapshot.jpg?overlay=1")
@@ -276,9 +272,7 @@ def test_the_budget_and_the_variant_can_be_set(
         ('{"variant": "huge"}', "huge is not loaded."),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused(
-    browser: httpx.Client, steered: Steered, body: str, error: str
-) -> None:
+def test_a_wish_that_makes_no_sense_is_refused(browser: httpx.Client, steered: Steered, body: str, error: str) -> None:
     answer = browser.put("/api/control", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"].startswith(error)
@@ -507,9 +501,7 @@ def test_where_the_page_is_gets_announced_and_an_open_one_has_a_token(context: S
     for place in ("127.0.0.1:0", "0.0.0.0:0", "0.0.0.0:0"):
         open_page(place, replace(context, announce=said.append)).close()
     assert re.fullmatch(r"The live picture is at http://127\.0\.0\.1:\d+", said[0])
-    tokens = [
-        re.fullmatch(r"The live picture is at http://[\d.]+:\d+/\?token=([\w-]{22})", said[n]) for n in (1, 3)
-    ]
+    tokens = [re.fullmatch(r"The live picture is at http://[\d.]+:\d+/\?token=([\w-]{22})", said[n]) for n in (1, 3)]
     assert tokens[0] and tokens[1] and tokens[0][1] != tokens[1][1]
     assert "0.0.0.0" not in said[1]
     assert said[2] == "The network can reach it. Whoever has the address with the token sees the camera."

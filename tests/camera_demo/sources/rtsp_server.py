@@ -9,7 +9,7 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - versions come first
 
 PIPELINE = (
     "( videotestsrc is-live=true pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 "
@@ -26,7 +26,8 @@ def main() -> None:
     factory.set_shared(True)
     server.get_mount_points().add_factory("/live", factory)
     server.attach(None)
-    print("serving", flush=True)
+    sys.stdout.write("serving\n")
+    sys.stdout.flush()
     GLib.MainLoop().run()
 
 

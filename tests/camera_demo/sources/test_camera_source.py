@@ -177,9 +177,7 @@ def test_a_camera_whose_reads_fail_at_once_refuses_to_go_on(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("stamp_s", "expected_s"), [(999.9, 999.9), (0.0, 1000.0), (1000.5, 1000.0), (7.0, 1000.0)])
-def test_a_frame_is_stamped_by_the_kernel_where_it_says_when(
-    tmp_path: Path, stamp_s: float, expected_s: float
-) -> None:
+def test_a_frame_is_stamped_by_the_kernel_where_it_says_when(tmp_path: Path, stamp_s: float, expected_s: float) -> None:
     (tmp_path / "video0").touch()
     capture = FakeCapture([True, True])
     capture.properties[cv2.CAP_PROP_POS_MSEC] = 1e3 * stamp_s

@@ -89,9 +89,7 @@ PICAMERA2 = SimpleNamespace(Picamera2=FakePicamera2)
 
 
 def test_a_pi_s_camera_gives_frames_stamped_by_its_sensor() -> None:
-    source = open_csi(
-        0, Wishes(width=64, height=48, rate_hz=25), Stop(), board=lambda: PI, picamera2=lambda: PICAMERA2
-    )
+    source = open_csi(0, Wishes(width=64, height=48, rate_hz=25), Stop(), board=lambda: PI, picamera2=lambda: PICAMERA2)
     camera = FakePicamera2.last
     assert camera.configuration["main"] == {"format": "RGB888", "size": (64, 48)}
     assert camera.configuration["controls"] == {"FrameRate": 25}
@@ -166,20 +164,18 @@ needs_gstreamer = pytest.mark.skipif(
 )
 
 
-def test_picture(width: int, height: int, buffers: int = -1, form: str = "solid-color foreground-color=0xff204080") -> str:
+def picture_of(width: int, height: int, buffers: int = -1) -> str:
     return (
-        f"videotestsrc is-live=true num-buffers={buffers} pattern={form} ! "
+        f"videotestsrc is-live=true num-buffers={buffers} "
+        "pattern=solid-color foreground-color=0xff204080 ! "
         f"video/x-raw,format=BGRx,width={width},height={height},framerate=30/1 ! videoconvert"
     )
-
-
-test_picture.__test__ = False  # type: ignore[attr-defined]
 
 
 @needs_gstreamer
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (66, 50), (65, 49)])
 def test_a_real_pipeline_gives_pictures_in_opencv_s_order(width: int, height: int) -> None:
-    source = ChildPipeline("csi://0", test_picture(width, height), Wishes(width=width, height=height))
+    source = ChildPipeline("csi://0", picture_of(width, height), Wishes(width=width, height=height))
     frames = source.frames(Stop())
     frame = [next(frames) for _ in range(5)][-1]
     source.close()
@@ -189,8 +185,8 @@ def test_a_real_pipeline_gives_pictures_in_opencv_s_order(width: int, height: in
 
 @needs_gstreamer
 def test_a_real_pipeline_that_ends_breaks_off() -> None:
-    source = ChildPipeline("csi://0", test_picture(64, 48, buffers=3), Wishes(width=64, height=48))
-    with pytest.raises(SourceError, match=r"csi://0 broke off after 3 frames: GStreamer says nothing \(gst-launch-1.0 "):
+    source = ChildPipeline("csi://0", picture_of(64, 48, buffers=3), Wishes(width=64, height=48))
+    with pytest.raises(SourceError, match="csi://0 broke off after 3 frames: GStreamer says nothing"):
         list(source.frames(Stop()))
     source.close()
 
@@ -229,7 +225,7 @@ def test_a_pipeline_that_hangs_breaks_off_and_is_ended(stubborn: Callable[[str],
 
 
 def test_what_a_driver_prints_does_not_disturb_the_pictures(stubborn: Callable[[str], list[str]]) -> None:
-    code = "print('GST_ARGUS: Creating output stream', flush=True)\nos.write(fd, bytes([7]) * 64 * 48 * 3)\ntime.sleep(9)"
+    code = "print('GST_ARGUS: Creating', flush=True)\nos.write(fd, bytes([7]) * 64 * 48 * 3)\ntime.sleep(9)"
     source = ChildPipeline("csi://0", "none", Wishes(width=64, height=48), program=stubborn(code))
     assert (next(source.frames(Stop())).image == 7).all()
     source.close()

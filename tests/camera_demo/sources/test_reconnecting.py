@@ -73,9 +73,7 @@ def test_frames_run_on_across_interruptions(
     assert told == ["Camera flaky was unplugged. Trying again until it is back.", "flaky is back"] * 2 + told[:1]
 
 
-def test_a_reason_is_told_once_however_often_it_is_met(
-    board: SourceBoard, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_reason_is_told_once_however_often_it_is_met(board: SourceBoard, caplog: pytest.LogCaptureFixture) -> None:
     reasons = iter(["absent"] * 4 + ["busy"] * 3)
 
     def reopen(stop: Stop) -> Source:
