@@ -146,8 +146,8 @@ def system(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         (tools / tool).write_text(f'#!/bin/sh\necho "{tool} $*" >>"{tmp_path}/called"\n')
     (tools / "getent").write_text("#!/bin/sh\nexit 2\n")
     (tools / "id").write_text("#!/bin/sh\necho 0\n")
-    for tool in tools.iterdir():
-        tool.chmod(0o755)
+    for file in tools.iterdir():
+        file.chmod(0o755)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "MNE_ROOT": str(tmp_path / "root")}
