@@ -1,5 +1,5 @@
 """``python -m convert``."""
 
-from convert.cli import main
+from convert.cli.app import main
 
 main()

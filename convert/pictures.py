@@ -62,8 +62,8 @@ def find_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Divide pictures into those to calibrate on and those to measure on, the same way every time.
+def split(paths: Sequence[Path], seed: int = 0) -> tuple[list[Path], list[Path]]:
+    """Divide pictures into those to calibrate on and those to measure on, the same way every time for one ``seed``.
 
     Files whose names differ only in a last number (``duck_0.jpg``, ``duck_1.jpg``: one object, one burst, one video)
     stay on one side, unless that would leave a side empty.
@@ -82,7 +82,7 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         groups = defaultdict(list, {str(path): [path] for path in paths})
     calibration: list[Path] = []
     held_out: list[Path] = []
-    for _, group in sorted(groups.items(), key=lambda item: _order(item[1][0])):
+    for _, group in sorted(groups.items(), key=lambda item: _order(item[1][0], seed)):
         side = calibration if len(calibration) <= len(held_out) else held_out
         side.extend(group)
     return at_most(MOST_TO_CALIBRATE, calibration), at_most(MOST_TO_MEASURE, held_out)
@@ -153,6 +153,7 @@ def _truth_file(file: Path, classes: int) -> dict[str, int]:
     return values
 
 
-def _order(path: Path) -> str:
+def _order(path: Path, seed: int = 0) -> str:
     """Neither alphabetical nor random: the same on every machine, wherever the folder lies."""
-    return hashlib.sha256(f"{path.parent.name}/{path.name}".encode()).hexdigest()
+    salt = f"{seed}/" if seed else ""
+    return hashlib.sha256(f"{salt}{path.parent.name}/{path.name}".encode()).hexdigest()

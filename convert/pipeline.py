@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
 from convert.pictures import (
@@ -20,8 +24,9 @@ from convert.pictures import (
     read_truth,
     split,
 )
-from convert.quantize import FoldedNetwork, fold, quantize
-from convert.to_onnx import to_onnx
+from convert.quantize import FoldedNetwork, Form, QuantizedNetwork, fold, quantize, symmetrize
+from convert.tflite_metadata import ModelCard
+from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
 from edge.backends import Backend, ModelFile, litert, onnxruntime
@@ -29,11 +34,23 @@ from edge.classify import label_mismatch
 from edge.errors import BackendError, CalibrationError
 from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
+__all__ = ["FILES", "Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
 
-Target = Literal["tflite", "onnx"]
+Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
+"""What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
+does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
+FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
+    "tflite": (("tflite", "int8"),),
+    "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
+    "onnx-fp32": (("onnx", "fp32"),),
+    "onnx-fp16": (("onnx", "fp16"),),
+    "onnx-int8": (("onnx", "int8"),),
+    "onnx-int8_full": (("onnx", "int8_full"),),
+}
+"""Format and precision of each target's files."""
 Progress = Callable[[str, float], None]
 """Told what is at work and the share done, 0 to 1."""
 
@@ -59,6 +76,8 @@ class Emitted:
     format: str
     precision: str
     accuracy: Accuracy
+    input: TensorSpec
+    """What the file takes."""
 
     @property
     def file_name(self) -> str:
@@ -124,6 +143,7 @@ def emit(
     *,
     targets: Sequence[Target] = ("tflite",),
     io: IoType = "int8",
+    card: ModelCard | None = None,
     min_agreement: float,
     progress: Progress = lambda stage, share: None,
 ) -> list[Emitted]:
@@ -135,6 +155,7 @@ def emit(
         material: Pictures to calibrate and to measure on.
         targets: The formats to emit.
         io: Type of the TFLite file's input and output.
+        card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
         progress: Called as the work goes on.
 
@@ -144,15 +165,20 @@ def emit(
     """
     network = fold(checkpoint.model)
     variant = Variant(network.alpha, resolution)
+    card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(
         network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
     )
     emitted = []
-    for number, target in enumerate(targets):
-        step = _stage(progress, number / len(targets), 1 / len(targets))
-        content, precision = _write(network, variant, material, target, io, _stage(step, 0, 0.6))
-        accuracy = _measure(content, target, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
-        result = Emitted(variant=variant, content=content, format=target, precision=precision, accuracy=accuracy)
+    files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
+    writer = _Writer(network, variant, material, io, card)
+    for number, (format, precision) in enumerate(files):
+        step = _stage(progress, number / len(files), 1 / len(files))
+        content = writer.content(format, precision, _stage(step, 0, 0.6))
+        accuracy, spec = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        result = Emitted(
+            variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
+        )
         require(accuracy, min_agreement, result.file_name)
         emitted.append(result)
     return emitted
@@ -199,23 +225,42 @@ def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) ->
     return at_most(MOST_TO_MEASURE, others)
 
 
-def _write(
-    network: FoldedNetwork, variant: Variant, material: Material, target: Target, io: IoType, progress: Progress
-) -> tuple[bytes, str]:
-    if target == "onnx":
-        return to_onnx(network, variant), "fp32"
-    pixels = material.calibration.pixels[variant.resolution]
-    return to_tflite(quantize(network, pixels, material.preprocessing, progress), io=io), "int8"
+class _Writer:
+    """Writes one variant in every form; the integers are found once, and shared."""
+
+    def __init__(
+        self, network: FoldedNetwork, variant: Variant, material: Material, io: IoType, card: ModelCard
+    ) -> None:
+        self._network, self._variant, self._material, self._io, self._card = network, variant, material, io, card
+        self._progress: Progress = lambda stage, share: None
+
+    def content(self, format: str, precision: str, progress: Progress) -> bytes:
+        self._progress = progress
+        if format == "tflite":
+            return to_tflite(self._integers, io=self._io, card=self._card)
+        if precision in ("fp32", "fp16"):
+            return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
+        form: Form = "full" if precision == "int8_full" else "mixed"
+        return to_qdq(symmetrize(self._network, self._integers, self._pixels, form, self._progress))
+
+    @property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return self._material.calibration.pixels[self._variant.resolution]
+
+    @cached_property
+    def _integers(self) -> QuantizedNetwork:
+        return quantize(self._network, self._pixels, self._material.preprocessing, progress=self._progress)
 
 
 def _measure(
-    content: bytes, target: Target, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
-) -> Accuracy:
+    content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
+) -> tuple[Accuracy, TensorSpec]:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model.{target}"
+        path = Path(folder) / f"model.{format}"
         path.write_bytes(content)
         with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
-            return verify(backend, reference, recipe, lambda share: progress(f"running the {target} file", share))
+            told = f"running the {format} file"
+            return verify(backend, reference, recipe, lambda share: progress(told, share)), backend.input_spec
 
 
 def _load(path: Path, variant: Variant, classes: int) -> Backend:

@@ -14,6 +14,7 @@ from convert.checkpoints import Checkpoint
 from convert.golden import CANDIDATES, add_golden
 from convert.pictures import at_most
 from convert.pipeline import Emitted, Material, Progress, Target, emit
+from convert.tflite_metadata import ModelCard
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import CheckpointError, OutputError
 from edge.files import check_free, new_folder, sha256_of
@@ -37,6 +38,10 @@ class BundlePlan:
     targets: tuple[Target, ...]
     min_agreement: float
     """The least share of held-out pictures on which a file must agree with float."""
+    author: str = ""
+    """Who made the weights."""
+    license: str = ""
+    """The weights' licence."""
 
     def __post_init__(self) -> None:
         first = self.checkpoints[0]
@@ -97,6 +102,7 @@ def write_bundle(
                 resolution,
                 material,
                 targets=plan.targets,
+                card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
                 progress=share,
             )
@@ -135,6 +141,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
             format=one.format,
             precision=one.precision,
             accuracy=one.accuracy,
+            input=one.input,
         )
 
 

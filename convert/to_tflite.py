@@ -1,7 +1,8 @@
 """Emit a quantized network as a TensorFlow Lite flatbuffer, with the schema that ``ai-edge-litert`` carries.
 
-The graph is the official converter's: convolutions with fused activation and SAME padding, AVERAGE_POOL_2D, a 1x1
-CONV_2D as classifier, RESHAPE, SOFTMAX. XNNPACK takes all of it; so do the built-in kernels of older runtimes.
+The graph is the official converter's: convolutions with fused activation and SAME padding, MEAN as the global pool
+(AVERAGE_POOL_2D executes more instructions), a 1x1 CONV_2D as classifier, RESHAPE, SOFTMAX. XNNPACK takes all of it;
+so do the built-in kernels of older runtimes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from convert.quantize import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantize.network import PROBABILITIES
+from convert.tflite_metadata import METADATA, ModelCard, append_labels, metadata
 from edge.errors import ConversionError
 
 __all__ = ["IoType", "to_tflite"]
@@ -29,20 +31,25 @@ _CAPS: Final = {
     float("inf"): schema.ActivationFunctionType.RELU,
 }
 # The oldest version of each operator that has int8: older runtimes refuse newer ones.
-_VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "AVERAGE_POOL_2D": 2, "SOFTMAX": 2, "PAD": 2, "QUANTIZE": 2}
+_VERSIONS: Final = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "MEAN": 2, "SOFTMAX": 2, "PAD": 2, "QUANTIZE": 2}
 
 
-def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8") -> bytes:
-    """The network as the bytes of a ``.tflite`` file; the same network gives the same bytes.
+def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8", card: ModelCard | None = None) -> bytes:
+    """The network as the bytes of a ``.tflite`` file; the same arguments give the same bytes.
 
     Args:
         network: What to emit.
         io: Type of the input and output. ``uint8`` takes camera bytes as they are, in the network's colour order.
+        card: What the file says about itself; its labels are appended to the model.
 
     Raises:
-        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse.
+        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse, or not every class has a label.
     """
-    return _Writer(network, io).bytes()
+    card = card or ModelCard()
+    if card.labels and len(card.labels) != network.classes:
+        raise ConversionError(f"There are {len(card.labels)} labels for {network.classes} classes: expected as many.")
+    content = _Writer(network, io).bytes(metadata(network, io, card))
+    return append_labels(content, card.labels) if card.labels else content
 
 
 class _Writer:
@@ -55,7 +62,8 @@ class _Writer:
         self._operators: list[Any] = []
         self._codes: dict[str, int] = {}
 
-    def bytes(self) -> bytes:
+    def bytes(self, told: bytes) -> bytes:
+        """The model, and ``told`` as its metadata."""
         input_index = self._graph()
         subgraph = schema.SubGraphT()
         subgraph.name, subgraph.tensors, subgraph.operators = b"main", self._tensors, self._operators
@@ -63,7 +71,9 @@ class _Writer:
         model = schema.ModelT()
         model.version, model.description = 3, self._network.variant.name.encode()
         model.operatorCodes = [_operator_code(name) for name in self._codes]
-        model.subgraphs, model.buffers = [subgraph], self._buffers
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = METADATA.encode(), self._buffer(np.frombuffer(told, np.uint8))
+        model.subgraphs, model.buffers, model.metadata = [subgraph], self._buffers, [entry]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(model.Pack(builder), _IDENTIFIER)
         return bytes(builder.Output())
@@ -76,7 +86,7 @@ class _Writer:
         current = self._quantize(first, "input_int8", network.input, (1, side, side, 3), "int8") if outside else first
         for layer in network.layers:
             if layer.kind == "classifier":
-                current, side = self._pool(current, side, layer), 1
+                current, side = self._pool(current, layer), 1
             current, side = self._convolution(layer, current, side)
         shape = (1, network.classes)
         current = self._reshape(current, shape)
@@ -133,13 +143,12 @@ class _Writer:
             self._constant(f"{layer.name}/bias", layer.bias, _per_channel(bias_scales, 0)),
         )
 
-    def _pool(self, current: int, side: int, layer: QuantizedLayer) -> int:
-        options = schema.Pool2DOptionsT()
-        options.padding = schema.Padding.VALID
-        options.filterHeight = options.filterWidth = side
-        options.strideH = options.strideW = 1
+    def _pool(self, current: int, layer: QuantizedLayer) -> int:
+        options = schema.ReducerOptionsT()
+        options.keepDims = True
+        axes = self._constant("axes", np.array([1, 2], np.int32), None)
         pooled = self._picture("pool", 1, layer.weight.shape[1], layer.input, "int8")
-        self._operator("AVERAGE_POOL_2D", [current], pooled, "Pool2DOptions", options)
+        self._operator("MEAN", [current, axes], pooled, "ReducerOptions", options)
         return pooled
 
     def _reshape(self, current: int, shape: tuple[int, ...]) -> int:
@@ -166,10 +175,13 @@ class _Writer:
         return self._tensor(name, shape, dtype, buffer=0, quantization=parameters)
 
     def _constant(self, name: str, values: NDArray[Any], quantization: Any) -> int:
+        return self._tensor(name, values.shape, values.dtype.name, self._buffer(values), quantization)
+
+    def _buffer(self, values: NDArray[Any]) -> int:
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self._buffers.append(buffer)
-        return self._tensor(name, values.shape, values.dtype.name, len(self._buffers) - 1, quantization)
+        return len(self._buffers) - 1
 
     def _tensor(self, name: str, shape: tuple[int, ...], dtype: str, buffer: int, quantization: Any) -> int:
         tensor = schema.TensorT()

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from edge.errors import BundleError, EdgeError
 from edge.preprocess import Preprocessing
+from edge.tensor import TensorSpec
 from edge.variant import Variant
 
 __all__ = [
@@ -78,8 +79,11 @@ class Artifact(FileEntry):
     format: str
     """``tflite`` or ``onnx``."""
     precision: str
-    """``int8``, ``fp16`` or ``fp32``."""
+    """``int8``, ``fp16`` or ``fp32``; ``int8_full`` for an ONNX file whose depthwise layers are int8 as well."""
     accuracy: Accuracy
+    input: TensorSpec | None = None
+    """What the model takes: a picture normalized by the bundle's preprocessing, in this shape and type; None in
+    bundles written before it was noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,7 +249,9 @@ def _variant(values: Mapping[str, Any]) -> BundledVariant:
 
 
 def _artifact(values: Mapping[str, Any]) -> Artifact:
-    return Artifact(**{**_whole(values), "accuracy": Accuracy(**values["accuracy"])})
+    taken = values.get("input")
+    spec = TensorSpec(**{**taken, "shape": tuple(map(_count, taken["shape"]))}) if taken is not None else None
+    return Artifact(**{**_whole(values), "accuracy": Accuracy(**values["accuracy"]), "input": spec})
 
 
 def _whole(values: Mapping[str, Any]) -> dict[str, Any]:

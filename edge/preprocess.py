@@ -34,6 +34,7 @@ Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
 _Table = NDArray[Any]
 _UINT8: Final = np.dtype(np.uint8)
+_BITS: Final[dict[Any, Any]] = {np.dtype(np.int8): np.uint8, np.dtype(np.float16): np.uint16}
 _TOP_BIT: Final = np.array(0x80, np.uint8)
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
@@ -111,7 +112,10 @@ class Preprocessor:
         self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
         is_copy = spec.dtype == "uint8" and _is_shift(table, 0)
         self._is_in_place = not spec.is_channels_first and (self._is_flip or is_copy)
-        self._table = table.view(np.uint8) if table.dtype == np.int8 else table
+        # OpenCV only moves the entries: of types that it does not know it is given the bits.
+        self._table = table.view(_BITS.get(table.dtype, table.dtype))
+        self._tables = [np.ascontiguousarray(self._table[..., channel]) for channel in range(3)]
+        self._plane = np.empty((side, side), np.uint8)
         self._normalized = np.empty((side, side, 3), self._table.dtype)
 
     def __call__(self, frame: Frame, out: NDArray[np.generic]) -> None:
@@ -135,9 +139,14 @@ class Preprocessor:
         self._look_up(out)
 
     def _look_up(self, out: NDArray[np.generic]) -> None:
-        cv2.LUT(self._pixels, self._table, dst=self._normalized)
-        target = out[0].transpose(1, 2, 0) if self._spec.is_channels_first else out[0]
-        np.copyto(target.view(self._table.dtype) if self._spec.is_quantized else target, self._normalized)
+        target = out[0].view(self._table.dtype)
+        if self._spec.is_channels_first:
+            for channel, table in enumerate(self._tables):
+                cv2.extractChannel(self._pixels, channel, self._plane)
+                cv2.LUT(self._plane, table, dst=target[channel])
+        else:
+            cv2.LUT(self._pixels, self._table, dst=self._normalized)
+            np.copyto(target, self._normalized)
 
     def pixels(self, frame: Frame) -> Frame:
         """The cropped and resized picture before normalization, uint8 (ρ, ρ, 3) in the network's colour order."""
@@ -196,10 +205,10 @@ def _are_usable(means: Sequence[float], stds: Sequence[float]) -> bool:
 
 
 def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:
-    """What each of the 256 pixel values becomes in each channel: (1, 256, 3), integers or float32."""
+    """What each of the 256 pixel values becomes in each channel: (1, 256, 3) of the tensor's type."""
     real = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
     if not spec.is_quantized:
-        return real[None]
+        return real[None].astype(spec.dtype)
     limits = np.iinfo(np.dtype(spec.dtype))
     # Rounds half up: with the zero point -1, x / 127.5 - 1 is then exactly pixel - 128, one flipped bit.
     levels = np.floor(real.astype(np.float64) / spec.scale + spec.zero_point + 0.5 + 1e-3)

@@ -1,32 +1,55 @@
 """Post-training quantization of a folded network, calibrated on pictures without labels.
 
-Symmetric per-channel weights; activations asymmetric per tensor over the range seen; biases corrected layer by layer,
-in order, so that each channel's mean over the calibration pictures is what it was in float although everything before
-it is already quantized (empirical bias correction, section 4.2 of arXiv 1906.04721). The rounding of the weights
-shifts those means, and that shift, not the noise, is most of what int8 costs a MobileNet.
+Layer by layer, in order, each on inputs that are already quantized:
+
+1. Symmetric weights, one scale a channel, rounded by what the inputs' covariance says (:mod:`.rounding`). With effort
+   ``best`` each layer is rounded in several ways, and kept as the whole network answers most like float
+   (:mod:`.judging`).
+2. The bias puts each channel's mean back to what it was in float (empirical bias correction, section 4.2 of
+   arXiv 1906.04721).
+3. Activations asymmetric, one scale a tensor, over the range seen in float. Only the logits are cut: the lowest of them
+   say nothing, and a narrower range has finer steps.
+
+The network should be conditioned first (:mod:`.conditioning`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convert.quantize.calibration import BATCH, FloatStatistics, batches, float_statistics
 from convert.quantize.folding import FoldedLayer, FoldedNetwork
+from convert.quantize.judging import Judge
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
+from convert.quantize.rounding import Moments, MomentSums, Rounding, round_weights
 from edge.errors import CalibrationError
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["quantize"]
+__all__ = ["Effort", "quantize"]
 
-_BATCH: Final = 8
+Effort = Literal["fast", "best"]
+ROUNDINGS: Final[dict[Effort, tuple[Rounding, ...]]] = {
+    "fast": (Rounding(),),
+    "best": (
+        Rounding(),
+        Rounding(pull=10.0),
+        Rounding(pull=2.0),
+        Rounding(damping=0.05),
+        Rounding(pull=10.0, damping=0.1),
+        Rounding(pull=float("inf")),
+    ),
+}
+LOGIT_FLOORS: Final = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""What may be kept of the logits' range below zero."""
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
 
@@ -35,14 +58,20 @@ Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _FloatStatistics:
-    """What one layer does in float on the calibration pictures."""
+class _Flow:
+    """What flows between two layers: the same pictures as int8 levels and as float has them, batch by batch."""
 
-    mean: Tensor
-    """(out,), before the activation."""
-    low: float
-    high: float
-    """The range after the activation."""
+    quantization: Quantization
+    levels: tuple[Tensor, ...]
+    """int8 (up to BATCH, channels, height, width)."""
+    real: tuple[Tensor, ...]
+    """float16, to halve the memory."""
+
+    def pooled(self) -> _Flow:
+        """After the global average pool, which rounds to the steps of its input."""
+        levels = (x.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8) for x in self.levels)
+        real = (x.float().mean(dim=(2, 3), keepdim=True).half() for x in self.real)
+        return _Flow(self.quantization, tuple(levels), tuple(real))
 
 
 @torch.inference_mode()
@@ -50,14 +79,17 @@ def quantize(
     network: FoldedNetwork,
     pixels: NDArray[np.uint8],
     preprocessing: Preprocessing,
+    *,
+    effort: Effort = "fast",
     progress: Progress = lambda layer, share: None,
 ) -> QuantizedNetwork:
-    """Quantize ``network`` for the resolution of ``pixels``.
+    """Quantize ``network`` for the resolution of ``pixels``. The same inputs give the same integers.
 
     Args:
-        network: Batch norm folded.
+        network: Batch norm folded, and conditioned.
         pixels: Calibration pictures (count, ρ, ρ, 3) in the network's colour order, from ``Preprocessor.pixels``.
         preprocessing: Fixes what the pixels stand for, and so the input's range.
+        effort: ``best`` takes some fifteen times as long as ``fast``.
         progress: Called as the work goes on.
 
     Raises:
@@ -65,16 +97,16 @@ def quantize(
     """
     if not len(pixels):
         raise CalibrationError("There are no calibration pictures: expected at least one.")
-    statistics = _float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 3))
-    input_quantization = _input_quantization(preprocessing)
-    current = _quantized_input(pixels, preprocessing, input_quantization)
+    statistics = float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 10))
+    judge = Judge(network, pixels, preprocessing)
+    flow = _first_flow(pixels, preprocessing)
     layers: list[QuantizedLayer] = []
     for index, layer in enumerate(network.layers):
-        progress(layer.name, (1 + 2 * index / len(network.layers)) / 3)
-        if layer.kind == "classifier":
-            current = _pool(current)
-        quantized, current = _quantize_layer(layer, statistics[index], current, input_quantization)
-        input_quantization = quantized.output
+        progress(layer.name, 0.1 + 0.9 * index / len(network.layers))
+        flow = flow.pooled() if layer.kind == "classifier" else flow
+        quantized, levels = _best(_ways(layer, statistics[index], flow, effort), flow, index, judge)
+        real = tuple(layer.activate(layer.convolve(x.float())).half() for x in flow.real)
+        flow = _Flow(quantized.output, levels, real)
         layers.append(quantized)
     progress("done", 1.0)
     return QuantizedNetwork(
@@ -85,25 +117,10 @@ def quantize(
     )
 
 
-def _float_statistics(
-    network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing, progress: Callable[[float], None]
-) -> list[_FloatStatistics]:
-    sums = [torch.zeros_like(layer.bias, dtype=torch.float64) for layer in network.layers]
-    counts, lows, highs = ([0.0] * len(sums) for _ in range(3))
-    for done, x in _batches(pixels, preprocessing):
-        for index, (layer, _, y) in enumerate(network.trace(x)):
-            sums[index] += y.sum(dim=(2, 3)).double().sum(dim=0)
-            counts[index] += y.numel() / y.shape[1]
-            out = layer.activate(y)
-            lows[index], highs[index] = min(lows[index], out.min().item()), max(highs[index], out.max().item())
-        progress(done)
-    return [_FloatStatistics((s / c).float(), lo, hi) for s, c, lo, hi in zip(sums, counts, lows, highs, strict=True)]
-
-
-def _batches(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[tuple[float, Tensor]]:
-    for start in range(0, len(pixels), _BATCH):
-        real = preprocessing.real(pixels[start : start + _BATCH])
-        yield min(1.0, (start + _BATCH) / len(pixels)), torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
+def _first_flow(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> _Flow:
+    quantization = _input_quantization(preprocessing)
+    levels = torch.split(_quantized_input(pixels, preprocessing, quantization), BATCH)
+    return _Flow(quantization, levels, tuple(x.half() for _, x in batches(pixels, preprocessing)))
 
 
 def _input_quantization(preprocessing: Preprocessing) -> Quantization:
@@ -125,29 +142,69 @@ def _quantized_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing, qu
     return torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous()
 
 
-def _quantize_layer(
-    layer: FoldedLayer, statistics: _FloatStatistics, current: Tensor, input_quantization: Quantization
-) -> tuple[QuantizedLayer, Tensor]:
-    """The layer in integers, and its int8 output for the int8 input ``current``."""
-    scales = _weight_scales(layer, input_quantization)
-    weight = (layer.weight / scales[:, None, None, None]).round().clamp(-127, 127)
-    sums = [_sums(layer, weight, batch, input_quantization) for batch in torch.split(current, _BATCH)]
-    unit = input_quantization.scale * scales.double()
-    missing = statistics.mean.double() - _channel_mean(sums) * unit
-    bias = (missing / unit).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
-    quantized = QuantizedLayer(
-        name=layer.name,
-        kind=layer.kind,
-        weight=weight.to(torch.int8).numpy(),
-        weight_scales=scales.numpy(),
-        bias=bias.to(torch.int32).numpy(),
-        stride=layer.stride,
-        pads=layer.pads,
-        cap=layer.cap,
-        input=input_quantization,
-        output=Quantization.of_range(statistics.low, statistics.high),
-    )
-    return quantized, torch.cat([_requantize(y, quantized, bias, unit) for y in sums])
+def _ways(layer: FoldedLayer, statistics: FloatStatistics, flow: _Flow, effort: Effort) -> list[QuantizedLayer]:
+    """The layer in integers, in every way that this effort tries."""
+    moments = _moments(layer, flow)
+    scales = _weight_scales(layer, flow.quantization)
+    lows = [statistics.low] if layer.cap is not None else [floor * statistics.low for floor in LOGIT_FLOORS]
+    ways = []
+    for rounding in ROUNDINGS[effort]:
+        weight = round_weights(layer.weight, scales, moments, rounding)
+        bias = _corrected_bias(weight, scales, moments, statistics.mean, flow.quantization)
+        for low in lows:
+            ways.append(
+                QuantizedLayer(
+                    name=layer.name,
+                    kind=layer.kind,
+                    weight=weight.to(torch.int8).numpy(),
+                    weight_scales=scales.numpy(),
+                    bias=bias.to(torch.int32).numpy(),
+                    stride=layer.stride,
+                    pads=layer.pads,
+                    cap=layer.cap,
+                    input=flow.quantization,
+                    output=Quantization.of_range(low, statistics.high),
+                )
+            )
+    return ways
+
+
+def _moments(layer: FoldedLayer, flow: _Flow) -> Moments:
+    sums = MomentSums(layer)
+    for levels, real in zip(flow.levels, flow.real, strict=True):
+        quantized = (levels.float() - flow.quantization.zero_point) * flow.quantization.scale
+        for picture, exact in zip(quantized, real.float(), strict=True):
+            sums.add(picture, exact)
+    return sums.moments()
+
+
+def _corrected_bias(
+    weight: Tensor, scales: Tensor, moments: Moments, wanted: Tensor, quantization: Quantization
+) -> Tensor:
+    """The bias in its integer steps that gives each channel the mean it has in float."""
+    unit = quantization.scale * scales.double()
+    rows = (weight.double() * scales.double()[:, None, None, None]).view(len(moments.mean), -1, moments.mean.shape[1])
+    mean = (rows @ moments.mean[:, :, None]).flatten()
+    return ((wanted.double() - mean) / unit).round().clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
+
+
+def _best(
+    ways: list[QuantizedLayer], flow: _Flow, index: int, judge: Judge
+) -> tuple[QuantizedLayer, tuple[Tensor, ...]]:
+    """The way with which the network answers most like float, and its int8 output."""
+    runs = ((way, tuple(_run(way, levels) for levels in flow.levels)) for way in ways)
+    if len(ways) == 1:
+        return next(runs)
+    return min(runs, key=lambda run: judge.divergence(index, run[1], run[0].output))
+
+
+def _run(layer: QuantizedLayer, levels: Tensor) -> Tensor:
+    """The layer's int8 output for int8 input, with sums in float32, which rounds those beyond 2^24 by 1e-7 of them."""
+    weight = torch.from_numpy(layer.weight).float()
+    x = torch.nn.functional.pad(levels.float() - layer.input.zero_point, layer.pads)
+    groups = len(weight) if layer.kind == "depthwise" else 1
+    sums = torch.nn.functional.conv2d(x, weight, stride=layer.stride, groups=groups)
+    return _requantize(sums, layer)
 
 
 def _weight_scales(layer: FoldedLayer, input_quantization: Quantization) -> Tensor:
@@ -160,26 +217,12 @@ def _weight_scales(layer: FoldedLayer, input_quantization: Quantization) -> Tens
     return torch.maximum(torch.maximum(finest, floor), torch.tensor(1e-9)).float()
 
 
-def _sums(layer: FoldedLayer, weight: Tensor, batch: Tensor, quantization: Quantization) -> Tensor:
-    """The integer sums without bias, in float32, which rounds those beyond 2^24 by less than 1e-7 of them."""
-    return layer.convolve(batch.float() - quantization.zero_point, weight, torch.zeros(len(weight)))
-
-
-def _channel_mean(batches: list[Tensor]) -> Tensor:
-    total = torch.stack([y.sum(dim=(2, 3)).double().sum(dim=0) for y in batches]).sum(dim=0)
-    return total / sum(y.numel() // y.shape[1] for y in batches)
-
-
-def _requantize(sums: Tensor, layer: QuantizedLayer, bias: Tensor, unit: Tensor) -> Tensor:
+def _requantize(sums: Tensor, layer: QuantizedLayer) -> Tensor:
     """Add the bias, apply the activation and round to the output's int8 steps."""
-    out = layer.output
-    gain, shift = (unit / out.scale).float(), (bias * unit / out.scale + out.zero_point).float()
+    out, unit = layer.output, layer.input.scale * torch.from_numpy(layer.weight_scales).double()
+    gain = (unit / out.scale).float()
+    shift = (torch.from_numpy(layer.bias) * unit / out.scale + out.zero_point).float()
     levels = sums * gain[:, None, None] + shift[:, None, None]
     low = -128 if layer.cap is None else max(-128, out.zero_point)
     high = 127 if layer.cap is None else min(127.0, out.zero_point + layer.cap / out.scale)
     return levels.round_().clamp_(low, round(high)).to(torch.int8)
-
-
-def _pool(current: Tensor) -> Tensor:
-    """Global average, rounded to the input's own steps."""
-    return current.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8)

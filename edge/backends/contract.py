@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["Backend", "ModelFile"]
+__all__ = ["ON_CPU", "Backend", "Conditions", "ModelFile"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,22 @@ class ModelFile:
     path: Path
     variant: Variant
     classes: int
+    sha256: str = ""
+    """As the bundle's manifest has it; backends that keep derived files find them by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What one :meth:`Backend.infer` does besides the network; latencies compare only where this is alike."""
+
+    includes_transfers: bool
+    """Whether the picture is copied to another memory and the answer back; False where both are used where they are."""
+    cuda_graph: bool
+    """Whether the work is launched as one recorded CUDA graph."""
+
+
+ON_CPU: Final = Conditions(includes_transfers=False, cuda_graph=False)
+"""The conditions of every backend that runs on the CPU."""
 
 
 class Backend(Protocol):
@@ -36,6 +52,7 @@ class Backend(Protocol):
     version: str
     """The runtime's name and version: ``ai-edge-litert 2.3.0``."""
     threads: int
+    conditions: Conditions
     input_spec: TensorSpec
     output_spec: TensorSpec
 

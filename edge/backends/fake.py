@@ -10,7 +10,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.contract import ModelFile
+from edge.backends.contract import ON_CPU, ModelFile
 from edge.errors import BackendError
 from edge.tensor import TensorSpec
 
@@ -21,6 +21,7 @@ class FakeBackend:
     """Answers class ``brightness * classes / 256`` after a set time."""
 
     name = "fake"
+    conditions = ON_CPU
     version = "fake 1"
 
     def __init__(self, *, resolution: int = 128, classes: int = 10, latency_ms: float = 0.0, threads: int = 1) -> None:

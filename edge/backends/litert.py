@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.contract import ModelFile
+from edge.backends.contract import ON_CPU, ModelFile
 from edge.errors import BackendError
 from edge.tensor import TensorSpec
 
@@ -30,6 +30,7 @@ class LiteRTBackend:
     """One interpreter with its tensors allocated."""
 
     name = "litert"
+    conditions = ON_CPU
 
     def __init__(self, path: Path, threads: int) -> None:
         module, self.version = _runtime()

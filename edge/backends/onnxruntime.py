@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends.contract import ModelFile
+from edge.backends.contract import ON_CPU, ModelFile
 from edge.errors import BackendError
 from edge.tensor import TensorSpec
 
@@ -29,6 +29,7 @@ class OnnxRuntimeBackend:
     """One session with its input and output bound to buffers made once."""
 
     name = "onnxruntime"
+    conditions = ON_CPU
 
     def __init__(self, path: Path, threads: int) -> None:
         runtime = _runtime()

@@ -20,12 +20,17 @@ class _Row:
     name: str
     format: str
     """The artifact format it runs; empty if it needs no file."""
+    precisions: tuple[str, ...] = ()
+    """The precisions it is offered, in this order; without any, the format's first file alone."""
     by_name_only: bool = False
+    is_optional: bool = False
+    """Whether it is passed over without a word on machines that its module does not expect to work on."""
 
 
 BACKENDS: Final = (
+    _Row("tensorrt", "onnx", precisions=("int8", "int8_full", "fp16", "fp32"), is_optional=True),
     _Row("litert", "tflite"),
-    _Row("onnxruntime", "onnx"),
+    _Row("onnxruntime", "onnx", precisions=("fp32", "fp16", "int8", "int8_full")),
     _Row("fake", "", by_name_only=True),
 )
 """Every backend, in the order in which they are tried; each is a module of this package."""
@@ -34,6 +39,9 @@ BACKENDS: Final = (
 class _Module(Protocol):
     def version(self) -> str:
         """The runtime's name and version; :class:`BackendError` when it cannot be imported."""
+
+    def is_expected(self) -> bool:
+        """Of an optional backend: whether this machine is one for it."""
 
     def load(self, model: ModelFile, threads: int) -> Backend:
         """Load a model file."""
@@ -75,7 +83,8 @@ def open_backend(
     Args:
         bundle: An opened bundle.
         variant: Which of its variants.
-        name: A backend's name, or ``auto`` for the first in the table that works.
+        name: A backend's name, or ``auto`` for the first in the table that works. A precision may follow, to be
+            given that file and no other: ``tensorrt:fp16``.
         threads: Threads for the inference.
 
     Returns:
@@ -86,29 +95,29 @@ def open_backend(
         BundleError: The bundle does not have the variant.
     """
     bundle.find(variant)
+    wanted, _, precision = name.partition(":")
     known = [row.name for row in BACKENDS]
-    if name not in ("auto", *known):
-        raise BackendError(f"There is no backend '{name}': expected auto, {', '.join(known)}.")
+    if wanted not in ("auto", *known):
+        raise BackendError(f"There is no backend '{wanted}': expected auto, {', '.join(known)}.")
     if threads < 1:
         raise BackendError(f"A backend cannot use {threads} threads: expected 1 or more.")
     refusals: list[Refusal] = []
     for row in BACKENDS:
-        if row.name == name or (name == "auto" and not row.by_name_only):
-            try:
-                artifact = _artifact(row, bundle, variant)
-                model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes)
-                return Opened(_module(row).load(model, threads), artifact, tuple(refusals))
-            except BackendError as reason:
-                refusals.append(Refusal(row.name, str(reason)))
-    reasons = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
-    raise BackendError(f"No backend could open {variant.name}. {reasons}")
+        if row.name == wanted or (wanted == "auto" and _is_tried(row)):
+            opened, reasons = _first_that_loads(row, bundle, variant, precision, threads)
+            if opened is not None:
+                backend, artifact = opened
+                return Opened(backend, artifact, tuple(refusals))
+            refusals.append(Refusal(row.name, " ".join(reasons)))
+    told = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
+    raise BackendError(f"No backend could open {variant.name}. {told}")
 
 
 def backend_reports() -> tuple[BackendReport, ...]:
     """What each backend says of itself on this machine, in the order of the table."""
     reports = []
     for row in BACKENDS:
-        if not row.by_name_only:
+        if _is_tried(row):
             try:
                 reports.append(BackendReport(row.name, True, _module(row).version()))
             except BackendError as reason:
@@ -121,9 +130,31 @@ def _module(row: _Row) -> _Module:
     return module
 
 
-def _artifact(row: _Row, bundle: Bundle, variant: Variant) -> Artifact:
+def _is_tried(row: _Row) -> bool:
+    """Whether ``auto`` tries a backend here."""
+    return not row.by_name_only and (not row.is_optional or _module(row).is_expected())
+
+
+def _first_that_loads(
+    row: _Row, bundle: Bundle, variant: Variant, precision: str, threads: int
+) -> tuple[tuple[Backend, Artifact] | None, list[str]]:
+    """The backend with the first file that it takes, and why it took none before."""
+    reasons: list[str] = []
+    for artifact in _artifacts(row, bundle, variant, precision):
+        model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes, artifact.sha256)
+        try:
+            return (_module(row).load(model, threads), artifact), reasons
+        except BackendError as reason:
+            if str(reason) not in reasons:
+                reasons.append(str(reason))
+    kind = f"{precision} .{row.format}" if precision else f".{row.format}"
+    return None, reasons or [f"the bundle has no {kind} file of {variant.name}."]
+
+
+def _artifacts(row: _Row, bundle: Bundle, variant: Variant, precision: str) -> list[Artifact]:
+    """The files to offer a backend, in the order in which it is to try them."""
     entry = bundle.find(variant)
-    artifact = entry.artifact(row.format) if row.format else entry.artifacts[0]
-    if artifact is None:
-        raise BackendError(f"the bundle has no .{row.format} file of {variant.name}.")
-    return artifact
+    found = [a for a in entry.artifacts if row.format in ("", a.format) and precision in ("", a.precision)]
+    if not row.precisions:
+        return found[:1]
+    return [artifact for wanted in row.precisions for artifact in found if artifact.precision == wanted]

@@ -50,6 +50,25 @@ def test_bundle_writes_every_resolution(
     assert refusal("bundle", checkpoint.path, *arguments, "--out", out).endswith("replace it with --force.")
 
 
+def test_onnx_writes_one_model_of_the_precision_asked_for(
+    checkpoint: Checkpoint, pictures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.onnx"
+    arguments = ("--resolution", 64, "--calibration", pictures, "--out", out, "--min-agreement", 0)
+    told = json.loads(convert("onnx", checkpoint.path, *arguments, "--precision", "int8", "--json").stdout)
+    assert told["input"] == {"shape": [1, 3, 64, 64], "dtype": "float16", "scale": 1.0, "zero_point": 0}
+    assert told["size_bytes"] == out.stat().st_size
+    assert "agrees with float on" in convert("onnx", checkpoint.path, *arguments, "--precision", "fp32").stdout
+
+
+def test_a_target_that_is_not_known_is_answered_with_those_that_are(
+    checkpoint: Checkpoint, pictures: Path, labels_file: Path, tmp_path: Path
+) -> None:
+    arguments = ("--calibration", pictures, "--labels", labels_file, "--out", tmp_path / "b", "--targets", "tflite,trt")
+    told = refusal("bundle", checkpoint.path, *arguments)
+    assert told.startswith("Targets 'tflite,trt' are not all known: expected some of tflite, onnx, onnx-fp32, ")
+
+
 def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     arguments = ("--resolution", 32, "--calibration", pictures, "--out", out, "--min-agreement", 1.0)
@@ -94,7 +113,7 @@ def test_an_unwritable_place_is_refused(checkpoint: Checkpoint, pictures: Path, 
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    script = "import sys; sys.modules['torch'] = None; from convert.cli import app; app(['--help'])"
+    script = "import sys; sys.modules['torch'] = None; from convert.cli.app import app; app(['--help'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "bundle" in done.stdout

@@ -11,12 +11,26 @@ from tests.convert.conftest import CLASSES, LABELS
 
 
 def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, material: Material) -> None:
-    tflite, onnx = emit(checkpoint, 64, material, targets=("tflite", "onnx"), min_agreement=0.5)
-    assert tflite.file_name == "mobilenet_v1_0.25_64_int8.tflite"
-    assert onnx.file_name == "mobilenet_v1_0.25_64_fp32.onnx"
-    assert onnx.accuracy.agreement == 1.0
+    files = emit(checkpoint, 64, material, targets=("tflite", "onnx", "onnx-int8_full"), min_agreement=0)
+    assert [file.file_name.removeprefix("mobilenet_v1_0.25_64_") for file in files] == [
+        "int8.tflite",
+        "fp32.onnx",
+        "fp16.onnx",
+        "int8.onnx",
+        "int8_full.onnx",
+    ]
+    tflite, fp32, fp16, int8, full = files
+    assert fp32.accuracy.agreement == 1.0
+    assert min(fp16.accuracy.agreement, int8.accuracy.agreement) >= 0.6
     assert tflite.accuracy.agreement >= 0.5
     assert (tflite.accuracy.pictures, tflite.accuracy.labelled, tflite.accuracy.top1) == (12, 0, None)
+    assert [file.input.dtype for file in files] == ["int8", "float32", "float16", "float16", "float32"]
+    assert {file.input.shape for file in (fp32, fp16, int8, full)} == {(1, 3, 64, 64)}
+
+
+def test_a_file_that_two_targets_name_is_written_once(checkpoint: Checkpoint, material: Material) -> None:
+    files = emit(checkpoint, 64, material, targets=("onnx-fp16", "onnx"), min_agreement=0)
+    assert [file.precision for file in files] == ["fp16", "fp32", "int8"]
 
 
 def test_one_checkpoint_serves_every_resolution(checkpoint: Checkpoint, material: Material) -> None:

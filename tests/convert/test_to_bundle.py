@@ -36,9 +36,15 @@ def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: M
     bundle = open_bundle(tmp_path / "tiny")
     assert [entry.variant.name for entry in bundle.variants] == ["mobilenet_v1_0.25_96", "mobilenet_v1_0.25_64"]
     assert bundle.labels == LABELS
+    assert [(a.format, a.precision, a.input and a.input.shape) for a in bundle.variants[0].artifacts] == [
+        ("tflite", "int8", (1, 96, 96, 3)),
+        ("onnx", "fp32", (1, 3, 96, 96)),
+        ("onnx", "fp16", (1, 3, 96, 96)),
+        ("onnx", "int8", (1, 3, 96, 96)),
+    ]
     assert bundle.variants[0].mult_adds == Variant(0.25, 96).mult_adds(CLASSES).total
     answers = []
-    for backend in ("litert", "onnxruntime"):
+    for backend in ("litert", "onnxruntime", "onnxruntime:fp16", "onnxruntime:int8"):
         with Classifier.open(bundle, Variant(0.25, 96), backend=backend) as classifier:
             prediction = classifier.classify(draw(7))
             answers.append({guess.class_id: guess.probability for guess in prediction.guesses})

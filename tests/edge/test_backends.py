@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.backends import BACKENDS, Backend, ModelFile, backend_reports, litert, onnxruntime, open_backend
+from edge.backends import BACKENDS, Backend, Conditions, ModelFile, backend_reports, litert, onnxruntime, open_backend
 from edge.backends.fake import FakeBackend
 from edge.bundle import Bundle, open_bundle
 from edge.errors import BackendError, BundleError
@@ -117,7 +117,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 class TestTable:
     def test_lists_the_backends_in_the_order_in_which_they_are_tried(self) -> None:
-        assert [row.name for row in BACKENDS if not row.by_name_only] == ["litert", "onnxruntime"]
+        assert [row.name for row in BACKENDS if not row.by_name_only] == ["tensorrt", "litert", "onnxruntime"]
         assert [row.name for row in BACKENDS if row.by_name_only] == ["fake"]
 
     @pytest.mark.parametrize("row", BACKENDS, ids=lambda row: row.name)
@@ -152,6 +152,7 @@ class TestTable:
         for name in ("litert", "onnxruntime", "fake"):
             opened = open_backend(bundle, VARIANT, name=name, threads=2)
             assert (opened.backend.name, opened.backend.threads, opened.refusals) == (name, 2, ())
+            assert opened.backend.conditions == Conditions(includes_transfers=False, cuda_graph=False)
 
     def test_a_name_is_obeyed_even_if_that_fails(self, make_bundle: MakeBundle) -> None:
         message = refusal(make_bundle({"tflite": JUNK, "onnx": onnx_bytes()}), name="litert")
@@ -159,7 +160,8 @@ class TestTable:
         assert "onnxruntime" not in message
 
     def test_an_unknown_name_is_answered_with_the_known_ones(self, junk: Bundle) -> None:
-        assert refusal(junk, name="tpu") == "There is no backend 'tpu': expected auto, litert, onnxruntime, fake."
+        known = "auto, tensorrt, litert, onnxruntime, fake"
+        assert refusal(junk, name="tpu") == f"There is no backend 'tpu': expected {known}."
 
     @pytest.mark.parametrize("threads", [0, -1])
     def test_there_is_at_least_one_thread(self, junk: Bundle, threads: int) -> None:

@@ -265,7 +265,7 @@ class TestClassify:
             ),
             (
                 ("--backend", "tpu"),
-                "edge: There is no backend 'tpu': expected auto, litert, onnxruntime, fake.",
+                "edge: There is no backend 'tpu': expected auto, tensorrt, litert, onnxruntime, fake.",
             ),
         ],
     )

@@ -77,9 +77,11 @@ class TestNormalization:
         assert got.dtype == dtype
         np.testing.assert_allclose(got, expected, rtol=1e-5 if dtype == "float32" else 2e-3, atol=1e-3)
 
-    def test_channels_first_holds_the_same_values(self) -> None:
+    @pytest.mark.parametrize("dtype", ["float32", "float16"])
+    def test_channels_first_holds_the_same_values(self, dtype: str) -> None:
         frame = draw(0)
-        last, first = run(IMAGENET, FLOAT, frame), run(IMAGENET, FLOAT_FIRST, frame)
+        last, first = (run(IMAGENET, replace(spec, dtype=dtype), frame) for spec in (FLOAT, FLOAT_FIRST))
+        assert first.dtype == dtype
         np.testing.assert_array_equal(first, last.transpose(0, 3, 1, 2))
 
     @pytest.mark.parametrize("spec", [INT8, UINT8])

@@ -1,0 +1,1 @@
+"""``edge-convert``: what a user does on the workstation."""

@@ -1,0 +1,59 @@
+"""The pictures a conversion works on, gathered as the options say and with a word on what is amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from edge.preprocess import Preprocessing
+from edge.variant import Variant
+
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.checkpoints import Checkpoint
+    from convert.pipeline import Material, Progress
+
+__all__ = ["gather_material"]
+
+FEW: Final = 32
+"""Fewer calibration pictures than this are warned of."""
+
+
+def gather_material(
+    checkpoint: Checkpoint,
+    labels: Sequence[str],
+    calibration: Path,
+    verify_on: Path | None,
+    truth: Path | None,
+    resolutions: Sequence[int],
+    preprocessing: Preprocessing,
+    progress: Progress,
+) -> Material:
+    """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
+    from convert.pipeline import gather
+
+    classes = checkpoint.config.classes
+    for resolution in resolutions:
+        Variant(checkpoint.config.alpha, resolution)
+    material = gather(
+        calibration,
+        resolutions,
+        labels=labels,
+        classes=classes,
+        verify_on=verify_on,
+        truth=truth,
+        preprocessing=preprocessing,
+        progress=progress,
+    )
+    unreadable = material.calibration.unreadable + material.held_out.unreadable
+    if unreadable:
+        _warn(f"{len(unreadable)} pictures were passed over. The first: {unreadable[0]}")
+    if len(material.calibration.paths) < FEW:
+        _warn(f"only {len(material.calibration.paths)} pictures to calibrate on: {FEW} or more give steadier results")
+    return material
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"edge-convert: warning: {message}", err=True)

@@ -1,0 +1,70 @@
+"""``edge-convert onnx``: one ONNX model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
+
+from convert.cli.material import gather_material
+from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, MinAgreement, Resizing, Truth, VerifyOn
+from convert.cli.words import in_words
+from edge.console import progress_bar, stdout, write_json
+from edge.preprocess import Preprocessing
+
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.pipeline import Target
+
+__all__ = ["Precision", "onnx"]
+
+Precision = Literal["fp32", "fp16", "int8", "int8_full"]
+_TARGETS: Final[dict[Precision, Target]] = {
+    "fp32": "onnx-fp32",
+    "fp16": "onnx-fp16",
+    "int8": "onnx-int8",
+    "int8_full": "onnx-int8_full",
+}
+
+
+def onnx(
+    checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
+    resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
+    calibration: Calibration,
+    out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    precision: Annotated[
+        Precision,
+        typer.Option(help="int8 keeps the depthwise layers in fp16; int8_full does not, and agrees less."),
+    ] = "int8",
+    labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
+    verify_on: VerifyOn = None,
+    truth: Truth = None,
+    resize: Resizing = "bilinear",
+    min_agreement: MinAgreement = MIN_AGREEMENT,
+    json: AsJson = False,
+) -> None:
+    """Write one ONNX model for TensorRT or ONNX Runtime, run it, and compare it with float.
+
+    Example: edge-convert onnx mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m_int8.onnx
+    """
+    from convert.checkpoints import load_checkpoint
+    from convert.pipeline import emit
+    from edge.bundle import read_labels
+    from edge.files import write_atomically
+
+    loaded = load_checkpoint(checkpoint)
+    names = read_labels(labels) if labels else ()
+    with progress_bar("converting") as progress:
+        recipe = Preprocessing(resize=resize)
+        material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
+        target = _TARGETS[precision]
+        emitted = emit(
+            loaded, resolution, material, targets=[target], min_agreement=min_agreement, progress=progress
+        )[0]
+    write_atomically(out, emitted.content)
+    if json:
+        told = {"file": str(out), "size_bytes": len(emitted.content), "input": asdict(emitted.input)}
+        write_json(told | {"accuracy": asdict(emitted.accuracy)})
+    else:
+        stdout().print(f"{out}: {len(emitted.content) / 1e6:.2f} MB, {in_words(emitted.accuracy)}", soft_wrap=True)

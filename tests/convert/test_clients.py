@@ -1,0 +1,78 @@
+"""Programs of other people use our files as they are. What needs MediaPipe is run by ``scripts/test-clients``."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import OpResolverType
+
+from benchmarks import clients
+from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.pipeline import Material, emit, gather
+from convert.tflite_metadata import ModelCard
+from edge.bundle import read_labels
+from edge.images import image_files
+from tests.conftest import draw
+from tests.convert.conftest import LABELS
+from tests.convert.test_to_tflite import AUTO, BUILTIN, TFLITE_RUNTIME, run
+
+DOCUMENT = Path(__file__).parents[2] / "docs/quantization.md"
+
+
+@pytest.fixture
+def mediapipe() -> Path:
+    if not clients.PYTHON.exists():
+        pytest.skip("MediaPipe is not in .venv/mediapipe: scripts/test-clients installs it and runs this")
+    return clients.PYTHON
+
+
+@pytest.fixture(scope="module")
+def file(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clients") / "m.tflite"
+    (emitted,) = emit(checkpoint, 64, material, io="uint8", card=ModelCard(labels=LABELS), min_agreement=0)
+    path.write_bytes(emitted.content)
+    return path
+
+
+def test_mediapipe_classifies_with_our_file_and_knows_our_labels(mediapipe: Path, file: Path, pictures: Path) -> None:
+    answers = clients.ask(file, image_files(pictures), mediapipe)
+    assert answers.agreement(answers.fed_our_pixels) == 1.0
+    assert answers.labels == tuple(LABELS[n] for n in answers.ours)
+
+
+def test_mediapipe_gives_our_best_class_on_real_photos(mediapipe: Path, shared_data: Path, tmp_path: Path) -> None:
+    labels = read_labels(shared_data / "imagenet_labels.txt")
+    material = gather(shared_data / "photos", [224], labels=labels, classes=1000)
+    checkpoint = load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5")
+    (emitted,) = emit(checkpoint, 224, material, io="uint8", card=ModelCard(labels=labels), min_agreement=0)
+    (tmp_path / "m.tflite").write_bytes(emitted.content)
+    answers = clients.ask(tmp_path / "m.tflite", image_files(shared_data / "photos"), mediapipe)
+    assert answers.agreement(answers.fed_our_pixels) >= 0.99
+    assert answers.labels == tuple(labels[n] for n in answers.fed_our_pixels)
+
+
+def script(runtime: str) -> str:
+    """The program that the documentation shows, with one runtime or the other."""
+    told = DOCUMENT.read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    assert 0 < len(told.strip().splitlines()) <= 12
+    assert "ai_edge_litert" in told
+    return told.replace("ai_edge_litert", runtime)
+
+
+@pytest.mark.parametrize(("runtime", "kernels"), [("ai_edge_litert", AUTO), ("tflite_runtime", BUILTIN)])
+def test_the_short_script_in_the_documentation_names_the_class(
+    runtime: str, kernels: OpResolverType, file: Path, tmp_path: Path
+) -> None:
+    path = [str(TFLITE_RUNTIME)] if runtime == "tflite_runtime" else []
+    if path and not (TFLITE_RUNTIME / "tflite_runtime").is_dir():
+        pytest.skip(f"tflite-runtime is not in {TFLITE_RUNTIME}; ./install.sh --test puts it there on Python <= 3.11")
+    picture = draw(7, (64, 64))
+    cv2.imwrite(str(tmp_path / "picture.png"), picture)
+    command = [sys.executable, "-c", script(runtime), str(file), str(tmp_path / "picture.png")]
+    done = subprocess.run(command, env={"PYTHONPATH": ":".join(path)}, capture_output=True, text=True, check=True)
+    rgb = np.ascontiguousarray(picture[None, ..., ::-1])
+    best = run(file.read_bytes(), rgb, kernels)[0].argmax()
+    assert done.stdout.strip() == LABELS[best]

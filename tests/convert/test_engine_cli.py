@@ -1,0 +1,94 @@
+"""``edge-convert engine``, with TensorRT-RTX in the place of TensorRT and no GPU asked."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import convert.cli.engine as command
+from convert.checkpoints import Checkpoint
+from convert.cli.app import app
+from convert.pipeline import Material
+from convert.to_bundle import BundlePlan, write_bundle
+from convert.to_tensorrt import make_engine
+from edge.engines import Platform
+from edge.errors import ConversionError
+from tests.convert.conftest import LABELS
+from tests.edge.test_backends import hide
+
+PLATFORM = Platform(tensorrt="10.3.0", cuda="12.6", compute_capability="8.6", l4t="36.4.3")
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("bundles") / "tiny"
+    plan = BundlePlan(
+        name="tiny",
+        checkpoints=(checkpoint,),
+        resolutions=(96, 64),
+        labels=LABELS,
+        targets=("tflite", "onnx"),
+        min_agreement=0.0,
+    )
+    write_bundle(plan, material, place)
+    return place
+
+
+@pytest.fixture
+def jetson(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The engines' folder of a machine that says it is a Jetson."""
+    pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (x86_64: dev extra)")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(command, "runtime", lambda: None)
+    monkeypatch.setattr(command, "load_cuda", lambda: None)
+    monkeypatch.setattr(command, "current_platform", lambda trt, cuda: PLATFORM)
+    monkeypatch.setattr(command, "make_engine", functools.partial(make_engine, module="tensorrt_rtx"))
+    return tmp_path / "mobilenet-edge/engines"
+
+
+def run(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["engine", *map(str, arguments)], catch_exceptions=False)
+
+
+def test_every_variant_is_built_once(jetson: Path, bundle: Path) -> None:
+    first = json.loads(run(bundle, "--json").stdout)
+    assert first["platform"] == str(PLATFORM)
+    assert [row["source"] for row in first["engines"]] == [
+        "mobilenet_v1_0.25_96_int8.onnx",
+        "mobilenet_v1_0.25_64_int8.onnx",
+    ]
+    assert all(Path(row["engine"]).parent == jetson and row["size_bytes"] > 100_000 for row in first["engines"])
+    assert [row["is_new"] for row in first["engines"]] == [True, True]
+    again = json.loads(run(bundle, "--json").stdout)
+    assert [row["is_new"] for row in again["engines"]] == [False, False]
+    assert [row["build"] for row in again["engines"]] == [row["build"] for row in first["engines"]]
+
+
+def test_a_table_tells_what_was_done(jetson: Path, bundle: Path) -> None:
+    arguments = (bundle, "--variant", "0.25_64", "--precision", "fp16", "--workspace-mb", 64)
+    told = run(*arguments, "--optimization-level", 1).stdout
+    assert f"Engines for {PLATFORM}" in " ".join(told.split())
+    assert "mobilenet_v1_0.25_64_fp16" in told and "built" in told and str(jetson) in told.replace("\n", "")
+    assert "was there" in run(*arguments).stdout
+    assert json.loads(next(jetson.glob("*.json")).read_text())["build"]["workspace_mb"] == 64
+
+
+def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, bundle: Path) -> None:
+    with pytest.raises(ConversionError) as refused:
+        run(bundle, "--precision", "int8_full")
+    assert str(refused.value) == (
+        "Bundle tiny has no int8_full ONNX file of mobilenet_v1_0.25_96 (there: fp32, fp16, int8): "
+        "write it with edge-convert bundle --targets onnx-int8_full."
+    )
+    assert not list(jetson.glob("*"))
+
+
+def test_without_tensorrt_the_way_out_is_told(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, "tensorrt")
+    with pytest.raises(Exception, match=r"TensorRT cannot be imported .* --system-site-packages"):
+        run(bundle)

@@ -1,0 +1,187 @@
+"""What only a GPU can show: engines that run, agree, are fast and leak nothing. ``scripts/test-gpu`` runs these.
+
+Where there is no GPU with TensorRT everything here is skipped, and nothing of it has been shown.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from convert.to_tensorrt import make_engine
+from edge.backends import ModelFile, tensorrt
+from edge.backends.tensorrt import TensorRTBackend, current_platform, runtime
+from edge.bundle import Bundle, open_bundle
+from edge.classify import Classifier
+from edge.cuda import load_cuda
+from edge.engines import EngineStore, Platform, Source
+from edge.errors import BackendError, ConversionError
+from edge.variant import Variant
+from tests.conftest import draw
+
+PRECISIONS = {"fp32": 0.01, "fp16": 0.03, "int8": 0.10}
+"""How far a probability may be from ONNX Runtime's for the same file: other kernels round in another order."""
+
+
+@pytest.fixture(scope="module")
+def platform() -> Platform:
+    try:
+        return current_platform(runtime(), load_cuda())
+    except BackendError as reason:
+        pytest.skip(f"not run, no GPU with TensorRT here: {reason}")
+
+
+@pytest.fixture(scope="module")
+def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle that is named, else a small one of random weights."""
+    if place := os.environ.get("MNE_GPU_BUNDLE"):
+        return open_bundle(place)
+    pytest.importorskip("torch", reason="name a bundle with ONNX files, or install torch to make one")
+    import cv2
+
+    from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.model import ModelConfig
+    from convert.pipeline import gather
+    from convert.to_bundle import BundlePlan, write_bundle
+    from tests.convert.conftest import CLASSES, LABELS, lively
+
+    folder = tmp_path_factory.mktemp("gpu")
+    (folder / "pictures").mkdir()
+    for seed in range(24):
+        cv2.imwrite(str(folder / f"pictures/{chr(97 + seed)}.png"), draw(seed))
+    save_checkpoint(lively(ModelConfig(alpha=0.25, classes=CLASSES)), folder / "tiny.safetensors")
+    plan = BundlePlan(
+        name="tiny",
+        checkpoints=(load_checkpoint(folder / "tiny.safetensors"),),
+        resolutions=(224, 128),
+        labels=LABELS,
+        targets=("tflite", "onnx"),
+        min_agreement=0.0,
+    )
+    material = gather(folder / "pictures", plan.resolutions, labels=LABELS, classes=CLASSES)
+    write_bundle(plan, material, folder / "bundle")
+    return open_bundle(folder / "bundle")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def store(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineStore]:
+    """An empty store in place of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield EngineStore()
+
+
+def variant_of(bundle: Bundle) -> Variant:
+    return bundle.variants[0].variant
+
+
+def source_of(bundle: Bundle, precision: str) -> Source:
+    artifact = bundle.find(variant_of(bundle)).artifact("onnx", precision)
+    if artifact is None:
+        pytest.skip(f"the bundle has no {precision} ONNX file")
+    return Source(path=bundle.path(artifact.file), sha256=artifact.sha256)
+
+
+def engine_of(bundle: Bundle, precision: str, platform: Platform, store: EngineStore) -> Path:
+    try:
+        made = make_engine(source_of(bundle, precision), variant_of(bundle), precision, platform, store=store)
+    except ConversionError as reason:
+        if "no int8 arithmetic" in str(reason):
+            pytest.skip(str(reason))
+        raise
+    return made.engine.path
+
+
+def loaded(bundle: Bundle, precision: str, platform: Platform, store: EngineStore, graph: bool) -> TensorRTBackend:
+    content = engine_of(bundle, precision, platform, store).read_bytes()
+    return TensorRTBackend(content, load_cuda(), runtime(), graph=graph)
+
+
+def tell(line: str) -> None:
+    """A measured line past pytest's capture."""
+    if sys.__stdout__ is not None:
+        sys.__stdout__.write(f"\n{line}\n")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_it_agrees_with_onnx_runtime(bundle: Bundle, precision: str, platform: Platform, store: EngineStore) -> None:
+    engine_of(bundle, precision, platform, store)
+    frames = [draw(100 + seed, (240, 320)) for seed in range(32)]
+    answers = []
+    for backend in ("tensorrt", "onnxruntime"):
+        with Classifier.open(bundle, variant_of(bundle), backend=f"{backend}:{precision}", top_k=10**6) as classifier:
+            assert classifier.backend.name == backend
+            rows = [{g.class_id: g.probability for g in classifier.classify(frame).guesses} for frame in frames]
+            answers.append(np.array([[row[c] for c in sorted(row)] for row in rows]))
+    found, expected = answers
+    assert np.abs(found - expected).max() < PRECISIONS[precision]
+    assert (found.argmax(1) == expected.argmax(1)).mean() > 0.9
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_graph_gives_the_same_answers_and_both_are_timed(
+    bundle: Bundle, precision: str, platform: Platform, store: EngineStore
+) -> None:
+    outputs = []
+    for graph in (True, False):
+        with closing(loaded(bundle, precision, platform, store, graph)) as backend:
+            if graph:
+                assert backend.conditions.cuda_graph, "the work of these engines can be recorded"
+            backend.input()[:] = np.random.default_rng(0).normal(0, 0.5, backend.input_spec.shape)
+            times_ms = []
+            for _ in range(500):
+                start = time.perf_counter()
+                backend.infer()
+                times_ms.append(1e3 * (time.perf_counter() - start))
+            outputs.append(backend.infer().copy())
+            p50, p95 = np.percentile(times_ms[100:], [50, 95])
+            tell(
+                f"{variant_of(bundle).name} {precision} on {platform}: graph {graph}, "
+                f"transfers {backend.conditions.includes_transfers}, p50 {p50:.3f} ms, p95 {p95:.3f} ms"
+            )
+    assert np.abs(outputs[0] - outputs[1]).max() < 1e-3
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_ten_thousand_inferences_take_no_more_memory(
+    bundle: Bundle, platform: Platform, store: EngineStore, graph: bool
+) -> None:
+    with closing(loaded(bundle, "fp16", platform, store, graph)) as backend:
+        for _ in range(100):
+            backend.infer()
+        process, cuda = psutil.Process(), load_cuda()
+        before_mb = process.memory_info().rss / 1e6, cuda.free_mb
+        for _ in range(10_000):
+            backend.infer()
+        assert process.memory_info().rss / 1e6 - before_mb[0] < 8
+        if not cuda.is_integrated:  # else everybody's memory is the GPU's
+            assert before_mb[1] - cuda.free_mb < 8
+
+
+def test_opening_and_closing_takes_no_more_memory(bundle: Bundle, platform: Platform, store: EngineStore) -> None:
+    loaded(bundle, "fp16", platform, store, True).close()
+    before_mb = load_cuda().free_mb
+    for _ in range(20):
+        loaded(bundle, "fp16", platform, store, True).close()
+    assert before_mb - load_cuda().free_mb < 32
+
+
+def test_an_engine_cut_short_is_one_clear_error(bundle: Bundle, platform: Platform, store: EngineStore) -> None:
+    content = engine_of(bundle, "fp16", platform, store).read_bytes()
+    with pytest.raises(BackendError, match="cannot load the engine"):
+        TensorRTBackend(content[: len(content) // 2], load_cuda(), runtime())
+
+
+def test_a_bundle_s_file_is_loaded_from_the_store(bundle: Bundle, platform: Platform, store: EngineStore) -> None:
+    engine_of(bundle, "fp16", platform, store)
+    source, variant = source_of(bundle, "fp16"), variant_of(bundle)
+    with closing(tensorrt.load(ModelFile(source.path, variant, len(bundle.labels), source.sha256), 1)) as backend:
+        assert backend.output_spec.shape == (1, len(bundle.labels))
