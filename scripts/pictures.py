@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +37,7 @@ COMMANDS: Final = (
 """What is typed on the terminal."""
 _WATCH_S: Final = 45.0
 """How long the page is watched first, so that its chart has something to show."""
+_SURE: Final = 0.95
 
 
 def main() -> None:
@@ -48,11 +49,9 @@ def main() -> None:
         with _running("demo", "http://127.0.0.1:0", "--loop", "--pace") as address:
             browser.get(address)
             time.sleep(_WATCH_S)
-            _steer(address, {"budget_ms": 2.0})
-            time.sleep(3)
-            _await_label(address, "seven")
-            _take(browser, DOCS / "page.png", 1280, 1010)
-            _take(browser, DOCS / "phone.png", 390, 800, scale=1.5)
+            _steer(address, {"fps": 60})
+            _take(browser, DOCS / "page.png", 1280, 1010, when=lambda: _sees(address, "seven"))
+            _take(browser, DOCS / "phone.png", 390, 800, scale=1.5, when=lambda: _sees(address, "five"))
 
 
 def _clip(path: Path) -> None:
@@ -114,14 +113,11 @@ def _steer(address: str, wish: dict[str, Any]) -> None:
     urllib.request.urlopen(request).close()
 
 
-def _await_label(address: str, label: str, timeout_s: float = 30.0) -> None:
-    """Wait until the page shows a card."""
-    end_s = time.monotonic() + timeout_s
-    while time.monotonic() < end_s:
-        with urllib.request.urlopen(f"{address}/api/state") as answer:
-            if json.load(answer)["answer"]["labels"][0]["label"] == label:
-                return
-        time.sleep(0.05)
+def _sees(address: str, label: str) -> bool:
+    """Whether the answer of now is ``label``, and sure."""
+    with urllib.request.urlopen(f"{address}/api/state") as answer:
+        best = json.load(answer)["answer"]["labels"][0]
+    return bool(best["label"] == label and best["probability"] > _SURE)
 
 
 @contextlib.contextmanager
@@ -144,11 +140,23 @@ def _browser() -> Iterator[Any]:
         browser.quit()
 
 
-def _take(browser: Any, path: Path, width: int, height: int, *, scale: float = 1.0) -> None:
-    """Take a picture of a window of ``width`` by ``height`` points."""
+def _take(
+    browser: Any,
+    path: Path,
+    width: int,
+    height: int,
+    *,
+    scale: float = 1.0,
+    when: Callable[[], bool] = lambda: True,
+) -> None:
+    """Take a picture of a window of ``width`` by ``height`` points, when the moment has come."""
     metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     time.sleep(1)
+    end_s = time.monotonic() + _WATCH_S
+    while not when() and time.monotonic() < end_s:
+        time.sleep(0.05)
+    time.sleep(0.2)
     taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
     picture = cv2.imdecode(np.frombuffer(base64.b64decode(taken["data"]), np.uint8), cv2.IMREAD_COLOR)
     cv2.imwrite(str(path), np.asarray(picture, np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 9])
