@@ -2,7 +2,7 @@
 
     python benchmarks/live.py DIR --checkpoint CHECKPOINT --calibration PHOTOS [--mediapipe-python PYTHON]
 
-One clip (640x480, the demo's), one model file: full-integer int8 with uint8 input and output, as MediaPipe wants it, and
+One clip (640x480, the demo's) and one model file: full-integer int8 with uint8 input and output, as MediaPipe wants it;
 the same network in float as ONNX for OpenCV. Contenders run one after the other in processes of their own, in rounds:
 
 * ours: ``camera-demo CLIP json:FILE``, with everything it does

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -20,12 +20,16 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _log = logging.getLogger(__name__)
 
-_NOT_SETTINGS = ("config", "debug")
+_NOT_SETTINGS: Final = ("config", "debug")
+_HAND_OVER_S: Final = 0.0005
+"""How long a thread may keep the interpreter from the others. With Python's 5 ms, a browser's request would hold up the
+loop for longer than a small model takes."""
 
 
 def main() -> None:
     """The console script ``camera-demo``."""
     prepare_opencv(is_silent="--debug" not in sys.argv)
+    sys.setswitchinterval(_HAND_OVER_S)
     run_command(app, "camera-demo")
 
 

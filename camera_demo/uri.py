@@ -74,6 +74,7 @@ SINKS: Final = (
 )
 """Every kind of sink."""
 
+_NUMBER = re.compile(r"[0-9]{1,4}")
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 
 
@@ -86,7 +87,7 @@ def parse_source(text: str) -> Uri:
     Raises:
         SourceError: There is no such kind of source, or no such file or folder.
     """
-    if text.isdecimal():
+    if _NUMBER.fullmatch(text):
         return _uri(SOURCES, "v4l2", f"/dev/video{int(text)}")
     if text == "demo":
         return _uri(SOURCES, "demo", "")
@@ -94,7 +95,8 @@ def parse_source(text: str) -> Uri:
         return _uri(SOURCES, "v4l2", text)
     match _split(text):
         case "v4l2", place:
-            return _uri(SOURCES, "v4l2", f"/dev/video{place}" if place.isdecimal() else place or "/dev/video0")
+            node = f"/dev/video{int(place)}" if _NUMBER.fullmatch(place) else place
+            return _uri(SOURCES, "v4l2", node or "/dev/video0")
         case "csi", place:
             return _uri(SOURCES, "csi", place)
         case (("rtsp" | "rtsps"), _):
@@ -146,16 +148,24 @@ def _uri(table: tuple[Scheme, ...], name: str, place: str) -> Uri:
 def _split(text: str) -> tuple[str, str]:
     """Prefix, in lower case, and rest; a file that really has such a name is a file."""
     match = _PREFIX.fullmatch(text)
-    return ("", text) if match is None or Path(text).exists() else (match[1].lower(), match[2])
+    return ("", text) if match is None or _exists(text) else (match[1].lower(), match[2])
+
+
+def _exists(name: str) -> bool:
+    """Whether there is such a file or folder; what cannot be a name is none."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _stored(place: str) -> Uri:
+    if not _exists(place) and _exists(unquote(place)):
+        place = unquote(place)
     path = Path(place)
-    if not path.exists() and Path(unquote(place)).exists():
-        path = Path(unquote(place))
-    if not path.exists() and is_pattern(place):
+    if not _exists(place) and is_pattern(place):
         return _uri(SOURCES, "pictures", place)
-    if not path.exists():
+    if not _exists(place):
         raise SourceError(f"There is no file or folder '{place}': expected {_examples(SOURCES)}.")
     is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))

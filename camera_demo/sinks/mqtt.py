@@ -174,8 +174,8 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Brok
     except ValueError:
         raise _no_address(address) from None
     topic = unquote(parts.path).strip("/")
-    is_sound = bool(parts.hostname) and not options.keys() - _OPTIONS and not set(topic) & set("+\0")
-    if not is_sound or not _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1] or "#" in address:
+    is_sound = parts.hostname and parts.scheme in _PORTS and not options.keys() - _OPTIONS
+    if not is_sound or set(topic) & set("+\0") or not _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1] or "#" in address:
         raise _no_address(address)
     return Broker(
         host=parts.hostname or "",

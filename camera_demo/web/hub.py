@@ -21,6 +21,8 @@ __all__ = ["Hub", "wait_for"]
 _QUALITY: Final = 80
 _WIDEST: Final = 1280
 """Pixels across beyond which a picture is shrunk before it is sent."""
+_WAKE_S: Final = 0.03
+"""The least time between two answers that watchers are woken for: a fast loop would keep them busy with waking."""
 _SAMPLE_S: Final = 0.5
 _SAMPLES: Final = 240
 """Two minutes for the chart."""
@@ -41,7 +43,7 @@ class Hub:
         self.is_closed = False
         self._clock = clock
         self._shown: Shown | None = None
-        self._published_s = 0.0
+        self._published_s = self._woke_s = 0.0
         self._samples: deque[tuple[float, float, float, float]] = deque(maxlen=_SAMPLES)
         self._latencies_ms: list[float] = []
         self._sampled_s = clock()
@@ -83,7 +85,9 @@ class Hub:
             middle, greatest = ordered[len(ordered) // 2], ordered[-1]
             self._samples.append((now_s, round(shown.fps, 2), round(middle, 2), round(greatest, 2)))
             self._latencies_ms, self._sampled_s = [], now_s
-        self._wake()
+        if now_s - self._woke_s >= _WAKE_S:
+            self._woke_s = now_s
+            self._wake()
 
     def close(self) -> None:
         """Let every watcher go."""
