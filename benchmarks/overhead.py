@@ -45,7 +45,7 @@ def prepare(folder: Path) -> None:
     from convert.model import MobileNetV1, ModelConfig
     from convert.pipeline import gather
     from convert.to_bundle import BundlePlan, write_bundle
-    from edge.measure import timing_frames
+    from edge.rounds import timing_frames
     from edge.variant import Variant
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], o
     """The bare ``invoke`` of a variant's file, a classifier's call on a frame, and the writing of the next frame."""
     from edge.bundle import open_bundle
     from edge.classify import Classifier
-    from edge.measure import timing_frames
+    from edge.rounds import timing_frames
     from edge.variant import Variant
 
     try:
@@ -112,8 +112,8 @@ def _elapsed_ms(call: Callable[[], object], after: Callable[[], object] = lambda
 
 def count(folder: Path) -> None:
     """Run every call between marks of the instruction counter; the labels go to stdout in the order of the marks."""
-    from edge.measure import timing_frames
     from edge.preprocess import Preprocessing, Preprocessor
+    from edge.rounds import timing_frames
     from edge.tensor import TensorSpec
     from edge.variant import Variant
 

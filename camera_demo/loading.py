@@ -11,11 +11,11 @@ from edge.adaptive import AdaptiveClassifier
 from edge.bundle import Bundle
 from edge.classify import Classifier
 from edge.console import progress_bar
-from edge.latency import LatencyProfile
-from edge.measure import default_threads
+from edge.profile import LatencyProfile
 from edge.select import Budget, select
 from edge.selftest import self_test
 from edge.store import profile_for
+from edge.threads import default_threads
 from edge.variant import Variant
 
 __all__ = ["load"]

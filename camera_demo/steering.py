@@ -10,8 +10,8 @@ from edge.adaptive import AdaptiveClassifier
 from edge.bundle import Bundle
 from edge.classify import Classifier
 from edge.errors import VariantError
-from edge.latency import LatencyProfile
 from edge.manifest import BundledVariant
+from edge.profile import LatencyProfile
 from edge.select import Budget
 from edge.variant import Variant
 
@@ -30,7 +30,7 @@ class Option:
     top1: float | None
     """Measured, in percent; None where the bundle was measured without labels."""
     p95_ms: float | None
-    """Frame to answer in this machine's profile; None without one."""
+    """Frame to answer in this machine's profile, or the nearest figure it has; None without one."""
     size_mb: float
 
 
@@ -109,10 +109,12 @@ def options_of(bundle: Bundle, profile: LatencyProfile | None) -> tuple[Option, 
 
 def _option(entry: BundledVariant, profile: LatencyProfile | None) -> Option:
     row = None if profile is None else profile.find(entry.variant)
-    artifact = (row and entry.artifact_of(row.model_sha256)) or entry.artifacts[0]
+    measured = entry.artifact_of(row.model_sha256) if row and row.model_sha256 else None
+    artifact = measured or entry.artifacts[0]
+    p95_ms = row.latency.nearest(_PERCENTILE)[1] if row else None
     return Option(
         name=entry.variant.name,
         top1=None if artifact.accuracy.top1 is None else round(100 * artifact.accuracy.top1, 2),
-        p95_ms=None if row is None else round(row.latency.percentile(_PERCENTILE), 2),
+        p95_ms=None if p95_ms is None else round(p95_ms, 2),
         size_mb=round(artifact.size_bytes / 1e6, 2),
     )

@@ -10,27 +10,24 @@ It is pure: no clock, no file, no thread. :class:`edge.adaptive.AdaptiveClassifi
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from edge.errors import NoVariantFits, VariantError
-from edge.health import LOAD_LIMIT_PERCENT, Health
+from edge.health import Health
 from edge.heat import Heat
 from edge.ladder import Rung, front
+from edge.patience import Patience
 from edge.select import Budget
+from edge.slowdown import Slowdown
 from edge.variant import Variant
 
 __all__ = ["Cause", "Change", "Controller", "Tuning"]
 
 Cause = Literal["slow", "recovered", "hot", "budget", "pinned", "released"]
 """Why a variant was changed: frames were late, they have long been in time, heat, or somebody's wish."""
-
-_LEAST_RATIO: Final = 1e-6
-_LEAST_FRAMES: Final = 3
-_LOAD_LASTS: Final = 0.75
-"""The share of the load there was when frames came late that still counts as the same load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +92,10 @@ class Controller:
         self._tuning, self._heat = tuning, heat or Heat()
         self._budget = budget
         self._pinned: Variant | None = None
-        self._ratios: deque[tuple[float, float]] = deque()
-        self._slowdown = 1.0
+        self._slowdown = Slowdown(tuning.window_s)
+        self._patience = Patience(tuning.quiet_s, tuning.longest_quiet_s)
         self._now_s: float | None = None
-        self._quiet_since_s: float | None = None
-        self._quiet_target: Rung | None = None
-        self._patience_s = tuning.quiet_s
-        self._climbed_at_s: float | None = None
-        self._load_percent: float | None = None
-        self._load_at_fall_percent = 0.0
+        self._quiet: tuple[float, Rung] | None = None
         self._is_first_run = False
         self._rung = self._best(1.0, 1.0)
         self.changes: Counter[Cause] = Counter()
@@ -128,7 +120,7 @@ class Controller:
     @property
     def slowdown(self) -> float:
         """How many times the profile's p95 frames took in the last second; 1 before there is a frame."""
-        return self._slowdown
+        return self._slowdown.now
 
     @property
     def expected_p95_ms(self) -> float:
@@ -154,11 +146,10 @@ class Controller:
         if self._is_first_run and variant == self.variant:
             self._is_first_run = False
             return None
-        self._ratios.append((now_s, max(_LEAST_RATIO, latency_ms / self._rungs[variant].p95_ms)))
-        self._slowdown = _p95([ratio for _, ratio in self._ratios])
+        self._slowdown.add(latency_ms / self._rungs[variant].p95_ms, now_s)
         if self._pinned is not None:
             return None
-        return self._fall(now_s) or self._climb(now_s)
+        return self._step_down(now_s) or self._step_up(now_s)
 
     def felt(self, health: Health, now_s: float) -> Change | None:
         """Take in a look at the machine: temperature, throttle bits and load. What is not known counts for nothing.
@@ -168,8 +159,7 @@ class Controller:
         """
         if not self._tick(now_s):
             return None
-        self._load_percent = health.load_percent
-        self._load_at_fall_percent = max(self._load_at_fall_percent, health.load_percent or 0.0)
+        self._patience.felt(health.load_percent)
         reason = self._heat.felt(health, now_s)
         if reason is None or self._pinned is not None:
             return None
@@ -206,13 +196,12 @@ class Controller:
         if not math.isfinite(now_s):
             return False
         if self._now_s is not None and not 0 <= now_s - self._now_s <= self._tuning.gap_s:
-            self._ratios.clear()
-            self._slowdown = 1.0
-            self._quiet_since_s = self._climbed_at_s = None
+            self._slowdown.forget_all()
+            self._patience.forget_time()
             self._heat.forget()
+            self._quiet = None
         self._now_s = now_s
-        while len(self._ratios) > _LEAST_FRAMES and self._ratios[0][0] < now_s - self._tuning.window_s:
-            self._ratios.popleft()
+        self._slowdown.forget_old(now_s)
         return True
 
     def _best(self, slowdown: float, margin: float) -> Rung:
@@ -223,59 +212,44 @@ class Controller:
         """The best rung with at most that p95 in the profile, else the fastest."""
         return ([self._ladder[0]] + [rung for rung in self._ladder if rung.p95_ms <= p95_ms])[-1]
 
-    def _fall(self, now_s: float) -> Change | None:
+    def _step_down(self, now_s: float) -> Change | None:
         """Take a faster variant when the p95 of the last second is over the budget, by two frames or more."""
-        slowdown, limit = self.slowdown, self._budget.latency_ms / self._rung.p95_ms
-        if slowdown <= limit or sum(ratio > limit for _, ratio in self._ratios) < 2:
+        slowdown, limit = self._slowdown.now, self._budget.latency_ms / self._rung.p95_ms
+        if slowdown <= limit or self._slowdown.above(limit) < 2:
             return None
         target = self._best(slowdown, self._tuning.fall_margin)
         if target.p95_ms >= self._rung.p95_ms:
-            self._quiet_since_s = None
+            self._quiet = None
             return None
-        self._judge_last_climb(now_s)
-        self._load_at_fall_percent = self._load_percent or 0.0
-        reason = f"p95 of the last second {slowdown * self._rung.p95_ms:.1f} ms, budget {_ms(self._budget)}"
-        return self._change(target, "slow", f"{reason}, {slowdown:.2f} times the profile", now_s)
+        self._patience.fell(self._rung, slowdown, now_s)
+        seen = f"p95 of the last second {slowdown * self._rung.p95_ms:.1f} ms, budget {_ms(self._budget)}"
+        return self._change(target, "slow", f"{seen}, {slowdown:.2f} times the profile", now_s)
 
-    def _judge_last_climb(self, now_s: float) -> None:
-        """Wait longer before the next climb if the last one did not hold; as usual if it held for long."""
-        if self._climbed_at_s is None:
-            return
-        has_failed = now_s - self._climbed_at_s < self._tuning.longest_quiet_s
-        longer_s = min(self._tuning.longest_quiet_s, 2 * self._patience_s)
-        self._patience_s = longer_s if has_failed else self._tuning.quiet_s
-        self._climbed_at_s = None
-
-    def _climb(self, now_s: float) -> Change | None:
+    def _step_up(self, now_s: float) -> Change | None:
         """Take a better variant once it has had room, with margin, for long enough."""
-        target = self._best(self.slowdown, self._tuning.climb_margin)
+        slowdown = self._slowdown.now
+        rungs = (self._best(slowdown, self._tuning.climb_margin), self._patience.way_back(slowdown) or self._rung)
+        target = max(rungs, key=_p95)
         if target.p95_ms <= self._rung.p95_ms or self._heat.forbids_climbing(now_s):
-            self._quiet_since_s = None
+            self._quiet = None
             return None
-        if self._quiet_since_s is None or self._quiet_target is None:
-            self._quiet_since_s, self._quiet_target = now_s, target
-        self._quiet_target = min(self._quiet_target, target, key=lambda rung: rung.p95_ms)
-        quiet_s = now_s - self._quiet_since_s
-        if quiet_s < (self._tuning.longest_quiet_s if self._load_lasts else self._patience_s):
+        since_s, least = self._quiet or (now_s, target)
+        self._quiet = since_s, min(least, target, key=_p95)
+        if now_s - since_s < self._patience.wait_s:
             return None
-        self._climbed_at_s = now_s
-        return self._change(self._quiet_target, "recovered", f"it has had room for {quiet_s:.1f} s", now_s)
-
-    @property
-    def _load_lasts(self) -> bool:
-        """Whether the other work that was there when frames were late goes on."""
-        load = self._load_percent or 0.0
-        return load > LOAD_LIMIT_PERCENT and load >= _LOAD_LASTS * self._load_at_fall_percent
+        best = self._quiet[1]
+        self._patience.climbed(best, now_s)
+        return self._change(best, "recovered", f"it has had room for {now_s - since_s:.1f} s", now_s)
 
     def _reconsider(self, cause: Cause, reason: str, now_s: float) -> Change | None:
-        self._patience_s, self._climbed_at_s = self._tuning.quiet_s, None
-        best = self._best(self.slowdown, 1.0)
+        self._patience.begin_anew()
+        best = self._best(self._slowdown.now, 1.0)
         if best.p95_ms > self._rung.p95_ms and self._heat.forbids_climbing(now_s):
             return None
         return self._change(best, cause, reason, now_s)
 
     def _change(self, rung: Rung, cause: Cause, reason: str, now_s: float) -> Change | None:
-        self._quiet_since_s = None
+        self._quiet = None
         if rung.variant == self.variant:
             return None
         change = Change(at_s=now_s, before=self.variant, after=rung.variant, cause=cause, reason=reason)
@@ -285,9 +259,8 @@ class Controller:
         return change
 
 
-def _p95(values: Sequence[float]) -> float:
-    """The nearest-rank 95th percentile of at least one value."""
-    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
+def _p95(rung: Rung) -> float:
+    return rung.p95_ms
 
 
 def _ms(budget: Budget) -> str:

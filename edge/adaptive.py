@@ -24,9 +24,10 @@ from edge.classify import Classifier, Prediction
 from edge.errors import VariantError
 from edge.health import Health
 from edge.ladder import Rung, front, rungs_of
-from edge.latency import LatencyProfile
 from edge.memory import available_mb, rss_mb
 from edge.preprocess import Frame
+from edge.profile import LatencyProfile
+from edge.rounds import FRAME_SIZE
 from edge.select import Budget
 from edge.variant import Variant
 
@@ -88,7 +89,7 @@ class AdaptiveClassifier:
         budget: Budget,
         *,
         backend: str = "auto",
-        threads: int = 1,
+        threads: int | None = None,
         top_k: int = 5,
         memory_limit_mb: float | None = None,
         make_controller: Callable[[Sequence[Rung], Budget], Controller] = Controller,
@@ -104,7 +105,7 @@ class AdaptiveClassifier:
             profile: What they take on this machine.
             budget: What to hold.
             backend: A backend's name, or ``auto``.
-            threads: Threads for the inference.
+            threads: Threads for the inference; None for those that each variant has in the profile.
             top_k: Classes in each answer.
             memory_limit_mb: What the loaded variants may take together; None for half of what is available.
             make_controller: Makes the controller for the variants that were loaded.
@@ -126,9 +127,11 @@ class AdaptiveClassifier:
                 if taken_mb >= limit_mb and rung.variant not in (start, rungs[0].variant):
                     left_out[rung.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
                     continue
-                classifier = Classifier.open(bundle, rung.variant, backend=backend, threads=threads, top_k=top_k)
+                row = profile.find(rung.variant)
+                count = threads or (row and row.num_threads) or 1
+                classifier = Classifier.open(bundle, rung.variant, backend=backend, threads=count, top_k=top_k)
                 loaded[rung.variant] = opened.enter_context(classifier)
-                classifier.classify(_blank(profile.frame_size))
+                classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
             opened.pop_all()
         controller = make_controller([rung for rung in rungs if rung.variant in loaded], budget)
         return cls(loaded, controller, left_out=left_out, clock=clock)

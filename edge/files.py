@@ -14,7 +14,7 @@ from typing import Any
 
 from edge.errors import EdgeError, OutputError, os_reason
 
-__all__ = ["check_free", "new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
+__all__ = ["check_free", "check_parent", "new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
 
 
 def sha256_of(path: Path) -> str:
@@ -122,6 +122,16 @@ def check_free(path: Path, *, replace: bool) -> None:
         raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
     if path.exists() and not replace:
         raise OutputError(f"{path} already exists: choose another name, or replace it with --force.")
+
+
+def check_parent(path: Path) -> None:
+    """Refuse a file whose folder is not there, before work is spent on what it shall hold.
+
+    Raises:
+        OutputError: There is no such folder.
+    """
+    if not path.parent.is_dir():
+        raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path.parent)}")
 
 
 def _swap_in(new: Path, path: Path) -> None:

@@ -69,7 +69,7 @@ class Heat:
         limit_c = _possible(health.limit_c) or self.tuning.limit_c
         if health.throttle_bits is not None:
             self._is_under_voltage = bool(health.throttle_bits & _UNDER_VOLTAGE)
-        is_held_back = bool((health.throttle_bits or 0) & _HELD_BACK)
+        is_held_back = bool((health.throttle_bits or 0) & _HELD_BACK) or bool(health.held_back)
         reason = "the board reports that it is throttled" if is_held_back else None
         if temperature_c is not None:
             reason = reason or self._heat(temperature_c, limit_c, now_s)

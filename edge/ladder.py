@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from edge.bundle import Bundle
-from edge.errors import ProfileError
-from edge.latency import LatencyProfile
-from edge.select import Budget, select
+from edge.errors import NoVariantFits, ProfileError
+from edge.profile import LatencyProfile
+from edge.select import Budget, pareto_front, ranked
 from edge.variant import Variant
 
 __all__ = ["Rung", "front", "rungs_of"]
-
-_ANY_MS: Final = 600_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +34,21 @@ def rungs_of(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> tuple[R
     """The variants of a bundle that meet every condition of ``budget`` but its time, fastest first.
 
     Raises:
-        NoVariantFits: There is none, or the profile has no figure of any.
+        NoVariantFits: There is none.
         ProfileError: A figure is 0.
     """
-    selection = select(bundle, profile, replace(budget, latency_ms=_ANY_MS, percentile="p95"))
-    rungs = []
-    for candidate in selection.candidates:
-        if candidate.fits and candidate.latency_ms is not None:
-            worth = float(candidate.mult_adds) if selection.ranked_by == "mult-adds" else candidate.top1 or 0.0
-            rungs.append(Rung(variant=candidate.variant, p95_ms=candidate.latency_ms, worth=worth))
+    candidates, ranked_by = ranked(bundle, profile, replace(budget, percentile="p95"))
+    rungs = [
+        Rung(variant=candidate.variant, p95_ms=candidate.latency_ms, worth=candidate.worth(ranked_by))
+        for candidate in candidates
+        if not candidate.conditions and candidate.latency_ms is not None
+    ]
+    if not rungs:
+        reasons = "; ".join(f"{c.variant.name}: {', '.join(c.conditions)}" for c in candidates)
+        raise NoVariantFits(f"No variant can be used on {profile.board}, however long it takes. {reasons}.")
     return tuple(sorted(rungs, key=lambda rung: rung.p95_ms))
 
 
 def front(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
     """The Pareto front: those than which no other is both as fast and as good, fastest first."""
-    best: list[Rung] = []
-    for rung in sorted(rungs, key=lambda rung: (rung.p95_ms, -rung.worth)):
-        if not best or rung.worth > best[-1].worth:
-            best.append(rung)
-    return tuple(best)
+    return pareto_front(rungs, lambda rung: rung.p95_ms, lambda rung: rung.worth)

@@ -1,216 +1,133 @@
-"""Latency profiles: what each variant takes on one board, and how far each figure may be trusted.
+"""How long frames take: percentiles of many runs, and how sure each one is.
 
-JSON keys follow LiteRT's ``litert-benchmark --result_json`` where it has them: ``init_ms``, ``warmup_first_ms``,
-``avg_ms``, ``median_ms``, ``std_ms``, ``min_ms``, ``max_ms``, ``p95_ms``, ``num_runs``. ``profiles/schema.json``
-describes the whole file.
+Names follow LiteRT's ``litert-benchmark --result_json`` where it has them: ``init_ms``, ``warmup_first_ms``,
+``avg_ms``, ``median_ms``, ``std_ms``, ``min_ms``, ``max_ms``, ``p5_ms``, ``p95_ms``, ``num_runs``.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import BudgetError, ProfileError
-from edge.files import read_json, to_json, write_atomically
-from edge.variant import Variant
 
-__all__ = ["PERCENTILES", "SCHEMA_VERSION", "Latency", "LatencyProfile", "ProfileRow", "Provenance", "load_profile"]
+__all__ = ["PERCENTILES", "Latency", "interval"]
 
-SCHEMA_VERSION: Final = 1
 PERCENTILES: Final = ("p50", "p90", "p95", "p99", "avg", "max")
 """What a budget may be held against."""
-Provenance = Literal["measured", "published", "predicted"]
 
-_WORDS: Final = {str: "text", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
-_KINDS: Final[Mapping[str, type]] = {
-    **dict.fromkeys(("bundle", "created", "backend", "backend_version"), str),
-    **dict.fromkeys(("device", "before", "after"), dict),
-    **dict.fromkeys(("frame_size", "objections", "variants"), list),
-    "threads": int,
-    "valid": bool,
-}
-"""What JSON must hold for the fields that later code relies on."""
+_RESAMPLES: Final = 200
+_CONFIDENCE: Final = (2.5, 97.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Milliseconds per frame over many runs."""
+    """Milliseconds per frame. A figure that nobody measured, published or predicted is None."""
 
-    init_ms: float
-    """Time to load the model and allocate its tensors."""
-    warmup_first_ms: float
-    """The first run, which later figures leave out."""
     avg_ms: float
-    std_ms: float
-    min_ms: float
-    median_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    max_ms: float
-    num_runs: int
+    std_ms: float | None = None
+    min_ms: float | None = None
+    p5_ms: float | None = None
+    median_ms: float | None = None
+    p90_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    max_ms: float | None = None
+    median_low_ms: float | None = None
+    """With 95 % confidence the median is at least this. Of a predicted row: the lower end of its error bar."""
+    median_high_ms: float | None = None
+    p95_low_ms: float | None = None
+    p95_high_ms: float | None = None
+    init_ms: float | None = None
+    """Time to load the model and allocate its tensors."""
+    warmup_first_ms: float | None = None
+    """The first run, which the other figures leave out."""
+    num_runs: int | None = None
+    """Runs that the figures rest on; None where they rest on none or the source does not say."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if isinstance(value, bool) or not math.isfinite(value) or value < 0:
+            if value is not None and (isinstance(value, bool) or not math.isfinite(value) or value < 0):
                 raise ProfileError(f"{name} is {value}: expected a number of milliseconds")
-        rising = (self.min_ms, self.median_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms)
-        if any(a > b for a, b in itertools.pairwise(rising)):
-            raise ProfileError(f"percentiles fall: min to max are {', '.join(f'{v:g}' for v in rising)} ms")
-        if not isinstance(self.num_runs, int) or self.num_runs < 1:
+        if self.avg_ms == 0:
+            raise ProfileError("avg_ms is 0: expected more, no model takes no time")
+        rising = [self.min_ms, self.p5_ms, self.median_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms]
+        known = [value for value in rising if value is not None]
+        if any(a > b for a, b in itertools.pairwise(known)):
+            raise ProfileError(f"percentiles fall: min to max are {', '.join(f'{v:g}' for v in known)} ms")
+        for name in ("median", "p95"):
+            low, value, high = (getattr(self, f"{name}{end}_ms") for end in ("_low", "", "_high"))
+            if None not in (low, value, high) and not low <= value <= high:
+                raise ProfileError(f"{name}_ms is {value:g}, outside its own interval of {low:g} to {high:g} ms")
+        if self.num_runs is not None and (not isinstance(self.num_runs, int) or self.num_runs < 1):
             raise ProfileError(f"num_runs is {self.num_runs}: expected at least one")
 
     @classmethod
-    def of(cls, samples_ms: Sequence[float], *, init_ms: float, warmup_first_ms: float) -> Latency:
-        """Summarize the samples of one variant, at least one of them."""
-        values = np.asarray(samples_ms, np.float64)
-        median, p90, p95, p99 = np.percentile(values, [50, 90, 95, 99])
-        figures = {"avg_ms": values.mean(), "std_ms": values.std(), "min_ms": values.min(), "median_ms": median}
-        figures |= {"p90_ms": p90, "p95_ms": p95, "p99_ms": p99, "max_ms": values.max()}
-        rounded = {key: round(float(value), 4) for key, value in figures.items()}
-        return cls(
-            init_ms=round(init_ms, 3), warmup_first_ms=round(warmup_first_ms, 4), num_runs=len(values), **rounded
-        )
+    def of(cls, rounds_ms: Sequence[Sequence[float]], *, init_ms: float, warmup_first_ms: float) -> Latency:
+        """Summarize what one variant took in several rounds of equally many runs, at least one."""
+        rounds = np.asarray(rounds_ms, np.float64)
+        percents = {"min": 0, "p5": 5, "median": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
+        figures = dict(zip(percents, np.percentile(rounds, list(percents.values())), strict=True))
+        for name in ("median", "p95"):
+            low, high = interval(rounds, percents[name])
+            figures |= {f"{name}_low": min(low, figures[name]), f"{name}_high": max(high, figures[name])}
+        figures |= {"avg": rounds.mean(), "std": rounds.std(), "warmup_first": warmup_first_ms, "init": init_ms}
+        return cls(**{f"{name}_ms": round(float(value), 4) for name, value in figures.items()}, num_runs=rounds.size)
 
-    def percentile(self, name: str) -> float:
-        """The figure called ``name``, one of :data:`PERCENTILES`, in milliseconds.
+    @property
+    def is_complete(self) -> bool:
+        """Whether every figure is known, as it is where the variant was measured."""
+        return None not in asdict(self).values()
+
+    def percentile(self, name: str) -> float | None:
+        """The figure called ``name``, one of :data:`PERCENTILES`, in milliseconds; None if it is not known.
 
         Raises:
             BudgetError: There is no such figure.
         """
         if name not in PERCENTILES:
             raise BudgetError(f"There is no percentile '{name}': expected one of {', '.join(PERCENTILES)}.")
-        value: float = getattr(self, {"p50": "median_ms"}.get(name, f"{name}_ms"))
+        value: float | None = getattr(self, {"p50": "median_ms"}.get(name, f"{name}_ms"))
         return value
 
+    def nearest(self, name: str) -> tuple[str, float]:
+        """The figure called ``name``; where it is not known, the greatest that is, with its name.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProfileRow:
-    """One variant's latency on the board: from a frame to its answer, and the share of the model in it."""
-
-    variant: Variant
-    latency: Latency
-    """One call of the classifier: preprocessing, inference and top-k."""
-    infer_ms: float
-    """Median of the inference alone."""
-    model_sha256: str
-    peak_rss_mb: float
-    provenance: Provenance = "measured"
-
-    def __post_init__(self) -> None:
-        if self.provenance not in get_args(Provenance):
-            raise ProfileError(f"source '{self.provenance}' is none of {', '.join(get_args(Provenance))}")
-        if not all(math.isfinite(value) and value >= 0 for value in (self.infer_ms, self.peak_rss_mb)):
-            raise ProfileError(f"{self.variant.name} has impossible figures")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyProfile:
-    """What the variants of one bundle take on one board, with one backend and thread count."""
-
-    bundle: str
-    created: str
-    """ISO 8601, UTC."""
-    device: Mapping[str, Any]
-    """The board, as :class:`edge.device.Device` describes it."""
-    backend: str
-    backend_version: str
-    threads: int
-    frame_size: tuple[int, int]
-    """Width and height of the frames classified, in pixels."""
-    before: Mapping[str, Any]
-    """:class:`edge.health.Health` when the measurement began."""
-    after: Mapping[str, Any]
-    valid: bool
-    """Whether nothing was seen that makes the figures doubtful."""
-    objections: tuple[str, ...]
-    """What was seen."""
-    rows: tuple[ProfileRow, ...]
-    source: str | None = None
-    """Who published the figures; None for this machine's own."""
-
-    def __post_init__(self) -> None:
-        names = [row.variant.name for row in self.rows]
-        if len(set(names)) != len(names):
-            raise ProfileError(f"{next(n for n in names if names.count(n) > 1)} stands there twice")
-        if self.threads < 1:
-            raise ProfileError(f"threads is {self.threads}: expected at least 1")
-        if len(self.frame_size) != 2 or min(self.frame_size) < 1:
-            raise ProfileError(f"frame_size is {list(self.frame_size)}: expected a width and a height in pixels")
-        if self.valid == bool(self.objections):
-            raise ProfileError("valid contradicts the objections")
-        if not self.source and any(row.provenance == "published" for row in self.rows):
-            raise ProfileError("published figures lack a source, who published them")
-
-    def find(self, variant: Variant) -> ProfileRow | None:
-        """The row of ``variant``, if it was measured."""
-        return next((row for row in self.rows if row.variant == variant), None)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The profile as JSON values, with its schema version first."""
-        rows = []
-        for row in self.rows:
-            figures = {"infer_ms": row.infer_ms, "peak_rss_mb": row.peak_rss_mb, "model_sha256": row.model_sha256}
-            rows.append({"variant": row.variant.name, "source": row.provenance, **asdict(row.latency), **figures})
-        values = {name: getattr(self, name) for name in self.__slots__ if name != "rows"}
-        values |= {"objections": list(self.objections), "frame_size": list(self.frame_size)}
-        values |= {name: dict(values[name]) for name in ("device", "before", "after")}
-        return {"schema_version": SCHEMA_VERSION, **values, "variants": rows}
-
-    def save(self, path: Path) -> None:
-        """Write the profile as JSON, atomically.
+        Published figures are often a mean and a p90, and a mean may lie above a p90.
 
         Raises:
-            OutputError: The file cannot be written.
+            BudgetError: There is no such figure.
         """
-        write_atomically(path, to_json(self.to_dict()))
+        value = self.percentile(name)
+        if value is not None:
+            return name, value
+        known = {other: self.percentile(other) for other in PERCENTILES if other != "max"}
+        return max(((other, value) for other, value in known.items() if value is not None), key=lambda pair: pair[1])
 
 
-def load_profile(path: Path) -> LatencyProfile:
-    """Read a profile.
+def interval(rounds_ms: NDArray[np.float64], percent: float) -> tuple[float, float]:
+    """A 95 % confidence interval of a percentile, by resampling whole rounds.
 
-    Raises:
-        ProfileError: The file is missing or damaged, or a value in it is missing or impossible.
+    Runs of one round share what the machine was doing, so they are no independent samples; rounds nearly are
+    (block bootstrap: Künsch 1989). The same samples give the same interval.
+
+    Args:
+        rounds_ms: (rounds, runs) milliseconds.
+        percent: 50 for the median.
+
+    Returns:
+        Its lower and upper end; the least and the greatest sample where there is one round.
     """
-    values = read_json(path, "latency profile", ProfileError)
-    version = values.pop("schema_version", None)
-    if version != SCHEMA_VERSION:
-        newer = isinstance(version, int) and version > SCHEMA_VERSION
-        raise ProfileError(
-            f"Latency profile {path} has schema {version!r}, this version reads {SCHEMA_VERSION}: "
-            + ("update mobilenet-edge." if newer else "measure again with edge profile.")
-        )
-    try:
-        for name, kind in _KINDS.items():
-            if type(values[name]) is not kind:
-                raise ProfileError(f"{name} is {json.dumps(values[name])[:40]}: expected {_WORDS[kind]}")
-        if not isinstance(values.get("source"), str | None):
-            raise ProfileError("source is neither text nor null")
-        rows = tuple(_row(row) for row in values.pop("variants"))
-        values |= {"objections": tuple(values["objections"]), "frame_size": tuple(values["frame_size"])}
-        return LatencyProfile(rows=rows, **values)
-    except KeyError as reason:
-        raise ProfileError(f"Latency profile {path} lacks {reason}: measure again with edge profile.") from reason
-    except (TypeError, ValueError, AttributeError, OverflowError) as reason:
-        cause = str(reason).rstrip(".")
-        message = f"Latency profile {path} cannot be used: {cause}. Measure again with edge profile."
-        raise ProfileError(message) from reason
-
-
-def _row(values: Mapping[str, Any]) -> ProfileRow:
-    figures = {name: values[name] for name in Latency.__slots__}
-    return ProfileRow(
-        variant=Variant.parse(values["variant"]),
-        latency=Latency(**figures),
-        infer_ms=values["infer_ms"],
-        model_sha256=values["model_sha256"],
-        peak_rss_mb=values["peak_rss_mb"],
-        provenance=values["source"],
-    )
+    count = len(rounds_ms)
+    if count < 2:
+        return float(rounds_ms.min()), float(rounds_ms.max())
+    chosen = np.random.default_rng(0).integers(0, count, (_RESAMPLES, count))
+    found = np.percentile(rounds_ms[chosen].reshape(_RESAMPLES, -1), percent, axis=1)
+    low, high = np.percentile(found, _CONFIDENCE)
+    return float(low), float(high)

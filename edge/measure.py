@@ -1,76 +1,67 @@
-"""Measure what every variant of a bundle takes on this machine, frame to answer.
-
-The variants run in turn, a few frames each, round after round: heat, clocks and other work then fall on all alike.
-"""
+"""Measure what every variant of a bundle takes on this machine, frame to answer."""
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Final
 
-import cv2
-import numpy as np
-import psutil
-
+from edge.affinity import big_cpus, bound, usable_cpus
 from edge.bundle import Bundle
-from edge.classify import Classifier, Prediction
+from edge.classify import Classifier
 from edge.device import Device, describe
+from edge.energy import energy_mj
 from edge.health import Health, objections, read_health
-from edge.latency import Latency, LatencyProfile, ProfileRow
+from edge.load import LoadMeter
 from edge.memory import forget_peak, peak_rss_mb
 from edge.preprocess import Frame
+from edge.profile import HeatPoint, LatencyProfile, ProfileRow
+from edge.rounds import FRAME_SIZE, Effort, Timed, run_rounds, timing_frames
+from edge.sustain import sustain
+from edge.threads import ThreadChoice, default_threads, fastest_threads
 from edge.variant import Variant
 
-__all__ = ["QUICK", "THOROUGH", "Effort", "Progress", "default_threads", "measure", "timing_frames"]
-
-_FRAME_SIZE: Final = (640, 480)
-_PER_ROUND: Final = 5
-_WARM_UP_S: Final = 0.15
-_WARM_UP_RUNS: Final = 3
+__all__ = ["QUICK", "THOROUGH", "Machine", "Progress", "measure"]
 
 Progress = Callable[[str, float], None]
 """Told what is at work and the share done, 0 to 1."""
 
+QUICK: Final = Effort(least_rounds=4, most_s=10.0, precision=0.05)
+THOROUGH: Final = Effort()
+
+_LOADED: Final = 0.2
+"""The share of the progress that loading takes."""
+
+
+def _look() -> Health:
+    return read_health(load_percent=lambda: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """How a measurement sees the machine; other functions make it another one."""
+
+    describe: Callable[[], Device] = describe
+    health: Callable[[], Health] = read_health
+    load_meter: Callable[[], Callable[[], float | None]] = lambda: LoadMeter().percent
+    """Starts to measure the work of other processes, and gives the function that tells it."""
+    big_cpus: Callable[[], Sequence[int]] = big_cpus
+    look: Callable[[], Health] = _look
+    """As :attr:`health`, at once and without the load, for use while frames are classified."""
+
 
 @dataclass(frozen=True, slots=True)
-class Effort:
-    """How long to measure."""
+class _Loaded:
+    """What loading a variant alone and its first run took."""
 
-    runs: int
-    """Runs of each variant, if the time allows."""
-    most_s: float
-    """The longest all variants together may take once they are warm."""
-
-
-QUICK: Final = Effort(runs=20, most_s=10.0)
-THOROUGH: Final = Effort(runs=200, most_s=60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class _Warm:
-    """What loading a variant and its first runs took."""
-
+    threads: int
     init_ms: float
     first_ms: float
     peak_rss_mb: float
-
-
-def default_threads() -> int:
-    """Threads for inference where the user names none: the physical cores, at most 4."""
-    return min(4, psutil.cpu_count(logical=False) or 1)
-
-
-def timing_frames(count: int = 4, size: tuple[int, int] = _FRAME_SIZE) -> list[Frame]:
-    """Pictures of width and height ``size`` to time with: blurred noise, the same every time."""
-    random = np.random.default_rng(0)
-    shape = (size[1], size[0], 3)
-    noise = [random.integers(0, 256, shape, dtype=np.uint8) for _ in range(count)]
-    return [np.asarray(cv2.GaussianBlur(frame, (0, 0), 3), np.uint8) for frame in noise]
 
 
 def measure(
@@ -78,98 +69,138 @@ def measure(
     *,
     variants: Sequence[Variant] = (),
     backend: str = "auto",
-    threads: int | None = None,
+    threads: ThreadChoice = None,
     effort: Effort = THOROUGH,
+    sustained_s: float = 0.0,
     progress: Progress = lambda stage, share: None,
-    device: Callable[[], Device] = describe,
-    health: Callable[[], Health] = read_health,
+    machine: Machine = Machine(),
 ) -> LatencyProfile:
     """Time every variant on frames of 640x480.
+
+    On a board with slower and faster CPUs the process is bound to the faster ones meanwhile.
 
     Args:
         bundle: What to measure.
         variants: Some of its variants; none named means all.
         backend: A backend's name, or ``auto``.
-        threads: Threads for the inference; None for :func:`default_threads`.
+        threads: Threads for the inference; ``auto`` searches each variant's fastest count.
         effort: How long to measure.
+        sustained_s: How long to run on afterwards, to see what heat does.
         progress: Called as the work goes on.
-        device: Describes the machine.
-        health: Looks at its temperature, clocks and load.
+        machine: The machine.
 
     Raises:
         BackendError: No backend runs a variant.
     """
     chosen = [bundle.find(v).variant for v in dict.fromkeys(variants)] or [entry.variant for entry in bundle.variants]
-    used = threads or default_threads()
-    frames = timing_frames()
-    before = health()
-    warm = {}
-    for number, variant in enumerate(chosen):
-        progress(f"loading {variant.name}", 0.2 * number / len(chosen))
-        warm[variant] = _warm_up(bundle, variant, backend, used, frames)
-    with ExitStack() as stack:
-        opened = [stack.enter_context(Classifier.open(bundle, v, backend=backend, threads=used)) for v in chosen]
-        samples = _rounds(opened, frames, effort, lambda share: progress("timing", 0.2 + 0.8 * share))
-        rows = [_row(bundle, c, samples[c.variant], warm[c.variant]) for c in opened]
-        name, version = opened[0].backend.name, opened[0].backend.version
-    after = health()
-    doubts = objections(before, after)
+    frames, before, load = timing_frames(), machine.health(), machine.load_meter()
+    points: tuple[HeatPoint, ...] = ()
+    warm_ms: Mapping[Variant, float] = {}
+    with bound(machine.big_cpus()) as cpus, ExitStack() as stack:
+        loaded = _load_each(bundle, chosen, backend, threads, frames, progress)
+        opened = {v: stack.enter_context(_open(bundle, v, backend, loaded[v].threads)) for v in chosen}
+        timed = run_rounds(opened, frames, effort, progress=_part(progress, "timing", _LOADED, 1.0))
+        load_percent, after = load(), machine.health()
+        energy = _energy(opened, frames, machine) if effort is not QUICK and after.power_w is not None else {}
+        if sustained_s > 0:
+            ahead = _part(progress, "sustained", 0.0, 1.0)
+            points, warm_ms = sustain(opened, frames, sustained_s, machine.look, progress=ahead)
+        rows = [
+            _row(bundle, opened[v], timed[v], loaded[v], sustained_p95_ms=warm_ms.get(v), energy_mj=energy.get(v))
+            for v in chosen
+        ]
+        first = opened[chosen[0]].backend
+    doubts = objections(before, after, load_percent)
     return LatencyProfile(
         bundle=bundle.name,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        device=device().to_dict(),
-        backend=name,
-        backend_version=version,
-        threads=used,
-        frame_size=_FRAME_SIZE,
+        device=machine.describe().to_dict(),
+        backend=first.name,
+        backend_version=first.version,
+        threads=None if threads == "auto" else threads or default_threads(),
+        frame_size=FRAME_SIZE,
+        cpus=cpus,
         before=before.to_dict(),
         after=after.to_dict(),
+        load_percent=load_percent,
         valid=not doubts,
         objections=doubts,
+        sustained=points,
         rows=tuple(rows),
     )
 
 
-def _warm_up(bundle: Bundle, variant: Variant, backend: str, threads: int, frames: Sequence[Frame]) -> _Warm:
-    """Load a variant alone: nothing else then counts towards its memory."""
+def _open(bundle: Bundle, variant: Variant, backend: str, threads: int) -> Classifier:
+    return Classifier.open(bundle, variant, backend=backend, threads=threads)
+
+
+def _load_each(
+    bundle: Bundle,
+    variants: Sequence[Variant],
+    backend: str,
+    threads: ThreadChoice,
+    frames: Sequence[Frame],
+    progress: Progress,
+) -> dict[Variant, _Loaded]:
+    """Load every variant alone, with the threads it shall have."""
+    _open(bundle, variants[0], backend, 1).close()  # the runtime itself is loaded now, and counts for none of them
+    loaded = {}
+    for number, variant in enumerate(variants):
+        progress(f"loading {variant.name}", _LOADED * number / len(variants))
+        open_with = partial(_open, bundle, variant, backend)
+        if threads == "auto":
+            count = fastest_threads(open_with, frames, len(usable_cpus()))
+        else:
+            count = threads or default_threads()
+        loaded[variant] = _load(open_with, count, frames)
+    return loaded
+
+
+def _load(open_with: Callable[[int], Classifier], threads: int, frames: Sequence[Frame]) -> _Loaded:
+    """Load a variant while no other is: nothing else counts towards its memory."""
     forget_peak()
-    start = time.perf_counter()
-    with Classifier.open(bundle, variant, backend=backend, threads=threads) as classifier:
-        loaded = time.perf_counter()
+    start_s = time.perf_counter()
+    with open_with(threads) as classifier:
+        loaded_s = time.perf_counter()
         first = classifier.classify(frames[0])
-        return _Warm(1e3 * (loaded - start), first.total_ms, peak_rss_mb())
+        return _Loaded(threads, 1e3 * (loaded_s - start_s), first.total_ms, peak_rss_mb())
 
 
-def _rounds(
-    classifiers: Sequence[Classifier], frames: Sequence[Frame], effort: Effort, progress: Callable[[float], None]
-) -> dict[Variant, list[Prediction]]:
-    for classifier in classifiers:
-        _settle(classifier, frames)
-    samples: dict[Variant, list[Prediction]] = {c.variant: [] for c in classifiers}
-    start, done = time.perf_counter(), 0
-    while done < effort.runs and (done == 0 or time.perf_counter() - start < effort.most_s):
-        count = min(_PER_ROUND, effort.runs - done)
-        for classifier in classifiers:
-            classifier.classify(frames[0])  # the others pushed it out of the caches: not counted
-            samples[classifier.variant] += [classifier.classify(frames[n % len(frames)]) for n in range(count)]
-        done += count
-        progress(max(done / effort.runs, min(1.0, (time.perf_counter() - start) / effort.most_s)))
-    return samples
+def _energy(opened: Mapping[Variant, Classifier], frames: Sequence[Frame], machine: Machine) -> dict[Variant, float]:
+    found = {v: energy_mj(partial(c.classify, frames[0]), lambda: machine.look().power_w) for v, c in opened.items()}
+    return {variant: millijoules for variant, millijoules in found.items() if millijoules is not None}
 
 
-def _settle(classifier: Classifier, frames: Sequence[Frame]) -> None:
-    start, runs = time.perf_counter(), 0
-    while runs < _WARM_UP_RUNS or time.perf_counter() - start < _WARM_UP_S:
-        classifier.classify(frames[runs % len(frames)])
-        runs += 1
+def _part(progress: Progress, stage: str, start: float, end: float) -> Callable[[float], None]:
+    """Tells a stage's own share, 0 to 1, as one from ``start`` to ``end``."""
+    return lambda share: progress(stage, start + (end - start) * share)
 
 
-def _row(bundle: Bundle, classifier: Classifier, samples: Sequence[Prediction], warm: _Warm) -> ProfileRow:
-    latency = Latency.of([s.total_ms for s in samples], init_ms=warm.init_ms, warmup_first_ms=warm.first_ms)
+def _row(
+    bundle: Bundle,
+    classifier: Classifier,
+    timed: Timed,
+    loaded: _Loaded,
+    *,
+    sustained_p95_ms: float | None,
+    energy_mj: float | None,
+) -> ProfileRow:
+    artifact = bundle.find(classifier.variant).artifact_of(classifier.model_sha256)
+    conditions = classifier.backend.conditions
     return ProfileRow(
         variant=classifier.variant,
-        latency=latency,
-        infer_ms=round(statistics.median(s.infer_ms for s in samples), 4),
+        latency=timed.latency(init_ms=loaded.init_ms, warmup_first_ms=loaded.first_ms),
+        num_threads=loaded.threads,
+        precision=artifact.precision if artifact else None,
         model_sha256=classifier.model_sha256,
-        peak_rss_mb=round(warm.peak_rss_mb, 1),
+        preprocess_ms=round(timed.stage_ms("preprocess_ms"), 4),
+        infer_ms=round(timed.stage_ms("infer_ms"), 4),
+        top_k_ms=round(timed.stage_ms("top_k_ms"), 4),
+        cpu_ms=round(timed.cpu_ms, 4),
+        peak_rss_mb=round(loaded.peak_rss_mb, 1),
+        sustained_p95_ms=sustained_p95_ms,
+        energy_mj=energy_mj,
+        includes_transfers=conditions.includes_transfers,
+        cuda_graph=conditions.cuda_graph,
+        provenance="measured",
     )

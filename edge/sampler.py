@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
-from edge.health import Health, read_health
+from edge.health import Health, glance
+from edge.load import LoadMeter
 
 __all__ = ["HealthSampler"]
 
@@ -19,16 +21,17 @@ class HealthSampler:
     """
 
     def __init__(
-        self, tell: Callable[[Health], None], *, every_s: float = 2.0, look: Callable[[], Health] = read_health
+        self, tell: Callable[[Health], None], *, every_s: float = 2.0, look: Callable[[], Health] | None = None
     ) -> None:
         """Prepare the thread.
 
         Args:
             tell: Takes each look, in the thread of this sampler.
             every_s: Seconds between two looks, beside what a look takes.
-            look: Looks.
+            look: Looks; None for :func:`edge.health.glance` at this machine, with the load since the last look.
         """
-        self._tell, self._every_s, self._look = tell, every_s, look
+        self._tell, self._every_s = tell, every_s
+        self._look = look or partial(glance, load_percent=LoadMeter().percent)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 

@@ -14,7 +14,9 @@ from jsonschema import Draft202012Validator
 
 from edge.device import Device, describe
 from edge.health import Health
-from edge.latency import SCHEMA_VERSION, Latency, load_profile
+from edge.latency import Latency
+from edge.profile import SCHEMA_VERSION, HeatPoint, ProfileRow, load_profile
+from edge.variant import Variant
 from tests.edge.conftest import make_profile
 
 FOLDER = Path(__file__).parent.parent / "profiles"
@@ -55,13 +57,15 @@ def test_the_schema_is_one() -> None:
 def test_every_field_is_described_with_its_unit(path: str, node: dict[str, Any]) -> None:
     text = node.get("description") or SCHEMA["$defs"][node["$ref"].rpartition("/")[2]]["description"]
     units = {"_ms": "milliseconds", "_mb": "MB of 10^6 bytes", "_mhz": "MHz", "_c": "Celsius", "_percent": "percent"}
+    units |= {"_mj": "millijoules", "_w": "watts", "_s": "econds"}
     unit = next((words for ending, words in units.items() if path.endswith(ending)), "")
     assert unit in text
 
 
 def test_the_schema_knows_every_field_of_the_code_and_no_other() -> None:
-    fields = {"variant", "source", "infer_ms", "peak_rss_mb", "model_sha256", *Latency.__slots__}
-    assert set(SCHEMA["$defs"]["row"]["properties"]) == fields
+    row = {*Latency.__slots__, *ProfileRow.__slots__, "source"} - {"latency", "provenance"}
+    assert set(SCHEMA["$defs"]["row"]["properties"]) == row
+    assert set(SCHEMA["$defs"]["heat_point"]["properties"]) == set(HeatPoint.__slots__)
     assert set(SCHEMA["$defs"]["health"]["properties"]) == set(Health().to_dict())
     assert set(SCHEMA["$defs"]["device"]["properties"]) == set(Device().to_dict())
     assert set(SCHEMA["properties"]) == set(WHOLE)
@@ -79,15 +83,17 @@ def test_this_machine_fits_the_schema() -> None:
 
 def test_a_doubtful_profile_and_a_published_one_fit_the_schema() -> None:
     profile = make_profile({"0.50_160": 5.0}, valid=False, objections=("The clock fell.",))
-    published = replace(profile, rows=(replace(profile.rows[0], provenance="published"),), source="https://example.org")
-    for one in (profile, published):
+    bare = ProfileRow(variant=Variant(0.5, 160), latency=Latency(avg_ms=5.0), provenance="published")
+    published = replace(profile, rows=(bare,), source="https://example.org", threads=None, frame_size=None)
+    course = (HeatPoint(at_s=1.0, slowdown=1.0), HeatPoint(at_s=2.0, slowdown=1.1, temperature_c=60.0, clock_mhz=1500))
+    for one in (profile, published, replace(profile, sustained=course, cpus=(4, 5), load_percent=3.0)):
         assert faults(json.loads(json.dumps(one.to_dict()))) == []
 
 
 @pytest.mark.parametrize(
     ("values", "where"),
     [
-        (changed("schema_version", value=2), "$.schema_version"),
+        (changed("schema_version", value=1), "$.schema_version"),
         (changed("threads", value=0), "$.threads"),
         (changed("created", value=5), "$.created"),
         (changed("frame_size", value=[640]), "$.frame_size"),
@@ -104,6 +110,8 @@ def test_a_doubtful_profile_and_a_published_one_fit_the_schema() -> None:
         (changed("variants", 0, "source", value="guessed"), "$.variants[0].source"),
         (changed("variants", 0, "source", value="published"), "$.source"),
         (changed("variants", 0, "speed", value=1), "$.variants[0]"),
+        (changed("variants", 0, "avg_ms", value=0), "$.variants[0].avg_ms"),
+        (changed("sustained", value=[{"at_s": 1}]), "$.sustained[0]"),
         (changed("variants", 0, value={}), "$.variants[0]"),
     ],
 )
@@ -116,6 +124,8 @@ def test_every_shipped_profile_fits_the_schema_reads_and_names_its_source(path: 
     assert faults(json.loads(path.read_text(encoding="utf-8"))) == []
     profile = load_profile(path)
     assert profile.source, "a shipped profile says whose figures it holds"
+    assert len(profile.rows) == 16
+    assert {row.provenance for row in profile.rows} <= {"published", "measured"}
     assert path.name.startswith(Device(board=profile.device["board"]).board_slug)
 
 

@@ -174,8 +174,10 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Brok
     except ValueError:
         raise _no_address(address) from None
     topic = unquote(parts.path).strip("/")
-    is_sound = parts.hostname and parts.scheme in _PORTS and not options.keys() - _OPTIONS
-    if not is_sound or set(topic) & set("+\0") or not _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1] or "#" in address:
+    is_topic = not set(topic) & set("+\0") and "#" not in address
+    is_known = parts.scheme in _PORTS and not options.keys() - _OPTIONS
+    is_timely = _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1]
+    if not (parts.hostname and is_topic and is_known and is_timely):
         raise _no_address(address)
     return Broker(
         host=parts.hostname or "",

@@ -1,11 +1,13 @@
-"""From a trained network to integers: fold batch norm, calibrate, quantize, correct the biases."""
+"""From a trained network to integers: fold batch norm, condition, calibrate, round, correct the biases."""
 
+from convert.quantize.conditioning import condition
 from convert.quantize.folding import FoldedLayer, FoldedNetwork, fold
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
-from convert.quantize.quantizer import quantize
+from convert.quantize.quantizer import Effort, quantize
 from convert.quantize.symmetric import Form, SymmetricNetwork, symmetrize
 
 __all__ = [
+    "Effort",
     "FoldedLayer",
     "FoldedNetwork",
     "Form",
@@ -13,6 +15,7 @@ __all__ = [
     "QuantizedLayer",
     "QuantizedNetwork",
     "SymmetricNetwork",
+    "condition",
     "fold",
     "quantize",
     "symmetrize",

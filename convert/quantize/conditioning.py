@@ -92,9 +92,7 @@ def _stretch(network: FoldedNetwork, preprocessing: Preprocessing) -> FoldedNetw
         if after.kind == "depthwise" and before.cap is not None and np.isfinite(before.cap):
             gain = (before.cap / reach.high.clamp(min=before.cap / _LARGEST_STRETCH)).clamp(min=1)
             gain[reach.high <= 0] = 1
-            layers[index] = replace(
-                before, weight=before.weight * gain[:, None, None, None], bias=before.bias * gain
-            )
+            layers[index] = replace(before, weight=before.weight * gain[:, None, None, None], bias=before.bias * gain)
             layers[index + 1] = replace(after, weight=after.weight / gain[:, None, None, None])
     return replace(network, layers=tuple(layers))
 

@@ -18,22 +18,18 @@ from torch.nn import functional
 
 from convert.quantize.folding import FoldedLayer
 
-__all__ = ["LARGEST_WEIGHT", "Moments", "MomentSums", "Rounding", "round_weights"]
+__all__ = ["MomentSums", "Moments", "round_weights"]
 
-LARGEST_WEIGHT: Final = 127
+PULL: Final = 4.0
+"""How hard the weights are held to the trained ones, in units of the inputs' mean variance."""
+DAMPING: Final = 0.01
+"""Added to the inputs' variances, in the same units: the more, the nearer to plain rounding."""
+_LARGEST: Final = 127
 _BLOCK: Final = 64
 """Inputs rounded before their errors are spread over all that follow."""
+_LARGE: Final = 56
+"""From this side on a layer's output has positions enough: every other one of each row and column is looked at."""
 _TINY: Final = 1e-12
-
-
-@dataclass(frozen=True, slots=True)
-class Rounding:
-    """How weights are rounded; both terms are parts of the inputs' mean variance."""
-
-    pull: float = 4.0
-    """Holds the weights to the trained ones against undoing the error of the inputs; infinity keeps them."""
-    damping: float = 0.01
-    """Added to the covariance of the inputs: the higher, the nearer to plain rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +41,8 @@ class Moments:
 
     mean: Tensor
     """(groups, inputs), of the quantized inputs."""
+    real_mean: Tensor
+    """(groups, inputs), of the inputs that float has."""
     covariance: Tensor
     """(groups, inputs, inputs), of the quantized inputs."""
     error: Tensor
@@ -75,6 +73,7 @@ class MomentSums:
         mean, error_mean = self._sum / self._count, self._error_sum / self._count
         return Moments(
             mean=mean,
+            real_mean=mean + error_mean,
             covariance=self._square / self._count - mean[:, :, None] * mean[:, None, :],
             error=self._error / self._count - error_mean[:, :, None] * mean[:, None, :],
         )
@@ -84,18 +83,18 @@ class MomentSums:
         layer = self._layer
         if layer.weight.shape[-1] == 1:
             return x.flatten(1)[None]
-        windows = functional.unfold(functional.pad(x, layer.pads)[None], 3, stride=layer.stride)
+        stride = layer.stride * (2 if x.shape[-1] >= _LARGE * layer.stride else 1)
+        windows = functional.unfold(functional.pad(x, layer.pads)[None], 3, stride=stride)
         return windows.view(len(self._sum), -1, windows.shape[-1])
 
 
-def round_weights(weight: Tensor, scales: Tensor, moments: Moments, rounding: Rounding) -> Tensor:
+def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
     """The weights as whole numbers of steps.
 
     Args:
         weight: (out, in, height, width), float.
         scales: (out,), the step of each output channel.
         moments: Of the layer's inputs.
-        rounding: How.
 
     Returns:
         (out, in, height, width), whole numbers from -127 to 127.
@@ -104,11 +103,10 @@ def round_weights(weight: Tensor, scales: Tensor, moments: Moments, rounding: Ro
     spread = torch.diagonal(moments.covariance, dim1=1, dim2=2).mean(dim=1)[:, None, None] + _TINY
     eye = torch.eye(inputs, dtype=torch.float64)
     rows = weight.double().view(groups, -1, inputs)
-    if rounding.pull != float("inf"):
-        pulled = moments.covariance + rounding.pull * spread * eye
-        rows = rows + torch.linalg.solve(pulled, (rows @ moments.error).transpose(1, 2)).transpose(1, 2)
+    held = moments.covariance + PULL * spread * eye
+    rows = rows + torch.linalg.solve(held, (rows @ moments.error).transpose(1, 2)).transpose(1, 2)
     steps = scales.double().view(groups, -1, 1)
-    levels = _round_rows(rows / steps, moments.covariance + rounding.damping * spread * eye)
+    levels = _round_rows(rows / steps, moments.covariance + DAMPING * spread * eye)
     return levels.view_as(weight).float()
 
 
@@ -123,7 +121,7 @@ def _round_rows(rows: Tensor, covariance: Tensor) -> Tensor:
         end = min(start + _BLOCK, rows.shape[2])
         errors = torch.empty_like(rows[:, :, start:end])
         for n in range(start, end):
-            levels[:, :, n] = rows[:, :, n].round().clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT)
+            levels[:, :, n] = rows[:, :, n].round().clamp(-_LARGEST, _LARGEST)
             error = (rows[:, :, n] - levels[:, :, n]) / spread[:, n, n, None]
             rows[:, :, n:end] -= error[:, :, None] * spread[:, n, None, n:end]
             errors[:, :, n - start] = error

@@ -28,10 +28,11 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
     app.callback()(lambda: None)
     app.command("doctor")(doctor)
     if not doctor_only:
-        from edge.cli import bundle, classify, profile, select
+        from edge.cli import bundle, classify, compare, profile, select
 
         app.command("profile")(profile.profile)
         app.command("select")(select.select)
+        app.command("compare")(compare.compare)
         app.command("classify")(classify.classify)
         app.add_typer(bundle.app, name="bundle", help="Look into a bundle.")
     return app

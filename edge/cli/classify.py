@@ -13,7 +13,7 @@ from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
 from edge.images import image_files, read_image
-from edge.measure import default_threads
+from edge.threads import default_threads
 from edge.variant import Variant
 
 __all__ = ["classify"]

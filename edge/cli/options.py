@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["AsJson", "BackendName", "BundlePlace", "Threads"]
+from edge.errors import BackendError
+
+__all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "thread_choice"]
 
 BundlePlace = Annotated[str, typer.Option("--bundle", help="A bundle's folder, or the shipped one's name.")]
 BackendName = Annotated[
@@ -14,4 +16,25 @@ BackendName = Annotated[
     typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; or one on one file: tensorrt:fp16."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Default: the physical cores, at most 4.")]
+ThreadsOrAuto = Annotated[
+    str | None,
+    typer.Option(
+        "--threads", metavar="N|auto", help="auto: each variant's fastest. Default: the physical cores, at most 4."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def thread_choice(text: str | None) -> int | Literal["auto"] | None:
+    """What ``--threads`` says, as :data:`edge.threads.ThreadChoice`.
+
+    Raises:
+        BackendError: It is neither ``auto`` nor a number of at least 1.
+    """
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise BackendError(f"'{text}' is no number of threads: expected 1, 2, ... or auto.")

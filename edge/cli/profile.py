@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from edge.bundle import open_bundle
-from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
+from edge.bundle import Bundle, open_bundle
+from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.device import describe
-from edge.latency import LatencyProfile
-from edge.measure import QUICK, THOROUGH, default_threads, measure
-from edge.store import profile_path, store
+from edge.files import check_parent
+from edge.measure import QUICK, THOROUGH, measure
+from edge.plot import check_plot, profile_charts, write_charts
+from edge.predict import choose_to_measure, predict
+from edge.profile import LatencyProfile, ProfileRow
+from edge.select import Budget
+from edge.store import merged, profile_path, store
+from edge.threads import ThreadChoice
 from edge.variant import Variant
 
 __all__ = ["profile"]
@@ -24,58 +29,104 @@ def profile(
     bundle: BundlePlace = "demo",
     variant: Annotated[list[str] | None, typer.Option(help="Only this variant; may be given again.")] = None,
     backend: BackendName = "auto",
-    threads: Threads = None,
+    threads: ThreadsOrAuto = None,
+    predict_rest: Annotated[
+        bool,
+        typer.Option("--predict", help="Measure the four variants that say most, or those named, predict the rest."),
+    ] = False,
+    sustained: Annotated[
+        float, typer.Option(metavar="MIN", min=0, max=1440, help="Run on for so many minutes and record the heat.")
+    ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Where to write the profile; default: this machine's own.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it as well: a .png, or a .html that stands alone.")] = None,
+    budget_ms: Annotated[float | None, typer.Option(help="For --plot: a budget to draw in.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer runs.")] = False,
     json: AsJson = False,
 ) -> None:
     """Time every variant of a bundle on this machine, frame to answer.
 
-    Example: edge profile --bundle demo --threads 2
+    Example: edge profile --bundle demo --threads auto --plot demo.html
     """
-    opened, used = open_bundle(bundle), threads or default_threads()
+    opened, wanted = open_bundle(bundle), thread_choice(threads)
+    if plot is not None:
+        check_plot(plot)
+    if out is not None:
+        check_parent(out)
+    if budget_ms is not None:
+        Budget(latency_ms=budget_ms)  # raises where it makes no sense
+    named = [Variant.parse(name) for name in variant or ()]
     with progress_bar(f"profiling {opened.name}") as progress:
-        measured = measure(
+        found = measure(
             opened,
-            variants=[Variant.parse(name) for name in variant or ()],
+            variants=named or (choose_to_measure(opened) if predict_rest else ()),
             backend=backend,
-            threads=used,
+            threads=wanted,
             effort=QUICK if quick else THOROUGH,
+            sustained_s=60 * sustained,
             progress=progress,
         )
-    if out is not None:
-        measured.save(out)
-    elif not variant:
-        store(measured, profile_path(opened, backend, used, describe()), note)
+    if predict_rest:
+        found = predict(found, opened)
+    _keep(found, opened, out, backend, wanted)
+    if plot is not None:
+        charts = profile_charts(found, opened, budget_ms=budget_ms)
+        write_charts(charts, plot, title=f"{opened.name} on {found.board}", notes=[_circumstances(found)])
     if json:
-        write_json(measured.to_dict())
+        write_json(found.to_dict())
     else:
-        stdout().print(_table(measured))
-        stdout().print(_circumstances(measured), soft_wrap=True)
-    for objection in measured.objections:
+        stdout().print(_table(found))
+        stdout().print(_circumstances(found), soft_wrap=True)
+    for objection in found.objections:
         note(f"these figures are not valid: {objection}")
 
 
+def _keep(found: LatencyProfile, bundle: Bundle, out: Path | None, backend: str, threads: ThreadChoice) -> None:
+    """Write the profile where it was asked for, or to this machine's own if it is whole."""
+    if out is not None:
+        found.save(out)
+        return
+    path = profile_path(bundle, backend, threads, describe())
+    whole = merged(path, found, bundle)
+    if whole is not None:
+        store(whole, path, note)
+
+
 def _table(profile: LatencyProfile) -> Table:
-    title = f"{profile.bundle} on {profile.device.get('board') or 'this machine'}, ms a frame"
-    made = table(title, "variant", "p50", "p95", "p99", "infer", "load", "first", "runs", "MB")
+    title = f"{profile.bundle} on {profile.board}, ms a frame"
+    made = table(title, "variant", "p50", "±", "p95", "pre", "infer", "load", "first", "thr", "MB")
     for row in profile.rows:
-        latency = row.latency
-        figures = (latency.median_ms, latency.p95_ms, latency.p99_ms, row.infer_ms)
-        made.add_row(
-            row.variant.name,
-            *(f"{value:.2f}" for value in figures),
-            f"{latency.init_ms:.0f}",
-            f"{latency.warmup_first_ms:.1f}",
-            str(latency.num_runs),
-            f"{row.peak_rss_mb:.0f}",
-        )
+        made.add_row(*_cells(row), style="" if row.provenance == "measured" else "dim")
     return made
 
 
+def _cells(row: ProfileRow) -> tuple[str, ...]:
+    latency = row.latency
+    half_ms = None
+    if latency.median_low_ms is not None and latency.median_high_ms is not None:
+        half_ms = (latency.median_high_ms - latency.median_low_ms) / 2
+    figures = (latency.median_ms, half_ms, latency.p95_ms)
+    stages = (row.preprocess_ms, row.infer_ms)
+    return (
+        row.variant.name + ("" if row.provenance == "measured" else f" ({row.provenance})"),
+        *(_number(value, 2) for value in (*figures, *stages)),
+        _number(latency.init_ms, 0),
+        _number(latency.warmup_first_ms, 1),
+        _number(row.num_threads, 0),
+        _number(row.peak_rss_mb, 0),
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
 def _circumstances(profile: LatencyProfile) -> str:
-    width, height = profile.frame_size
-    words = [f"{profile.backend_version}, threads {profile.threads}, frames {width}x{height}"]
+    words = [profile.backend_version]
+    words.append("each variant's fastest thread count" if profile.threads is None else f"threads {profile.threads}")
+    if profile.frame_size is not None:
+        words.append("frames {}x{}".format(*profile.frame_size))
+    if profile.cpus:
+        words.append(f"bound to CPUs {', '.join(map(str, profile.cpus))}")
     before, after = profile.before, profile.after
     if before.get("temperature_c") is not None and after.get("temperature_c") is not None:
         words.append(f"{before['temperature_c']:.0f} to {after['temperature_c']:.0f} °C")
@@ -83,4 +134,6 @@ def _circumstances(profile: LatencyProfile) -> str:
         words.append(f"{max(after['clock_mhz'])} MHz")
     if after.get("governor"):
         words.append(f"governor {after['governor']}")
+    if profile.load_percent is not None:
+        words.append(f"other work {profile.load_percent:.0f} % of one CPU")
     return "; ".join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,14 @@ from rich.table import Table
 
 from edge import select as selecting
 from edge.bundle import Bundle, open_bundle
-from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
+from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
-from edge.latency import LatencyProfile, load_profile
+from edge.profile import LatencyProfile, load_profile
+from edge.published import nearest_published
 from edge.select import Budget, Candidate, Selection
 from edge.store import profile_for
+from edge.threads import ThreadChoice
 
 __all__ = ["select"]
 
@@ -28,18 +31,30 @@ def select(
     percentile: Annotated[str, typer.Option(help="What must meet it: p50, p90, p95, p99, avg or max.")] = "p95",
     min_top1: Annotated[float | None, typer.Option(help="The least accuracy, in percent.")] = None,
     max_mb: Annotated[float | None, typer.Option(help="The largest model file, in MB.")] = None,
+    max_rss_mb: Annotated[float | None, typer.Option(help="The most memory the process may take, in MB.")] = None,
+    max_cpu: Annotated[float | None, typer.Option(help="The largest share of all CPUs, in percent.")] = None,
     profile: Annotated[Path | None, typer.Option(help="A profile's file; default: this machine's own.")] = None,
+    board: Annotated[
+        str | None, typer.Option(help="For a board that is not at hand: its published figures, e.g. 'raspberry pi 4'.")
+    ] = None,
     backend: BackendName = "auto",
-    threads: Threads = None,
+    threads: ThreadsOrAuto = None,
     json: AsJson = False,
 ) -> None:
     """Choose the most accurate variant that meets a latency budget. Exit code 1 when none does.
 
     Example: edge select --bundle demo --fps 30 --min-top1 90
     """
-    budget = budget_of(budget_ms, fps, percentile=percentile, min_top1=min_top1, max_mb=max_mb)
-    opened = open_bundle(bundle)
-    measured = load_profile(profile) if profile else _own_profile(opened, backend, threads)
+    conditions = {"min_top1": min_top1, "max_mb": max_mb, "max_rss_mb": max_rss_mb, "max_cpu_percent": max_cpu}
+    budget = budget_of(budget_ms, fps, percentile=percentile, **conditions)
+    if profile is not None and board is not None:
+        raise BudgetError("--profile and --board both name a profile: give one of them.")
+    opened, wanted = open_bundle(bundle), thread_choice(threads)
+    if board is not None:
+        measured = nearest_published(board)
+        note(f"published, not measured: {measured.board}, {measured.backend_version}, {measured.source}")
+    else:
+        measured = load_profile(profile) if profile else _own_profile(opened, backend, wanted)
     selection = selecting.select(opened, measured, budget)
     if json:
         write_json(_as_dict(selection))
@@ -64,48 +79,67 @@ def budget_of(budget_ms: float | None, fps: float | None, **others: Any) -> Budg
     return Budget(latency_ms=budget_ms, **others)
 
 
-def _own_profile(bundle: Bundle, backend: str, threads: int | None) -> LatencyProfile:
+def _own_profile(bundle: Bundle, backend: str, threads: ThreadChoice) -> LatencyProfile:
     with progress_bar(f"profiling {bundle.name}") as progress:
         return profile_for(bundle, backend=backend, threads=threads, progress=progress, announce=note)
 
 
 def _table(selection: Selection) -> Table:
+    """Every candidate; accuracy or agreement, and the conditions that were asked for."""
     budget = selection.budget
     title = f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}"
-    headings = ("variant", f"{budget.percentile} ms", "top-1 %", "agree %", "MMACs", "MB", "verdict")
-    made = table(title, *headings, text=("verdict",))
+    columns = _columns(selection)
+    made = table(title, *columns, "verdict", text=("front", "verdict"))
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
-        made.add_row(*_cells(candidate), selection.verdict(candidate), style=style)
+        made.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
     return made
 
 
-def _cells(candidate: Candidate) -> tuple[str, ...]:
-    latency = "" if candidate.latency_ms is None else f"{candidate.latency_ms:.2f}"
-    if candidate.provenance not in (None, "measured"):
-        latency += f" ({candidate.provenance})"
-    return (
-        candidate.variant.name,
-        latency,
-        "" if candidate.top1 is None else f"{candidate.top1:.1f}",
-        f"{candidate.agreement:.1f}",
-        f"{candidate.mult_adds / 1e6:.1f}",
-        f"{candidate.size_mb:.2f}",
-    )
+def _columns(selection: Selection) -> dict[str, Callable[[Candidate], str]]:
+    """Headings, and what stands below each."""
+    budget = selection.budget
+    columns: dict[str, Callable[[Candidate], str]] = {
+        "variant": lambda c: c.variant.name,
+        f"{budget.percentile} ms": _latency,
+        "top-1 %": lambda c: _number(c.top1, 1),
+        "agree %": lambda c: _number(c.agreement, 1),
+        "MMACs": lambda c: _number(c.mult_adds / 1e6, 1),
+        "MB": lambda c: _number(c.size_mb, 2),
+        "RSS MB": lambda c: _number(c.rss_mb, 0),
+        "CPU %": lambda c: _number(c.cpu_percent, 0),
+        "front": lambda c: "yes" if c.is_efficient else "",
+    }
+    unasked = {"agree %" if selection.ranked_by == "measured top-1" else "top-1 %"}
+    unasked |= set() if budget.max_rss_mb else {"RSS MB"}
+    unasked |= set() if budget.max_cpu_percent else {"CPU %"}
+    return {heading: cell for heading, cell in columns.items() if heading not in unasked}
+
+
+def _latency(candidate: Candidate) -> str:
+    shown = _number(candidate.latency_ms, 2)
+    is_measured = candidate.provenance in (None, "measured")
+    return shown if is_measured else f"{shown} ({candidate.provenance} {candidate.percentile})"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _verdict(selection: Selection, profile: LatencyProfile) -> str:
     chosen, budget = selection.chosen, selection.budget
-    board = profile.device.get("board") or "this machine"
+    row = profile.find(chosen.variant)
+    threads = f", threads {row.num_threads}" if row and row.num_threads else ""
     return (
-        f"{chosen.variant.name}: {chosen.latency_ms:.2f} ms {budget.percentile} of {budget.latency_ms:.2f} ms "
-        f"on {board} ({profile.backend}, threads {profile.threads})"
+        f"{chosen.variant.name}: {chosen.latency_ms:.2f} ms {chosen.percentile} of {budget.latency_ms:.2f} ms "
+        f"on {profile.board} ({profile.backend}{threads})"
     )
 
 
 def _as_dict(selection: Selection) -> dict[str, Any]:
     def row(candidate: Candidate) -> dict[str, Any]:
         values = asdict(candidate) | {"variant": candidate.variant.name, "objections": list(candidate.objections)}
+        del values["conditions"], values["over_ms"]
         return values | {"fits": candidate.fits, "verdict": selection.verdict(candidate)}
 
     return {

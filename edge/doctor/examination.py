@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from edge.commands import Run, run_command
 from edge.device import Device, describe
 from edge.doctor import hardware, software
 from edge.doctor.finding import BackendReport, Finding, Surroundings
-from edge.health import Run, read_health, run_command
+from edge.health import read_health
 
 __all__ = ["CHECKS", "examine"]
 

@@ -1,4 +1,4 @@
-"""Machines as trees of files (Raspberry Pi 4 and 5, Jetson Orin Nano, a PC), and small bundles and profiles."""
+"""Machines as trees of files, and small bundles and profiles."""
 
 from __future__ import annotations
 
@@ -13,60 +13,18 @@ import pytest
 from hypothesis import strategies as st
 
 from edge.bundle import MANIFEST, Bundle
+from edge.device import Device
 from edge.files import to_json
-from edge.latency import Latency, LatencyProfile, ProfileRow
+from edge.health import Health
+from edge.latency import Latency
 from edge.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.measure import Machine
 from edge.preprocess import Preprocessing
+from edge.profile import LatencyProfile, ProfileRow
 from edge.variant import Variant
+from tests.edge.boards import BOARDS
 
 MakeTree = Callable[[Mapping[str, str]], Path]
-
-
-def _arm_cpuinfo(part: str, count: int) -> str:
-    return "".join(f"processor\t: {n}\nCPU implementer\t: 0x41\nCPU part\t: {part}\n\n" for n in range(count))
-
-
-def _clocks(count: int, now_khz: int, max_khz: int, governor: str) -> dict[str, str]:
-    values = {"scaling_cur_freq": now_khz, "cpuinfo_max_freq": max_khz, "scaling_governor": governor}
-    folders = [f"sys/devices/system/cpu/cpu{n}/cpufreq" for n in range(count)]
-    return {f"{folder}/{name}": f"{value}\n" for folder in folders for name, value in values.items()}
-
-
-BOARDS: Final[Mapping[str, Mapping[str, str]]] = {
-    "pi4": {
-        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
-        "proc/cpuinfo": _arm_cpuinfo("0xd08", 4) + "Model\t: Raspberry Pi 4 Model B Rev 1.4\n",
-        "proc/meminfo": "MemTotal:        3884036 kB\nSwapTotal:        524284 kB\n",
-        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n',
-        "sys/class/thermal/thermal_zone0/temp": "51121\n",
-        **_clocks(4, 600_000, 1_800_000, "ondemand"),
-    },
-    "pi5": {
-        "proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
-        "proc/cpuinfo": _arm_cpuinfo("0xd0b", 4) + "Model\t: Raspberry Pi 5 Model B Rev 1.0\n",
-        "proc/meminfo": "MemTotal:        8245392 kB\nSwapTotal:        204784 kB\n",
-        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
-        "sys/class/thermal/thermal_zone0/temp": "48350\n",
-        **_clocks(4, 1_500_000, 2_400_000, "ondemand"),
-    },
-    "orin-nano": {
-        "proc/device-tree/model": "NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super\0",
-        "proc/cpuinfo": _arm_cpuinfo("0xd42", 6),
-        "proc/meminfo": "MemTotal:        7802344 kB\nSwapTotal:       3901168 kB\n",
-        "etc/os-release": 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\n',
-        "etc/nv_tegra_release": "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n",
-        "sys/class/thermal/thermal_zone0/temp": "47312\n",
-        "sys/class/thermal/thermal_zone1/temp": "-256000\n",
-        "sys/class/thermal/thermal_zone2/temp": "49093\n",
-        **_clocks(6, 729_600, 1_728_000, "schedutil"),
-    },
-    "pc": {
-        "proc/cpuinfo": "".join(f"processor\t: {n}\nmodel name\t: AMD EPYC 7763\n\n" for n in range(2)),
-        "proc/meminfo": "MemTotal:       25277000 kB\nSwapTotal:             0 kB\n",
-        "etc/os-release": "PRETTY_NAME='Ubuntu 24.04.1 LTS'\n",
-        "sys/class/dmi/id/product_name": "ThinkStation P3\n",
-    },
-}
 
 
 @pytest.fixture
@@ -173,26 +131,39 @@ def write_bundle(folder: Path, manifest: Manifest | None = None, files: Mapping[
 
 def make_latency(p95_ms: float, **changes: Any) -> Latency:
     """A latency whose figures all follow from the one that budgets are held against."""
-    shares = {"min": 0.8, "median": 0.9, "p90": 0.95, "p95": 1.0, "p99": 1.1, "max": 1.5, "avg": 0.92, "std": 0.05}
+    shares = {"min": 0.8, "p5": 0.82, "median": 0.9, "p90": 0.95, "p95": 1.0, "p99": 1.1, "max": 1.5}
+    shares |= {"avg": 0.92, "std": 0.05, "median_low": 0.89, "median_high": 0.91, "p95_low": 0.98, "p95_high": 1.03}
     figures: dict[str, Any] = {f"{name}_ms": round(share * p95_ms, 6) for name, share in shares.items()}
     return Latency(**figures | {"init_ms": 5.0, "warmup_first_ms": 2 * p95_ms, "num_runs": 200} | changes)
 
 
+def make_row(name: str, p95_ms: float, **changes: Any) -> ProfileRow:
+    """A measured row of the file that :func:`make_bundle` names."""
+    variant, latency = Variant.parse(name), make_latency(p95_ms)
+    assert latency.median_ms is not None
+    row = ProfileRow(
+        variant=variant,
+        latency=latency,
+        num_threads=4,
+        precision="int8",
+        model_sha256=sha256(model_bytes(variant)),
+        preprocess_ms=0.15 * latency.median_ms,
+        infer_ms=0.8 * latency.median_ms,
+        top_k_ms=0.05 * latency.median_ms,
+        cpu_ms=2 * latency.median_ms,
+        peak_rss_mb=60.5,
+        includes_transfers=False,
+        cuda_graph=False,
+    )
+    return replace(row, **changes)
+
+
 def make_profile(p95_ms: Mapping[str, float], **changes: Any) -> LatencyProfile:
     """A profile of variants by name, each with its p95, of the files that :func:`make_bundle` names."""
-    rows = []
-    for name, value in p95_ms.items():
-        variant = Variant.parse(name)
-        digest = sha256(model_bytes(variant))
-        latency = make_latency(value)
-        infer_ms = 0.8 * latency.median_ms
-        rows.append(
-            ProfileRow(variant=variant, latency=latency, infer_ms=infer_ms, model_sha256=digest, peak_rss_mb=60.5)
-        )
     profile = LatencyProfile(
         bundle="tiny",
         created="2025-01-01T00:00:00+00:00",
-        device={"board": "Raspberry Pi 4 Model B Rev 1.4"},
+        device={"board": "Raspberry Pi 4 Model B Rev 1.4", "cpu_count": 4},
         backend="litert",
         backend_version="ai-edge-litert 2.3.0",
         threads=4,
@@ -201,9 +172,21 @@ def make_profile(p95_ms: Mapping[str, float], **changes: Any) -> LatencyProfile:
         after={"temperature_c": 51.5},
         valid=True,
         objections=(),
-        rows=tuple(rows),
+        rows=tuple(make_row(name, value) for name, value in p95_ms.items()),
     )
     return replace(profile, **changes)
+
+
+def calm_machine(board: str | None = "Raspberry Pi 4 Model B Rev 1.4", **changes: Any) -> Machine:
+    """A machine that does nothing but what it is asked."""
+    machine = Machine(
+        describe=lambda: Device(board=board, cpu_count=4),
+        health=lambda: Health(load_percent=1.0, temperature_c=50.0),
+        load_meter=lambda: lambda: 1.0,
+        big_cpus=lambda: (),
+        look=lambda: Health(temperature_c=50.0),
+    )
+    return replace(machine, **changes)
 
 
 JSON_VALUES: Final = st.one_of(

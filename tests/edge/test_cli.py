@@ -17,11 +17,11 @@ import pytest
 
 from edge import measure as measuring
 from edge.cli import app
+from edge.device import describe
 from edge.errors import VariantError
-from edge.health import Health
-from edge.latency import load_profile
 from edge.preprocess import Preprocessing
-from tests.edge.conftest import TOP1, make_manifest, make_profile, write_bundle
+from edge.profile import load_profile
+from tests.edge.conftest import TOP1, calm_machine, make_manifest, make_profile, write_bundle
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
 
@@ -53,8 +53,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     """Runs the command in this process, on a wide terminal, with its own state folder."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
-    calm = partial(measuring.measure, health=Health)
+    calm = partial(measuring.measure, machine=calm_machine(describe=describe))
     monkeypatch.setattr("edge.store.measure", calm)
     monkeypatch.setattr("edge.cli.profile.measure", calm)
 
@@ -89,7 +88,9 @@ class TestTheWhole:
         for word in ("doctor", "profile", "select", "classify", "bundle", "Example: edge profile"):
             assert word in ended.out
 
-    @pytest.mark.parametrize("command", ["doctor", "profile", "select", "classify", "bundle info", "bundle verify"])
+    @pytest.mark.parametrize(
+        "command", ["doctor", "profile", "select", "compare", "classify", "bundle info", "bundle verify"]
+    )
     def test_every_command_has_help_with_an_example(self, edge: Edge, command: str) -> None:
         ended = edge(*command.split(), "--help")
         assert ended.code == 0
@@ -298,7 +299,14 @@ class TestSelect:
             "select", "--bundle", bundle_folder, "--profile", profile_file, "--fps", 50, "--min-top1", 70, "--json"
         ).json
         assert values["chosen"] == "mobilenet_v1_0.50_160"
-        assert values["budget"] == {"latency_ms": 20.0, "percentile": "p95", "min_top1": 70.0, "max_mb": None}
+        assert values["budget"] == {
+            "latency_ms": 20.0,
+            "percentile": "p95",
+            "min_top1": 70.0,
+            "max_mb": None,
+            "max_rss_mb": None,
+            "max_cpu_percent": None,
+        }
         assert values["ranked_by"] == "measured top-1"
         assert [(v["variant"], v["fits"]) for v in values["variants"]] == [
             ("mobilenet_v1_1.00_224", False),
@@ -352,6 +360,18 @@ class TestSelect:
         assert ended.code == 1
         assert ended.error.startswith(f"edge: Latency profile {tmp_path / 'p.json'} has schema None")
 
+    def test_a_board_that_is_not_at_hand_is_chosen_for_by_its_published_figures(
+        self, edge: Edge, bundle_folder: Path
+    ) -> None:
+        ended = edge("select", "--bundle", bundle_folder, "--board", "raspberry pi 4", "--budget-ms", 20)
+        assert "6.59 (published p90)" in ended.out
+        assert ended.err.startswith("note: published, not measured: Raspberry Pi 4 Model B, TFLite 2.4.1 (ruy), MLPerf")
+        assert edge("select", "--board", "abacus", "--budget-ms", 20).code == 1
+
+    def test_one_profile_at_a_time(self, edge: Edge, bundle_folder: Path, profile_file: Path) -> None:
+        ended = edge("select", "--profile", profile_file, "--board", "raspberry pi 4", "--budget-ms", 20)
+        assert ended.error == "edge: --profile and --board both name a profile: give one of them."
+
     def test_without_a_profile_it_measures_once(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
         line = ("select", "--bundle", bundle_folder, "--backend", "fake", "--threads", 1, "--budget-ms", 5000)
         first, second = edge(*line), edge(*line)
@@ -369,9 +389,9 @@ class TestProfile:
         ended = edge("profile", *options, "--quick")
         assert ended.code == 0
         assert all(f"mobilenet_v1_{name}" in ended.out for name in TOP1)
-        assert "fake 1, threads 1, frames 640x480" in ended.out
+        assert "fake 1; threads 1; frames 640x480" in ended.out
         (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
-        assert load_profile(path).rows[0].latency.num_runs == 20
+        assert all(row.provenance == "measured" for row in load_profile(path).rows)
         assert "measuring" not in edge("select", *options, "--budget-ms", 5000).err
 
     def test_as_json_is_what_it_writes(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
@@ -410,6 +430,90 @@ class TestProfile:
         )
         assert (ended.code, ended.out) == (1, "")
         assert ended.error == f"edge: Cannot write {out}: there is no folder {out.parent}. Make it first."
+
+    def test_a_missing_folder_is_told_before_anything_is_measured(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.cli.profile.measure", lambda *args, **kwargs: pytest.fail("measured"))
+        for option in ("--out", "--plot"):
+            ended = edge("profile", "--bundle", bundle_folder, option, tmp_path / "no/mine.png")
+            assert ended.error.endswith(f"there is no folder {tmp_path / 'no'}. Make it first.")
+
+    @pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5", ""])
+    def test_threads_are_a_number_or_auto(self, edge: Edge, bundle_folder: Path, threads: str) -> None:
+        ended = edge("profile", "--bundle", bundle_folder, f"--threads={threads}")
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == f"edge: '{threads}' is no number of threads: expected 1, 2, ... or auto."
+
+    def test_threads_are_searched_and_kept_apart(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        options = ("--bundle", bundle_folder, "--backend", "fake", "--threads", "auto")
+        assert "each variant's fastest thread count" in edge("profile", *options, "--quick").out
+        (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
+        assert path.name.endswith("--fake-auto.json")
+        profile = load_profile(path)
+        assert profile.threads is None
+        assert all(row.num_threads for row in profile.rows)
+        assert "measuring" not in edge("select", *options, "--budget-ms", 5000).err
+
+    def test_draws_a_page_with_the_budget_in_it(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        page = tmp_path / "tiny.html"
+        options = ("--bundle", bundle_folder, "--backend", "fake", "--quick", "--plot", page, "--budget-ms", 33)
+        assert edge("profile", *options).code == 0
+        assert "budget 33 ms" in page.read_text(encoding="utf-8")
+
+    def test_a_budget_to_draw_must_make_sense(self, edge: Edge, bundle_folder: Path) -> None:
+        ended = edge("profile", "--bundle", bundle_folder, "--budget-ms", 0)
+        assert ended.error == "edge: A budget of 0 ms makes no sense: expected above 0, at most 600000 ms."
+
+    def test_predicts_the_rest_and_measures_what_is_named_later(self, edge: Edge, tmp_path: Path) -> None:
+        names = ("1.00_224", "1.00_128", "0.50_160", "0.25_224", "0.25_128")
+        bundle = write_bundle(tmp_path / "five", make_manifest(dict.fromkeys(names, 0.8)))
+        options = ("--bundle", bundle, "--backend", "fake", "--threads", 1, "--quick")
+        ended = edge("profile", *options, "--predict")
+        assert "mobilenet_v1_0.50_160 (predicted)" in ended.out
+        (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
+        assert [row.provenance for row in load_profile(path).rows].count("predicted") == 1
+        assert "(predicted p95)" in edge("select", *options[:-1], "--budget-ms", 5000).out
+        assert edge("profile", *options, "--variant", "0.50_160").code == 0
+        assert all(row.provenance == "measured" for row in load_profile(path).rows)
+
+    def test_a_sustained_run_is_recorded(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
+        out = tmp_path / "hot.json"
+        options = ("--bundle", bundle_folder, "--backend", "fake", "--quick", "--variant", "0.25_128")
+        assert edge("profile", *options, "--sustained", 0.02, "--out", out).code == 0
+        profile = load_profile(out)
+        assert profile.sustained
+        assert profile.rows[0].sustained_p95_ms
+
+
+class TestCompare:
+    @pytest.fixture
+    def other_file(self, tmp_path: Path) -> Path:
+        times = {name: 2 * value for name, value in TIMES.items()}
+        make_profile(times, device={"board": "Raspberry Pi 5"}).save(tmp_path / "pi5.json")
+        return tmp_path / "pi5.json"
+
+    def test_prints_the_ratio_of_every_variant(self, edge: Edge, profile_file: Path, other_file: Path) -> None:
+        ended = edge("compare", profile_file, other_file)
+        assert ended.code == 0
+        for words in ("A: pi4", "B: pi5", "2.00", "yes"):
+            assert words in ended.out
+        assert {row["ratio"] for row in edge("compare", profile_file, other_file, "--json").json["variants"]} == {2.0}
+
+    def test_draws_both(self, edge: Edge, bundle_folder: Path, profile_file: Path, other_file: Path) -> None:
+        plot = other_file.with_suffix(".png")
+        assert edge("compare", profile_file, other_file, "--bundle", bundle_folder, "--plot", plot).code == 0
+        assert plot.read_bytes()[:4] == b"\x89PNG"
+
+    def test_refuses_unlike_ones_unless_forced(self, edge: Edge, profile_file: Path, tmp_path: Path) -> None:
+        make_profile(TIMES, threads=1).save(tmp_path / "one.json")
+        ended = edge("compare", profile_file, tmp_path / "one.json")
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == (
+            "edge: These profiles do not compare: threads are 4 and 1. Measure alike, or use --force."
+        )
+        forced = edge("compare", profile_file, tmp_path / "one.json", "--force")
+        assert (forced.code, forced.err) == (0, "note: unlike: threads are 4 and 1\n")
 
 
 class TestDoctor:

@@ -1,57 +1,34 @@
-"""Latency profiles: written, read back, and refused when a figure cannot be."""
+"""Percentiles: summarized, checked, and as sure as they say."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.errors import BudgetError, OutputError, ProfileError
-from edge.latency import PERCENTILES, Latency, LatencyProfile, load_profile
-from edge.variant import Variant
-from tests.edge.conftest import damaged, make_latency, make_profile
-
-PROFILE = make_profile({"1.00_224": 70.0, "0.25_128": 4.0})
-WHOLE: dict[str, Any] = json.loads(json.dumps(PROFILE.to_dict()))
-AGAIN = "Measure again with edge profile."
-
-
-def complaint(path: Path, values: Any) -> str:
-    path.write_text(json.dumps(values))
-    with pytest.raises(ProfileError) as refused:
-        load_profile(path)
-    return str(refused.value)
-
-
-def with_row(**changes: Any) -> dict[str, Any]:
-    """The whole profile with changes to its first row."""
-    rows = [WHOLE["variants"][0] | changes, *WHOLE["variants"][1:]]
-    return WHOLE | {"variants": rows}
-
-
-def without(values: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != key}
+from edge.errors import BudgetError, ProfileError
+from edge.latency import PERCENTILES, Latency, interval
+from tests.edge.conftest import make_latency
 
 
 class TestSamples:
-    @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=50))
-    def test_are_summarized_as_numpy_does(self, samples: list[float]) -> None:
-        latency = Latency.of(samples, init_ms=1.0, warmup_first_ms=2.0)
-        assert latency.num_runs == len(samples)
-        assert latency.avg_ms == pytest.approx(np.mean(samples), abs=1e-3)
-        assert latency.std_ms == pytest.approx(np.std(samples), abs=1e-3)
+    @given(st.lists(st.lists(st.floats(0.01, 1e6), min_size=5, max_size=5), min_size=1, max_size=12))
+    @settings(deadline=None)
+    def test_are_summarized_as_numpy_does(self, rounds: list[list[float]]) -> None:
+        latency = Latency.of(rounds, init_ms=1.0, warmup_first_ms=2.0)
+        assert latency.num_runs == 5 * len(rounds)
+        assert latency.is_complete
+        assert latency.avg_ms == pytest.approx(np.mean(rounds), abs=1e-3)
+        assert latency.std_ms == pytest.approx(np.std(rounds), abs=1e-3)
         for name, percent in (("p50", 50), ("p90", 90), ("p95", 95), ("p99", 99), ("max", 100)):
-            assert latency.percentile(name) == pytest.approx(np.percentile(samples, percent), abs=1e-3)
+            assert latency.percentile(name) == pytest.approx(np.percentile(rounds, percent), abs=1e-3)
 
     def test_are_rounded_to_what_a_clock_tells(self) -> None:
-        latency = Latency.of([1 / 3], init_ms=1 / 3, warmup_first_ms=2 / 3)
-        assert (latency.init_ms, latency.warmup_first_ms, latency.avg_ms) == (0.333, 0.6667, 0.3333)
+        latency = Latency.of([[1 / 3]], init_ms=1 / 3, warmup_first_ms=2 / 3)
+        assert (latency.init_ms, latency.warmup_first_ms, latency.avg_ms) == (0.3333, 0.6667, 0.3333)
 
     def test_every_figure_has_its_name(self) -> None:
         latency = make_latency(10.0)
@@ -65,131 +42,59 @@ class TestSamples:
         assert str(refused.value) == (f"There is no percentile '{name}': expected one of p50, p90, p95, p99, avg, max.")
 
 
-class TestFiles:
-    def test_a_profile_reads_back(self, tmp_path: Path) -> None:
-        profile = replace(PROFILE, valid=False, objections=("The board reports throttled now.",), source="somebody")
-        profile.save(tmp_path / "profile.json")
-        assert load_profile(tmp_path / "profile.json") == profile
-
-    def test_its_json_begins_with_the_schema_version_and_ends_with_the_variants(self) -> None:
-        assert next(iter(WHOLE)) == "schema_version"
-        assert list(WHOLE)[-1] == "variants"
-        assert WHOLE["variants"][0]["variant"] == "mobilenet_v1_1.00_224"
-
-    def test_rows_are_found_by_variant(self) -> None:
-        assert PROFILE.find(Variant(0.25, 128)) is PROFILE.rows[1]
-        assert PROFILE.find(Variant(0.5, 128)) is None
-
-    def test_a_row_may_say_that_it_was_predicted(self, tmp_path: Path) -> None:
-        (tmp_path / "profile.json").write_text(json.dumps(with_row(source="predicted")))
-        assert load_profile(tmp_path / "profile.json").rows[0].provenance == "predicted"
-
-    def test_a_folder_that_cannot_be_written_is_an_output_error(self, tmp_path: Path) -> None:
-        with pytest.raises(OutputError, match="there is no folder"):
-            PROFILE.save(tmp_path / "no" / "profile.json")
-
-    def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
-        path = tmp_path / "no.json"
-        with pytest.raises(ProfileError) as refused:
-            load_profile(path)
-        assert str(refused.value) == f"Cannot read latency profile {path}: no such file or directory."
-
-    def test_a_file_that_is_no_json_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "profile.json"
-        path.write_text("variant,ms\n")
-        with pytest.raises(ProfileError) as refused:
-            load_profile(path)
-        assert str(refused.value) == (
-            f"Latency profile {path} is not JSON (Expecting value: line 1 column 1 (char 0)): "
-            "the file is damaged or cut short."
-        )
+class TestNearest:
+    def test_is_the_figure_asked_for_where_it_is_known(self) -> None:
+        assert make_latency(10.0).nearest("p95") == ("p95", 10.0)
 
     @pytest.mark.parametrize(
-        ("version", "shown", "advice"),
+        ("known", "nearest"),
         [
-            (2, "2", "update mobilenet-edge."),
-            (0, "0", "measure again with edge profile."),
-            ("new", "'new'", "measure again with edge profile."),
+            ({"avg_ms": 5.0}, ("avg", 5.0)),
+            ({"avg_ms": 5.0, "p90_ms": 6.0}, ("p90", 6.0)),
+            ({"avg_ms": 6.5, "p90_ms": 6.0}, ("avg", 6.5)),
         ],
     )
-    def test_another_schema_is_refused_with_the_way_out(
-        self, tmp_path: Path, version: Any, shown: str, advice: str
-    ) -> None:
-        path = tmp_path / "profile.json"
-        assert complaint(path, WHOLE | {"schema_version": version}) == (
-            f"Latency profile {path} has schema {shown}, this version reads 1: {advice}"
-        )
+    def test_is_the_greatest_that_is_known_else(self, known: dict[str, float], nearest: tuple[str, float]) -> None:
+        assert Latency(**known).nearest("p95") == nearest  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("key", [key for key in WHOLE if key not in ("schema_version", "source")])
-    def test_what_is_missing_is_named(self, tmp_path: Path, key: str) -> None:
-        path = tmp_path / "profile.json"
-        assert complaint(path, without(WHOLE, key)) == (
-            f"Latency profile {path} lacks '{key}': measure again with edge profile."
-        )
 
-    @pytest.mark.parametrize("key", list(WHOLE["variants"][0]))
-    def test_what_a_row_is_missing_is_named(self, tmp_path: Path, key: str) -> None:
-        path = tmp_path / "profile.json"
-        assert complaint(path, WHOLE | {"variants": [without(WHOLE["variants"][0], key)]}) == (
-            f"Latency profile {path} lacks '{key}': measure again with edge profile."
-        )
-
+class TestImpossible:
     @pytest.mark.parametrize(
-        ("values", "cause"),
+        ("changes", "cause"),
         [
-            (with_row(avg_ms=-1), "avg_ms is -1: expected a number of milliseconds"),
-            (with_row(std_ms=float("nan")), "std_ms is nan: expected a number of milliseconds"),
-            (with_row(max_ms=float("inf")), "max_ms is inf: expected a number of milliseconds"),
-            (with_row(init_ms=True), "init_ms is True: expected a number of milliseconds"),
-            (with_row(init_ms="5"), "must be real number, not str"),
-            (with_row(p95_ms=10**400), "int too large to convert to float"),
-            (with_row(p95_ms=1.0), "percentiles fall: min to max are 56, 63, 66.5, 1, 77, 105 ms"),
-            (with_row(num_runs=0), "num_runs is 0: expected at least one"),
-            (with_row(num_runs=2.5), "num_runs is 2.5: expected at least one"),
-            (with_row(infer_ms=-1), "mobilenet_v1_1.00_224 has impossible figures"),
-            (with_row(peak_rss_mb=-1), "mobilenet_v1_1.00_224 has impossible figures"),
-            (with_row(peak_rss_mb=float("nan")), "mobilenet_v1_1.00_224 has impossible figures"),
-            (with_row(source="guessed"), "source 'guessed' is none of measured, published, predicted"),
-            (with_row(source="published"), "published figures lack a source, who published them"),
-            (with_row(variant="mobilenet_v1_0.25_128"), "mobilenet_v1_0.25_128 stands there twice"),
-            (
-                with_row(variant="fast one"),
-                "'fast one' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160",
-            ),
-            (with_row(variant=5), "'int' object has no attribute 'strip'"),
-            (WHOLE | {"threads": 0}, "threads is 0: expected at least 1"),
-            (WHOLE | {"threads": "4"}, 'threads is "4": expected a whole number'),
-            (WHOLE | {"threads": True}, "threads is true: expected a whole number"),
-            (WHOLE | {"valid": 1}, "valid is 1: expected true or false"),
-            (WHOLE | {"device": []}, "device is []: expected an object"),
-            (WHOLE | {"after": None}, "after is null: expected an object"),
-            (WHOLE | {"objections": "none"}, 'objections is "none": expected a list'),
-            (WHOLE | {"variants": {}}, "variants is {}: expected a list"),
-            (WHOLE | {"bundle": 5}, "bundle is 5: expected text"),
-            (WHOLE | {"source": 5}, "source is neither text nor null"),
-            (WHOLE | {"valid": False}, "valid contradicts the objections"),
-            (WHOLE | {"objections": ["The clock fell."]}, "valid contradicts the objections"),
-            (WHOLE | {"frame_size": [640]}, "frame_size is [640]: expected a width and a height in pixels"),
-            (WHOLE | {"frame_size": [640, 0]}, "frame_size is [640, 0]: expected a width and a height in pixels"),
+            ({"avg_ms": 0.0}, "avg_ms is 0: expected more, no model takes no time"),
+            ({"avg_ms": float("nan")}, "avg_ms is nan: expected a number of milliseconds"),
+            ({"p99_ms": 1.0}, "percentiles fall: min to max are 8, 8.2, 9, 9.5, 10, 1, 15 ms"),
+            ({"median_low_ms": 9.5}, "median_ms is 9, outside its own interval of 9.5 to 9.1 ms"),
+            ({"p95_high_ms": 9.0}, "p95_ms is 10, outside its own interval of 9.8 to 9 ms"),
+            ({"num_runs": 0}, "num_runs is 0: expected at least one"),
         ],
     )
-    def test_what_is_impossible_is_described(self, tmp_path: Path, values: Any, cause: str) -> None:
-        path = tmp_path / "profile.json"
-        assert complaint(path, values) == f"Latency profile {path} cannot be used: {cause}. {AGAIN}"
+    def test_figures_are_refused(self, changes: dict[str, Any], cause: str) -> None:
+        with pytest.raises(ProfileError) as refused:
+            make_latency(10.0, **changes)
+        assert str(refused.value) == cause
 
-    def test_an_unknown_key_is_refused(self, tmp_path: Path) -> None:
-        assert "unexpected keyword argument 'fps'" in complaint(tmp_path / "profile.json", WHOLE | {"fps": 30})
 
-    @given(values=damaged(WHOLE))
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-    def test_a_damaged_file_is_a_profile_or_a_profile_error(self, tmp_path: Path, values: dict[str, Any]) -> None:
-        path = tmp_path / "profile.json"
-        path.write_text(json.dumps(values))
-        try:
-            profile = load_profile(path)
-        except ProfileError as refused:
-            assert str(path) in str(refused)
-        else:
-            assert isinstance(profile, LatencyProfile)
-            assert len(profile.frame_size) == 2
-            profile.device.get("board")
+class TestInterval:
+    def test_covers_the_true_median_about_as_often_as_it_says(self) -> None:
+        random = np.random.default_rng(7)
+        hits = 0
+        for _ in range(200):
+            low, high = interval(random.lognormal(0, 0.3, (30, 5)), 50)
+            hits += low <= 1.0 <= high
+        assert 0.88 <= hits / 200 <= 0.99
+
+    def test_is_wider_where_rounds_differ_than_where_only_runs_do(self) -> None:
+        random = np.random.default_rng(7)
+        within = 1 + 0.1 * random.standard_normal((40, 5))
+        between = 1 + 0.1 * random.standard_normal((40, 1)) + np.zeros((40, 5))
+        widths = [high - low for low, high in (interval(within, 50), interval(between, 50))]
+        assert widths[1] > 1.5 * widths[0]
+
+    def test_of_one_round_is_all_that_was_seen(self) -> None:
+        assert interval(np.array([[3.0, 1.0, 2.0]]), 50) == (1.0, 3.0)
+
+    def test_is_the_same_every_time(self) -> None:
+        rounds = np.random.default_rng(1).random((9, 5))
+        assert interval(rounds, 95) == interval(rounds, 95)

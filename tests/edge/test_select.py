@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from edge.bundle import Bundle
 from edge.errors import BudgetError, NoVariantFits
-from edge.latency import PERCENTILES
+from edge.latency import PERCENTILES, Latency
+from edge.profile import ProfileRow
 from edge.select import Budget, Selection, select
 from edge.variant import Variant
 from tests.edge.conftest import TOP1, make_bundle, make_profile
@@ -109,11 +110,41 @@ class TestChoice:
             SMALL: "fits; less accurate",
         }
 
+    def test_keeps_the_most_memory_and_the_share_of_the_cpus(self) -> None:
+        assert verdicts(choose(100, max_cpu_percent=10)) == {
+            BIG: "CPU 32 % is over 10 %",
+            MIDDLE: "chosen",
+            SMALL: "fits; less accurate",
+        }
+        assert "memory 60 MB is over 50 MB" in refusal(100, max_rss_mb=50)
+
+    def test_a_share_of_the_cpus_grows_with_the_rate(self) -> None:
+        slow, fast = (choose(latency_ms, times={"0.25_128": 4.0}).chosen.cpu_percent for latency_ms in (100.0, 10.0))
+        assert slow == pytest.approx(100 * 7.2 / 100 / 4)
+        assert fast == pytest.approx(10 * (slow or 0))
+
+    def test_what_is_not_known_is_not_enough(self) -> None:
+        profile = make_profile(TIMES, device={})
+        with pytest.raises(NoVariantFits, match="CPU is not measured"):
+            select(make_bundle(), profile, Budget(latency_ms=100, max_cpu_percent=90))
+
+    def test_the_front_is_marked(self) -> None:
+        selection = choose(100, {"1.00_224": 0.7, "0.50_160": 0.8, "0.25_128": 0.6})
+        assert {c.variant.name: c.is_efficient for c in selection.candidates} == {BIG: False, MIDDLE: True, SMALL: True}
+
+    def test_published_figures_stand_in_by_the_nearest_percentile(self) -> None:
+        rows = [
+            ProfileRow(variant=Variant.parse(name), latency=Latency(avg_ms=ms, p90_ms=1.1 * ms), provenance="published")
+            for name, ms in TIMES.items()
+        ]
+        profile = replace(make_profile(TIMES), rows=tuple(rows), source="somebody")
+        chosen = select(sized(make_bundle()), profile, Budget(latency_ms=14)).chosen
+        assert (chosen.variant.name, chosen.percentile, chosen.provenance) == (MIDDLE, "p90", "published")
+        assert chosen.latency_ms == pytest.approx(13.2)
+
     def test_tells_everything_that_speaks_against_a_variant(self) -> None:
         selection = choose(20, {**TOP1, "1.00_224": 0.1}, min_top1=50, max_mb=2)
-        assert verdicts(selection)[BIG] == (
-            "50.00 ms over; top-1 is 10.0 %, below 50 %; 4.20 MB is over 2 MB"
-        )
+        assert verdicts(selection)[BIG] == ("50.00 ms over; top-1 is 10.0 %, below 50 %; 4.20 MB is over 2 MB")
 
     def test_passes_over_what_the_profile_does_not_have(self) -> None:
         selection = choose(100, times={"0.25_128": 4.0})
@@ -153,7 +184,7 @@ class TestChoice:
             selection = choose(latency_ms, top1, times, percentile=percentile)
         except NoVariantFits:
             profile = make_profile(times)
-            assert all(row.latency.percentile(percentile) > latency_ms for row in profile.rows)
+            assert all((row.latency.percentile(percentile) or 0) > latency_ms for row in profile.rows)
             return
         chosen = selection.chosen
         assert chosen.latency_ms is not None and chosen.latency_ms <= latency_ms
@@ -188,7 +219,7 @@ class TestRefusals:
         assert refusal(20, min_top1=85) == (
             "No variant meets every condition on Raspberry Pi 4 Model B Rev 1.4 (litert, 4 threads). "
             "In time, but: mobilenet_v1_0.50_160: top-1 is 80.0 %, below 85 %; "
-            "mobilenet_v1_0.25_128: top-1 is 60.0 %, below 85 %. Loosen --min-top1 or --max-mb."
+            "mobilenet_v1_0.25_128: top-1 is 60.0 %, below 85 %. Loosen --min-top1."
         )
 
     def test_say_so_when_the_profile_is_of_other_variants(self) -> None:
@@ -239,3 +270,11 @@ class TestBudget:
         with pytest.raises(BudgetError) as refused:
             Budget(latency_ms=10, max_mb=max_mb)
         assert str(refused.value) == f"A model of {max_mb:g} MB makes no sense: expected above 0."
+        with pytest.raises(BudgetError) as refused:
+            Budget(latency_ms=10, max_rss_mb=max_mb)
+        assert str(refused.value) == f"A process of {max_mb:g} MB makes no sense: expected above 0."
+
+    @pytest.mark.parametrize("share", [0, -5, 101, float("nan")])
+    def test_of_an_impossible_share_is_refused(self, share: float) -> None:
+        with pytest.raises(BudgetError, match="of the CPUs make no sense: expected above 0, at most 100"):
+            Budget(latency_ms=10, max_cpu_percent=share)

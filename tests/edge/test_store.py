@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,11 +15,12 @@ from edge import store as storing
 from edge.backends import BackendReport
 from edge.bundle import Bundle, open_bundle
 from edge.device import Device
-from edge.health import Health
-from edge.latency import LatencyProfile, load_profile
-from edge.measure import Effort
-from edge.store import misfit, profile_for, profile_path, profiles_folder
-from tests.edge.conftest import TOP1, make_bundle, make_manifest, make_profile, write_bundle
+from edge.predict import predict
+from edge.profile import LatencyProfile, load_profile
+from edge.rounds import Effort
+from edge.store import merged, misfit, profile_for, profile_path, profiles_folder
+from edge.variant import Variant
+from tests.edge.conftest import TOP1, calm_machine, make_bundle, make_manifest, make_profile, write_bundle
 
 BOARD = Device(board="Raspberry Pi 4 Model B Rev 1.4")
 BECAUSE = "measuring bundle tiny for a moment, because "
@@ -43,7 +43,7 @@ class Desk:
             "backend": "fake",
             "threads": 2,
             "folder": self.folder,
-            "effort": Effort(runs=1, most_s=1.0),
+            "effort": Effort(least_rounds=1, most_s=0.1),
         }
         profile = profile_for(bundle, announce=told.append, **wanted | changes)
         self.announced = tuple(told)
@@ -56,10 +56,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     def measure(*args: Any, **kwargs: Any) -> LatencyProfile:
         made.measured += 1
-        health = partial(Health, load_percent=0.0)
-        return measuring.measure(*args, device=lambda: made.board, health=health, **kwargs)
+        return measuring.measure(*args, machine=calm_machine(describe=lambda: made.board), **kwargs)
 
-    monkeypatch.setattr(measuring, "_WARM_UP_S", 0.0)
     monkeypatch.setattr(storing, "measure", measure)
     monkeypatch.setattr(storing, "describe", lambda: made.board)
     return made
@@ -127,7 +125,7 @@ def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> No
 def test_a_profile_of_another_thread_count_in_its_place_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
     replace(desk.ask(bundle), threads=3).save(desk.folder / FILE)
     desk.ask(bundle)
-    assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2",)
+    assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2 threads",)
 
 
 def test_a_card_moved_to_another_board_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
@@ -218,3 +216,59 @@ def test_names_of_files_hold_no_slash() -> None:
         "/p/raspberry-pi-4-model-b--..-birds-europe--auto-4.json"
     )
     assert profile_path(bundle, "auto", 4, Device()).name.startswith("unknown--")
+
+
+class TestPart:
+    """A profile of a few variants, and the one that is kept."""
+
+    NAMES = ("1.00_224", "1.00_128", "0.50_160", "0.25_224", "0.25_128")
+    WHOLE = make_profile({name: 10.0 + number for number, name in enumerate(NAMES)})
+    BUNDLE = make_bundle(dict.fromkeys(NAMES, 0.8))
+
+    def part(self, *names: str, **changes: Any) -> LatencyProfile:
+        return make_profile(dict.fromkeys(names, 99.0), **changes)
+
+    def p95s(self, profile: LatencyProfile | None) -> list[float | None]:
+        assert profile is not None
+        return [row.latency.p95_ms for row in profile.rows]
+
+    def test_takes_the_place_of_its_variants_alone(self, tmp_path: Path) -> None:
+        self.WHOLE.save(tmp_path / FILE)
+        whole = merged(tmp_path / FILE, self.part("0.50_160"), self.BUNDLE)
+        order = {row.variant: row.latency.p95_ms for row in self.WHOLE.rows}
+        expected = [99.0 if e.variant == Variant(0.5, 160) else order[e.variant] for e in self.BUNDLE.variants]
+        assert self.p95s(whole) == expected
+
+    def test_is_not_kept_where_there_is_nothing_to_complete_it(self, tmp_path: Path) -> None:
+        assert merged(tmp_path / FILE, self.part("0.50_160"), self.BUNDLE) is None
+        (tmp_path / FILE).write_text("{}")
+        assert merged(tmp_path / FILE, self.part("0.50_160"), self.BUNDLE) is None
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"device": {"board": "Raspberry Pi 5"}},
+            {"backend_version": "ai-edge-litert 9"},
+            {"threads": 1},
+            {"cpus": (2, 3)},
+            {"valid": False, "objections": ("The clock fell.",)},
+        ],
+    )
+    def test_does_not_mix_with_what_was_measured_otherwise(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        self.WHOLE.save(tmp_path / FILE)
+        assert merged(tmp_path / FILE, self.part("0.50_160", **changes), self.BUNDLE) is None
+
+    def test_replaces_a_prediction_and_predicts_the_rest_anew(self, tmp_path: Path) -> None:
+        four = replace(self.WHOLE, rows=tuple(row for row in self.WHOLE.rows if row.variant.alpha != 0.5))
+        predict(four, self.BUNDLE).save(tmp_path / FILE)
+        whole = merged(tmp_path / FILE, self.part("0.50_160"), self.BUNDLE)
+        assert whole is not None
+        row = whole.find(Variant(0.5, 160))
+        assert row is not None and (row.provenance, row.latency.p95_ms) == ("measured", 99.0)
+
+    def test_a_prediction_replaces_no_measurement(self, tmp_path: Path) -> None:
+        self.WHOLE.save(tmp_path / FILE)
+        four = replace(self.WHOLE, rows=tuple(row for row in self.WHOLE.rows if row.variant.alpha != 0.5))
+        whole = merged(tmp_path / FILE, predict(four, self.BUNDLE), self.BUNDLE)
+        assert whole is not None
+        assert all(row.provenance == "measured" for row in whole.rows)
