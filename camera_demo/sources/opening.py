@@ -54,9 +54,18 @@ def open_source(
     if uri.scheme.is_live and (loop or pace is False):
         raise SourceError(f"{uri.name} is a camera: --loop and --no-pace are for files.")
     opener = module.opener(uri.place, wishes)
-    source = _live(uri, opener, report, wait=wait) if uri.scheme.is_live else _stored(uri, opener, pace, loop)
-    if not uri.scheme.is_live:
-        report.found(source.name)
+    if uri.scheme.is_live:
+        return latest_frames(_turned(_live(uri, opener, report, wait=wait), wishes))
+    source = _turned(opener(Stop()), wishes)
+    report.found(source.name)
+    if loop:
+        source = RepeatedSource(source, lambda: _turned(opener(Stop()), wishes))
+    if pace or (pace is None and uri.scheme.keeps_time):
+        return latest_frames(PacedSource(source))
+    return read_ahead(source) if uri.scheme.is_decoded else source
+
+
+def _turned(source: Source, wishes: Wishes) -> Source:
     return source if wishes.flip == "none" else TurnedSource(source, wishes.flip)
 
 
@@ -68,13 +77,4 @@ def _live(uri: Uri, opener: Opener, report: Report, *, wait: bool) -> Source:
         if not wait:
             raise
         report.lost(uri.name, str(reason))
-    return latest_frames(ReconnectingSource(source, opener, report, name=uri.name))
-
-
-def _stored(uri: Uri, opener: Opener, pace: bool | None, loop: bool) -> Source:
-    source = opener(Stop())
-    if loop:
-        source = RepeatedSource(source, lambda: opener(Stop()))
-    if pace or (pace is None and uri.scheme.keeps_time):
-        return latest_frames(PacedSource(source))
-    return read_ahead(source) if uri.scheme.is_decoded else source
+    return ReconnectingSource(source, opener, report, name=uri.name)
