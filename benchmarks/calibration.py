@@ -1,14 +1,16 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 8 32 128] [--resolution 224] [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--effort fast|best] [--splits 0 1 2]
 
-For each split the photos measured on are the same for every count, and none of them shows an object that was
-calibrated on. The table goes into docs/quantization.md.
+0 is for no pictures: some are drawn instead, as the commands do without ``--calibration``. For each split the photos
+measured on are the same for every count, and none of them shows an object that was calibrated on. The table goes into
+docs/quantization.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import itertools
 import re
 import sys
@@ -23,16 +25,16 @@ from numpy.typing import NDArray
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.models import best_classes
+from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
+from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
+from convert.material import DRAWN
 from convert.pictures import at_most, find_pictures, read_pictures, split
-from convert.quantize import FoldedNetwork, fold, quantize
-from convert.to_tflite import to_tflite
-from convert.verify import float_answers
+from convert.quantize import Effort, FoldedNetwork, drawn, fold
+from convert.verify import Reference, float_answers, verify
+from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing
-
-CONFIDENT: Final = 0.5
 
 
 def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], list[Path]]:
@@ -44,12 +46,20 @@ def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], li
     return pool, [path for group in objects for path in group]
 
 
-def best_int8(network: FoldedNetwork, pixels: NDArray[np.uint8], held_out: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The best classes of the network calibrated on ``pixels``."""
+def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
+    """Pixels (count, side, side, 3) of the first photos of the pool, or of drawn pictures if ``count`` is 0."""
+    if count == 0:
+        return drawn(DRAWN, side, seed=1)
+    return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
+
+
+def measure(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, reference: Reference) -> Accuracy:
+    """How the network calibrated on ``pixels`` answers."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
-        path.write_bytes(to_tflite(quantize(network, pixels, Preprocessing())))
-        return best_classes(path, held_out)
+        ours.write(network, pixels, effort, path)
+        with contextlib.closing(load(path)) as backend:
+            return verify(backend, reference, Preprocessing())
 
 
 def main() -> None:
@@ -57,26 +67,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--counts", type=int, nargs="+", default=[8, 32, 128])
+    parser.add_argument("--counts", type=int, nargs="+", default=[0, 8, 32, 128])
+    parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
     network, recipe, side = fold(load_checkpoint(options.checkpoint).model), Preprocessing(), options.resolution
-    shares: dict[int, list[tuple[float, float]]] = {count: [] for count in options.counts}
+    found: dict[int, list[Accuracy]] = {count: [] for count in options.counts}
     for seed in options.splits:
         pool, others = divide(find_pictures(options.photos), seed, max(options.counts))
         held_out = read_pictures(others, recipe, [side])
-        probabilities = float_answers(network, held_out, side, recipe, {}, "").probabilities
-        is_confident, pixels = probabilities.max(1) > CONFIDENT, held_out.pixels[side]
+        reference = float_answers(network, held_out, side, recipe, {}, options.photos.name)
         for count in options.counts:
-            calibration = read_pictures(at_most(count, pool), recipe, [side]).pixels[side]
-            hits = best_int8(network, calibration, pixels) == probabilities.argmax(1)
-            shares[count].append((float(hits.mean()), float(hits[is_confident].mean())))
-            print(f"split {seed}, {count:3} pictures: {hits.mean():.1%} of {len(hits)}", flush=True)
+            accuracy = measure(network, material(count, pool, side), options.effort, reference)
+            found[count].append(accuracy)
+            print(f"split {seed}, {count:3} pictures: {accuracy.agreement:.1%} of {accuracy.pictures}", flush=True)
     lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]
-    for count, found in shares.items():
-        everywhere, sure = zip(*found, strict=True)
-        lines.append(f"| {count} pictures | {span(everywhere)} | {span(sure)} |")
+    for count, of in found.items():
+        sure = [accuracy.confident_agreement for accuracy in of if accuracy.confident_agreement is not None]
+        title = f"{count} pictures" if count else "none (drawn)"
+        lines.append(f"| {title} | {span([accuracy.agreement for accuracy in of])} | {span(sure)} |")
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 

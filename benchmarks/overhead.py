@@ -42,8 +42,8 @@ def prepare(folder: Path) -> None:
     import torch
 
     from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.material import gather
     from convert.model import MobileNetV1, ModelConfig
-    from convert.pipeline import gather
     from convert.to_bundle import BundlePlan, write_bundle
     from edge.rounds import timing_frames
     from edge.variant import Variant

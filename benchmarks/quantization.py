@@ -4,19 +4,19 @@
     python benchmarks/quantization.py latency --cache DIR      time the files written, in turn with ours
     python benchmarks/quantization.py table                    write the tables into docs/quantization.md
 
-Each tool gets an environment of its own in DIR, made at its first use (6 GB for all of them). ``--tools``,
+Each tool gets an environment of its own in DIR, made at its first use (9 GB for all of them). ``--tools``,
 ``--resolutions`` and ``--splits`` choose what to run; rows that are not run again stay as they are in the results.
-Seconds and memory are those of the tool's whole process, from its start until the file is written.
+Processor seconds and memory are those of the tool's whole process, from its start until the file is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,20 +28,18 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
-from benchmarks.models import best_classes, interleaved_ratio, load
+from benchmarks.models import interleaved_ratio, load
 from benchmarks.quantization_table import write_tables
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.pictures import find_pictures, read_pictures, read_truth, split
 from convert.quantize import fold
 from convert.to_onnx import to_onnx
-from convert.verify import Reference, float_answers
+from convert.verify import Reference, float_answers, verify
 from edge.files import to_json, write_atomically
 from edge.preprocess import Preprocessing
 from edge.variant import Variant
 
 RESULTS: Final = ROOT / "docs/quantization.json"
-CONFIDENT: Final = 0.5
-"""Where float gives its best class more than this, it counts as confident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +60,7 @@ class Row:
     top1: float | None = None
     float_top1: float | None = None
     size_bytes: int | None = None
-    seconds: float | None = None
+    cpu_seconds: float | None = None
     peak_mb: float | None = None
     installed_mb: float | None = None
     latency_ratio: float | None = None
@@ -133,42 +131,33 @@ def convert(tool: Tool, case: Case, cache: Path) -> Row:
     command += ["--alpha", case.checkpoint.config.alpha, *tool.options]
     case.file(tool).unlink(missing_ok=True)
     log = case.folder / f"{tool.name}.log"
-    code, seconds, peak_mb = run_measured([str(part) for part in command], log)
+    code, cpu_seconds, peak_mb = run_measured([str(part) for part in command], log)
     if code:
         return replace(row, error=log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1][:300])
     return replace(
         row,
         **accuracy(case.file(tool), case.reference),
         size_bytes=case.file(tool).stat().st_size,
-        seconds=round(seconds, 1),
+        cpu_seconds=round(cpu_seconds, 1),
         peak_mb=round(peak_mb),
         installed_mb=round(installed_mb(environment)),
     )
 
 
 def run_measured(command: Sequence[str], log: Path) -> tuple[int, float, float]:
-    """Run a command; return its exit code, wall-clock seconds, and largest resident size in MB."""
-    start = time.perf_counter()
+    """Run a command; return its exit code, processor seconds over all cores, and largest resident size in MB."""
     with log.open("wb") as file:
         process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, time.perf_counter() - start, usage.ru_maxrss * 1024 / 1e6
+    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def accuracy(model: Path, reference: Reference) -> dict[str, Any]:
-    """How often a file answers as float does, and as the labels say."""
-    found, wanted = best_classes(model, reference.pixels), reference.probabilities.argmax(1)
-    is_confident, is_known = reference.probabilities.max(1) > CONFIDENT, reference.truth >= 0
-    return {
-        "pictures": len(found),
-        "agreement": round(float((found == wanted).mean()), 4),
-        "confident": int(is_confident.sum()),
-        "confident_agreement": round(float((found == wanted)[is_confident].mean()), 4),
-        "labelled": int(is_known.sum()),
-        "top1": round(float((found == reference.truth)[is_known].mean()), 4),
-        "float_top1": round(float((wanted == reference.truth)[is_known].mean()), 4),
-    }
+    """What ``edge-convert verify`` measures of a file, as columns of a row."""
+    with contextlib.closing(load(model)) as backend:
+        measured = asdict(verify(backend, reference, Preprocessing()))
+    return {name: value for name, value in measured.items() if name in Row.__dataclass_fields__}
 
 
 def time_files(rows: Iterable[Row], cache: Path, rounds: int) -> Iterable[Row]:

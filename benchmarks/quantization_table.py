@@ -50,7 +50,7 @@ def _tools(rows: Sequence[_Row]) -> str:
         "where float is sure": lambda of: _span(of, "confident_agreement"),
         "top-1 − float's": lambda of: _points([row["top1"] - row["float_top1"] for row in of]),
         "file": lambda of: f"{of[0]['size_bytes'] / 1e6:.2f} MB",
-        "time": lambda of: f"{of[0]['seconds']:.0f} s",
+        "CPU time": lambda of: f"{of[0]['cpu_seconds']:.0f} s",
         "memory": lambda of: f"{of[0]['peak_mb']:.0f} MB",
         "installed": lambda of: f"{of[0]['installed_mb']:.0f} MB",
         "latency": lambda of: f"{of[0]['latency_ratio']:.2f}" if of[0]["latency_ratio"] else "",

@@ -120,9 +120,7 @@ def read_pictures(
         progress(done / len(paths))
     if not read:
         raise CalibrationError(f"None of {len(paths)} pictures can be read. The first: {unreadable[0]}")
-    return Pictures(
-        paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable)
-    )
+    return Pictures(paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable))
 
 
 def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) -> dict[Path, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,30 +14,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
+from convert.layers import NetworkReport, examine
+from convert.material import Material, Progress
 from convert.pictures import (
-    MOST_TO_CALIBRATE,
     MOST_TO_MEASURE,
-    Pictures,
     at_most,
     find_pictures,
     read_pictures,
     read_truth,
-    split,
 )
-from convert.quantize import FoldedNetwork, Form, QuantizedNetwork, fold, quantize, symmetrize
+from convert.quantize import (
+    Effort,
+    FoldedNetwork,
+    Form,
+    QuantizedNetwork,
+    SymmetricNetwork,
+    condition,
+    fold,
+    quantize,
+    symmetrize,
+)
+from convert.quantize.rounded import RoundedLayer, rounded_integers, rounded_symmetric
 from convert.tflite_metadata import ModelCard
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
 from edge.backends import Backend, ModelFile, litert, onnxruntime
-from edge.classify import label_mismatch
-from edge.errors import BackendError, CalibrationError
+from edge.errors import BackendError
 from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["FILES", "Emitted", "Material", "Progress", "Target", "compare", "emit", "gather"]
+__all__ = ["FILES", "Emitted", "Target", "compare", "emit", "report_layers"]
 
 Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
@@ -51,20 +60,6 @@ FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
     "onnx-int8_full": (("onnx", "int8_full"),),
 }
 """Format and precision of each target's files."""
-Progress = Callable[[str, float], None]
-"""Told what is at work and the share done, 0 to 1."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
-    """What a conversion works on besides the weights."""
-
-    preprocessing: Preprocessing
-    calibration: Pictures
-    held_out: Pictures
-    truth: Mapping[Path, int]
-    """The class of each held-out picture, where it is known."""
-    measured_on: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,63 +80,13 @@ class Emitted:
         return f"{self.variant.name}_{self.precision}.{self.format}"
 
 
-def gather(
-    calibration: Path,
-    resolutions: Sequence[int],
-    *,
-    labels: Sequence[str] = (),
-    classes: int,
-    verify_on: Path | None = None,
-    truth: Path | None = None,
-    preprocessing: Preprocessing | None = None,
-    progress: Progress = lambda stage, share: None,
-) -> Material:
-    """Find, split and read the pictures.
-
-    Args:
-        calibration: A folder of pictures.
-        resolutions: Every ρ to read them for.
-        labels: The classes' names, if known.
-        classes: Outputs of the network.
-        verify_on: A folder of other pictures to measure on; None holds back half of ``calibration``.
-        truth: A JSON file of the classes of pictures; None takes them from folder names.
-        preprocessing: None for the default.
-        progress: Called as the work goes on.
-
-    Raises:
-        CalibrationError: Pictures, labels or classes cannot be used.
-    """
-    if labels and len(labels) != classes:
-        raise CalibrationError(
-            f"There are {len(labels)} labels for a network of {classes} classes: {label_mismatch(len(labels), classes)}"
-        )
-    found = find_pictures(calibration)
-    if verify_on:
-        to_calibrate = at_most(MOST_TO_CALIBRATE, found)
-        to_measure = _others(find_pictures(verify_on), to_calibrate, verify_on)
-    else:
-        to_calibrate, to_measure = split(found)
-    recipe = preprocessing or Preprocessing()
-    names = labels or [""] * classes
-    folder = (verify_on or calibration).resolve().name
-    held_out = read_pictures(to_measure, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
-    return Material(
-        preprocessing=recipe,
-        calibration=read_pictures(
-            to_calibrate, recipe, resolutions, lambda s: progress("reading pictures", 0.5 + s / 2)
-        ),
-        held_out=held_out,
-        truth=read_truth(held_out.paths, names, truth),
-        measured_on=f"{len(held_out.paths)} pictures of {folder}, not used for calibration",
-    )
-
-
 def emit(
     checkpoint: Checkpoint,
     resolution: int,
     material: Material,
     *,
     targets: Sequence[Target] = ("tflite",),
+    effort: Effort = "fast",
     io: IoType = "int8",
     card: ModelCard | None = None,
     min_agreement: float,
@@ -154,6 +99,7 @@ def emit(
         resolution: The variant's ρ; ``material`` was read for it.
         material: Pictures to calibrate and to measure on.
         targets: The formats to emit.
+        effort: How much time the integers may take.
         io: Type of the TFLite file's input and output.
         card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
@@ -171,7 +117,7 @@ def emit(
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
-    writer = _Writer(network, variant, material, io, card)
+    writer = _Writer(network, variant, material, effort, io, card)
     for number, (format, precision) in enumerate(files):
         step = _stage(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, _stage(step, 0, 0.6))
@@ -179,8 +125,7 @@ def emit(
         result = Emitted(
             variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
         )
-        require(accuracy, min_agreement, result.file_name)
-        emitted.append(result)
+        emitted.append(replace(result, accuracy=require(accuracy, min_agreement, result.file_name)))
     return emitted
 
 
@@ -214,24 +159,46 @@ def compare(
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
 
 
-def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) -> list[Path]:
-    """Pictures to measure on: none that was calibrated on."""
-    used = {path.resolve() for path in calibration}
-    others = [path for path in paths if path.resolve() not in used]
-    if not others:
-        raise CalibrationError(
-            f"Every picture of {folder} is calibrated on: expected others to measure on, or no --verify-on at all."
-        )
-    return at_most(MOST_TO_MEASURE, others)
+def report_layers(
+    checkpoint: Checkpoint,
+    resolution: int,
+    material: Material,
+    *,
+    form: Target = "tflite",
+    effort: Effort = "fast",
+    progress: Progress = lambda stage, share: None,
+) -> NetworkReport:
+    """Quantize one variant and compare every layer with float on the held-out pictures.
+
+    Args:
+        checkpoint: The trained network.
+        resolution: The variant's ρ; ``material`` was read for it.
+        material: Pictures to calibrate and to examine on.
+        form: ``tflite``, ``onnx-int8`` or ``onnx-int8_full``.
+        effort: How much time the integers may take.
+        progress: Called as the work goes on.
+    """
+    network = fold(checkpoint.model)
+    variant = Variant(network.alpha, resolution)
+    writer = _Writer(network, variant, material, effort, "int8", ModelCard())
+    layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
+    return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
 
 
 class _Writer:
     """Writes one variant in every form; the integers are found once, and shared."""
 
     def __init__(
-        self, network: FoldedNetwork, variant: Variant, material: Material, io: IoType, card: ModelCard
+        self,
+        network: FoldedNetwork,
+        variant: Variant,
+        material: Material,
+        effort: Effort,
+        io: IoType,
+        card: ModelCard,
     ) -> None:
-        self._network, self._variant, self._material, self._io, self._card = network, variant, material, io, card
+        self._network, self._variant, self._material = network, variant, material
+        self._effort, self._io, self._card = effort, io, card
         self._progress: Progress = lambda stage, share: None
 
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
@@ -240,16 +207,32 @@ class _Writer:
             return to_tflite(self._integers, io=self._io, card=self._card)
         if precision in ("fp32", "fp16"):
             return to_onnx(self._network, self._variant, "fp16" if precision == "fp16" else "fp32")
+        return to_qdq(self._symmetric(precision))
+
+    def rounded(self, file: tuple[str, str], progress: Progress) -> list[RoundedLayer]:
+        """The layers of an int8 form beside their float originals."""
+        self._progress = progress
+        format, precision = file
+        if format == "tflite":
+            return rounded_integers(self._conditioned, self._integers)
+        return rounded_symmetric(self._conditioned, self._symmetric(precision))
+
+    def _symmetric(self, precision: str) -> SymmetricNetwork:
         form: Form = "full" if precision == "int8_full" else "mixed"
-        return to_qdq(symmetrize(self._network, self._integers, self._pixels, form, self._progress))
+        return symmetrize(self._conditioned, self._integers, self._pixels, form, self._progress)
 
     @property
     def _pixels(self) -> NDArray[np.uint8]:
         return self._material.calibration.pixels[self._variant.resolution]
 
     @cached_property
+    def _conditioned(self) -> FoldedNetwork:
+        return condition(self._network, self._pixels, self._material.preprocessing)
+
+    @cached_property
     def _integers(self) -> QuantizedNetwork:
-        return quantize(self._network, self._pixels, self._material.preprocessing, progress=self._progress)
+        recipe = self._material.preprocessing
+        return quantize(self._conditioned, self._pixels, recipe, effort=self._effort, progress=self._progress)
 
 
 def _measure(

@@ -12,8 +12,10 @@ from typing import Any
 
 from convert.checkpoints import Checkpoint
 from convert.golden import CANDIDATES, add_golden
+from convert.material import Material, Progress
 from convert.pictures import at_most
-from convert.pipeline import Emitted, Material, Progress, Target, emit
+from convert.pipeline import Emitted, Target, emit
+from convert.quantize import Effort
 from convert.tflite_metadata import ModelCard
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import CheckpointError, OutputError
@@ -38,6 +40,8 @@ class BundlePlan:
     targets: tuple[Target, ...]
     min_agreement: float
     """The least share of held-out pictures on which a file must agree with float."""
+    effort: Effort = "fast"
+    """How much time the integers may take."""
     author: str = ""
     """Who made the weights."""
     license: str = ""
@@ -102,6 +106,7 @@ def write_bundle(
                 resolution,
                 material,
                 targets=plan.targets,
+                effort=plan.effort,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
                 progress=share,
@@ -114,7 +119,7 @@ def write_bundle(
             labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
             preprocessing=material.preprocessing,
             variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
-            source=_source(plan.checkpoints, material),
+            source=_source(plan, material),
         )
         pictures = map(read_image, at_most(CANDIDATES, list(material.held_out.paths)))
         return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), pictures)
@@ -145,15 +150,16 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
         )
 
 
-def _source(checkpoints: Iterable[Checkpoint], material: Material) -> dict[str, Any]:
+def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
     try:
         tool = f"mobilenet-edge {version('mobilenet-edge')}"
     except PackageNotFoundError:
         tool = "mobilenet-edge"
     return {
         "tool": tool,
-        "checkpoints": [{"file": c.path.name, "layout": c.layout, "sha256": c.sha256} for c in checkpoints],
+        "checkpoints": [{"file": c.path.name, "layout": c.layout, "sha256": c.sha256} for c in plan.checkpoints],
         "calibration_pictures": len(material.calibration.paths),
+        "effort": plan.effort,
         "held_out_pictures": len(material.held_out.paths),
     }
 

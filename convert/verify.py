@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +19,13 @@ from edge.errors import AccuracyError
 from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing, Preprocessor
 
-__all__ = ["Reference", "float_answers", "require", "verify"]
+__all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wilson_interval"]
 
 _BATCH: Final = 8
+CONFIDENT: Final = 0.5
+"""Above this probability the float network is sure of its answer."""
+Z_95: Final = 1.959964
+"""The normal distribution's 97.5 % point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,23 +78,46 @@ def verify(
         preprocessor.normalize(pixels, backend.input())
         answers.append(backend.infer()[0].copy())
         progress(done / len(reference.pixels))
-    found = backend.output_spec.real(np.stack(answers))
+    return _accuracy(backend.output_spec.real(np.stack(answers)), reference)
+
+
+def _accuracy(found: NDArray[np.float32], reference: Reference) -> Accuracy:
+    """What ``found``, probabilities (count, classes), shows beside the reference."""
+    wanted, best = reference.probabilities.argmax(1), found.argmax(1)
+    is_same, is_confident = best == wanted, reference.probabilities.max(1) > CONFIDENT
     known = reference.truth >= 0
-    labelled = int(known.sum())
-    truth, is_labelled = reference.truth[known], labelled > 0
+    truth, is_labelled = reference.truth[known], bool(known.any())
     return Accuracy(
-        agreement=_share(found.argmax(1) == reference.probabilities.argmax(1)),
-        top1=_share(found.argmax(1)[known] == truth) if is_labelled else None,
+        agreement=_share(is_same),
+        agreement_range=wilson_interval(int(is_same.sum()), len(is_same)),
+        confident_agreement=_share(is_same[is_confident]) if is_confident.any() else None,
+        confident=int(is_confident.sum()),
+        top1=_share(best[known] == truth) if is_labelled else None,
+        top1_range=wilson_interval(int((best[known] == truth).sum()), len(truth)) if is_labelled else None,
         top5=_share(_among_best(found[known], truth)) if is_labelled else None,
-        float_top1=_share(reference.probabilities.argmax(1)[known] == truth) if is_labelled else None,
+        float_top1=_share(wanted[known] == truth) if is_labelled else None,
         pictures=len(reference.pixels),
-        labelled=labelled,
+        labelled=int(known.sum()),
         measured_on=reference.measured_on,
     )
 
 
-def require(accuracy: Accuracy, min_agreement: float, name: str) -> None:
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Where the true share lies with 95 % confidence when ``hits`` of ``count`` were seen (Wilson's score interval).
+
+    Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    share, z2 = hits / count, Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z_95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
+
+
+def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
     """Refuse a file that disagrees too often.
+
+    Returns:
+        The accuracy with the threshold that it passed.
 
     Raises:
         AccuracyError: The agreement is below ``min_agreement``.
@@ -100,6 +128,7 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> None:
             f"{min_agreement:.1%} or more; nothing was written. Calibrate on more pictures like those the camera "
             "will see, or lower --min-agreement."
         )
+    return replace(accuracy, min_agreement=min_agreement)
 
 
 def _share(hits: NDArray[np.bool_]) -> float:

@@ -63,13 +63,25 @@ class Accuracy:
     labelled: int = 0
     measured_on: str
     """The pictures' folder."""
+    agreement_range: tuple[float, float] | None = None
+    """Where the agreement lies with 95 % confidence, as these are so many pictures and no more."""
+    top1_range: tuple[float, float] | None = None
+    confident_agreement: float | None = None
+    """The agreement where the float model gives its best class more than one half; None where it never does."""
+    confident: int = 0
+    """How many pictures those are."""
+    min_agreement: float | None = None
+    """What was asked of the agreement when the file was written."""
 
     def __post_init__(self) -> None:
-        for name in ("agreement", "top1", "top5", "float_top1"):
+        for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "min_agreement"):
             value = getattr(self, name)
-            is_share = name != "agreement" if value is None else 0 <= value <= 1
-            if not is_share:
+            if not _is_share(value) and (name == "agreement" or value is not None):
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")
+        for name in ("agreement_range", "top1_range"):
+            value = getattr(self, name)
+            if value is not None and not (len(value) == 2 and all(map(_is_share, value)) and value[0] <= value[1]):
+                raise BundleError(f"{name} {value} is not a range of shares between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +263,16 @@ def _variant(values: Mapping[str, Any]) -> BundledVariant:
 def _artifact(values: Mapping[str, Any]) -> Artifact:
     taken = values.get("input")
     spec = TensorSpec(**{**taken, "shape": tuple(map(_count, taken["shape"]))}) if taken is not None else None
-    return Artifact(**{**_whole(values), "accuracy": Accuracy(**values["accuracy"]), "input": spec})
+    return Artifact(**{**_whole(values), "accuracy": _accuracy(values["accuracy"]), "input": spec})
+
+
+def _accuracy(values: Mapping[str, Any]) -> Accuracy:
+    ranges = {name: tuple(values[name]) for name in ("agreement_range", "top1_range") if values.get(name) is not None}
+    return Accuracy(**{**values, **ranges})
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
 
 
 def _whole(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,17 +1,38 @@
 """This package: ``convert.quantize`` and ``to_tflite``."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.quantizers.task import Task, read_task
 
+if TYPE_CHECKING:
+    from convert.quantize import Effort, FoldedNetwork
 
-def main(task: Task) -> None:
-    """Quantize and emit."""
-    from convert.checkpoints import load_checkpoint
-    from convert.quantize import fold, quantize
+__all__ = ["write"]
+
+
+def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
+    """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
+    from convert.quantize import condition, quantize
     from convert.to_tflite import to_tflite
     from edge.preprocess import Preprocessing
 
-    network = quantize(fold(load_checkpoint(task.checkpoint).model), task.pixels, Preprocessing())
-    task.out.write_bytes(to_tflite(network))
+    recipe = Preprocessing()
+    conditioned = condition(network, pixels, recipe)
+    out.write_bytes(to_tflite(quantize(conditioned, pixels, recipe, effort=effort)))
+
+
+def main(task: Task) -> None:
+    """Read the checkpoint, quantize it and write it."""
+    from convert.checkpoints import load_checkpoint
+    from convert.quantize import fold
+
+    write(fold(load_checkpoint(task.checkpoint).model), task.pixels, task.effort, task.out)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class Task:
     pixels: NDArray[np.uint8]
     """Calibration pictures (count, ρ, ρ, 3) RGB."""
     alpha: float
-    effort: str
+    effort: Literal["fast", "best"]
+    """Of this package; other tools have none."""
     out: Path
 
     @property
@@ -44,7 +46,7 @@ def read_task() -> Task:
     for name in ("checkpoint", "onnx", "pixels", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--alpha", type=float, default=1.0)
-    parser.add_argument("--effort", default="fast")
+    parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     options = parser.parse_args()
     return Task(
         checkpoint=options.checkpoint,

@@ -78,6 +78,8 @@ def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.flo
         if not np.isfinite(found).all():
             bad = int((~np.isfinite(found)).sum())
             raise CheckpointError(f"{path}: tensor '{name}' has {bad} NaN or infinite values: the training diverged.")
+        if name.endswith("running_var") and (found < 0).any():
+            raise CheckpointError(f"{path}: tensor '{name}' has negative variances: the file is damaged.")
     extra = sorted(set(tensors) - set(expected))
     if extra:
         raise CheckpointError(f"{path} has tensor '{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")

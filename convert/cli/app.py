@@ -8,6 +8,7 @@ import typer
 
 from convert.cli.bundle import bundle
 from convert.cli.engine import engine
+from convert.cli.layers import layers
 from convert.cli.onnx import onnx
 from convert.cli.tflite import tflite
 from convert.cli.verify import verify
@@ -26,6 +27,7 @@ app.command("onnx")(onnx)
 app.command("bundle")(bundle)
 app.command("engine")(engine)
 app.command("verify")(verify)
+app.command("layers")(layers)
 
 
 def main() -> NoReturn:

@@ -13,6 +13,7 @@ from convert.cli.options import (
     AsJson,
     Author,
     Calibration,
+    Effort,
     License,
     MinAgreement,
     Resizing,
@@ -32,7 +33,6 @@ __all__ = ["bundle"]
 
 def bundle(
     checkpoints: Annotated[list[Path], typer.Argument(help="One checkpoint for each α.", metavar="CHECKPOINT...")],
-    calibration: Calibration,
     labels: Annotated[Path, typer.Option(help="One label a line, line N for class N.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
@@ -42,6 +42,8 @@ def bundle(
     name: Annotated[str | None, typer.Option(help="The bundle's name; default: the folder's.")] = None,
     author: Author = "",
     license_: License = "",
+    calibration: Calibration = None,
+    effort: Effort = "fast",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -66,6 +68,7 @@ def bundle(
         author=author,
         license=license_,
         targets=_targets(targets),
+        effort=effort,
         min_agreement=min_agreement,
     )
     with progress_bar("converting") as progress:

@@ -21,7 +21,6 @@ from edge.variant import Variant
 __all__ = ["engine"]
 
 
-
 def engine(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the shipped one's name.", metavar="BUNDLE")],
     variant: Annotated[list[str] | None, typer.Option(help="Only this variant; may be given again.")] = None,

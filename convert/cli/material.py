@@ -13,7 +13,7 @@ from edge.variant import Variant
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
-    from convert.pipeline import Material, Progress
+    from convert.material import Material, Progress
 
 __all__ = ["gather_material"]
 
@@ -24,7 +24,7 @@ FEW: Final = 32
 def gather_material(
     checkpoint: Checkpoint,
     labels: Sequence[str],
-    calibration: Path,
+    calibration: Path | None,
     verify_on: Path | None,
     truth: Path | None,
     resolutions: Sequence[int],
@@ -32,7 +32,7 @@ def gather_material(
     progress: Progress,
 ) -> Material:
     """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
-    from convert.pipeline import gather
+    from convert.material import gather
 
     classes = checkpoint.config.classes
     for resolution in resolutions:
@@ -50,8 +50,12 @@ def gather_material(
     unreadable = material.calibration.unreadable + material.held_out.unreadable
     if unreadable:
         _warn(f"{len(unreadable)} pictures were passed over. The first: {unreadable[0]}")
-    if len(material.calibration.paths) < FEW:
+    if material.is_drawn:
+        _warn("no pictures to calibrate on (--calibration): drawn ones are used, and the result is less exact")
+    elif len(material.calibration.paths) < FEW:
         _warn(f"only {len(material.calibration.paths)} pictures to calibrate on: {FEW} or more give steadier results")
+    if not material.held_out.paths:
+        _warn("no pictures to measure on (--verify-on): what is said of agreement holds for drawn pictures")
     return material
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from convert.cli.material import gather_material
-from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, MinAgreement, Resizing, Truth, VerifyOn
+from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, Effort, MinAgreement, Resizing, Truth, VerifyOn
 from convert.cli.words import in_words
 from edge.console import progress_bar, stdout, write_json
 from edge.preprocess import Preprocessing
@@ -31,13 +31,14 @@ _TARGETS: Final[dict[Precision, Target]] = {
 def onnx(
     checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
     resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
-    calibration: Calibration,
     out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
     precision: Annotated[
         Precision,
         typer.Option(help="int8 keeps the depthwise layers in fp16; int8_full does not, and agrees less."),
     ] = "int8",
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
+    calibration: Calibration = None,
+    effort: Effort = "fast",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -60,7 +61,13 @@ def onnx(
         material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
         target = _TARGETS[precision]
         emitted = emit(
-            loaded, resolution, material, targets=[target], min_agreement=min_agreement, progress=progress
+            loaded,
+            resolution,
+            material,
+            targets=[target],
+            effort=effort,
+            min_agreement=min_agreement,
+            progress=progress,
         )[0]
     write_atomically(out, emitted.content)
     if json:

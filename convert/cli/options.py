@@ -12,6 +12,7 @@ __all__ = [
     "AsJson",
     "Author",
     "Calibration",
+    "Effort",
     "License",
     "MinAgreement",
     "Resizing",
@@ -21,7 +22,12 @@ __all__ = [
 
 MIN_AGREEMENT: Final = 0.85
 
-Calibration = Annotated[Path, typer.Option(help="Pictures like those the camera will see; half is held back.")]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Pictures like those the camera will see; half is held back. Default: drawn ones.")
+]
+Effort = Annotated[
+    Literal["fast", "best"], typer.Option(help="best calibrates on other views of the pictures too, and takes longer.")
+]
 VerifyOn = Annotated[Path | None, typer.Option(help="Other pictures to measure on, instead of holding half back.")]
 Truth = Annotated[Path | None, typer.Option(help='Classes of the pictures, {"photo.jpg": 3}; default: folder names.')]
 Author = Annotated[str, typer.Option(help="Who made the weights, for the .tflite file's metadata.")]

@@ -14,6 +14,7 @@ from convert.cli.options import (
     AsJson,
     Author,
     Calibration,
+    Effort,
     License,
     MinAgreement,
     Resizing,
@@ -30,12 +31,13 @@ __all__ = ["tflite"]
 def tflite(
     checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
     resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
-    calibration: Calibration,
     out: Annotated[Path, typer.Option(help="The .tflite file to write.")],
     io: Annotated[Literal["int8", "uint8"], typer.Option(help="Type of input and output.")] = "int8",
     labels: Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")] = None,
     author: Author = "",
     license_: License = "",
+    calibration: Calibration = None,
+    effort: Effort = "fast",
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -59,7 +61,14 @@ def tflite(
         material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
         card = ModelCard(labels=names, author=author, license=license_)
         (emitted,) = emit(
-            loaded, resolution, material, io=io, card=card, min_agreement=min_agreement, progress=progress
+            loaded,
+            resolution,
+            material,
+            effort=effort,
+            io=io,
+            card=card,
+            min_agreement=min_agreement,
+            progress=progress,
         )
     write_atomically(out, emitted.content)
     if json:

@@ -5,6 +5,7 @@ from convert.quantize.folding import FoldedLayer, FoldedNetwork, fold
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantize.quantizer import Effort, quantize
 from convert.quantize.symmetric import Form, SymmetricNetwork, symmetrize
+from convert.quantize.views import drawn
 
 __all__ = [
     "Effort",
@@ -16,6 +17,7 @@ __all__ = [
     "QuantizedNetwork",
     "SymmetricNetwork",
     "condition",
+    "drawn",
     "fold",
     "quantize",
     "symmetrize",

@@ -40,7 +40,7 @@ MOST_WITH_VIEWS: Final = 600
 """Pictures and views that ``best`` calibrates on: some 1.5 GB of activations at α = 1 and ρ = 224."""
 MOST_VIEWS: Final = 15
 """Of one picture."""
-LOGIT_FLOORS: Final = (1.0, 0.75, 0.5, 0.25, 0.0)
+LOGIT_FLOORS: Final = (1.0, 0.75, 0.5, 0.25)
 """What may be kept of the logits' range below zero."""
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""

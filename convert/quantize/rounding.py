@@ -50,18 +50,25 @@ class Moments:
 
 
 class MomentSums:
-    """Sums up :class:`Moments` picture by picture, in double precision."""
+    """Sums up :class:`Moments` picture by picture, in double precision.
+
+    The first picture's means are taken off all, or what varies little around a large mean would be lost.
+    """
 
     def __init__(self, layer: FoldedLayer) -> None:
         self._layer = layer
         groups, inputs = (len(layer.weight), 9) if layer.kind == "depthwise" else (1, layer.weight[0].numel())
         self._count = 0
+        self._offset: Tensor | None = None
         self._sum, self._error_sum = (torch.zeros(groups, inputs, dtype=torch.float64) for _ in range(2))
         self._square, self._error = (torch.zeros(groups, inputs, inputs, dtype=torch.float64) for _ in range(2))
 
     def add(self, quantized: Tensor, real: Tensor) -> None:
         """Add the inputs of one picture, both (channels, height, width): as they are and as float has them."""
         x, error = self._windows(quantized), self._windows(real - quantized)
+        if self._offset is None:
+            self._offset = x.mean(dim=-1, keepdim=True)
+        x -= self._offset
         self._count += x.shape[-1]
         self._sum += x.sum(dim=-1)
         self._error_sum += error.sum(dim=-1)
@@ -70,10 +77,12 @@ class MomentSums:
 
     def moments(self) -> Moments:
         """The moments of all that was added."""
+        assert self._offset is not None
         mean, error_mean = self._sum / self._count, self._error_sum / self._count
+        whole = mean + self._offset[:, :, 0].double()
         return Moments(
-            mean=mean,
-            real_mean=mean + error_mean,
+            mean=whole,
+            real_mean=whole + error_mean,
             covariance=self._square / self._count - mean[:, :, None] * mean[:, None, :],
             error=self._error / self._count - error_mean[:, :, None] * mean[:, None, :],
         )

@@ -86,9 +86,7 @@ def make_engine(
             return Made(engine=store.add(source, platform, Path(request["out"]), record), is_new=True)
 
 
-def _in_store(
-    source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]
-) -> Engine | None:
+def _in_store(source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]) -> Engine | None:
     path = store.path(source, platform)
     try:
         return store.find(source, platform) if path.exists() else None

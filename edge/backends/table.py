@@ -75,9 +75,7 @@ class BackendReport:
     """Its version, or the reason why not."""
 
 
-def open_backend(
-    bundle: Bundle, variant: Variant, *, name: str = "auto", threads: int = 1
-) -> Opened:
+def open_backend(bundle: Bundle, variant: Variant, *, name: str = "auto", threads: int = 1) -> Opened:
     """Load a variant with the first backend that takes it.
 
     Args:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.material import Material, gather
 from convert.model import MobileNetV1, ModelConfig
-from convert.pipeline import Material, gather
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from tests.conftest import draw

@@ -72,7 +72,6 @@ def test_keras_weights_below_model_weights_are_found(model: MobileNetV1, keras_f
 
 def test_the_real_checkpoint_answers_as_keras_does(shared_data: Path) -> None:
 
-
     reference = np.load(shared_data / "keras_reference_probs.npz")
     names, model = reference["names"][::12], load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5").model
     for resolution in (224, 192, 160, 128):
@@ -163,3 +162,20 @@ def test_a_tensor_too_many_is_refused(checkpoint: Checkpoint, tmp_path: Path) ->
     config = json.dumps(checkpoint.config.to_dict())
     save_file(load_file(checkpoint.path) | {"head.weight": torch.zeros(2)}, path, {"mobilenet_edge_config": config})
     assert refusal(path) == f"{path} has tensor 'head.weight', which no MobileNet v1 has (1 such)."
+
+
+def test_negative_variances_are_refused(model: MobileNetV1, tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    write_keras(model, path)
+    with h5py.File(path, "a") as file:
+        file["conv_pw_3_bn/conv_pw_3_bn/moving_variance:0"][2] = -1e-3
+    assert refusal(path) == f"{path}: tensor 'blocks.2.1.bn.running_var' has negative variances: the file is damaged."
+
+
+def test_a_channel_without_variance_is_loaded(model: MobileNetV1, tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    write_keras(model, path)
+    with h5py.File(path, "a") as file:
+        file["conv_pw_3_bn/conv_pw_3_bn/moving_variance:0"][:] = 0
+    with torch.no_grad():
+        assert torch.isfinite(load_checkpoint(path).model(torch.randn(1, 3, 64, 64))).all()

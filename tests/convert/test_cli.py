@@ -3,9 +3,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from convert.checkpoints import Checkpoint
+from convert.cli.app import app
 
 
 def convert(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -117,3 +121,37 @@ def test_help_does_not_wait_for_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "bundle" in done.stdout
+
+
+def test_without_pictures_drawn_ones_serve_and_it_is_said(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    out = tmp_path / "m.tflite"
+    done = CliRunner().invoke(
+        app, ["tflite", str(checkpoint.path), "--resolution", "32", "--out", str(out), "--min-agreement", "0"]
+    )
+    assert done.exit_code == 0, done.output
+    assert "warning: no pictures to calibrate on (--calibration): drawn ones are used" in done.stderr
+    assert "warning: no pictures to measure on (--verify-on)" in done.stderr
+    assert out.is_file()
+
+
+def test_the_efforts_differ(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
+    for effort in ("fast", "best"):
+        arguments = ["--resolution", "32", "--calibration", str(pictures), "--min-agreement", "0"]
+        out = str(tmp_path / effort)
+        done = CliRunner().invoke(app, ["tflite", str(checkpoint.path), *arguments, "--effort", effort, "--out", out])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "fast").read_bytes() != (tmp_path / "best").read_bytes()
+
+
+def test_pictures_of_nothing_but_one_colour_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    black = tmp_path / "black"
+    black.mkdir()
+    for number in range(4):
+        cv2.imwrite(str(black / f"{'abcd'[number]}.png"), np.zeros((64, 64, 3), np.uint8))
+    out = tmp_path / "m.tflite"
+    told = refusal("tflite", checkpoint.path, "--resolution", 32, "--calibration", black, "--out", out)
+    assert told == (
+        "Each of the 2 pictures to calibrate on is all one colour: expected pictures like those the camera will see. "
+        "Was the lens covered?"
+    )
+    assert not out.exists()

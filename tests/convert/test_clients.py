@@ -1,5 +1,6 @@
 """Programs of other people use our files as they are. What needs MediaPipe is run by ``scripts/test-clients``."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from benchmarks import clients
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.pipeline import Material, emit, gather
+from convert.material import Material, gather
+from convert.pipeline import emit
 from convert.tflite_metadata import ModelCard
 from edge.bundle import read_labels
 from edge.images import image_files
@@ -32,7 +34,8 @@ def mediapipe() -> Path:
 @pytest.fixture(scope="module")
 def file(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clients") / "m.tflite"
-    (emitted,) = emit(checkpoint, 64, material, io="uint8", card=ModelCard(labels=LABELS), min_agreement=0)
+    card = ModelCard(labels=LABELS, author="somebody")
+    (emitted,) = emit(checkpoint, 64, material, io="uint8", card=card, min_agreement=0)
     path.write_bytes(emitted.content)
     return path
 
@@ -52,6 +55,32 @@ def test_mediapipe_gives_our_best_class_on_real_photos(mediapipe: Path, shared_d
     answers = clients.ask(tmp_path / "m.tflite", image_files(shared_data / "photos"), mediapipe)
     assert answers.agreement(answers.fed_our_pixels) >= 0.99
     assert answers.labels == tuple(labels[n] for n in answers.fed_our_pixels)
+
+
+READER = """
+import json, sys
+from mediapipe.tasks.metadata import metadata_schema_py_generated as told, schema_py_generated as schema
+model = schema.Model.GetRootAs(open(sys.argv[1], "rb").read(), 0)
+(data,) = [model.Buffers(m.Buffer()).DataAsNumpy().tobytes() for m in map(model.Metadata, range(model.MetadataLength()))
+           if m.Name() == b"TFLITE_METADATA"]
+assert told.ModelMetadata.ModelMetadataBufferHasIdentifier(data, 0)
+metadata = told.ModelMetadataT.InitFromPackedBuf(data, 0)
+(graph,) = metadata.subgraphMetadata
+(source,), (target,) = graph.inputTensorMetadata, graph.outputTensorMetadata
+size, (unit,), (file,) = source.content.contentProperties.defaultSize, source.processUnits, target.associatedFiles
+print(json.dumps([metadata.name.decode(), metadata.author.decode(), metadata.minParserVersion.decode(), size.width,
+                  source.content.contentProperties.colorSpace, list(map(float, unit.options.mean)),
+                  list(map(float, unit.options.std)), list(map(float, target.stats.max)), file.name.decode(), file.type,
+                  type(target.content.contentProperties).__name__]))
+"""
+
+
+def test_the_published_schema_reads_the_metadata(mediapipe: Path, file: Path) -> None:
+    done = subprocess.run([mediapipe, "-c", READER, str(file)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [
+        *("mobilenet_v1_0.25_64", "somebody", "1.0.0", 64, 1),
+        *([127.5] * 3, [127.5] * 3, [255.0], "labels.txt", 2, "FeaturePropertiesT"),
+    ]
 
 
 def script(runtime: str) -> str:

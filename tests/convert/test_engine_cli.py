@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import convert.cli.engine as command
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
-from convert.pipeline import Material
+from convert.material import Material
 from convert.to_bundle import BundlePlan, write_bundle
 from convert.to_tensorrt import make_engine
 from edge.engines import Platform

@@ -61,6 +61,11 @@ def test_the_split_does_not_depend_on_where_the_folder_lies() -> None:
     assert [path.name for path in here[0]] == [path.name for path in there[0]]
 
 
+def test_another_seed_is_another_split_and_each_is_the_same_every_time() -> None:
+    photos = names(20, "{0}x.jpg")
+    assert split(photos, seed=1) == split(photos, seed=1) != split(photos, seed=2)
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_too_few_pictures_are_refused(count: int) -> None:
     with pytest.raises(CalibrationError, match=rf"^{count} picture is too few: expected at least 2"):
@@ -120,7 +125,7 @@ def test_a_file_of_classes_is_the_truth(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[1]", 'holds a JSON list: expected an object.'),
+        ("[1]", "holds a JSON list: expected an object."),
         ('{"a.jpg": 2}', "a.jpg has class 2, expected 0 to 1."),
         ('{"a.jpg": -1}', "a.jpg has class -1, expected 0 to 1."),
         ('{"a.jpg": "zero"}', "a.jpg has class 'zero', expected 0 to 1."),

@@ -4,7 +4,8 @@ import cv2
 import pytest
 
 from convert.checkpoints import Checkpoint
-from convert.pipeline import Material, compare, emit, gather
+from convert.material import Material, gather
+from convert.pipeline import compare, emit
 from edge.errors import AccuracyError, BackendError, CalibrationError
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS

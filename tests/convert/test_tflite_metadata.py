@@ -10,7 +10,8 @@ from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
 from convert.checkpoints import Checkpoint
-from convert.pipeline import Material, emit
+from convert.material import Material
+from convert.pipeline import emit
 from convert.quantize import QuantizedNetwork, fold, quantize
 from convert.tflite_metadata import METADATA, ModelCard, append_labels, metadata
 from convert.to_tflite import to_tflite

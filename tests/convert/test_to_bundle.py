@@ -7,8 +7,8 @@ import pytest
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.golden import mistakes
+from convert.material import Material
 from convert.model import ModelConfig
-from convert.pipeline import Material
 from convert.to_bundle import BundlePlan, write_bundle
 from edge.bundle import open_bundle
 from edge.classify import Classifier

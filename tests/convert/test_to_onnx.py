@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from convert.material import Material
 from convert.model import Activation, ModelConfig, Padding
-from convert.pipeline import Material
 from convert.quantize import FoldedNetwork, Form, SymmetricNetwork, fold, quantize, symmetrize
 from convert.to_onnx import to_onnx, to_qdq
 from edge.variant import Variant

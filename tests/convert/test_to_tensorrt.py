@@ -21,8 +21,8 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper
 
+from convert.material import Material, gather
 from convert.model import ModelConfig
-from convert.pipeline import Material, gather
 from convert.quantize import Form, fold, quantize, symmetrize
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tensorrt import BuildOptions, Built, build, make_engine, making
@@ -82,9 +82,7 @@ def source(path: Path) -> Source:
 
 
 def build_one(path: Path, variant: Variant, precision: str, capability: str = "8.6", **wanted: Any) -> Built:
-    return build(
-        trt, path, resolution=variant.resolution, precision=precision, compute_capability=capability, **wanted
-    )
+    return build(trt, path, resolution=variant.resolution, precision=precision, compute_capability=capability, **wanted)
 
 
 def weights_mb(path: Path, variant: Variant, precision: str) -> float:

@@ -10,8 +10,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+from convert.material import Material
 from convert.model import ModelConfig
-from convert.pipeline import Material
 from convert.quantize import QuantizedNetwork, fold, quantize
 from convert.to_tflite import to_tflite
 from edge.errors import ConversionError

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convert.verify import Reference, require, verify
+from convert.verify import Reference, require, verify, wilson_interval
 from edge.backends.fake import FakeBackend
 from edge.errors import AccuracyError
 from edge.manifest import Accuracy
@@ -52,3 +52,36 @@ def test_the_least_agreement_is_enough_and_less_is_not() -> None:
         "m.tflite agrees with float on 75.0% of 4 held-out pictures, expected 76.0% or more; nothing was written. "
         "Calibrate on more pictures like those the camera will see, or lower --min-agreement."
     )
+
+
+def test_a_file_that_is_good_enough_carries_what_was_asked_of_it() -> None:
+    assert require(measured([0, 1, 2, 3], [-1] * 4), 0.9, "m.tflite").min_agreement == 0.9
+
+
+def test_agreement_is_told_apart_where_float_is_sure() -> None:
+    unsure = reference([0, 1, 2, 2], [-1] * 4)
+    unsure.probabilities[3] = [0.2, 0.2, 0.4, 0.2]
+    accuracy = verify(FakeBackend(resolution=32, classes=4), unsure, Preprocessing())
+    assert (accuracy.agreement, accuracy.confident_agreement, accuracy.confident) == (0.75, 1.0, 3)
+
+
+def test_where_float_is_never_sure_there_is_no_such_agreement() -> None:
+    unsure = reference([0, 1, 2, 3], [-1] * 4)
+    unsure.probabilities[:] = 0.25
+    accuracy = verify(FakeBackend(resolution=32, classes=4), unsure, Preprocessing())
+    assert (accuracy.confident_agreement, accuracy.confident) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("hits", "count", "expected"),
+    [(0, 10, (0.0, 0.2775)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1.0)), (950, 1000, (0.9347, 0.9619))],
+)
+def test_the_interval_is_wilsons(hits: int, count: int, expected: tuple[float, float]) -> None:
+    assert wilson_interval(hits, count) == pytest.approx(expected, abs=2e-4)
+
+
+def test_the_interval_holds_the_share_that_was_measured() -> None:
+    accuracy = measured([0, 1, 3, 3], [0, 2, 2, 3])
+    assert accuracy.agreement_range is not None and accuracy.top1_range is not None
+    assert accuracy.agreement_range[0] < accuracy.agreement < accuracy.agreement_range[1]
+    assert accuracy.top1 is not None and accuracy.top1_range[0] < accuracy.top1 < accuracy.top1_range[1]

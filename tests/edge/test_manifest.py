@@ -190,6 +190,13 @@ def test_an_accuracy_is_a_share(share: float) -> None:
     assert str(refused.value) == f"agreement {share} is not a share between 0 and 1"
 
 
+@pytest.mark.parametrize("ends", [(0.9, 0.8), (0.5,), (0.5, 1.5), (-0.1, 0.5), ("a", "b")])
+def test_a_range_has_two_shares_in_order(ends: tuple[Any, ...]) -> None:
+    with pytest.raises(BundleError) as refused:
+        Accuracy(agreement=0.9, pictures=1, measured_on="x", agreement_range=ends)
+    assert str(refused.value) == f"agreement_range {ends} is not a range of shares between 0 and 1"
+
+
 @given(damaged(WHOLE))
 def test_a_damaged_manifest_is_a_manifest_or_a_bundle_error(values: dict[str, Any]) -> None:
     try:

@@ -48,8 +48,8 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
     import cv2
 
     from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.material import gather
     from convert.model import ModelConfig
-    from convert.pipeline import gather
     from convert.to_bundle import BundlePlan, write_bundle
     from tests.convert.conftest import CLASSES, LABELS, lively
 

@@ -1,0 +1,85 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from convert.checkpoints import Checkpoint
+from convert.cli.app import app
+from convert.layers import examine
+from convert.material import Material
+from convert.pipeline import Target, emit, report_layers
+from convert.quantize import fold, quantize
+from convert.quantize.rounded import Grid, rounded_integers
+from edge.preprocess import Preprocessing
+
+
+@pytest.mark.parametrize("form", ["tflite", "onnx-int8", "onnx-int8_full"])
+def test_the_layers_together_answer_as_the_file_does(checkpoint: Checkpoint, material: Material, form: Target) -> None:
+    report = report_layers(checkpoint, 64, material, form=form)
+    file = emit(checkpoint, 64, material, targets=(form,), min_agreement=0)[0]
+    assert len(report.layers) == 28 and report.pictures == file.accuracy.pictures
+    assert abs(report.agreement - file.accuracy.agreement) <= 1.1 / report.pictures
+    assert max(layer.alone_divergence for layer in report.layers) < report.divergence
+    assert all(layer.output_sqnr_db > 5 for layer in report.layers)
+
+
+def test_a_layer_whose_weights_are_ruined_is_the_costliest(checkpoint: Checkpoint, material: Material) -> None:
+    network, pixels = fold(checkpoint.model), material.calibration.pixels[64]
+    layers = rounded_integers(network, quantize(network, pixels, Preprocessing()))
+    whole = examine(layers, pixels, Preprocessing())
+    layers[8] = replace(layers[8], weight=layers[8].weight * torch.tensor([1.0, -1.0]).repeat(32)[:, None, None, None])
+    ruined = examine(layers, pixels, Preprocessing())
+    assert ruined.costliest.name == "block4/pointwise"
+    assert ruined.layers[8].weight_sqnr_db < 5 < whole.layers[8].weight_sqnr_db
+    assert ruined.layers[8].alone_divergence > 10 * whole.layers[8].alone_divergence
+    assert ruined.divergence > whole.divergence
+    assert ruined.layers[7] == whole.layers[7]
+
+
+def test_channels_that_never_fire_are_counted(checkpoint: Checkpoint, material: Material) -> None:
+    network, pixels = fold(checkpoint.model), material.calibration.pixels[64]
+    bias = network.layers[2].bias.clone()
+    bias[:3] -= 1000
+    network = replace(network, layers=(*network.layers[:2], replace(network.layers[2], bias=bias), *network.layers[3:]))
+    report = examine(rounded_integers(network, quantize(network, pixels, Preprocessing())), pixels, Preprocessing())
+    assert report.layers[2].dead_channels >= 3
+
+
+def test_a_grid_keeps_its_points_and_ends() -> None:
+    grid = Grid(0.5, 3.0, -2, 2)
+    assert grid.round(torch.tensor([-9.0, 2.2, 3.0, 3.3, 9.0])).tolist() == [2.0, 2.0, 3.0, 3.5, 4.0]
+
+
+def test_the_command_prints_a_table_json_and_a_picture(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
+    asked = ["layers", str(checkpoint.path), "--resolution", "64", "--calibration", str(pictures)]
+    told = CliRunner().invoke(app, [*asked, "--plot", str(tmp_path / "layers.png")])
+    assert told.exit_code == 0, told.output
+    assert "block13/pointwise" in told.stdout and "Costliest alone" in told.stdout
+    assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
+    values = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert len(values["layers"]) == 28 and values["costliest"] in {layer["name"] for layer in values["layers"]}
+
+
+def test_a_picture_of_another_kind_is_refused_before_the_work(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    told = CliRunner().invoke(
+        app, ["layers", str(checkpoint.path), "--resolution", "64", "--plot", str(tmp_path / "layers.pdf")]
+    )
+    assert "expected a name that ends in .png or .html" in str(told.exception)
+
+
+def test_an_exact_layer_has_no_noise(checkpoint: Checkpoint) -> None:
+    network = fold(checkpoint.model)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+    layers = [
+        replace(rounded, weight=exact.weight, bias=exact.bias, input_grid=None, output_grid=None)
+        for rounded, exact in zip(
+            rounded_integers(network, quantize(network, pixels, Preprocessing())), network.layers, strict=True
+        )
+    ]
+    report = examine(layers, pixels, Preprocessing())
+    assert report.agreement == 1.0 and report.divergence < 1e-6
+    assert min(layer.output_sqnr_db for layer in report.layers) > 100
