@@ -22,6 +22,8 @@ from edge.errors import CheckpointError, OutputError
 from edge.files import check_free, new_folder, sha256_of
 from edge.images import read_image
 from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
+from edge.preprocess import Frame
+from edge.rounds import timing_frames
 
 __all__ = ["BundlePlan", "check_place", "write_bundle"]
 
@@ -121,8 +123,13 @@ def write_bundle(
             variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
             source=_source(plan, material),
         )
-        pictures = map(read_image, at_most(CANDIDATES, list(material.held_out.paths)))
-        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), pictures)
+        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(material))
+
+
+def _candidates(material: Material) -> Iterable[Frame]:
+    """Pictures to choose the golden ones from: held-out ones, or blurred noise where there are none."""
+    paths = at_most(CANDIDATES, list(material.held_out.paths))
+    return map(read_image, paths) if paths else timing_frames(CANDIDATES)
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:

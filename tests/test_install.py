@@ -571,7 +571,7 @@ def test_shellcheck_finds_nothing() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed: apt-get install shellcheck")
-    names = ("install.sh", "scripts/check", "scripts/test", "scripts/install-service", "scripts/test-cameras", ".ci/run")
-    scripts = [str(PROJECT / name) for name in names]
+    scripts = [str(PROJECT / name) for name in ("install.sh", ".ci/run", "scripts/check", "scripts/test")]
+    scripts += [str(PROJECT / name) for name in ("scripts/install-service", "scripts/test-cameras", "scripts/fuzz")]
     result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, "")
