@@ -57,19 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{'min':>6} {'RSS MB':>8} {'threads':>8} {'files':>6}")
     for look in looks[:: max(1, len(looks) // 30)]:
         print(f"{look.at_s / 60:6.1f} {look.rss_mb:8.1f} {look.threads:8} {look.files:6}")
-    found = growth(looks)
+    found = growth(looks, options.allowed_mb)
     seconds = looks[-1].at_s
     print(f"{answers} answers in {seconds / 60:.1f} min; " + ("; ".join(found) or "nothing grew"))
     return 1 if found or not answers else 0
 
 
-def growth(looks: Sequence[Look]) -> list[str]:
+def growth(looks: Sequence[Look], allowed_mb: float = _MEMORY_MB) -> list[str]:
     """What grew from the second quarter of the looks to the last, in words; the first is for warming up."""
     quarter = max(1, len(looks) // 4)
     before, after = looks[quarter : 2 * quarter], looks[-quarter:]
     found = []
     old_mb, new_mb = (statistics.median(look.rss_mb for look in part) for part in (before, after))
-    if new_mb - old_mb > max(_MEMORY_MB, _MEMORY_SHARE * old_mb):
+    if new_mb - old_mb > max(allowed_mb, _MEMORY_SHARE * old_mb):
         found.append(f"memory grew from {old_mb:.1f} to {new_mb:.1f} MB")
     for name in ("threads", "files"):
         old, new = (max(getattr(look, name) for look in part) for part in (before, after))
@@ -150,6 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="test-soak", description=__doc__, epilog="Example: scripts/test-soak")
     parser.add_argument("--minutes", type=float, default=30.0, help="how long; default: 30")
     parser.add_argument("--every-s", type=float, default=5.0, help="seconds between two looks; default: 5")
+    parser.add_argument(
+        "--allowed-mb", type=float, default=_MEMORY_MB, help=f"growth that is none; default: {_MEMORY_MB:g}"
+    )
     return parser
 
 
