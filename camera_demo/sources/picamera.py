@@ -16,7 +16,7 @@ from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 from edge.preprocess import Frame
 
-__all__ = ["PiCameraSource", "load_picamera2"]
+__all__ = ["PiCameraSource", "has_ribbon_camera", "load_picamera2"]
 
 _FORM: Final = "RGB888"
 """libcamera's name for 24 bits whose first byte in memory is blue: BGR to NumPy and OpenCV."""
@@ -108,6 +108,12 @@ def load_picamera2() -> Any | None:
         return importlib.import_module("picamera2")
     except (ImportError, OSError):
         return None
+
+
+def has_ribbon_camera(load: Callable[[], Any | None] = load_picamera2) -> bool:
+    """Whether picamera2 is here and knows of a camera."""
+    module = load()
+    return module is not None and bool(module.Picamera2.global_camera_info())
 
 
 def _configuration(wishes: Wishes) -> dict[str, Any]:

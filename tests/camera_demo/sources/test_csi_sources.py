@@ -15,7 +15,7 @@ import pytest
 
 from camera_demo.sources.csi import argus_elements, open_csi, opener
 from camera_demo.sources.gstreamer import ChildPipeline
-from camera_demo.sources.picamera import PiCameraSource
+from camera_demo.sources.picamera import PiCameraSource, has_ribbon_camera
 from camera_demo.stop import Stop
 from camera_demo.wishes import Wishes
 from edge.device import Device
@@ -111,6 +111,11 @@ def test_a_pi_s_camera_that_freezes_breaks_off() -> None:
     with pytest.raises(SourceError, match=r"Camera csi://0 is frozen: no frame for 2 s, after 1 frames\."):
         next(frames)
     source.close()
+
+
+def test_whether_there_is_a_ribbon_camera_is_known() -> None:
+    assert has_ribbon_camera(lambda: PICAMERA2)
+    assert not has_ribbon_camera(lambda: None)
 
 
 @pytest.mark.parametrize(
