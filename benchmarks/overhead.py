@@ -37,35 +37,13 @@ _MARK: Final = 0x51AB
 
 
 def prepare(folder: Path) -> None:
-    """Write a bundle for each variant, its weights random: time does not depend on them."""
-    import cv2
-    import torch
-
-    from convert.checkpoints import load_checkpoint, save_checkpoint
-    from convert.material import gather
-    from convert.model import MobileNetV1, ModelConfig
-    from convert.to_bundle import BundlePlan, write_bundle
-    from edge.rounds import timing_frames
+    """Write a bundle for each variant."""
+    from benchmarks.family import write_family
     from edge.variant import Variant
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, frame in enumerate(timing_frames(8)):
-        cv2.imwrite(str(folder / f"{chr(97 + number)}.png"), frame)
     for name in VARIANTS:
-        variant, path = Variant.parse(name), folder / f"{name}.safetensors"
-        torch.manual_seed(0)
-        save_checkpoint(MobileNetV1(ModelConfig(alpha=variant.alpha)), path)
-        checkpoint = load_checkpoint(path)
-        plan = BundlePlan(
-            name=name,
-            checkpoints=(checkpoint,),
-            resolutions=(variant.resolution,),
-            labels=tuple(f"class {n}" for n in range(1000)),
-            targets=("tflite",),
-            min_agreement=0,
-        )
-        material = gather(folder, plan.resolutions, classes=1000)
-        write_bundle(plan, material, folder / name, replace=True)
+        variant = Variant.parse(name)
+        write_family(folder / name, (variant.alpha,), (variant.resolution,))
 
 
 def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:

@@ -43,8 +43,8 @@ class Tuning:
     quiet_s: float = 3.0
     """How long a better variant must have had room before it is taken."""
     longest_quiet_s: float = 60.0
-    """The quiet time doubles up to this each time a better variant turned out too slow; also while the load that
-    made frames late lasts."""
+    """The quiet time doubles up to this each time a better variant turned out too slow. It is four times as long while
+    the load lasts that made frames late."""
     gap_s: float = 10.0
     """After so long without a frame, or when the clock jumps, what was seen before is forgotten."""
 
@@ -239,6 +239,7 @@ class Controller:
             return None
         best = self._quiet[1]
         self._patience.climbed(best, now_s)
+        self._slowdown.forget_all()  # it is on trial: two late frames of its own are enough to go back
         return self._change(best, "recovered", f"it has had room for {now_s - since_s:.1f} s", now_s)
 
     def _reconsider(self, cause: Cause, reason: str, now_s: float) -> Change | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from edge.errors import VariantError
 
-__all__ = ["BLOCKS", "STEM_FILTERS", "STEM_STRIDE", "Block", "LayerCosts", "costs", "scaled"]
+__all__ = ["BLOCKS", "STEM_FILTERS", "STEM_STRIDE", "Block", "LayerCosts", "costs", "positions", "scaled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,16 @@ class LayerCosts:
 def scaled(filters: int, alpha: float) -> int:
     """Channels left of ``filters`` at width ``alpha``, rounded down as Keras and TF-slim do, at least one."""
     return max(1, int(filters * alpha))
+
+
+def positions(resolution: int) -> int:
+    """Places in the output of every convolution together, of all channels counted once."""
+    side = resolution // STEM_STRIDE
+    total = side * side
+    for block in BLOCKS:
+        side //= block.stride
+        total += 2 * side * side
+    return total
 
 
 def costs(alpha: float, resolution: int, classes: int) -> tuple[LayerCosts, LayerCosts]:

@@ -9,6 +9,7 @@ from edge.ladder import Rung
 
 __all__ = ["Patience"]
 
+_LASTING: Final = 4.0
 _LOAD_LASTS: Final = 0.75
 _LOAD_ENDED: Final = 0.5
 _SLOWDOWN_ENDED: Final = 0.8
@@ -35,10 +36,10 @@ class Patience:
 
     @property
     def wait_s(self) -> float:
-        """The wait now: the longest while the other work goes on that was there when frames came late."""
+        """The wait now; four times as long while the other work goes on that was there when frames came late."""
         load = self._load_now or 0.0
         lasts = load > LOAD_LIMIT_PERCENT and self._fell_from is not None and load >= _LOAD_LASTS * self._load_then
-        return self._longest_s if lasts else self._wait_s
+        return min(self._longest_s, _LASTING * self._wait_s) if lasts else self._wait_s
 
     def way_back(self, slowdown: float) -> Rung | None:
         """From where frames became late, if what made them late is over; None if it is not, or there is none.

@@ -1,8 +1,10 @@
 """Predict the latency of variants that were not measured from a few that were.
 
-The model is t = c + p * pointwise + d * depthwise: a constant for each call, and a cost for each mult-add of either
-kind, because a depthwise mult-add costs many times a pointwise one (its operands are used but once). It is fitted by
-least *relative* squares, so that 10 % of a small variant count as much as 10 % of a large one.
+The model is t = c + p * pointwise + d * depthwise + a * positions: a constant for each call, a cost for each mult-add
+of either kind (a depthwise one costs many times a pointwise one, for its operands are used but once), and a cost for
+each place in a layer's output, however few its channels: vector units work on whole registers. It is fitted by least
+*relative* squares, so that 10 % of a small variant count as much as 10 % of a large one; no cost is negative, and a
+little ridge shares among the terms what four variants cannot tell apart.
 
 What the formula leaves over looks alike on all boards (small layers and narrow ones run less efficiently). So the
 same fit is made to the published profiles, and the mean of what it leaves over there corrects the prediction here;
@@ -22,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.architecture import positions
 from edge.bundle import Bundle
 from edge.errors import ProfileError
 from edge.latency import Latency
@@ -32,9 +35,10 @@ from edge.variant import Variant
 __all__ = ["LEAST_MEASURED", "Fit", "choose_among", "choose_to_measure", "fit", "predict", "published_times"]
 
 LEAST_MEASURED: Final = 4
-"""The formula has three coefficients; one more variant shows how well it fits."""
+"""As many as the formula has coefficients."""
 
 _FIGURES: Final = ("avg_ms", "median_ms", "p90_ms", "p95_ms")
+_RIDGE: Final = 0.003
 _MOST_CHOICES: Final = 20_000
 _TWO_SIDED: Final = 1.96
 _LEAST_SPREAD: Final = 0.01
@@ -46,8 +50,8 @@ Times = dict[Variant, float]
 class Fit:
     """The formula fitted to one board."""
 
-    coefficients: tuple[float, float, float]
-    """Milliseconds a call, and a million pointwise and depthwise mult-adds."""
+    coefficients: tuple[float, float, float, float]
+    """Milliseconds a call, a million pointwise and depthwise mult-adds, and a million places."""
     correction: dict[Variant, float]
     """What the published boards leave over, as the logarithm of a factor; 0 for variants not listed."""
     spread: float
@@ -74,7 +78,7 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
         published: Milliseconds of other boards; one that lacks a variant of ``measured`` is left out.
 
     Raises:
-        ProfileError: There are too few variants, or too few that differ.
+        ProfileError: There are too few variants.
     """
     chosen = list(measured)
     if len(chosen) < LEAST_MEASURED:
@@ -83,10 +87,10 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
     boards = [times for times in published if all(variant in times for variant in chosen)]
     left_over = [_left_over(times, chosen, classes) for times in boards]
     own = [math.log(ms / float(_costs([v], classes)[0] @ coefficients)) for v, ms in measured.items()]
-    spread_here = math.sqrt(sum(error**2 for error in own) / (len(own) - 3))
+    spread_here = math.sqrt(sum(error**2 for error in own) / (len(own) - 3))  # the ridge leaves about one free
     spread = max(_LEAST_SPREAD, spread_here, _spread_between(left_over, chosen))
-    c, p, d = coefficients
-    return Fit(coefficients=(c, p, d), correction=_mean(left_over), spread=spread, classes=classes)
+    c, p, d, a = coefficients.tolist()
+    return Fit(coefficients=(c, p, d, a), correction=_mean(left_over), spread=spread, classes=classes)
 
 
 def choose_to_measure(bundle: Bundle, count: int = LEAST_MEASURED) -> list[Variant]:
@@ -153,30 +157,35 @@ def published_times() -> list[Times]:
 
 
 def _costs(variants: Sequence[Variant], classes: int) -> NDArray[np.float64]:
-    """(variants, 3): 1, and millions of mult-adds in 1x1 and in depthwise layers.
+    """(variants, 4): 1, and millions of mult-adds in 1x1 and in depthwise layers and of places.
 
     The stem grows with width and area as the depthwise layers do, and is left to them.
     """
     rows = []
     for variant in variants:
         costs = variant.mult_adds(classes)
-        rows.append((1.0, (costs.pointwise + costs.classifier) / 1e6, costs.depthwise / 1e6))
+        pointwise, places = costs.pointwise + costs.classifier, positions(variant.resolution)
+        rows.append((1.0, pointwise / 1e6, costs.depthwise / 1e6, places / 1e6))
     return np.asarray(rows, np.float64)
 
 
 def _coefficients(times: Times, classes: int) -> NDArray[np.float64]:
-    """The fit by least relative squares, with no coefficient below 0."""
+    """The fit by least relative squares, with no coefficient below 0.
+
+    The ridge weighs each term but the constant by its mean share of the times; results hardly depend on its size
+    between a third and ten times of what it is.
+    """
     values = np.asarray(list(times.values()), np.float64)
     weighted = _costs(list(times), classes) / values[:, None]
-    active = [0, 1, 2]
+    ridge = np.diag(math.sqrt(_RIDGE) * weighted.mean(axis=0))[1:]
+    rows, wanted = np.vstack([weighted, ridge]), np.concatenate([np.ones(len(values)), np.zeros(len(ridge))])
+    active = list(range(rows.shape[1]))
     while True:
-        found, _, rank, _ = np.linalg.lstsq(weighted[:, active], np.ones(len(values)), rcond=None)
-        if rank < len(active):
-            raise ProfileError("The variants measured are too alike to predict others from: measure other ones.")
+        found = np.linalg.lstsq(rows[:, active], wanted, rcond=None)[0]
         if found.min() >= 0:
             break
         active.pop(int(found.argmin()))
-    coefficients = np.zeros(3)
+    coefficients = np.zeros(rows.shape[1])
     coefficients[active] = found
     return coefficients
 

@@ -12,10 +12,11 @@ from edge.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.device import describe
+from edge.errors import ProfileError
 from edge.files import check_parent
 from edge.measure import QUICK, THOROUGH, measure
 from edge.plot import check_plot, profile_charts, write_charts
-from edge.predict import choose_to_measure, predict
+from edge.predict import LEAST_MEASURED, choose_to_measure, predict
 from edge.profile import LatencyProfile, ProfileRow
 from edge.select import Budget
 from edge.store import merged, profile_path, store
@@ -54,11 +55,11 @@ def profile(
         check_parent(out)
     if budget_ms is not None:
         Budget(latency_ms=budget_ms)  # raises where it makes no sense
-    named = [Variant.parse(name) for name in variant or ()]
+    chosen = _to_measure(opened, [Variant.parse(name) for name in variant or ()], predict_rest)
     with progress_bar(f"profiling {opened.name}") as progress:
         found = measure(
             opened,
-            variants=named or (choose_to_measure(opened) if predict_rest else ()),
+            variants=chosen,
             backend=backend,
             threads=wanted,
             effort=QUICK if quick else THOROUGH,
@@ -78,6 +79,15 @@ def profile(
         stdout().print(_circumstances(found), soft_wrap=True)
     for objection in found.objections:
         note(f"these figures are not valid: {objection}")
+
+
+def _to_measure(bundle: Bundle, named: list[Variant], predict_rest: bool) -> list[Variant]:
+    """The variants named, or those that say most; none means all."""
+    if not predict_rest:
+        return named
+    if named and len(set(named)) < min(LEAST_MEASURED, len(bundle.variants)):
+        raise ProfileError(f"--predict needs {LEAST_MEASURED} variants: name more, or none to have them chosen.")
+    return named or choose_to_measure(bundle)
 
 
 def _keep(found: LatencyProfile, bundle: Bundle, out: Path | None, backend: str, threads: ThreadChoice) -> None:

@@ -116,7 +116,10 @@ def _frame(chart: Chart, canvas: Canvas, x: _Scale, y: _Scale) -> None:
     canvas.text((_LEFT, 24), chart.title, size=15)
     place = float(_LEFT)
     for series in chart.series:
-        canvas.circle((place + 4, 42), 4, series.colour)
+        if series.has_dots:
+            canvas.circle((place + 4, 42), 4, series.colour)
+        else:
+            canvas.line((place - 2, 42), (place + 10, 42), series.colour, width=1.5)
         canvas.text((place + 13, 46), series.name, size=11, colour=_INK)
         place += 30 + 6.5 * len(series.name)
     for value in _ticks(x):
@@ -140,11 +143,15 @@ def _scale(axis: Axis, values: Sequence[float], start: float, end: float) -> _Sc
 
 
 def _ticks(scale: _Scale) -> list[float]:
-    """Round values within a scale: 1, 2 and 5 times powers of ten."""
+    """Round values within a scale: 1, 2 and 5 times powers of ten, and those between where there are few."""
     if scale.is_log:
         powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
-        steps = [base * 10.0**power for power in powers for base in (1, 2, 5)]
-        return [step for step in steps if scale.low <= step <= scale.high]
+        for bases in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+            steps = [round(base * 10.0**power, 10) for power in powers for base in bases]
+            inside = [step for step in steps if scale.low <= step <= scale.high]
+            if len(inside) > 2:
+                break
+        return inside
     rough = (scale.high - scale.low) / _TICKS
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(base * unit for base in (1, 2, 5, 10) if base * unit >= rough)

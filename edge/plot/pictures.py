@@ -52,7 +52,7 @@ def _charts(
         )
     yield Chart(
         title="Latency against mult-adds",
-        x=Axis(label="million mult-adds", is_log=True),
+        x=Axis(label="million mult-adds, with 1000 classes", is_log=True),
         y=Axis(label="median, ms a frame", is_log=True),
         series=tuple(_cost(p, n, c) for p, n, c in zip(profiles, names, _COLOURS, strict=False)),
     )
@@ -69,7 +69,7 @@ def _accuracy(profile: LatencyProfile, name: str, colour: str, bundle: Bundle) -
     all_marks = tuple(_candidate_mark(candidate, ranked_by) for candidate in timed)
     line = tuple(Mark(at=(c.latency_ms or 0.0, _percent(c, ranked_by))) for c in front)
     return [
-        Series(name=f"{name}: Pareto front", colour=colour, marks=line, is_line=True, has_dots=False),
+        Series(name="Pareto front", colour=colour, marks=line, is_line=True, has_dots=False),
         Series(name=name, colour=colour, marks=all_marks),
     ]
 

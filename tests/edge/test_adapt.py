@@ -165,7 +165,7 @@ class TestClimb:
     def test_waits_long_while_the_load_lasts_that_made_frames_late(self) -> None:
         board = Board(load(2, 4, 4.0))
         busy = Health(load_percent=190.0)
-        for _ in range(20):
+        for _ in range(12):
             board.run(1)
             board.feel(busy)
         assert board.path() == [SMALL], "the other work is still there"
@@ -175,7 +175,7 @@ class TestClimb:
 
     def test_comes_in_the_end_even_though_the_load_lasts(self) -> None:
         board = Board(load(2, 4, 4.0))
-        for _ in range(80):
+        for _ in range(18):
             board.run(1)
             board.feel(Health(load_percent=190.0))
         assert board.path() == [SMALL, BIG]

@@ -461,6 +461,13 @@ class TestProfile:
         assert edge("profile", *options).code == 0
         assert "budget 33 ms" in page.read_text(encoding="utf-8")
 
+    def test_too_few_variants_to_predict_from_are_refused_before_anything_is_measured(
+        self, edge: Edge, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("edge.cli.profile.measure", lambda *args, **kwargs: pytest.fail("measured"))
+        ended = edge("profile", "--bundle", "demo", "--predict", "--variant", "0.25_128")
+        assert ended.error == ("edge: --predict needs 4 variants: name more, or none to have them chosen.")
+
     def test_a_budget_to_draw_must_make_sense(self, edge: Edge, bundle_folder: Path) -> None:
         ended = edge("profile", "--bundle", bundle_folder, "--budget-ms", 0)
         assert ended.error == "edge: A budget of 0 ms makes no sense: expected above 0, at most 600000 ms."
