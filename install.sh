@@ -183,8 +183,15 @@ choose_packages() {
 
     kind=runtime needed_mb=1000
     [ "$test" = no ] || kind=test needed_mb=3000
-    has_shellcheck=yes
-    if [ "$test" = yes ] && ! command -v shellcheck >/dev/null; then has_shellcheck=no; fi
+    # Programs that tests run against; without one, its tests are skipped.
+    tools=''
+    [ "$test" = no ] || for tool in shellcheck mosquitto chromium chromedriver; do
+        PATH=$PATH:/usr/sbin command -v "$tool" >/dev/null || tools="${tools:+$tools }$(package_of "$tool")"
+    done
+}
+
+package_of() {
+    case $1 in chromedriver) say chromium-driver ;; *) say "$1" ;; esac
 }
 
 has_wheel() {
@@ -219,7 +226,7 @@ print_plan() {
     say "Plan:"
     number=0
     [ -z "$missing" ] || step "$(sudo_prefix)apt-get install $missing"
-    [ "$has_shellcheck" = yes ] || ! is_root || step "apt-get install shellcheck (optional)"
+    [ -z "$tools" ] || ! is_root || step "apt-get install $tools (optional)"
     if [ -z "$missing" ] && is_installed; then
         step "keep .venv: it is up to date"
     else
@@ -273,8 +280,9 @@ install_system_packages() {
         [ -z "$missing" ] || die "apt-get installed no Python that can make environments: expected 3.10 or newer with venv."
         choose_packages
     fi
-    if [ "$has_shellcheck" = no ] && is_root && command -v apt-get >/dev/null; then
-        apt_install shellcheck >/dev/null 2>&1 || say "Note: shellcheck could not be installed; its test will be skipped."
+    if [ -n "$tools" ] && is_root && command -v apt-get >/dev/null; then
+        # shellcheck disable=SC2086  # $tools is a list of words
+        apt_install $tools >/dev/null 2>&1 || say "Note: $tools could not be installed; their tests will be skipped."
     fi
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from camera_demo.region import Region
 from edge.classify import Guess, Prediction
 from edge.preprocess import Frame
 
@@ -21,7 +22,7 @@ class CapturedFrame:
     index: int
     """Number of the frame since the source was opened, from 0; frames that were dropped leave gaps."""
     captured_at_s: float
-    """Monotonic clock when the picture was in memory."""
+    """Monotonic clock when the picture was taken, where the driver says; else when it was in memory."""
     position_s: float
     """Where in the stream it stands, from its beginning."""
     file: str | None = None
@@ -44,10 +45,19 @@ class Shown:
     """Answers a second, of late."""
     dropped: int
     """Frames that came and went while the model was busy, so far."""
+    budget_ms: float
+    """What a frame may take, at the time."""
     answered_at_s: float
     """Wall clock, seconds since 1970."""
+    region: Region | None = None
+    """The part of the picture that was classified; None for all of it."""
     picture: Frame | None = None
     """The frame with the answer drawn on it, if a sink wanted one."""
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the classification took longer than the budget."""
+        return self.prediction.total_ms > self.budget_ms
 
     @property
     def best(self) -> Guess | None:
@@ -74,4 +84,5 @@ class Shown:
             "top_k_ms": round(prediction.top_k_ms, 3),
             "fps": round(self.fps, 2),
             "dropped": self.dropped,
+            **({} if self.region is None else {"region": list(self.region.shares)}),
         }

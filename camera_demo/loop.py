@@ -6,19 +6,39 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from camera_demo.frames import CapturedFrame, Shown
 from camera_demo.overlay import draw
+from camera_demo.region import Region
 from camera_demo.sinks.contract import Sink, WatcherLeft
+from camera_demo.smoothing import Smoothing
 from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
-from edge.classify import Classifier
+from edge.backends import Backend
+from edge.classify import Prediction
+from edge.preprocess import Frame
+from edge.variant import Variant
 
-__all__ = ["FrameRate", "LiveLoop"]
+__all__ = ["Classifies", "FrameRate", "LiveLoop", "Taste"]
 
 _WINDOW: Final = 31
+
+
+class Classifies(Protocol):
+    """A classifier, whether its variant changes or not."""
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that gave the last answer."""
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that gave the last answer."""
+
+    def classify(self, frame: Frame) -> Prediction:
+        """Classify one frame, uint8 (height, width, 3) BGR."""
 
 
 class FrameRate:
@@ -34,16 +54,34 @@ class FrameRate:
         return (len(self._times_s) - 1) / span_s if span_s > 0 else 0.0
 
 
+class Taste:
+    """Which part of a picture is looked at, and which of the guesses are shown."""
+
+    def __init__(
+        self, *, threshold: float = 0.0, smoothing: Smoothing | None = None, region: Region | None = None
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            threshold: Probability, 0 to 1, below which a guess is not shown.
+            smoothing: Averages the guesses over time; None takes each answer as it is.
+            region: The part of the picture to classify; None for all of it.
+        """
+        self.threshold, self.smoothing, self.region = threshold, smoothing, region
+
+
 class LiveLoop:
     """Classifies the frames of a source and shows each answer to every sink."""
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Classifies,
         sinks: Sequence[Sink],
         tally: Tally,
         *,
-        threshold: float = 0.0,
+        taste: Taste | None = None,
+        budget_ms: Callable[[], float] = lambda: float("inf"),
+        beat: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,12 +91,14 @@ class LiveLoop:
             classifier: An opened classifier.
             sinks: Opened sinks.
             tally: Counts the answers.
-            threshold: Probability, 0 to 1, below which a guess is not shown.
+            taste: What is looked at and shown.
+            budget_ms: What a frame may take, now.
+            beat: Called before each frame, and several times a second while none comes.
             clock: The clock that stamps the source's frames.
             wall_clock: Seconds since 1970.
         """
-        self._classifier, self._sinks, self._tally, self._threshold = classifier, sinks, tally, threshold
-        self._clock, self._wall_clock = clock, wall_clock
+        self._classifier, self._sinks, self._tally, self._taste = classifier, sinks, tally, taste or Taste()
+        self._budget_ms, self._beat, self._clock, self._wall_clock = budget_ms, beat, clock, wall_clock
         self._rate = FrameRate()
 
     def run(self, source: Source, stop: Stop, *, max_frames: int | None = None) -> None:
@@ -71,6 +111,9 @@ class LiveLoop:
             BackendError: The runtime failed.
         """
         for frame in source.frames(stop):
+            self._beat()
+            if frame is None:
+                continue
             shown = self._answer(frame, source.dropped)
             self._tally.add(shown)
             try:
@@ -82,17 +125,21 @@ class LiveLoop:
                 return
 
     def _answer(self, frame: CapturedFrame, dropped: int) -> Shown:
-        prediction = self._classifier.classify(frame.image)
+        region, smoothing = self._taste.region, self._taste.smoothing
+        prediction = self._classifier.classify(frame.image if region is None else region.of(frame.image))
         now_s = self._clock()
+        guesses = prediction.guesses if smoothing is None else smoothing(prediction.guesses, now_s)
         shown = Shown(
             frame=frame,
             prediction=prediction,
-            guesses=tuple(g for g in prediction.guesses if g.probability >= self._threshold),
+            guesses=tuple(g for g in guesses if g.probability >= self._taste.threshold),
             variant=self._classifier.variant.name,
             backend=self._classifier.backend.name,
             answer_ms=1e3 * (now_s - frame.captured_at_s),
             fps=self._rate.tick(now_s),
             dropped=dropped,
+            budget_ms=self._budget_ms(),
             answered_at_s=self._wall_clock(),
+            region=region,
         )
         return replace(shown, picture=draw(shown)) if any(sink.wants_picture for sink in self._sinks) else shown

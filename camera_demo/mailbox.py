@@ -1,9 +1,10 @@
-"""A place for one thing, the newest: what lets a slow reader keep up with a fast writer."""
+"""A place for the newest things: what lets a slow reader keep up with a fast writer."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from typing import Generic, TypeVar
 
 __all__ = ["Mailbox"]
@@ -12,7 +13,9 @@ _T = TypeVar("_T")
 
 
 class Mailbox(Generic[_T]):
-    """Holds the newest item until it is taken; an older one that nobody took is dropped and counted.
+    """Holds the newest items until they are taken, oldest first.
+
+    One that is full drops its oldest item, and counts it; or, if it is to lose nothing, lets the writer wait.
 
     >>> box = Mailbox[str]()
     >>> box.put("old"), box.put("new")
@@ -21,16 +24,17 @@ class Mailbox(Generic[_T]):
     ('new', None, 1)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 1, *, is_lossy: bool = True) -> None:
         self._changed = threading.Condition()
-        self._items: list[_T] = []
+        self._items: deque[_T] = deque()
+        self._capacity, self._is_lossy = capacity, is_lossy
         self._dropped = 0
         self._is_closed = False
         self._error: Exception | None = None
 
     @property
     def dropped(self) -> int:
-        """Items that were replaced before anybody took them."""
+        """Items that made room for newer ones before anybody took them."""
         return self._dropped
 
     @property
@@ -40,20 +44,26 @@ class Mailbox(Generic[_T]):
             return self._is_closed and not self._items
 
     def put(self, item: _T) -> None:
-        """Leave ``item``, in place of the one that lies there."""
+        """Leave ``item``. In a closed box it is lost."""
         with self._changed:
-            self._dropped += len(self._items)
-            self._items = [item]
+            while not self._is_lossy and len(self._items) >= self._capacity and not self._is_closed:
+                self._changed.wait()
+            if self._is_closed:
+                return
+            if len(self._items) >= self._capacity:
+                self._items.popleft()
+                self._dropped += 1
+            self._items.append(item)
             self._changed.notify_all()
 
     def close(self, error: Exception | None = None) -> None:
-        """Say that nothing more will come, and why, if it is no good end."""
+        """Say that nothing more will come, and why, if it is no good end. What lies there can still be taken."""
         with self._changed:
             self._is_closed, self._error = True, error
             self._changed.notify_all()
 
     def take(self, timeout_s: float) -> _T | None:
-        """The newest item, waiting for one up to ``timeout_s`` seconds.
+        """The oldest item, waiting for one up to ``timeout_s`` seconds.
 
         Returns:
             None when nothing came in time, or nothing will.
@@ -66,7 +76,9 @@ class Mailbox(Generic[_T]):
             while not self._items and not self._is_closed and (left_s := end_s - time.monotonic()) > 0:
                 self._changed.wait(left_s)
             if self._items:
-                return self._items.pop()
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
             if self._error is not None:
                 raise self._error
             return None

@@ -32,6 +32,9 @@ def draw(shown: Shown) -> Frame:
     band = max(_LEAST_HEIGHT, round(height * _BAND_SHARE))
     if height < 2 * _LEAST_HEIGHT or width < 2 * _LEAST_HEIGHT:
         return image
+    if shown.region is not None:
+        left, top, right, bottom = shown.region.box(height, width)
+        cv2.rectangle(image, (left, top), (right - 1, bottom - 1), _GREEN, thickness=max(1, height // 240))
     foot = image[height - band :]
     foot //= 4
     best = shown.best

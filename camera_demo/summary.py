@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -33,12 +33,14 @@ class Summary:
     """From capture to answer."""
     p95_ms: float
     over_budget: float
-    """Share of frames, 0 to 1, whose classification took longer than the budget."""
+    """Share of frames, 0 to 1, whose classification took longer than the budget of the moment."""
     budget_ms: float
+    """The last one."""
     dropped: int
     seen: tuple[str, ...]
     """Labels in the order they came, with their times and mean probability; or, of many, each with its share."""
-    variant: str
+    variants: tuple[str, ...]
+    """Those that answered, the most frequent first; of several, each with its share."""
     backend: str
     """Name, version and threads."""
 
@@ -53,7 +55,7 @@ class Summary:
             f"capture to answer: median {self.median_ms:.1f} ms, p95 {self.p95_ms:.1f} ms; "
             f"{self.over_budget:.1%} of frames over the budget of {self.budget_ms:.1f} ms",
             f"seen: {', '.join(self.seen)}",
-            f"{self.variant} on {self.backend}",
+            f"{', '.join(self.variants)} on {self.backend}",
         )
 
 
@@ -78,13 +80,12 @@ class _Run:
 class Tally:
     """Counts answers as they come, in bounded memory."""
 
-    def __init__(
-        self, budget_ms: float, *, variant: str, backend: str, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, *, backend: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin to count, and to take the time, now."""
         self._clock, self._start_s = clock, clock()
         self._last_s = self._start_s
-        self._budget_ms, self._variant, self._backend = budget_ms, variant, backend
+        self._budget_ms, self._backend = 0.0, backend
+        self._variants: Counter[str] = Counter()
         self._answers_ms: deque[float] = deque(maxlen=_KEPT_FRAMES)
         self._frames = self._over = self._dropped = self._runs_begun = 0
         self._runs: deque[_Run] = deque(maxlen=_MOST_RUNS)
@@ -100,7 +101,9 @@ class Tally:
         self._frames += 1
         self._last_s = self._clock()
         self._answers_ms.append(shown.answer_ms)
-        self._over += shown.prediction.total_ms > self._budget_ms
+        self._over += shown.is_late
+        self._budget_ms = shown.budget_ms
+        self._variants[shown.variant] += 1
         self._dropped = shown.dropped
         label = shown.best.label if shown.best else _UNSURE
         if not self._runs or self._runs[-1].label != label:
@@ -123,9 +126,14 @@ class Tally:
             budget_ms=self._budget_ms,
             dropped=self._dropped,
             seen=self._seen(),
-            variant=self._variant,
+            variants=self._shares(),
             backend=self._backend,
         )
+
+    def _shares(self) -> tuple[str, ...]:
+        if len(self._variants) == 1:
+            return tuple(self._variants)
+        return tuple(f"{name} in {count / self._frames:.0%}" for name, count in self._variants.most_common())
 
     def _seen(self) -> tuple[str, ...]:
         if self._runs_begun <= _MOST_RUNS:

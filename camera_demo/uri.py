@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+from camera_demo.addresses import redacted
 from edge.errors import EdgeError, SinkError, SourceError
 from edge.images import IMAGE_SUFFIXES
 
-__all__ = ["SINKS", "SOURCES", "VIDEO_CODECS", "Scheme", "Uri", "parse_sink", "parse_source"]
+__all__ = ["SINKS", "SOURCES", "VIDEO_CODECS", "Scheme", "Uri", "is_pattern", "parse_sink", "parse_source"]
 
 VIDEO_CODECS: Final = {".mp4": "mp4v", ".mov": "mp4v", ".mkv": "mp4v", ".avi": "MJPG"}
 """The video files that can be written, and the codec of each; OpenCV's own wheels have them all."""
@@ -31,6 +32,12 @@ class Scheme:
     """How people write it, for messages."""
     keeps_time: bool = False
     """Whether it plays at its own rate unless told otherwise."""
+    may_wait: bool = False
+    """Whether it may be slow, as a pipe or a disk is, and needs a thread of its own beside a camera."""
+    is_live: bool = False
+    """Whether it is a camera: it has its own pace, may break off, and is opened again."""
+    is_decoded: bool = False
+    """Whether its frames take long enough to decode for a thread to be worth while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,26 +46,35 @@ class Uri:
 
     scheme: Scheme
     place: str
-    """What the scheme's module needs: a device, a path, ``HOST:PORT``, options."""
+    """What the scheme's module needs: a device, a path, ``HOST:PORT``, options, or a whole address."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for people: without password."""
+        return f"csi://{self.place}" if self.scheme.name == "csi" else redacted(self.place) or self.scheme.name
 
 
 SOURCES: Final = (
-    Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, v4l2:///dev/video0)"),
-    Scheme(name="clip", module="clip", example="a video file"),
-    Scheme(name="pictures", module="pictures", example="a folder of pictures"),
+    Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, /dev/v4l/by-id/...)", is_live=True),
+    Scheme(name="csi", module="csi", example="csi://0", is_live=True),
+    Scheme(name="rtsp", module="stream", example="rtsp://HOST/PATH", is_live=True),
+    Scheme(name="clip", module="clip", example="a video file", is_decoded=True),
+    Scheme(name="pictures", module="pictures", example="a folder of pictures", is_decoded=True),
     Scheme(name="synthetic", module="synthetic", example="synthetic:640x480@30", keeps_time=True),
-    Scheme(name="demo", module="demo", example="demo"),
+    Scheme(name="demo", module="demo", example="demo", is_decoded=True),
 )
 """Every kind of source."""
 SINKS: Final = (
-    Scheme(name="terminal", module="terminal", example="terminal"),
-    Scheme(name="json", module="json_lines", example="json:- or json:FILE"),
-    Scheme(name="video", module="video", example=f"a video file ({', '.join(VIDEO_CODECS)})"),
+    Scheme(name="terminal", module="terminal", example="terminal", may_wait=True),
+    Scheme(name="json", module="json_lines", example="json:- or json:FILE", may_wait=True),
+    Scheme(name="video", module="video", example=f"a video file ({', '.join(VIDEO_CODECS)})", may_wait=True),
     Scheme(name="display", module="display", example="display"),
     Scheme(name="http", module="page", example="http://127.0.0.1:8000"),
+    Scheme(name="mqtt", module="mqtt", example="mqtt://HOST/TOPIC"),
 )
 """Every kind of sink."""
 
+_NUMBER = re.compile(r"[0-9]{1,4}")
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 
 
@@ -71,7 +87,7 @@ def parse_source(text: str) -> Uri:
     Raises:
         SourceError: There is no such kind of source, or no such file or folder.
     """
-    if text.isdecimal():
+    if _NUMBER.fullmatch(text):
         return _uri(SOURCES, "v4l2", f"/dev/video{int(text)}")
     if text == "demo":
         return _uri(SOURCES, "demo", "")
@@ -79,13 +95,19 @@ def parse_source(text: str) -> Uri:
         return _uri(SOURCES, "v4l2", text)
     match _split(text):
         case "v4l2", place:
-            return _uri(SOURCES, "v4l2", f"/dev/video{place}" if place.isdecimal() else place or "/dev/video0")
+            node = f"/dev/video{int(place)}" if _NUMBER.fullmatch(place) else place
+            return _uri(SOURCES, "v4l2", node or "/dev/video0")
+        case "csi", place:
+            return _uri(SOURCES, "csi", place)
+        case (("rtsp" | "rtsps"), _):
+            return _uri(SOURCES, "rtsp", text)
         case "synthetic", place:
             return _uri(SOURCES, "synthetic", place)
         case (("" | "file"), place):
             return _stored(place)
         case name, _ if any(name == sink.name for sink in SINKS):
-            raise SourceError(f"{text} is an output: name the input before it, e.g. camera-demo 0 {text}.")
+            shown = redacted(text)
+            raise SourceError(f"{shown} is an output: name the input before it, e.g. camera-demo 0 {shown}.")
     raise _unsupported(SourceError, text, SOURCES)
 
 
@@ -107,9 +129,16 @@ def parse_sink(text: str) -> Uri:
             return _uri(SINKS, "display", place)
         case "http", place:
             return _uri(SINKS, "http", place)
+        case (("mqtt" | "mqtts"), _):
+            return _uri(SINKS, "mqtt", text)
         case (("" | "file"), place) if Path(place).suffix.lower() in VIDEO_CODECS:
             return _uri(SINKS, "video", place)
     raise _unsupported(SinkError, text, SINKS)
+
+
+def is_pattern(place: str) -> bool:
+    """Whether ``place`` is a pattern for names, as ``photos/*.jpg``."""
+    return any(letter in place for letter in "*?[")
 
 
 def _uri(table: tuple[Scheme, ...], name: str, place: str) -> Uri:
@@ -119,14 +148,24 @@ def _uri(table: tuple[Scheme, ...], name: str, place: str) -> Uri:
 def _split(text: str) -> tuple[str, str]:
     """Prefix, in lower case, and rest; a file that really has such a name is a file."""
     match = _PREFIX.fullmatch(text)
-    return ("", text) if match is None or Path(text).exists() else (match[1].lower(), match[2])
+    return ("", text) if match is None or _exists(text) else (match[1].lower(), match[2])
+
+
+def _exists(name: str) -> bool:
+    """Whether there is such a file or folder; what cannot be a name is none."""
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _stored(place: str) -> Uri:
+    if not _exists(place) and _exists(unquote(place)):
+        place = unquote(place)
     path = Path(place)
-    if not path.exists() and Path(unquote(place)).exists():
-        path = Path(unquote(place))
-    if not path.exists():
+    if not _exists(place) and is_pattern(place):
+        return _uri(SOURCES, "pictures", place)
+    if not _exists(place):
         raise SourceError(f"There is no file or folder '{place}': expected {_examples(SOURCES)}.")
     is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))
@@ -134,7 +173,7 @@ def _stored(place: str) -> Uri:
 
 def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -> EdgeError:
     kind = "input" if table is SOURCES else "output"
-    return error(f"'{text}' is no {kind} that this version knows: expected {_examples(table)}.")
+    return error(f"'{redacted(text)}' is no {kind} that this version knows: expected {_examples(table)}.")
 
 
 def _examples(table: tuple[Scheme, ...]) -> str:

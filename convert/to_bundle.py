@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoints import Checkpoint
+from convert.golden import CANDIDATES, add_golden
 from convert.material import Material, Progress
+from convert.pictures import at_most
 from convert.pipeline import Emitted, Target, emit
 from convert.quantize import Effort
 from convert.tflite_metadata import ModelCard
-from edge.bundle import MANIFEST
+from edge.bundle import MANIFEST, Bundle
 from edge.errors import CheckpointError, OutputError
-from edge.files import check_free, new_folder, sha256_of, to_json
+from edge.files import check_free, new_folder, sha256_of
+from edge.images import read_image
 from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
+from edge.preprocess import Frame
+from edge.rounds import timing_frames
 
 __all__ = ["BundlePlan", "check_place", "write_bundle"]
 
@@ -118,8 +123,13 @@ def write_bundle(
             variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
             source=_source(plan, material),
         )
-        (folder / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
-    return manifest
+        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(material))
+
+
+def _candidates(material: Material) -> Iterable[Frame]:
+    """Pictures to choose the golden ones from: held-out ones, or blurred noise where there are none."""
+    paths = at_most(CANDIDATES, list(material.held_out.paths))
+    return map(read_image, paths) if paths else timing_frames(CANDIDATES)
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:

@@ -137,6 +137,11 @@ class AdaptiveClassifier:
         return cls(loaded, controller, left_out=left_out, clock=clock)
 
     @property
+    def classifiers(self) -> Mapping[Variant, Classifier]:
+        """Every variant that is loaded."""
+        return dict(self._classifiers)
+
+    @property
     def variant(self) -> Variant:
         """The variant that gave the last answer; a change shows here with the next frame."""
         return self._active.variant

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from edge.backends import Backend, Refusal, open_backend
@@ -122,6 +123,27 @@ class Classifier:
         guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
         done = time.perf_counter()
         return Prediction(guesses, 1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
+
+    def network_input(self, frame: Frame) -> NDArray[np.float32]:
+        """The real numbers that the network is given for ``frame``, float32 (ρ, ρ, 3) in its colour order.
+
+        Raises:
+            ImageError: The frame has another form.
+        """
+        spec, tensor = self.backend.input_spec, self.backend.input()
+        self._preprocessor(frame, tensor)
+        real = spec.real(tensor[0])
+        return real.transpose(1, 2, 0) if spec.is_channels_first else real
+
+    def probabilities(self, frame: Frame) -> NDArray[np.float32]:
+        """The probability of every class, float32 (classes,): slower than :meth:`classify`, and the whole answer.
+
+        Raises:
+            ImageError: The frame has another form.
+            BackendError: The runtime failed.
+        """
+        self._preprocessor(frame, self.backend.input())
+        return self.backend.output_spec.real(self.backend.infer()[0])
 
     def close(self) -> None:
         """Free the model. A second call does nothing."""

@@ -13,6 +13,8 @@
     ├── OutputError         (OSError)       a file or folder that cannot be written
     ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
     ├── SinkError           (OSError)       a display, page or file that takes no frames
+    ├── ConfigError         (ValueError)    a configuration file or setting that makes no sense
+    ├── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
     ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
     ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
@@ -35,12 +37,14 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "CheckpointError",
+    "ConfigError",
     "ConversionError",
     "EdgeError",
     "ImageError",
     "NoVariantFits",
     "OutputError",
     "ProfileError",
+    "SelfTestError",
     "SinkError",
     "SourceError",
     "VariantError",
@@ -93,6 +97,14 @@ class SourceError(EdgeError, OSError):
 
 class SinkError(EdgeError, OSError):
     """A display, page or file that takes no frames."""
+
+
+class ConfigError(EdgeError, ValueError):
+    """A configuration file, or a setting, that makes no sense."""
+
+
+class SelfTestError(EdgeError, RuntimeError):
+    """A model that does not give the answers its bundle says it gives."""
 
 
 class CheckpointError(EdgeError, ValueError):

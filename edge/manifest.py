@@ -12,9 +12,21 @@ from edge.preprocess import Preprocessing
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["SCHEMA_VERSION", "Accuracy", "Artifact", "BundledVariant", "FileEntry", "Manifest", "read_manifest"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "Artifact",
+    "BundledVariant",
+    "FileEntry",
+    "Golden",
+    "GoldenAnswer",
+    "Manifest",
+    "read_manifest",
+]
 
 SCHEMA_VERSION: Final = 1
+GoldenAnswer = tuple[tuple[int, float], ...]
+"""The best classes for one picture, each with its probability, best first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +120,25 @@ class BundledVariant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Pictures whose answers are known, so that a device can tell whether it gets them right."""
+
+    pictures: tuple[FileEntry, ...]
+    inputs: Mapping[int, tuple[tuple[float, ...], ...]]
+    """For each resolution, what the network's input is for each picture, see :func:`edge.selftest.input_means`."""
+    answers: Mapping[str, tuple[GoldenAnswer, ...]]
+    """For each model file by name, what it answers to each picture, in order."""
+
+    def __post_init__(self) -> None:
+        for key, known in [*self.inputs.items(), *self.answers.items()]:
+            if len(known) != len(self.pictures) or not all(known):
+                raise BundleError(f"golden: '{key}' does not have a value for each picture")
+        for file, answers in self.answers.items():
+            if not all(0 <= probability <= 1 for answer in answers for _, probability in answer):
+                raise BundleError(f"golden: '{file}' has an answer that is no probability")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything a device must know of a bundle."""
 
@@ -121,6 +152,8 @@ class Manifest:
     """Dearest first, by mult-adds."""
     source: Mapping[str, Any]
     """Where the weights came from: checkpoint names and SHA-256, the calibration, versions of the tools."""
+    golden: Golden | None = None
+    """For the self-test; None in bundles of versions before there was one."""
 
     def __post_init__(self) -> None:
         names = [v.variant.name for v in self.variants]
@@ -132,6 +165,7 @@ class Manifest:
     def files(self) -> Iterator[FileEntry]:
         """Every file of the bundle but the manifest itself."""
         yield self.labels
+        yield from () if self.golden is None else self.golden.pictures
         for variant in self.variants:
             yield from variant.artifacts
 
@@ -142,6 +176,7 @@ class Manifest:
             row = asdict(entry)
             row["variant"] = entry.variant.name
             variants.append(row)
+        golden = {} if self.golden is None else {"golden": asdict(self.golden)}
         return {
             "schema_version": SCHEMA_VERSION,
             "name": self.name,
@@ -150,6 +185,7 @@ class Manifest:
             "labels": asdict(self.labels),
             "preprocessing": asdict(self.preprocessing),
             "source": dict(self.source),
+            **golden,
             "variants": variants,
         }
 
@@ -191,7 +227,25 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
         preprocessing=Preprocessing(**recipe),
         variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
         source=dict(values["source"]),
+        golden=None if values.get("golden") is None else _golden(values["golden"], _count(values["classes"])),
     )
+
+
+def _golden(values: Mapping[str, Any], classes: int) -> Golden:
+    answers = {
+        _text(file): tuple(tuple((_class(class_id, classes), float(p)) for class_id, p in answer) for answer in known)
+        for file, known in values["answers"].items()
+    }
+    inputs = {int(side): tuple(tuple(map(float, m)) for m in known) for side, known in values["inputs"].items()}
+    pictures = tuple(FileEntry(**_whole(entry)) for entry in values["pictures"])
+    return Golden(pictures=pictures, inputs=inputs, answers=answers)
+
+
+def _class(value: object, classes: int) -> int:
+    class_id = _count(value)
+    if class_id >= classes:
+        raise BundleError(f"golden: there is no class {class_id} among {classes}")
+    return class_id
 
 
 def _variant(values: Mapping[str, Any]) -> BundledVariant:

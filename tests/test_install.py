@@ -144,11 +144,12 @@ class Machine:
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """A Raspberry Pi 5 with Python 3.11, and shellcheck so that nobody wants to install it."""
+    """A Raspberry Pi 5 with Python 3.11, and what tests run against, so that nobody wants to install it."""
     machine = Machine(tmp_path)
     machine.has(PI5)
     machine.python()
-    machine.command("shellcheck", "#!/bin/sh\n")
+    for tool in ("shellcheck", "mosquitto", "chromium", "chromedriver"):
+        machine.command(tool, "#!/bin/sh\n")
     return machine
 
 
@@ -545,11 +546,12 @@ def test_the_second_runtime_may_be_missing(machine: Machine) -> None:
     assert not any("--target" in call for call in machine.calls())
 
 
-def test_shellcheck_is_fetched_by_root_for_the_tests_only(machine: Machine) -> None:
-    (machine.bin / "shellcheck").unlink()
+def test_what_tests_run_against_is_fetched_by_root_for_the_tests_only(machine: Machine) -> None:
+    for tool in ("shellcheck", "chromedriver"):
+        (machine.bin / tool).unlink()
     machine.apt_get()
     assert machine.plan()[0] == "1. make the environment .venv"
-    assert machine.plan("--test")[0] == "1. apt-get install shellcheck (optional)"
+    assert machine.plan("--test")[0] == "1. apt-get install shellcheck chromium-driver (optional)"
     machine.user(1000)
     assert machine.plan("--test")[0] == "1. make the environment .venv"
 
@@ -569,6 +571,7 @@ def test_shellcheck_finds_nothing() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed: apt-get install shellcheck")
-    scripts = [str(PROJECT / name) for name in ("install.sh", "scripts/check", "scripts/test", ".ci/run")]
+    scripts = [str(PROJECT / name) for name in ("install.sh", ".ci/run", "scripts/check", "scripts/test")]
+    scripts += [str(PROJECT / name) for name in ("scripts/install-service", "scripts/test-cameras", "scripts/fuzz")]
     result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True)
     assert (result.returncode, result.stdout) == (0, "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from camera_demo.frames import Shown
+from camera_demo.live import Live
 
 __all__ = ["Sink", "SinkContext", "WatcherLeft"]
 
@@ -25,6 +26,10 @@ class SinkContext:
     """Where lines for people go."""
     announce: Callable[[str], None]
     """Takes one line for people, said once."""
+    live: Live
+    """What the run tells of itself."""
+    token: str | None = None
+    """What a browser must know to see the page; None to make one up where one is needed."""
 
 
 class Sink(Protocol):
@@ -35,7 +40,7 @@ class Sink(Protocol):
         """Whether the next answer should come with the frame it was drawn on."""
 
     def show(self, shown: Shown) -> None:
-        """Take one answer. Must not wait for anybody.
+        """Take one answer. Must not wait for anybody, unless its scheme says that it may.
 
         Raises:
             WatcherLeft: Nobody watches any more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,19 +12,26 @@ import cv2
 import numpy as np
 
 from camera_demo.frames import CapturedFrame
+from camera_demo.sources.contract import Source
+from camera_demo.sources.trail import CameraTrail
 from camera_demo.sources.v4l2 import explain_camera
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 from edge.preprocess import Frame
 
-__all__ = ["CameraSource", "open_source"]
+__all__ = ["CameraSource", "opener"]
 
-_SIZE: Final = (640, 480)
+_log = logging.getLogger(__name__)
 _FIRST_FRAME_S: Final = 5.0
-_GIVE_UP_S: Final = 10.0
-_RETRY_S: Final = 0.1
-_QUEUED_FRAMES: Final = 4
-"""What the driver may hold from before; OpenCV asks for so many buffers."""
+_FROZEN_S: Final = 2.0
+"""Silence after which a camera that is still there is opened anew. A read blocks one second, see ``prepare_opencv``."""
+_BLOCKED_S: Final = 0.5
+"""A read that fails sooner than this did not wait for a picture: the driver refuses."""
+_REFUSALS: Final = 3
+_RETRY_S: Final = 0.05
+_LONGEST_LAG_S: Final = 5.0
+_RATE_SLACK: Final = 0.02
 
 
 class CameraSource:
@@ -34,13 +42,20 @@ class CameraSource:
     def __init__(
         self,
         path: str,
+        wishes: Wishes = Wishes(),
         *,
+        stop: Stop | None = None,
         capture: Callable[[str, int], cv2.VideoCapture] = cv2.VideoCapture,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open a camera and wait for its first picture.
 
-        Webcams offer few frames a second unless asked for MJPG; a camera without it keeps what it has.
+        Args:
+            path: Its node.
+            wishes: What to ask of it. It gives what it can, which is said where it is something else.
+            stop: Ends the waiting when requested.
+            capture: OpenCV's capture.
+            clock: The clock that stamps frames; the kernel stamps with the monotonic one.
 
         Raises:
             SourceError: It is absent, busy, forbidden or gives no picture; the message tells them apart.
@@ -50,61 +65,109 @@ class CameraSource:
         self._capture = capture(path, cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise SourceError(explain_camera(path))
-        self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, _SIZE[0])
-        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, _SIZE[1])
+        _ask(self._capture, wishes)
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate_hz if 0 < rate_hz <= 1000 else None
-        self._await_first_picture()
+        self.departure = _departure(path, self._capture, wishes)
+        """In what the camera's own form, read back from it, differs from the one asked for; empty if it does not."""
+        self._await_first_picture(stop or Stop())
 
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
         """Every frame the camera gives, from now on.
 
         Raises:
-            SourceError: It was unplugged, or gave nothing for ten seconds.
+            SourceError: It was unplugged, froze, or refuses to go on.
         """
-        for _ in range(_QUEUED_FRAMES):
-            self._capture.grab()
-        index, start_s = 0, self._clock()
+        index, refusals, start_s = 0, 0, self._clock()
         last_s = start_s
         while not stop.is_requested:
+            asked_s = self._clock()
             image = self._read()
             now_s = self._clock()
-            if image is None:
-                self._check_alive(index, now_s - last_s)
-                stop.sleep(_RETRY_S)
+            if image is not None:
+                stamp_s = self._stamp_s(now_s)
+                yield CapturedFrame(image=image, index=index, captured_at_s=stamp_s, position_s=now_s - start_s)
+                index, refusals, last_s = index + 1, 0, self._clock()
                 continue
-            last_s = now_s
-            yield CapturedFrame(image=image, index=index, captured_at_s=now_s, position_s=now_s - start_s)
-            index += 1
+            refusals += now_s - asked_s < _BLOCKED_S
+            self._check_alive(index, now_s - last_s, refusals)
+            stop.sleep(_RETRY_S)
 
     def close(self) -> None:
         """Give the camera back."""
         self._capture.release()
 
-    def _await_first_picture(self) -> None:
+    def _await_first_picture(self, stop: Stop) -> None:
         end_s = self._clock() + _FIRST_FRAME_S
         while self._read() is None:
-            if self._clock() >= end_s:
+            if self._clock() >= end_s or stop.is_requested or not Path(self.name).exists():
                 self.close()
                 raise SourceError(explain_camera(self.name))
-            time.sleep(_RETRY_S)
+            stop.sleep(_RETRY_S)
 
     def _read(self) -> Frame | None:
-        is_read, image = self._capture.read()
+        try:
+            is_read, image = self._capture.read()
+        except cv2.error:  # of a picture that cannot be decoded, as one cut short on its way
+            return None
         return np.asarray(image, np.uint8) if is_read else None
 
-    def _check_alive(self, index: int, silent_s: float) -> None:
+    def _stamp_s(self, now_s: float) -> float:
+        """When the kernel says the last picture was taken; now, where it does not say or uses another clock."""
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+        return stamp_s if 0 <= now_s - stamp_s < _LONGEST_LAG_S else now_s
+
+    def _check_alive(self, index: int, silent_s: float, refusals: int) -> None:
         if not Path(self.name).exists():
-            raise SourceError(f"Camera {self.name} was unplugged after {index} frames. Plug it in and start again.")
-        if silent_s > _GIVE_UP_S:
-            raise SourceError(f"Camera {self.name} gave no frame for {_GIVE_UP_S:.0f} s, after {index} frames.")
+            raise SourceError(f"Camera {self.name} was unplugged after {index} frames. Plug it in again.")
+        if refusals >= _REFUSALS:
+            raise SourceError(f"Camera {self.name} refuses to go on after {index} frames (input/output error).")
+        if silent_s > _FROZEN_S:
+            raise SourceError(f"Camera {self.name} is frozen: no frame for {silent_s:.1f} s, after {index} frames.")
 
 
-def open_source(place: str) -> CameraSource:
-    """Open the camera at the node ``place``.
+def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+    """A function that opens the camera at the node ``place``, and finds it again wherever it comes back.
 
-    Raises:
-        SourceError: It is absent, busy, forbidden or gives no picture.
+    It raises :class:`SourceError` when the camera is absent, busy, forbidden or gives no picture.
     """
-    return CameraSource(place)
+    trail, said = CameraTrail(place), ""
+
+    def open_camera(stop: Stop) -> CameraSource:
+        nonlocal said
+        source = CameraSource(trail.node(), wishes, stop=stop)
+        trail.seen(source.name)
+        if source.departure != said:
+            said = source.departure
+            _log.warning("%s", said)
+        return source
+
+    return open_camera
+
+
+def _ask(capture: cv2.VideoCapture, wishes: Wishes) -> None:
+    """Ask for a form. The answers say nothing: OpenCV claims success where the driver does something else."""
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wishes.codec))
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, wishes.width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wishes.height)
+    if wishes.rate_hz is not None:
+        capture.set(cv2.CAP_PROP_FPS, wishes.rate_hz)
+
+
+def _departure(path: str, capture: cv2.VideoCapture, wishes: Wishes) -> str:
+    width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    codec, rate_hz = _letters(int(capture.get(cv2.CAP_PROP_FOURCC))), capture.get(cv2.CAP_PROP_FPS)
+    wrong = []
+    if (width, height) != (wishes.width, wishes.height):
+        wrong.append(f"{width}x{height} instead of {wishes.width}x{wishes.height}")
+    if codec != wishes.codec:
+        wrong.append(f"{codec} instead of {wishes.codec}")
+    if wishes.rate_hz is not None and abs(rate_hz - wishes.rate_hz) > _RATE_SLACK * wishes.rate_hz:
+        wrong.append(f"{rate_hz:g} fps instead of {wishes.rate_hz:g}")
+    return f"Camera {path} gives {', '.join(wrong)}" if wrong else ""
+
+
+def _letters(code: int) -> str:
+    """A codec's four letters."""
+    letters = (code & 0xFFFFFFFF).to_bytes(4, "little").decode("latin-1")
+    return "".join(c if c.isprintable() else "?" for c in letters).strip() or "an unknown form"

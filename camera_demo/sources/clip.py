@@ -13,11 +13,13 @@ import cv2
 import numpy as np
 
 from camera_demo.frames import CapturedFrame
+from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError, opencv_reason, os_reason
 from edge.preprocess import Frame
 
-__all__ = ["ClipSource", "open_source"]
+__all__ = ["ClipSource", "opener"]
 
 _USUAL_HZ: Final = 30.0
 _HEAD_BYTES: Final = 4096
@@ -78,13 +80,12 @@ class ClipSource:
         return np.asarray(image, np.uint8) if is_read else None
 
 
-def open_source(place: str) -> ClipSource:
-    """Open the clip at the path ``place``.
+def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+    """A function that opens the clip at the path ``place``, in its own form.
 
-    Raises:
-        SourceError: It is missing, empty, damaged or no video.
+    It raises :class:`SourceError` when the clip is missing, empty, damaged or no video.
     """
-    return ClipSource(Path(place))
+    return lambda stop: ClipSource(Path(place))
 
 
 def _check_file(path: Path) -> None:

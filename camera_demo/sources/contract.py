@@ -12,14 +12,14 @@ __all__ = ["Source"]
 
 
 class Source(Protocol):
-    """An opened camera, clip or folder.
+    """An opened camera, clip, stream or folder.
 
     Opening checks all that can be checked, so that what is wrong shows before a model is loaded.
     """
 
     @property
     def name(self) -> str:
-        """What it is, for people: ``/dev/video0``, ``clip.mp4``."""
+        """What it is, for people: ``/dev/video0``, ``clip.mp4``. Never holds a password."""
 
     @property
     def is_live(self) -> bool:
@@ -33,8 +33,11 @@ class Source(Protocol):
     def dropped(self) -> int:
         """Frames dropped so far because nobody took them in time."""
 
-    def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
+    def frames(self, stop: Stop) -> Iterator[CapturedFrame | None]:
         """The frames, in order; ends at the source's end, or soon after ``stop`` is requested. Call it once.
+
+        Where the next frame lets wait for itself, None comes several times a second, so that whoever waits can see to
+        other things.
 
         Raises:
             SourceError: The source broke off.

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from camera_demo.sources.clip import ClipSource
+from camera_demo.sources import clip
+from camera_demo.sources.contract import Source
+from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 
-__all__ = ["DEMO_CLIP", "open_source"]
+__all__ = ["DEMO_CLIP", "opener"]
 
 DEMO_CLIP: Final = "clips/digits.mp4"
 """Its path within this package."""
 
 
-def open_source(place: str) -> ClipSource:
-    """Open the clip; ``place`` is not used.
+def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+    """A function that opens the clip; ``place`` is not used.
 
     Raises:
         SourceError: The installation lacks it.
@@ -24,4 +28,4 @@ def open_source(place: str) -> ClipSource:
     path = Path(str(files("camera_demo"))) / DEMO_CLIP
     if not path.is_file():
         raise SourceError(f"The demo clip {path} is missing: install mobilenet-edge again.")
-    return ClipSource(path)
+    return clip.opener(str(path), wishes)

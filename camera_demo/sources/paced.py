@@ -25,7 +25,7 @@ class PacedSource:
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
         """The frames of the source, each stamped with the time it was due."""
         start_s = self._clock()
-        for frame in self._source.frames(stop):
+        for frame in filter(None, self._source.frames(stop)):
             due_s = start_s + frame.position_s
             stop.sleep(due_s - self._clock())
             if stop.is_requested:

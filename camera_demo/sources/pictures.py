@@ -1,7 +1,8 @@
-"""A folder of pictures, or one picture."""
+"""A folder of pictures, those of a pattern, or one picture."""
 
 from __future__ import annotations
 
+import glob
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,11 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from camera_demo.frames import CapturedFrame
+from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
+from camera_demo.uri import is_pattern
+from camera_demo.wishes import Wishes
 from edge.errors import ImageError, SourceError
 from edge.images import IMAGE_SUFFIXES, image_files, read_image
 
-__all__ = ["PicturesSource", "open_source"]
+__all__ = ["PicturesSource", "opener"]
 
 _log = logging.getLogger(__name__)
 _RATE_HZ: Final = 1.0
@@ -59,14 +63,18 @@ class PicturesSource:
         """Nothing is held."""
 
 
-def open_source(place: str) -> PicturesSource:
-    """Open the folder, or the one picture, at the path ``place``.
+def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+    """A function that opens the folder, the one picture, or the pictures of a pattern as ``photos/*.jpg``.
 
-    Raises:
-        SourceError: The folder has no pictures.
-        ImageError: The folder, or the one picture, cannot be read.
+    It raises :class:`SourceError` where there are no pictures, and :class:`edge.errors.ImageError` where the folder,
+    or the one picture, cannot be read.
     """
-    path = Path(place)
+    return lambda stop: _open(Path(place))
+
+
+def _open(path: Path) -> PicturesSource:
+    if is_pattern(str(path)) and not path.exists():
+        return PicturesSource(str(path), _matching(path))
     if not path.is_dir():
         read_image(path)
         return PicturesSource(str(path), [path])
@@ -76,3 +84,12 @@ def open_source(place: str) -> PicturesSource:
             f"Folder {path} has no pictures: expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
     return PicturesSource(str(path), files)
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The pictures of a pattern, sorted by path."""
+    found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - as the shell reads it
+    pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    if not pictures:
+        raise SourceError(f"No picture matches {pattern}: {len(found)} names do, and none is a picture's file.")
+    return pictures

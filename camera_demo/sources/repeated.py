@@ -26,7 +26,7 @@ class RepeatedSource:
         index, start_s = 0, 0.0
         while not stop.is_requested:
             position_s = 0.0
-            for frame in self._source.frames(stop):
+            for frame in filter(None, self._source.frames(stop)):
                 position_s = frame.position_s
                 yield replace(frame, index=index, position_s=start_s + position_s)
                 index += 1

@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 
 from camera_demo.frames import CapturedFrame
+from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 from edge.preprocess import Frame
 
-__all__ = ["SyntheticSource", "open_source"]
+__all__ = ["SyntheticSource", "opener"]
 
 _OPTIONS = re.compile(r"(?:(\d+)x(\d+))?(?:@(\d+(?:\.\d+)?))?")
 _SIDES: Final = (16, 4096)
@@ -59,8 +61,8 @@ class SyntheticSource:
         """Nothing is held."""
 
 
-def open_source(place: str) -> SyntheticSource:
-    """Open the moving picture with options ``WIDTHxHEIGHT@RATE``, each of which may be left out.
+def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+    """A function that opens the moving picture with options ``WIDTHxHEIGHT@RATE``, each of which may be left out.
 
     Raises:
         SourceError: The options have another form or make no sense.
@@ -74,7 +76,7 @@ def open_source(place: str) -> SyntheticSource:
             f"'synthetic:{place}' makes no picture: expected synthetic:WIDTHxHEIGHT@RATE, e.g. synthetic:640x480@30, "
             f"with sides of {_SIDES[0]} to {_SIDES[1]} pixels and {_RATES_HZ[0]:g} to {_RATES_HZ[1]:g} frames a second."
         )
-    return SyntheticSource(width_px, height_px, rate_hz)
+    return lambda stop: SyntheticSource(width_px, height_px, rate_hz)
 
 
 def _gradient(width: int, height: int) -> Frame:

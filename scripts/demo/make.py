@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from convert.checkpoints import load_checkpoint, save_checkpoint
+from convert.golden import CANDIDATES, add_golden
+from edge.bundle import open_bundle
 from edge.preprocess import Frame
 from edge.variant import RESOLUTIONS
 from scripts.demo.cards import LABELS, draw_labelled
@@ -121,6 +123,14 @@ def _bundle(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
+def _golden(options: argparse.Namespace) -> int:
+    """Give the bundle, as it stands, its golden pictures: digits that were not trained on."""
+    rng, handwriting = np.random.default_rng(5), load_handwriting("held-out")
+    drawn = (draw_labelled(rng, handwriting, number % len(LABELS)) for number in range(CANDIDATES))
+    add_golden(open_bundle(ROOT / BUNDLE), drawn)
+    return 0
+
+
 def _clip(options: argparse.Namespace) -> int:
     write_clip(ROOT / CLIPS)
     return 0
@@ -143,7 +153,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 Step = Callable[[argparse.Namespace], int]
-_STEPS: Final[dict[str, Step]] = {"pictures": _pictures, "train": _train, "bundle": _bundle, "clip": _clip}
+_STEPS: Final[dict[str, Step]] = {
+    "pictures": _pictures,
+    "train": _train,
+    "bundle": _bundle,
+    "golden": _golden,
+    "clip": _clip,
+}
 
 
 if __name__ == "__main__":

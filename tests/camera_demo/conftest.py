@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -14,6 +15,9 @@ import numpy as np
 import pytest
 
 from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.live import Live
+from camera_demo.sinks import SinkContext
+from camera_demo.source_board import SourceBoard
 from edge.backends.fake import FakeBackend
 from edge.classify import Classifier, Guess, Prediction
 from edge.files import to_json
@@ -72,11 +76,29 @@ def make_shown(make_frame: Callable[..., CapturedFrame]) -> Callable[..., Shown]
             answer_ms=7.5,
             fps=29.97,
             dropped=2,
+            budget_ms=33.3,
             answered_at_s=1_700_000_000.25,
         )
         return replace(shown, **changes)
 
     return make
+
+
+@pytest.fixture
+def board() -> SourceBoard:
+    """The board of a source called feed."""
+    return SourceBoard("feed")
+
+
+@pytest.fixture
+def live(board: SourceBoard) -> Live:
+    return Live(board)
+
+
+@pytest.fixture
+def context(live: Live) -> SinkContext:
+    """A sink's surroundings, in which nobody listens."""
+    return SinkContext(rate_hz=25.0, text=io.StringIO(), announce=lambda line: None, live=live)
 
 
 @pytest.fixture

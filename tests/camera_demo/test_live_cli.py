@@ -85,14 +85,16 @@ def test_a_log_line_on_stdout_into_a_closed_pipe_ends_well(start: Start) -> None
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["csi://0"], "camera-demo: 'csi://0' is no input that this version knows: expected a camera"),
+        (["csi://0"], "camera-demo: csi://0 is a ribbon camera of a Raspberry Pi or a Jetson, and this is "),
+        (["webcam://0"], "camera-demo: 'webcam://0' is no input that this version knows: expected a camera"),
+        (["rtsp://127.0.0.1:9/x"], "camera-demo: rtsp://127.0.0.1:9/x cannot be reached: connection refused."),
         (["nowhere.mp4"], "camera-demo: There is no file or folder 'nowhere.mp4': expected a camera"),
         (["/dev/video99"], "camera-demo: There is no camera /dev/video99: "),
         (
             ["synthetic:", "/nowhere/o.mp4"],
             "camera-demo: Cannot write /nowhere/o.mp4: there is no folder /nowhere. Make",
         ),
-        (["synthetic:", "mqtt://h/t"], "camera-demo: 'mqtt://h/t' is no output that this version knows: expected term"),
+        (["synthetic:", "ftp://h/t"], "camera-demo: 'ftp://h/t' is no output that this version knows: expected term"),
         (["synthetic:", "json:/dev/full"], "camera-demo: Cannot write /dev/full: no space left on device."),
     ],
 )
@@ -118,7 +120,7 @@ def test_a_damaged_clip_is_one_line_without_opencv_s_own_complaints(
 
 
 def test_debug_shows_the_traceback(start: Start) -> None:
-    process = start("csi://0", "--debug")
+    process = start("webcam://0", "--debug")
     _, errors = process.communicate(timeout=20)
     assert process.returncode != 0
     assert "Traceback" in errors
@@ -154,7 +156,7 @@ def test_help_names_every_option_and_an_example_without_importing_opencv() -> No
 
 def test_opencv_s_environment_is_set_unless_the_user_did() -> None:
     code = (
-        "import os; from camera_demo.cli import prepare_opencv; "
+        "import os; from camera_demo.opencv import prepare_opencv; "
         "prepare_opencv(is_silent=True); print(os.environ['OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT'], "
         "os.environ['OPENCV_LOG_LEVEL'])"
     )

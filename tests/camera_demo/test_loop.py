@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.loop import FrameRate, LiveLoop
+from camera_demo.loop import FrameRate, LiveLoop, Taste
 from camera_demo.sinks import WatcherLeft
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
@@ -49,7 +49,7 @@ def ten_frames(make_frame: Callable[..., CapturedFrame]) -> ListedFrames:
 
 @pytest.fixture
 def tally() -> Tally:
-    return Tally(33.3, variant="v", backend="b")
+    return Tally(backend="b")
 
 
 @pytest.fixture
@@ -108,9 +108,9 @@ def test_guesses_below_the_threshold_are_left_out(
     ten_frames: ListedFrames, classifier: Classifier, tally: Tally
 ) -> None:
     album = Album()
-    LiveLoop(classifier, [album], tally, threshold=0.5).run(ten_frames, Stop())
+    LiveLoop(classifier, [album], tally, taste=Taste(threshold=0.5)).run(ten_frames, Stop())
     assert {len(shown.guesses) for shown in album.shown} == {1}
-    LiveLoop(classifier, [album], tally, threshold=1.0).run(ten_frames, Stop())
+    LiveLoop(classifier, [album], tally, taste=Taste(threshold=1.0)).run(ten_frames, Stop())
     assert album.shown[-1].best is None
 
 

@@ -1,18 +1,20 @@
 import json
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
 import pytest
 
-from camera_demo import session
-from camera_demo.session import Settings, run
+from camera_demo import loading
+from camera_demo.session import run
+from camera_demo.settings import Settings
 from camera_demo.stop import Stop, stop_on_signals
 from edge.errors import BudgetError, BundleError, EdgeError, NoVariantFits, SinkError, SourceError, VariantError
 from edge.preprocess import Frame
@@ -93,26 +95,17 @@ def test_headless_leaves_the_display_out(settings: Callable[..., Settings], capf
     assert capfd.readouterr().out.startswith("grey ")
 
 
-def test_without_a_pinned_variant_the_budget_chooses(
-    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_without_a_pinned_variant_the_budget_chooses_and_the_page_may_change_it(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked: dict[str, Any] = {}
-
-    def profile_for(bundle: Any, **others: Any) -> str:
-        asked.update(others)
-        return "profile"
-
-    def select(bundle: Any, profile: str, budget: Any) -> Any:
-        assert (profile, budget.latency_ms) == ("profile", 20.0)
-        return SimpleNamespace(chosen=SimpleNamespace(variant=bundle.variants[0].variant, latency_ms=12.3456))
-
-    monkeypatch.setattr(session, "profile_for", profile_for)
-    monkeypatch.setattr(session, "select", select)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     said: list[str] = []
-    wanted = settings(input="synthetic:64x64", variant=None, fps=50, max_frames=1)
-    run(wanted, Stop(), announce=said.append)
-    assert said[0] == "Using mobilenet_v1_0.25_128: p95 12.35 ms within the budget of 20.00 ms."
-    assert (asked["backend"], asked["threads"]) == ("fake", 1)
+    wanted = settings(input="synthetic:64x64", outputs=(f"json:{tmp_path / 'o.jsonl'}",), variant=None, fps=5)
+    run(replace(wanted, max_frames=3), Stop(), announce=said.append)
+    chosen = next(line for line in said if line.startswith("Using "))
+    assert re.fullmatch(r"Using mobilenet_v1_0.25_128: p95 [\d.]+ ms within the budget of 200.00 ms\.", chosen)
+    assert said[-1] == "mobilenet_v1_0.25_128 on fake (fake 1, 1 thread)"
+    assert len(list(tmp_path.glob("mobilenet-edge/profiles/*.json"))) == 1
 
 
 def test_a_budget_nothing_meets_ends_with_selects_own_words(
@@ -121,8 +114,8 @@ def test_a_budget_nothing_meets_ends_with_selects_own_words(
     def select(bundle: Any, profile: str, budget: Any) -> Any:
         raise NoVariantFits("No variant meets 1.00 ms p95.")
 
-    monkeypatch.setattr(session, "profile_for", lambda bundle, **others: "profile")
-    monkeypatch.setattr(session, "select", select)
+    monkeypatch.setattr(loading, "profile_for", lambda bundle, **others: "profile")
+    monkeypatch.setattr(loading, "select", select)
     (tmp_path / "out").mkdir()
     wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None, budget_ms=1)
     with pytest.raises(NoVariantFits, match=r"No variant meets 1\.00 ms p95\."):
@@ -210,7 +203,7 @@ def test_a_signal_while_the_board_is_measured_ends_it_and_leaves_nothing(
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr(session, "profile_for", profile_for)
+    monkeypatch.setattr(loading, "profile_for", profile_for)
     (tmp_path / "out").mkdir()
     wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None)
     with stop_on_signals() as stop, pytest.raises(KeyboardInterrupt):

@@ -13,10 +13,8 @@ def ticks() -> Iterator[float]:
     return (0.04 * n for n in count())
 
 
-def tally_of(ticks: Iterator[float], budget_ms: float = 33.3) -> Tally:
-    return Tally(
-        budget_ms, variant="mobilenet_v1_0.25_128", backend="fake (fake 1, 1 thread)", clock=lambda: next(ticks)
-    )
+def tally_of(ticks: Iterator[float]) -> Tally:
+    return Tally(backend="fake (fake 1, 1 thread)", clock=lambda: next(ticks))
 
 
 def test_a_summary_tells_frames_times_labels_and_variant(
@@ -58,8 +56,8 @@ def test_unsure_frames_are_a_run_of_their_own(make_shown: Callable[..., Shown], 
 def test_the_share_over_budget_counts_what_the_classification_took(
     make_shown: Callable[..., Shown], ticks: Iterator[float]
 ) -> None:
-    tally = tally_of(ticks, budget_ms=5.9)
-    tally.add(make_shown(0))
+    tally = tally_of(ticks)
+    tally.add(make_shown(0, budget_ms=5.9))
     assert tally.summary().over_budget == 1.0
 
 

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.golden import mistakes
 from convert.material import Material
 from convert.model import ModelConfig
 from convert.to_bundle import BundlePlan, write_bundle
 from edge.bundle import open_bundle
 from edge.classify import Classifier
-from edge.errors import AccuracyError, CheckpointError, OutputError
+from edge.errors import AccuracyError, CheckpointError, OutputError, SelfTestError
+from edge.selftest import self_test
 from edge.variant import Variant
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS, lively
@@ -98,9 +100,25 @@ def test_the_same_material_gives_the_same_bundle(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     for name in ("a", "b"):
         write_bundle(plan, material, tmp_path / name)
-    assert {p.name: p.read_bytes() for p in (tmp_path / "a").iterdir()} == {
-        p.name: p.read_bytes() for p in (tmp_path / "b").iterdir()
-    }
+    a, b = ({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()} for name in ("a", "b"))
+    assert a == b
+
+
+def test_a_bundle_has_golden_pictures_and_tells_a_wrong_preprocessing(
+    plan: BundlePlan, material: Material, tmp_path: Path
+) -> None:
+    write_bundle(plan, material, tmp_path / "tiny")
+    bundle = open_bundle(tmp_path / "tiny")
+    entry = bundle.variants[0]
+    with Classifier.open(bundle, entry.variant) as right:
+        assert self_test(bundle, right)
+        for name, recipe in mistakes(bundle.manifest.preprocessing).items():
+            wrong = Classifier(
+                right.backend, bundle.labels, recipe, variant=entry.variant, model_sha256=right.model_sha256
+            )
+            with pytest.raises(SelfTestError, match="The preprocessing does not give"):
+                self_test(bundle, wrong)
+                pytest.fail(name)
 
 
 def test_checkpoints_of_other_classes_are_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:

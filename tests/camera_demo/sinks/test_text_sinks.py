@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.live import Live
 from camera_demo.sinks import SinkContext, WatcherLeft
 from camera_demo.sinks.json_lines import JsonLinesSink
 from camera_demo.sinks.json_lines import open_sink as open_json
 from camera_demo.sinks.terminal import TerminalSink, describe
+from camera_demo.source_board import SourceBoard
 from edge.errors import OutputError, SinkError
 
-CONTEXT = SinkContext(rate_hz=None, text=io.StringIO(), announce=print)
+CONTEXT = SinkContext(rate_hz=None, text=io.StringIO(), announce=print, live=Live(SourceBoard("feed")))
 
 
 class Terminal(io.StringIO):

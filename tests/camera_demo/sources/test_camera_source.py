@@ -1,7 +1,7 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from camera_demo.sources.camera import CameraSource
 from camera_demo.sources.default import default_source
 from camera_demo.sources.v4l2 import camera_nodes, explain_camera, probe_node
 from camera_demo.stop import Stop
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 
 MESSAGES = {
@@ -80,6 +81,12 @@ def test_without_an_input_the_first_camera_that_opens_is_taken() -> None:
     assert said == ["No input named: using camera /dev/video2."]
 
 
+def test_without_an_input_or_a_usb_camera_a_ribbon_camera_is_taken() -> None:
+    said: list[str] = []
+    uri = default_source(said.append, nodes=list, has_ribbon=lambda: True)
+    assert (uri.scheme.name, uri.place, said) == ("csi", "0", ["No input named: using camera csi://0."])
+
+
 def test_without_an_input_or_a_camera_the_demo_clip_is_taken() -> None:
     said: list[str] = []
     assert default_source(said.append, nodes=list).scheme.name == "demo"
@@ -102,20 +109,18 @@ class FakeCapture:
     def __init__(self, reads: list[bool], *, is_open: bool = True) -> None:
         self._reads, self._is_open = iter(reads), is_open
         self.properties: dict[int, float] = {cv2.CAP_PROP_FPS: 25.0}
+        self.refused: dict[int, float] = {}
         self.is_released = False
 
     def isOpened(self) -> bool:
         return self._is_open
 
     def set(self, name: int, value: float) -> bool:
-        self.properties[name] = value
+        self.properties[name] = self.refused.get(name, value)
         return True
 
     def get(self, name: int) -> float:
         return self.properties.get(name, 0.0)
-
-    def grab(self) -> bool:
-        return True
 
     def read(self) -> tuple[bool, Any]:
         is_read = next(self._reads, False)
@@ -154,16 +159,51 @@ def test_an_unplugged_camera_ends_the_stream(tmp_path: Path) -> None:
     node.unlink()
     with pytest.raises(SourceError) as raised:
         next(frames)
-    assert str(raised.value) == f"Camera {node} was unplugged after 1 frames. Plug it in and start again."
+    assert str(raised.value) == f"Camera {node} was unplugged after 1 frames. Plug it in again."
 
 
-def test_a_silent_camera_is_given_up_without_spinning(tmp_path: Path) -> None:
+def test_a_camera_whose_reads_wait_in_vain_is_frozen(tmp_path: Path) -> None:
     node = tmp_path / "video0"
     node.touch()
-    camera = camera_on(FakeCapture([True]), node, (4.0 * n for n in count()))
+    camera = camera_on(FakeCapture([True]), node, (1.0 * n for n in count()))
     with pytest.raises(SourceError) as raised:
         next(camera.frames(Stop()))
-    assert str(raised.value) == f"Camera {node} gave no frame for 10 s, after 0 frames."
+    assert str(raised.value) == f"Camera {node} is frozen: no frame for 4.0 s, after 0 frames."
+
+
+def test_a_camera_whose_reads_fail_at_once_refuses_to_go_on(tmp_path: Path) -> None:
+    node = tmp_path / "video0"
+    node.touch()
+    camera = camera_on(FakeCapture([True, False, False, True]), node, (0.001 * n for n in count()))
+    frames = camera.frames(Stop())
+    assert next(frames).index == 0, "two failures are borne"
+    with pytest.raises(SourceError) as raised:
+        next(frames)
+    assert str(raised.value) == f"Camera {node} refuses to go on after 1 frames (input/output error)."
+
+
+@pytest.mark.parametrize(("stamp_s", "expected_s"), [(999.9, 999.9), (0.0, 1000.0), (1000.5, 1000.0), (7.0, 1000.0)])
+def test_a_frame_is_stamped_by_the_kernel_where_it_says_when(tmp_path: Path, stamp_s: float, expected_s: float) -> None:
+    (tmp_path / "video0").touch()
+    capture = FakeCapture([True, True])
+    capture.properties[cv2.CAP_PROP_POS_MSEC] = 1e3 * stamp_s
+    camera = camera_on(capture, tmp_path / "video0", repeat(1000.0))
+    assert next(camera.frames(Stop())).captured_at_s == pytest.approx(expected_s)
+
+
+def test_what_a_camera_gives_instead_of_what_was_asked_is_said(tmp_path: Path) -> None:
+    (tmp_path / "video0").touch()
+    capture = FakeCapture([True])
+    capture.refused = {
+        cv2.CAP_PROP_FOURCC: float(cv2.VideoWriter.fourcc(*"YUYV")),
+        cv2.CAP_PROP_FRAME_HEIGHT: 360.0,
+        cv2.CAP_PROP_FPS: 15.0,
+    }
+    wishes = Wishes(rate_hz=30)
+    camera = CameraSource(str(tmp_path / "video0"), wishes, capture=lambda *_: capture, clock=lambda: 0.0)  # type: ignore
+    assert camera.departure == (
+        f"Camera {tmp_path / 'video0'} gives 640x360 instead of 640x480, YUYV instead of MJPG, 15 fps instead of 30"
+    )
 
 
 def test_a_camera_that_never_gives_a_picture_is_explained(tmp_path: Path) -> None:

@@ -6,21 +6,36 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_demo.sources import Source, open_source
+from camera_demo.source_board import SourceBoard
+from camera_demo.sources import Source
+from camera_demo.sources import open_source as open_reported
 from camera_demo.sources.clip import ClipSource
-from camera_demo.sources.clip import open_source as open_clip
+from camera_demo.sources.clip import opener as clip_opener
 from camera_demo.sources.demo import DEMO_CLIP
-from camera_demo.sources.pictures import open_source as open_pictures
+from camera_demo.sources.pictures import opener as pictures_opener
 from camera_demo.stop import Stop
-from camera_demo.uri import parse_source
+from camera_demo.uri import Uri, parse_source
+from camera_demo.wishes import Wishes
 from edge.errors import ImageError, SourceError
 from edge.preprocess import Frame
+
+
+def open_clip(place: str) -> Source:
+    return clip_opener(place, Wishes())(Stop())
+
+
+def open_pictures(place: str) -> Source:
+    return pictures_opener(place, Wishes())(Stop())
+
+
+def open_source(uri: Uri, *, loop: bool = False) -> Source:
+    return open_reported(uri, SourceBoard("file"), loop=loop)
 
 
 def levels_of(source: Source, count: int = 10_000) -> list[int]:
     """The grey level of each frame, of ``count`` at most."""
     levels = []
-    for frame in source.frames(Stop()):
+    for frame in filter(None, source.frames(Stop())):
         levels.append(int(float(frame.image.mean()) / 25.6))
         if len(levels) == count:
             break
@@ -105,7 +120,7 @@ def test_a_folder_gives_its_pictures_in_order_and_names_them(tmp_path: Path, mak
     for name, level in (("b.png", 2), ("a.jpg", 7), ("c.bmp", 5)):
         cv2.imwrite(str(tmp_path / name), make_grey(level))
     source = open_pictures(str(tmp_path))
-    assert [(Path(f.file or "").name, f.index) for f in source.frames(Stop())] == [
+    assert [(Path(f.file or "").name, f.index) for f in filter(None, source.frames(Stop()))] == [
         ("a.jpg", 0),
         ("b.png", 1),
         ("c.bmp", 2),
@@ -116,7 +131,7 @@ def test_a_folder_gives_its_pictures_in_order_and_names_them(tmp_path: Path, mak
 def test_pictures_of_any_kind_become_frames(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "deep.png"), np.full((4, 4), 40_000, np.uint16))
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((1, 1), 128, np.uint8))
-    frames = list(open_pictures(str(tmp_path)).frames(Stop()))
+    frames = list(filter(None, open_pictures(str(tmp_path)).frames(Stop())))
     assert [(f.image.shape, str(f.image.dtype)) for f in frames] == [((4, 4, 3), "uint8"), ((1, 1, 3), "uint8")]
 
 
@@ -127,7 +142,7 @@ def test_unreadable_pictures_are_skipped_warned_of_and_counted(
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "c.jpg").write_text("no picture")
     with caplog.at_level(logging.WARNING):
-        frames = list(open_pictures(str(tmp_path)).frames(Stop()))
+        frames = list(filter(None, open_pictures(str(tmp_path)).frames(Stop())))
     assert [frame.index for frame in frames] == [0]
     assert caplog.messages[0] == f"Skipped a picture. Image {tmp_path / 'a.png'} is empty: the file has no bytes."
     assert caplog.messages[-1] == "2 of 3 pictures could not be read"
@@ -179,7 +194,7 @@ def test_the_demo_is_the_clip_that_ships(monkeypatch: pytest.MonkeyPatch, make_c
 def test_a_looped_clip_runs_on(make_clip: Callable[..., Path]) -> None:
     source = open_source(parse_source(str(make_clip([1, 5]))), loop=True)
     frames = []
-    for frame in source.frames(Stop()):
+    for frame in filter(None, source.frames(Stop())):
         frames.append(frame)
         if len(frames) == 5:
             break

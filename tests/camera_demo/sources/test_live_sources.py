@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from camera_demo.frames import CapturedFrame
+from camera_demo.source_board import SourceBoard
 from camera_demo.sources import open_source
-from camera_demo.sources.latest import LatestFrames
+from camera_demo.sources.background import latest_frames
 from camera_demo.sources.paced import PacedSource
-from camera_demo.sources.synthetic import SyntheticSource
-from camera_demo.sources.synthetic import open_source as open_synthetic
+from camera_demo.sources.synthetic import SyntheticSource, opener
 from camera_demo.stop import Stop
-from camera_demo.uri import Scheme, Uri, parse_source
+from camera_demo.uri import parse_source
+from camera_demo.wishes import Wishes
 from edge.errors import SourceError
 
 
@@ -38,9 +39,9 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_rest_are_counted(
     make_frame: Callable[..., CapturedFrame],
 ) -> None:
     feed = Feed([make_frame(index) for index in range(50)])
-    latest = LatestFrames(feed)
+    latest = latest_frames(feed)
     seen = []
-    for frame in latest.frames(Stop()):
+    for frame in filter(None, latest.frames(Stop())):
         seen.append(frame.index)
         time.sleep(0.02)
     latest.close()
@@ -51,16 +52,17 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_rest_are_counted(
 
 
 def test_a_break_in_the_thread_reaches_the_reader(make_frame: Callable[..., CapturedFrame]) -> None:
-    latest = LatestFrames(Feed([make_frame(0)], SourceError("unplugged")))
+    latest = latest_frames(Feed([make_frame(0)], SourceError("unplugged")))
     frames = latest.frames(Stop())
-    assert next(frames).index == 0
+    first = next(frames)
+    assert first is not None and first.index == 0
     with pytest.raises(SourceError, match="unplugged"):
         next(frames)
     latest.close()
 
 
 def test_a_reader_leaves_when_the_end_is_requested_though_no_frame_comes() -> None:
-    latest, stop = LatestFrames(PacedSource(SyntheticSource(16, 16, rate_hz=0.1))), Stop()
+    latest, stop = latest_frames(PacedSource(SyntheticSource(16, 16, rate_hz=0.1))), Stop()
     frames = latest.frames(stop)
     next(frames)
     stop.request()
@@ -71,7 +73,7 @@ def test_a_reader_leaves_when_the_end_is_requested_though_no_frame_comes() -> No
 
 
 def test_closing_twice_or_before_the_first_frame_does_no_harm() -> None:
-    latest = LatestFrames(SyntheticSource(16, 16))
+    latest = latest_frames(SyntheticSource(16, 16))
     latest.close()
     latest.close()
 
@@ -108,43 +110,37 @@ def test_synthetic_frames_move_and_are_always_the_same() -> None:
     ],
 )
 def test_synthetic_options_may_be_left_out(options: str, name: str) -> None:
-    assert open_synthetic(options).name == name
+    assert opener(options, Wishes())(Stop()).name == name
 
 
 @pytest.mark.parametrize("options", ["5x5", "640x480@0", "9999x480", "fast", "640x480@", "@-1", "640"])
 def test_synthetic_options_that_make_no_picture_are_refused(options: str) -> None:
     with pytest.raises(SourceError) as raised:
-        open_synthetic(options)
+        opener(options, Wishes())
     assert str(raised.value) == (
         f"'synthetic:{options}' makes no picture: expected synthetic:WIDTHxHEIGHT@RATE, e.g. synthetic:640x480@30, "
         "with sides of 16 to 4096 pixels and 0.1 to 1000 frames a second."
     )
 
 
-def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path]) -> None:
+def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path], board: SourceBoard) -> None:
     uri = parse_source(str(make_clip([1, 2])))
     for pace, is_live in ((None, False), (False, False), (True, True)):
-        source = open_source(uri, pace=pace)
+        source = open_source(uri, board, pace=pace)
         assert source.is_live is is_live
         source.close()
 
 
-def test_synthetic_keeps_its_rate_unless_told_otherwise() -> None:
+def test_synthetic_keeps_its_rate_unless_told_otherwise(board: SourceBoard) -> None:
     uri = parse_source("synthetic:16x16")
     for pace, is_live in ((None, True), (False, False), (True, True)):
-        source = open_source(uri, pace=pace)
+        source = open_source(uri, board, pace=pace)
         assert source.is_live is is_live
         source.close()
 
 
 @pytest.mark.parametrize("asked", [{"loop": True}, {"pace": False}])
-def test_a_camera_can_neither_loop_nor_wait(
-    monkeypatch: pytest.MonkeyPatch, make_frame: Callable[..., CapturedFrame], asked: dict[str, bool]
-) -> None:
-    feed = Feed([make_frame(0)])
-    monkeypatch.setattr("camera_demo.sources.camera.open_source", lambda place: feed)
-    uri = Uri(scheme=Scheme(name="v4l2", module="camera", example=""), place="/dev/video0")
+def test_a_camera_can_neither_loop_nor_wait(board: SourceBoard, asked: dict[str, bool]) -> None:
     with pytest.raises(SourceError) as raised:
-        open_source(uri, pace=asked.get("pace"), loop=asked.get("loop", False))
-    assert str(raised.value) == "feed is a camera: --loop and --no-pace are for files."
-    assert feed.is_closed
+        open_source(parse_source("/dev/video0"), board, pace=asked.get("pace"), loop=asked.get("loop", False))
+    assert str(raised.value) == "/dev/video0 is a camera: --loop and --no-pace are for files."

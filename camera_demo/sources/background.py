@@ -1,10 +1,12 @@
-"""The newest frame of a live source: a thread reads, a mailbox keeps one frame, late ones are dropped."""
+"""A source read by a thread of its own: the newest frame of a live one, the next frames of a file."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import cv2
@@ -15,27 +17,25 @@ from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
 from edge.errors import EdgeError
 
-__all__ = ["LatestFrames"]
+__all__ = ["BackgroundSource", "latest_frames", "read_ahead"]
 
 _log = logging.getLogger(__name__)
 _POLL_S: Final = 0.1
-_JOIN_S: Final = 3.0
-"""A camera's read ends within a second, see :func:`camera_demo.cli.prepare_opencv`."""
+_JOIN_S: Final = 6.0
+"""A camera's read ends within a second and a stream's within three, see :mod:`camera_demo.opencv`."""
+_AHEAD: Final = 2
 
 
-class LatestFrames:
-    """A source read by its own thread, so that a slow model never works on a stale frame.
+class BackgroundSource:
+    """Frames that a thread puts into a mailbox while the reader works on the one before.
 
     The thread starts with :meth:`frames`. It is no daemon: one still inside OpenCV when the interpreter ends would
     abort the process.
     """
 
-    is_live = True
-
-    def __init__(self, source: Source) -> None:
-        self.name, self.rate_hz = source.name, source.rate_hz
-        self._source, self._stop = source, Stop()
-        self._mailbox: Mailbox[CapturedFrame] = Mailbox()
+    def __init__(self, source: Source, mailbox: Mailbox[CapturedFrame], *, is_live: bool) -> None:
+        self.name, self.rate_hz, self.is_live = source.name, source.rate_hz, is_live
+        self._source, self._stop, self._mailbox = source, Stop(), mailbox
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.name}", daemon=False)
         self._is_closed = False
 
@@ -44,8 +44,10 @@ class LatestFrames:
         """Frames that a newer one replaced before they were taken."""
         return self._mailbox.dropped
 
-    def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
-        """The newest frame each time one is asked for.
+    def frames(self, stop: Stop) -> Iterator[CapturedFrame | None]:
+        """The next frame in the mailbox each time one is asked for; None each 0.1 s where there is none.
+
+        A file's frames lay ready, so they count as captured when they are taken.
 
         Raises:
             SourceError: The source broke off.
@@ -53,8 +55,7 @@ class LatestFrames:
         self._thread.start()
         while not stop.is_requested and not self._mailbox.is_finished:
             frame = self._mailbox.take(_POLL_S)
-            if frame is not None:
-                yield frame
+            yield frame if frame is None or self.is_live else replace(frame, captured_at_s=time.monotonic())
         if not stop.is_requested:
             self._mailbox.take(0)
 
@@ -64,6 +65,7 @@ class LatestFrames:
             return
         self._is_closed = True
         self._stop.request()
+        self._mailbox.close()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
         if self._thread.is_alive():
@@ -75,8 +77,19 @@ class LatestFrames:
         reason: Exception | None = None
         try:
             for frame in self._source.frames(self._stop):
-                self._mailbox.put(frame)
+                if frame is not None:
+                    self._mailbox.put(frame)
         except (EdgeError, OSError, cv2.error) as error:
             reason = error
         finally:
             self._mailbox.close(reason)
+
+
+def latest_frames(source: Source) -> BackgroundSource:
+    """A live source, of which a slow model gets the newest frame and never a stale one."""
+    return BackgroundSource(source, Mailbox(), is_live=True)
+
+
+def read_ahead(source: Source) -> BackgroundSource:
+    """A file, whose next frames are decoded while the model works. None is lost."""
+    return BackgroundSource(source, Mailbox(_AHEAD, is_lossy=False), is_live=False)

@@ -1,0 +1,86 @@
+"""The configuration file: TOML, whose keys are the command line's options."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from camera_demo.settings import Settings
+from edge.errors import ConfigError, os_reason
+
+__all__ = ["read_config", "settings_of"]
+
+_WORDS: Final[Mapping[Any, str]] = {
+    str: "text in quotes",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list of texts",
+}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The settings in a file, by the names of :class:`camera_demo.settings.Settings`.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, or a key or value in it is not one.
+    """
+    try:
+        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    except ImportError as reason:
+        raise ConfigError("--config needs tomli under Python 3.10: pip install 'mobilenet-edge[live]'.") from reason
+    try:
+        values = toml.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as reason:
+        raise ConfigError(f"Cannot read configuration {path}: {os_reason(reason)}.") from reason
+    except (ValueError, RecursionError) as reason:
+        raise ConfigError(f"Configuration {path} is not TOML: {str(reason) or 'nested too deeply'}.") from reason
+    hints = get_type_hints(Settings)
+    known = [field.name for field in fields(Settings)]
+    return {name: _checked(path, name, value, known, hints) for name, value in values.items()}
+
+
+def settings_of(file: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """The settings of a file and of a command line, which wins. ``fps`` and ``budget_ms`` replace each other.
+
+    Raises:
+        ConfigError: A value makes no sense.
+    """
+    rates = {"fps", "budget_ms"}
+    kept = {name: value for name, value in file.items() if not (name in rates and rates & given.keys())}
+    return Settings(**{**kept, **given})
+
+
+def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping[str, Any]) -> Any:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}."
+        raise ConfigError(f"Configuration {path} has the key '{name}', which there is not: {hint}")
+    kinds = [kind for kind in _alternatives(hints[name]) if kind is not type(None)]
+    for kind in kinds:
+        if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        if get_origin(kind) is Literal and value in get_args(kind):
+            return value
+        if kind is float and type(value) in (int, float):
+            return float(value)
+        if kind in (str, int, bool) and type(value) is kind:
+            return value
+    expected = " or ".join(_words(kind) for kind in kinds)
+    raise ConfigError(f"Configuration {path}: {name} is {str(value)[:60]!r}: expected {expected}.")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return ", ".join(map(str, get_args(kind)))
+    return _WORDS[get_origin(kind) or kind]

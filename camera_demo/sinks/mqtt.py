@@ -1,0 +1,234 @@
+"""Answers to an MQTT broker, in the form that Home Assistant finds by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from camera_demo.addresses import redacted
+from camera_demo.frames import Shown
+from camera_demo.sinks.contract import SinkContext
+from camera_demo.sinks.home_assistant import discovery
+from camera_demo.source_board import SourceBoard, SourceStatus
+from edge.errors import SinkError
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+__all__ = ["Broker", "MqttSink", "broker_of", "open_sink"]
+
+_log = logging.getLogger(__name__)
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+_OPTIONS: Final = frozenset({"interval", "discovery"})
+_PASSWORD: Final = "MQTT_PASSWORD"
+_CHANGE_S: Final = 0.2
+"""The least time between two messages, however often the label changes."""
+_INTERVAL_S: Final = 1.0
+_INTERVALS_S: Final = (0.2, 3600.0)
+_KEEPALIVE_S: Final = 30
+_CONNECT_S: Final = 3.0
+_RETRIES_S: Final = (1, 30)
+_GOODBYE_S: Final = 1.0
+_ONLINE: Final = "online"
+_OFFLINE: Final = "offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Where to publish, and what."""
+
+    host: str
+    port: int
+    topic: str
+    """What all topics begin with."""
+    user: str | None = None
+    password: str | None = None
+    is_encrypted: bool = False
+    interval_s: float = _INTERVAL_S
+    """Between two messages while the label stays the same."""
+    discovery_prefix: str = "homeassistant"
+    """Topic below which Home Assistant looks for devices; empty to leave it alone."""
+
+
+class MqttSink:
+    """Publishes the newest answer: at once when the label changes, else once a second.
+
+    paho's own thread talks to the broker and comes back to it by itself; while there is none, answers are left out.
+    """
+
+    wants_picture = False
+
+    def __init__(
+        self, broker: Broker, board: SourceBoard, *, name: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Begin to connect; a broker that is not there yet is waited for.
+
+        Args:
+            broker: Where to publish, and what.
+            board: How the source fares.
+            name: The broker's address, for people.
+            clock: Paces the messages.
+
+        Raises:
+            SinkError: paho-mqtt is not installed.
+        """
+        self._broker, self._board, self._name, self._clock = broker, board, name, clock
+        self._client = _client(broker)
+        self._client.will_set(self._topic("availability"), _OFFLINE, qos=1, retain=True)
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._last_label: str | None = None
+        self._due_s = self._free_s = 0.0
+        self._has_complained = self._is_closed = False
+        board.subscribe(self._on_source)
+        self._client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
+        self._client.loop_start()
+
+    def show(self, shown: Shown) -> None:
+        """Publish the answer if it is time."""
+        now_s, label = self._clock(), shown.best.label if shown.best else None
+        is_news = label != self._last_label and now_s >= self._free_s
+        if not self._client.is_connected() or not (is_news or now_s >= self._due_s):
+            return
+        self._last_label, self._due_s, self._free_s = label, now_s + self._broker.interval_s, now_s + _CHANGE_S
+        self._publish("state", json.dumps(_state(shown), ensure_ascii=False))
+
+    def close(self) -> None:
+        """Say that nothing more will come, and leave."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._client.is_connected():
+            farewell = self._client.publish(self._topic("availability"), _OFFLINE, qos=1, retain=True)
+            with contextlib.suppress(RuntimeError, ValueError):  # the connection was lost just now
+                farewell.wait_for_publish(_GOODBYE_S)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _topic(self, leaf: str) -> str:
+        return f"{self._broker.topic}/{leaf}"
+
+    def _publish(self, leaf: str, text: str, *, retain: bool = False) -> None:
+        self._client.publish(self._topic(leaf), text, qos=0, retain=retain)
+
+    def _on_connect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
+        if reason.is_failure:
+            self._complain(f"refuses the connection: {str(reason).lower()}")
+            return
+        self._has_complained = False
+        _log.info("Connected to %s", self._name, extra={"event": "mqtt_connected"})
+        for topic, message in discovery(self._broker.topic, self._broker.discovery_prefix).items():
+            client.publish(topic, message, qos=1, retain=True)
+        client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
+        self._on_source(self._board.status)
+        self._due_s = 0.0
+
+    def _on_connect_fail(self, client: Client, userdata: object) -> None:
+        self._complain("cannot be reached")
+
+    def _on_disconnect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
+        if reason.is_failure and not self._is_closed:
+            self._complain(f"hung up: {str(reason).lower()}")
+
+    def _on_source(self, status: SourceStatus) -> None:
+        self._publish("camera", "ON" if status.state == "live" else "OFF", retain=True)
+
+    def _complain(self, cause: str) -> None:
+        if not self._has_complained:
+            self._has_complained = True
+            _log.warning("%s %s; trying again until it is there", self._name, cause, extra={"event": "mqtt_lost"})
+
+
+def open_sink(place: str, context: SinkContext) -> MqttSink:
+    """Publish to the broker at the address ``place``: ``mqtt://USER:PASSWORD@HOST:PORT/TOPIC``.
+
+    Raises:
+        SinkError: The address makes no sense, or paho-mqtt is not installed.
+    """
+    return MqttSink(broker_of(place), context.live.board, name=redacted(place))
+
+
+def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Broker:
+    """The broker of an address; the password may also stand in the environment variable ``MQTT_PASSWORD``.
+
+    >>> broker_of("mqtt://me@broker/attic").topic
+    'attic'
+
+    Raises:
+        SinkError: It is no such address.
+    """
+    try:
+        parts = urlsplit(address)
+        port, options = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
+        interval_s = float(options.get("interval", [str(_INTERVAL_S)])[0])
+    except ValueError:
+        raise _no_address(address) from None
+    topic = unquote(parts.path).strip("/")
+    is_topic = not set(topic) & set("+\0") and "#" not in address
+    is_known = parts.scheme in _PORTS and not options.keys() - _OPTIONS
+    is_timely = _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1]
+    if not (parts.hostname and is_topic and is_known and is_timely):
+        raise _no_address(address)
+    return Broker(
+        host=parts.hostname or "",
+        port=port or _PORTS[parts.scheme],
+        topic=topic or f"mobilenet-edge/{_slug(socket.gethostname())}",
+        user=None if parts.username is None else unquote(parts.username),
+        password=environment.get(_PASSWORD) if parts.password is None else unquote(parts.password),
+        is_encrypted=parts.scheme == "mqtts",
+        interval_s=interval_s,
+        discovery_prefix=_prefix(options.get("discovery", ["homeassistant"])[0]),
+    )
+
+
+def _no_address(address: str) -> SinkError:
+    return SinkError(
+        f"'{redacted(address)}' is no broker's address: expected mqtt://USER:PASSWORD@HOST:PORT/TOPIC, where only HOST "
+        f"is needed, with ?interval=SECONDS ({_INTERVALS_S[0]:g} to {_INTERVALS_S[1]:g}) and ?discovery=PREFIX or off."
+    )
+
+
+def _prefix(text: str) -> str:
+    return "" if text == "off" else text.strip("/")
+
+
+def _client(broker: Broker) -> Client:
+    try:
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
+    except ImportError as reason:
+        raise SinkError(
+            f"mqtt:// needs {reason.name}, which is not installed: pip install 'mobilenet-edge[live]'."
+        ) from reason
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect_timeout = _CONNECT_S
+    client.reconnect_delay_set(*_RETRIES_S)
+    if broker.user is not None:
+        client.username_pw_set(broker.user, broker.password)
+    if broker.is_encrypted:
+        client.tls_set()
+    return client
+
+
+def _state(shown: Shown) -> dict[str, Any]:
+    """The answer, with the best class on top for programs that want no more."""
+    best = shown.best
+    return {
+        "label": best.label if best else None,
+        "probability": round(best.probability, 4) if best else None,
+        **shown.to_dict(),
+    }
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", text).strip("-") or "camera"

@@ -1,0 +1,62 @@
+"""What systemd is told while this program runs as its service: that it is ready, and that it is alive.
+
+The protocol is sd_notify(3): a datagram to the socket named in ``NOTIFY_SOCKET``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+__all__ = ["Notifier"]
+
+_MICROSECONDS: Final = 1e-6
+
+
+class Notifier:
+    """Talks to systemd; says nothing where this is no service of it."""
+
+    def __init__(
+        self, environment: Mapping[str, str] = os.environ, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Find out whom to notify.
+
+        Args:
+            environment: ``NOTIFY_SOCKET`` is where to, ``WATCHDOG_USEC`` how often at least.
+            clock: Paces the signs of life.
+        """
+        place = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + place[1:] if place.startswith("@") else place
+        watchdog = environment.get("WATCHDOG_USEC", "")
+        # Twice in each period, as sd_watchdog_enabled(3) recommends.
+        self._period_s = int(watchdog) * _MICROSECONDS / 2 if watchdog.isdecimal() else None
+        self._clock, self._due_s = clock, 0.0
+
+    def ready(self, status: str) -> None:
+        """The service has started."""
+        self._send(f"READY=1\nSTATUS={status}")
+
+    def beat(self) -> None:
+        """The loop goes round. Cheap: most calls only look at the clock."""
+        if self._period_s is not None and self._clock() >= self._due_s:
+            self._due_s = self._clock() + self._period_s
+            self._send("WATCHDOG=1")
+
+    def say(self, status: str) -> None:
+        """One line for ``systemctl status``."""
+        self._send(f"STATUS={status}")
+
+    def stopping(self) -> None:
+        """The service is about to end."""
+        self._send("STOPPING=1")
+
+    def _send(self, text: str) -> None:
+        if not self._address:
+            return
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.setblocking(False)
+            channel.sendto(text.encode(), self._address)

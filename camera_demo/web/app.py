@@ -1,0 +1,208 @@
+"""The web application: the page, its streams, and the interface for programs. ``docs/api.md`` describes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from camera_demo.steering import Steering
+from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
+from camera_demo.web.hub import Hub, wait_for
+from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
+from edge.errors import EdgeError
+
+__all__ = ["page_app"]
+
+_BOUNDARY: Final = "frame"
+_PICTURE_S: Final = 1 / 15
+"""The least time between two pictures of one stream: smooth enough to watch, and cheap beside the model."""
+_EVENT_S: Final = 0.1
+_LIVE_S: Final = 1.0
+_STALLED_S: Final = 10.0
+_MOST_STREAMS: Final = 48
+_KEYS: Final = frozenset({"budget_ms", "fps", "variant"})
+
+
+def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp:
+    """The web application over ``hub``.
+
+    Args:
+        hub: Where the answers come from.
+        metrics: Figures for ``/metrics``.
+        token: What a browser must know; None where only this machine may ask.
+    """
+    html = (files("camera_demo") / "web" / "page.html").read_text(encoding="utf-8")
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(html)
+
+    async def stream(request: Request) -> Response:
+        pictures = _pictures(hub, is_annotated=_is_annotated(request))
+        return _Watched(hub, pictures, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+
+    async def snapshot(request: Request) -> Response:
+        if hub.shown is None:
+            raise HTTPException(503, "There is no picture yet.")
+        return Response(await hub.jpeg(hub.shown, is_annotated=_is_annotated(request)), media_type="image/jpeg")
+
+    async def events(request: Request) -> Response:
+        return _Watched(hub, _events(hub), media_type="text/event-stream")
+
+    async def state(request: Request) -> Response:
+        return JSONResponse({"answer": hub.answer, **hub.live.to_dict()})
+
+    async def variants(request: Request) -> Response:
+        return JSONResponse(_steering(hub).options())
+
+    async def history(request: Request) -> Response:
+        return JSONResponse(hub.history())
+
+    async def control(request: Request) -> Response:
+        return JSONResponse(_control(_steering(hub), await _body(request)))
+
+    async def health(request: Request) -> Response:
+        return _health(hub)
+
+    async def figures(request: Request) -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    routes = [
+        Route("/", page),
+        Route("/stream.mjpg", stream),
+        Route("/snapshot.jpg", snapshot),
+        Route("/api/events", events),
+        Route("/api/state", state),
+        Route("/api/variants", variants),
+        Route("/api/history", history),
+        Route("/api/control", control, methods=["PUT"]),
+        Route("/healthz", health),
+        Route("/metrics", figures),
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, policy=content_policy(html), token=token)],
+        exception_handlers={EdgeError: _told, HTTPException: _told},
+    )
+
+
+class _Watched(StreamingResponse):
+    """A stream that is counted while somebody watches it, and refused where too many do."""
+
+    def __init__(self, hub: Hub, content: AsyncIterator[bytes], *, media_type: str) -> None:
+        if hub.watchers >= _MOST_STREAMS:
+            raise HTTPException(503, f"{_MOST_STREAMS} streams are being watched: close one.", {"retry-after": "5"})
+        super().__init__(content, media_type=media_type)
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._hub.watchers += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._hub.watchers -= 1
+
+
+async def _body(request: Request) -> bytes:
+    """What a request brings along, however it is sent; too much of it is refused before it is all here."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BODY_BYTES:
+            raise HTTPException(413, f"At most {MOST_BODY_BYTES} bytes are taken.")
+    return body
+
+
+def _is_annotated(request: Request) -> bool:
+    return request.query_params.get("overlay") == "1"
+
+
+async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
+    """The pictures as parts of one endless answer; whoever reads slowly gets fewer of them."""
+    loop, shown = asyncio.get_running_loop(), None
+    while not hub.is_closed:
+        started_s = loop.time()
+        newest = await hub.next(shown, _LIVE_S)
+        if newest is None:
+            continue
+        shown = newest
+        data = await hub.jpeg(shown, is_annotated=is_annotated)
+        head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+        yield head.encode() + data + b"\r\n"
+        await asyncio.sleep(max(0.0, _PICTURE_S - (loop.time() - started_s)))
+
+
+async def _events(hub: Hub) -> AsyncIterator[bytes]:
+    """Server-sent events: each answer, at most ten a second, and the run's state, each second and when it changes."""
+    loop, shown, told_s, told = asyncio.get_running_loop(), None, float("-inf"), ""
+    while not hub.is_closed:
+        news, live = hub.news(), hub.live.to_dict()
+        gist = json.dumps([live["source"]["state"], live["source"]["reason"], live["variant"]], sort_keys=True)
+        if gist != told or loop.time() - told_s >= _LIVE_S:
+            told_s, told = loop.time(), gist
+            yield _event("live", live)
+        if hub.shown is not None and hub.shown is not shown:
+            shown = hub.shown
+            yield _event("answer", shown.to_dict())
+        await asyncio.sleep(_EVENT_S)
+        await wait_for(news, _LIVE_S)
+
+
+def _event(name: str, value: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+
+
+def _steering(hub: Hub) -> Steering:
+    if hub.live.steering is None:
+        raise HTTPException(503, "The model is being loaded: try again in a moment.")
+    return hub.live.steering
+
+
+def _control(steering: Steering, body: bytes) -> dict[str, Any]:
+    """Do what a request asks, all of it or nothing as far as can be told beforehand."""
+    try:
+        wishes = json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "The body is not JSON.") from None
+    if not isinstance(wishes, dict) or not wishes or wishes.keys() - _KEYS or {"fps", "budget_ms"} <= wishes.keys():
+        raise HTTPException(400, 'Expected an object with "budget_ms" or "fps", and "variant", or one of them.')
+    for name in ("budget_ms", "fps"):
+        if name in wishes and type(wishes[name]) not in (int, float):
+            raise HTTPException(400, f"{name} must be a number.")
+    if "variant" in wishes and not isinstance(wishes["variant"], str):
+        raise HTTPException(400, 'variant must be a name, or "auto".')
+    if "variant" in wishes:
+        steering.choose(wishes["variant"])
+    if "budget_ms" in wishes:
+        steering.set_budget(float(wishes["budget_ms"]))
+    if "fps" in wishes:
+        steering.set_budget(1000 / float(wishes["fps"]) if wishes["fps"] else float("inf"))
+    return steering.to_dict()
+
+
+def _health(hub: Hub) -> Response:
+    """Well while answers come; before the first, after ten seconds without one, and without a source, not."""
+    source, age_s = hub.live.board.status, hub.age_s
+    if source.state == "lost":
+        return JSONResponse({"status": "source lost", "reason": source.reason}, 503)
+    if age_s is None:
+        return JSONResponse({"status": "starting"}, 503)
+    is_well = age_s < _STALLED_S
+    return JSONResponse({"status": "ok" if is_well else "stalled", "age_s": round(age_s, 3)}, 200 if is_well else 503)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """An error as JSON: ours are the asker's fault."""
+    if isinstance(error, HTTPException):
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    return JSONResponse({"error": str(error)}, 400)

@@ -1,0 +1,152 @@
+"""Where the loop's thread leaves its answers, and any number of browsers pick up the newest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from camera_demo.frames import Shown
+from camera_demo.live import Live
+from camera_demo.overlay import draw
+from edge.preprocess import Frame
+
+__all__ = ["Hub", "wait_for"]
+
+_QUALITY: Final = 80
+_WIDEST: Final = 1280
+"""Pixels across beyond which a picture is shrunk before it is sent."""
+_WAKE_S: Final = 0.03
+"""The least time between two answers that watchers are woken for: a fast loop would keep them busy with waking."""
+_SAMPLE_S: Final = 0.5
+_SAMPLES: Final = 240
+"""Two minutes for the chart."""
+
+
+class Hub:
+    """The newest answer: one thread publishes, many coroutines of another thread watch.
+
+    Publishing waits for nobody and costs microseconds, however many watch: pictures are drawn and encoded by the
+    watchers' side, once for all of them.
+    """
+
+    def __init__(self, live: Live, clock: Callable[[], float] = time.monotonic) -> None:
+        self.live = live
+        """What the run tells of itself."""
+        self.watchers = 0
+        """Streams that are being sent."""
+        self.is_closed = False
+        self._clock = clock
+        self._shown: Shown | None = None
+        self._published_s = self._woke_s = 0.0
+        self._samples: deque[tuple[float, float, float, float]] = deque(maxlen=_SAMPLES)
+        self._latencies_ms: list[float] = []
+        self._sampled_s = clock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+        self._encoding = asyncio.Lock()
+        self._encoded: dict[bool, tuple[Shown, bytes]] = {}
+        live.board.subscribe(lambda status: self._wake())
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """The newest answer as JSON values; None before the first."""
+        return None if self._shown is None else self._shown.to_dict()
+
+    @property
+    def shown(self) -> Shown | None:
+        """The newest answer; None before the first."""
+        return self._shown
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the newest answer; None before the first."""
+        return None if self._shown is None else self._clock() - self._published_s
+
+    def history(self) -> list[dict[str, float]]:
+        """The last two minutes, twice a second: how long ago, the rate, the median and the greatest latency."""
+        now_s = self._clock()
+        names = ("age_s", "fps", "median_ms", "max_ms")
+        samples = list(self._samples)
+        return [dict(zip(names, (round(now_s - at_s, 2), *rest), strict=True)) for at_s, *rest in samples]
+
+    def publish(self, shown: Shown) -> None:
+        """Replace the newest answer. Called by the loop's thread; waits for nobody."""
+        now_s = self._clock()
+        self._shown, self._published_s = shown, now_s
+        self._latencies_ms.append(shown.answer_ms)
+        if now_s - self._sampled_s >= _SAMPLE_S:
+            ordered = sorted(self._latencies_ms)
+            middle, greatest = ordered[len(ordered) // 2], ordered[-1]
+            self._samples.append((now_s, round(shown.fps, 2), round(middle, 2), round(greatest, 2)))
+            self._latencies_ms, self._sampled_s = [], now_s
+        if now_s - self._woke_s >= _WAKE_S:
+            self._woke_s = now_s
+            self._wake()
+
+    def close(self) -> None:
+        """Let every watcher go."""
+        self.is_closed = True
+        self._wake()
+
+    async def next(self, last: Shown | None, timeout_s: float) -> Shown | None:
+        """The newest answer that is not ``last``, waiting for one; None when none came in time, or there is an end."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
+        while not self.is_closed:
+            news = self.news()
+            if self._shown is not None and self._shown is not last:
+                return self._shown
+            if not await wait_for(news, end_s - loop.time()):
+                return None
+        return None
+
+    def news(self) -> asyncio.Event:
+        """What will be set with the next answer or change of the source. Take it before looking at either."""
+        self._loop = asyncio.get_running_loop()
+        return self._news
+
+    async def jpeg(self, shown: Shown, *, is_annotated: bool) -> bytes:
+        """The picture as JPEG, encoded once for all who watch, beside the loop."""
+        async with self._encoding:
+            known = self._encoded.get(is_annotated)
+            if known is None or known[0] is not shown:
+                known = shown, await asyncio.to_thread(_encode, shown, is_annotated)
+                self._encoded[is_annotated] = known
+            return known[1]
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+
+async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
+    """Wait until ``news`` is set. False when it was not in time."""
+    try:
+        return await asyncio.wait_for(news.wait(), timeout_s)
+    except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
+        return False
+
+
+def _encode(shown: Shown, is_annotated: bool) -> bytes:
+    picture = draw(shown) if is_annotated else shown.frame.image
+    _, data = cv2.imencode(".jpg", _narrowed(picture), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return data.tobytes()
+
+
+def _narrowed(picture: Frame) -> Frame:
+    height, width = picture.shape[:2]
+    if width <= _WIDEST:
+        return picture
+    size = _WIDEST, max(1, round(height * _WIDEST / width))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,86 @@
+"""Figures for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from camera_demo.frames import Shown
+from camera_demo.web.hub import Hub
+
+__all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
+
+_PREFIX: Final = "camera_demo"
+_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+_THROTTLED_NOW: Final = 0xF
+"""The bits of ``vcgencmd get_throttled`` that tell of now."""
+
+
+class Metrics(Collector):
+    """Counts answers as they come, and reads everything else when it is asked."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._answers = self._late = 0
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        self._answer_s = self._histogram("capture_to_answer_seconds", "From the capture of a frame to its answer.")
+        self._infer_s = self._histogram("inference_seconds", "The model alone.")
+
+    def count(self, shown: Shown) -> None:
+        """Count one answer. Called by the loop's thread."""
+        self._answers += 1
+        self._late += shown.is_late
+        self._answer_s.observe(shown.answer_ms / 1e3)
+        self._infer_s.observe(shown.prediction.infer_ms / 1e3)
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' text form."""
+        return generate_latest(self.registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """What is not counted answer by answer."""
+        yield CounterMetricFamily(f"{_PREFIX}_answers", "Frames that were classified.", self._answers)
+        yield CounterMetricFamily(f"{_PREFIX}_late", "Answers that took longer than the budget.", self._late)
+        yield GaugeMetricFamily(f"{_PREFIX}_watchers", "Streams that are being sent.", self._hub.watchers)
+        yield from self._of_answer()
+        yield from self._of_source()
+        yield from self._of_steering()
+        yield from self._of_machine()
+
+    def _of_answer(self) -> Iterator[Metric]:
+        shown = self._hub.shown
+        if shown is not None:
+            yield CounterMetricFamily(
+                f"{_PREFIX}_dropped", "Frames that a newer one replaced while the model was busy.", shown.dropped
+            )
+            yield GaugeMetricFamily(f"{_PREFIX}_fps", "Answers a second, of late.", shown.fps)
+            info = {"variant": shown.variant, "backend": shown.backend}
+            yield InfoMetricFamily(f"{_PREFIX}_active", "What gives the answers.", info)
+
+    def _of_source(self) -> Iterator[Metric]:
+        status = self._hub.live.board.status
+        yield GaugeMetricFamily(f"{_PREFIX}_source_up", "Whether the source gives frames.", status.state == "live")
+        yield CounterMetricFamily(f"{_PREFIX}_source_losses", "How often the source broke off.", status.losses)
+
+    def _of_steering(self) -> Iterator[Metric]:
+        steering = self._hub.live.steering
+        if steering is not None:
+            yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "What a frame may take.", steering.budget_ms / 1e3)
+            yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Changes of the variant.", steering.switches)
+
+    def _of_machine(self) -> Iterator[Metric]:
+        health = self._hub.live.health
+        if health.temperature_c is not None:
+            yield GaugeMetricFamily(f"{_PREFIX}_temperature_celsius", "The hottest zone.", health.temperature_c)
+        if health.throttle_bits is not None:
+            is_throttled = bool(health.throttle_bits & _THROTTLED_NOW)
+            yield GaugeMetricFamily(f"{_PREFIX}_throttled", "Whether the board is held back now.", is_throttled)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(f"{_PREFIX}_{name}", text, buckets=_BUCKETS_S, registry=self.registry)

@@ -1,0 +1,244 @@
+"""Answers to a real broker: mosquitto, where it is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+
+from camera_demo.frames import Shown
+from camera_demo.live import Live
+from camera_demo.sinks.home_assistant import discovery
+from camera_demo.sinks.mqtt import Broker, MqttSink, broker_of
+from camera_demo.source_board import SourceBoard
+from edge.errors import SinkError
+
+MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Callable[[], bool], timeout_s: float = 10) -> None:
+    end_s = time.monotonic() + timeout_s
+    while not check():
+        assert time.monotonic() < end_s, "not in time"
+        time.sleep(0.02)
+
+
+@dataclass
+class RealBroker:
+    """A mosquitto of our own, which can be stopped and started again."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *settings: str) -> None:
+        config = self.folder / "mosquitto.conf"
+        lines = [f"listener {self.port} 127.0.0.1", *(settings or ("allow_anonymous true",))]
+        config.write_text("\n".join(lines) + "\n")
+        assert MOSQUITTO is not None
+        self.process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stderr=subprocess.DEVNULL)
+        eventually(self._listens)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(10)
+            self.process = None
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Iterator[RealBroker]:
+    broker = RealBroker(tmp_path, free_port())
+    yield broker
+    broker.stop()
+
+
+@dataclass
+class Listener:
+    """A program that hears everything the broker has."""
+
+    port: int
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    def __enter__(self) -> Listener:
+        self._client = Client(CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda client, data, message: self.heard.append(
+            (message.topic, message.payload.decode())
+        )
+        self._client.on_connect = lambda client, *others: client.subscribe("#")
+        self._client.connect("127.0.0.1", self.port)
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def of(self, topic: str) -> list[str]:
+        return [text for name, text in self.heard if name == topic]
+
+
+def sink_at(port: int, board: SourceBoard, **changes: Any) -> MqttSink:
+    broker = Broker(host="127.0.0.1", port=port, topic="attic/cam", **changes)
+    return MqttSink(broker, board, name="mqtt://127.0.0.1")
+
+
+@needs_mosquitto
+def test_answers_the_camera_and_the_last_will_reach_a_real_broker(
+    real: RealBroker, board: SourceBoard, make_shown: Callable[..., Shown]
+) -> None:
+    real.start()
+    with Listener(real.port) as listener:
+        sink = sink_at(real.port, board)
+        eventually(lambda: "online" in listener.of("attic/cam/availability"))
+        sink.show(make_shown(1, label="three"))
+        eventually(lambda: bool(listener.of("attic/cam/state")))
+        state = json.loads(listener.of("attic/cam/state")[0])
+        assert (state["label"], state["probability"], state["frame"]) == ("three", 0.97, 1)
+        assert listener.of("attic/cam/camera")[-1] == "OFF"
+        board.found("feed")
+        eventually(lambda: listener.of("attic/cam/camera")[-1] == "ON")
+        board.lost("feed", "unplugged")
+        eventually(lambda: listener.of("attic/cam/camera")[-1] == "OFF")
+        sink.close()
+        eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
+        configs = {topic for topic, _ in listener.heard if topic.startswith("homeassistant/")}
+        assert configs == set(discovery("attic/cam", "homeassistant"))
+    with Listener(real.port) as newcomer:
+        eventually(lambda: len(newcomer.heard) >= 8)
+        assert configs <= {topic for topic, _ in newcomer.heard}, "what introduces the device is retained"
+
+
+@needs_mosquitto
+def test_a_program_that_dies_is_offline_by_its_last_will(real: RealBroker, board: SourceBoard) -> None:
+    real.start()
+    with Listener(real.port) as listener:
+        sink = sink_at(real.port, board)
+        eventually(lambda: "online" in listener.of("attic/cam/availability"))
+        transport: Any = sink._client.socket()
+        sink._client.loop_stop()
+        transport.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
+        sink.close()
+
+
+@needs_mosquitto
+def test_a_broker_that_goes_and_comes_back_is_found_again(
+    real: RealBroker, board: SourceBoard, make_shown: Callable[..., Shown], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    sink = sink_at(real.port, board)
+    eventually(lambda: "cannot be reached" in caplog.text)
+    took_s = []
+    for index in range(100):
+        start_s = time.perf_counter()
+        sink.show(make_shown(index))
+        took_s.append(time.perf_counter() - start_s)
+    assert max(took_s) < 0.05, "a broker that is away holds up nobody"
+    real.start()
+    eventually(lambda: "Connected to mqtt://127.0.0.1" in caplog.text, 15)
+    real.stop()
+    eventually(lambda: "hung up" in caplog.text)
+    real.start()
+    with Listener(real.port) as listener:
+        eventually(lambda: "online" in listener.of("attic/cam/availability"), 15)
+        sink.show(make_shown(7))
+        eventually(lambda: bool(listener.of("attic/cam/state")))
+    sink.close()
+    assert len([line for line in caplog.messages if "trying again" in line]) == 2
+
+
+@needs_mosquitto
+def test_a_wrong_password_is_said(real: RealBroker, board: SourceBoard, caplog: pytest.LogCaptureFixture) -> None:
+    real.start("allow_anonymous false")
+    sink = sink_at(real.port, board, user="me", password="wrong")
+    eventually(lambda: "refuses the connection: " in caplog.text)
+    assert "wrong" not in caplog.text
+    sink.close()
+
+
+@needs_mosquitto
+def test_the_same_label_is_told_once_a_second_and_a_new_one_at_once(
+    real: RealBroker, live: Live, make_shown: Callable[..., Shown]
+) -> None:
+    real.start()
+    now_s = [0.0]
+    broker = Broker(host="127.0.0.1", port=real.port, topic="t", discovery_prefix="")
+    with Listener(real.port) as listener:
+        sink = MqttSink(broker, live.board, name="x", clock=lambda: now_s[0])
+        eventually(lambda: "online" in listener.of("t/availability"))
+        for number in range(31):
+            now_s[0] = 10 + number / 10
+            sink.show(make_shown(number, label="three" if number != 15 else "four"))
+        sink.close()
+        eventually(lambda: listener.of("t/availability")[-1] == "offline")
+        frames = [json.loads(text)["frame"] for text in listener.of("t/state")]
+    assert frames == [0, 10, 15, 17, 27]
+
+
+@pytest.mark.parametrize(
+    ("address", "broker"),
+    [
+        ("mqtt://h", Broker(host="h", port=1883, topic="?")),
+        ("mqtt://h:1884/a/b/", Broker(host="h", port=1884, topic="a/b")),
+        ("mqtts://h/t", Broker(host="h", port=8883, topic="t", is_encrypted=True)),
+        ("mqtt://u:p%40w@h/t", Broker(host="h", port=1883, topic="t", user="u", password="p@w")),
+        ("mqtt://u@h/t", Broker(host="h", port=1883, topic="t", user="u", password="secret")),
+        (
+            "mqtt://h/t?interval=5&discovery=off",
+            Broker(host="h", port=1883, topic="t", interval_s=5, discovery_prefix=""),
+        ),
+        ("mqtt://h/t?discovery=ha", Broker(host="h", port=1883, topic="t", discovery_prefix="ha")),
+    ],
+)
+def test_an_address_is_understood(address: str, broker: Broker) -> None:
+    found = broker_of(address, {"MQTT_PASSWORD": "secret"} if "u@" in address else {})
+    if broker.topic == "?":
+        assert re.fullmatch(r"mobilenet-edge/[\w-]+", found.topic)
+    else:
+        assert found == broker
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["mqtt://", "mqtt:///t", "mqtt://h:x/t", "mqtt://h/#", "mqtt://h/a+b", "mqtt://h/t?interval=0", "mqtt://h/t?x=1",
+     "mqtt://h/t?interval=nan", "mqtt://h/t#f", "mqtt://u:secret@h:99999/t"],
+)  # fmt: skip
+def test_an_address_that_makes_no_sense_is_refused_without_its_password(address: str) -> None:
+    with pytest.raises(SinkError, match="is no broker's address: expected mqtt://") as raised:
+        broker_of(address, {})
+    assert "secret" not in str(raised.value)
+
+
+def test_home_assistant_gets_one_entity_each_with_its_own_name() -> None:
+    messages = {topic: json.loads(text) for topic, text in discovery("attic/cam", "homeassistant").items()}
+    assert len({message["unique_id"] for message in messages.values()}) == len(messages) == 6
+    label = messages["homeassistant/sensor/attic_cam_label/config"]
+    assert label["state_topic"] == label["json_attributes_topic"] == "attic/cam/state"
+    assert label["availability_topic"] == "attic/cam/availability"
+    assert label["device"]["identifiers"] == ["attic_cam"]
+    assert discovery("attic/cam", "") == {}

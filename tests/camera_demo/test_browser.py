@@ -1,0 +1,224 @@
+"""The page in a real browser: headless Chromium, driven by selenium."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from camera_demo import session
+from camera_demo.settings import Settings
+from camera_demo.sources.background import latest_frames
+from camera_demo.sources.clip import ClipSource
+from camera_demo.sources.contract import Source
+from camera_demo.sources.demo import DEMO_CLIP
+from camera_demo.sources.paced import PacedSource
+from camera_demo.sources.reconnecting import ReconnectingSource, Report
+from camera_demo.sources.repeated import RepeatedSource
+from camera_demo.stop import Stop
+from edge.errors import SourceError
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(
+        None in (CHROMIUM, DRIVER), reason="no Chromium: apt-get install chromium chromium-driver, and selenium"
+    ),
+    pytest.mark.timeout(180),
+]
+CLIP = Path(session.__file__).parent / DEMO_CLIP
+
+
+class Plug:
+    """The demo clip as a camera whose plug is at hand."""
+
+    def __init__(self) -> None:
+        self.is_in = True
+
+    def open(self, stop: Stop) -> Source:
+        if not self.is_in:
+            raise SourceError("There is no camera /dev/video0: none is plugged in.")
+        return Plugged(RepeatedSource(ClipSource(CLIP), lambda: ClipSource(CLIP)), self)
+
+
+class Plugged(PacedSource):
+    """Breaks off when the plug is pulled."""
+
+    def __init__(self, source: Source, plug: Plug) -> None:
+        super().__init__(source)
+        self.name, self._plug = "/dev/video0", plug
+
+    def frames(self, stop: Stop) -> Iterator[Any]:
+        for frame in super().frames(stop):
+            if not self._plug.is_in:
+                raise SourceError(f"Camera /dev/video0 was unplugged after {frame.index} frames. Plug it in again.")
+            yield frame
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    driver.set_window_size(1280, 860)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
+    made = Plug()
+
+    def open_source(uri: Any, report: Report, **wishes: Any) -> Source:
+        return latest_frames(ReconnectingSource(made.open(Stop()), made.open, report, name="/dev/video0"))
+
+    monkeypatch.setattr(session, "open_source", open_source)
+    return made
+
+
+@pytest.fixture
+def address(plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the page is, of a run with the demo bundle that chooses by the budget; the machine is measured once."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+    said, stop = list[str](), Stop()
+    settings = Settings(input="demo", outputs=("http://127.0.0.1:0",), threads=1, fps=30)
+    thread = threading.Thread(target=session.run, args=(settings, stop), kwargs={"announce": said.append})
+    thread.start()
+    try:
+        end_s = time.monotonic() + 60
+        while not any(line.startswith("Using ") for line in said):
+            assert time.monotonic() < end_s and thread.is_alive(), said
+            time.sleep(0.05)
+        yield next(line.split()[-1] for line in said if "live picture" in line)
+    finally:
+        stop.request()
+        thread.join(20)
+    assert not thread.is_alive()
+
+
+def eventually(check: Callable[[], Any], timeout_s: float = 15) -> Any:
+    end_s = time.monotonic() + timeout_s
+    while not (found := check()):
+        assert time.monotonic() < end_s, "not in time"
+        time.sleep(0.05)
+    return found
+
+
+def several(look: Callable[[], str], are_enough: Callable[[set[str]], bool]) -> None:
+    """Look again and again until enough was seen."""
+    seen: set[str] = set()
+
+    def check() -> bool:
+        seen.add(look())
+        return are_enough(seen)
+
+    eventually(check, 25)
+
+
+def text(browser: Any, name: str) -> str:
+    found: str = browser.execute_script("return document.getElementById(arguments[0]).textContent", name)
+    return found
+
+
+def picture(browser: Any) -> str:
+    """What the live picture shows now, as a coarse thumbnail."""
+    script = """
+        const image = document.getElementById("stream"), canvas = document.createElement("canvas");
+        if (!image.naturalWidth) return "";
+        canvas.width = 32; canvas.height = 24;
+        canvas.getContext("2d").drawImage(image, 0, 0, 32, 24);
+        return canvas.toDataURL();
+    """
+    found: str = browser.execute_script(script)
+    return found
+
+
+def test_the_page_shows_the_live_picture_the_answers_and_what_becomes_of_the_camera(
+    browser: Any, address: str, plug: Plug
+) -> None:
+    browser.get(address)
+    eventually(lambda: text(browser, "pill") == "live")
+    assert text(browser, "source") == "/dev/video0"
+    several(lambda: picture(browser), lambda seen: len(seen - {""}) >= 4)
+    several(lambda: text(browser, "best"), lambda seen: {"three", "seven", "zero"} <= seen)
+    assert re.fullmatch(r"\d+ %", text(browser, "sure"))
+    assert browser.execute_script("return document.querySelectorAll('#labels li').length") == 5
+    eventually(lambda: float(text(browser, "fps")) > 10)
+
+    before = active(browser)
+    press(browser, "#presets button[data-fps='60']")
+    eventually(lambda: text(browser, "budget-text").endswith("60 fps"))
+    slide_to(browser, 0)
+    eventually(lambda: active(browser) != before)
+    assert "0.5 ms" in text(browser, "why")
+
+    press(browser, "#variants button[data-name='mobilenet_v1_0.50_224']")
+    eventually(lambda: active(browser) == "mobilenet_v1_0.50_224")
+    assert pressed(browser, "#variants button.is-active") and not pressed(browser, "#auto")
+    press(browser, "#auto")
+    eventually(lambda: pressed(browser, "#auto"))
+
+    plug.is_in = False
+    eventually(lambda: text(browser, "pill") == "camera lost")
+    eventually(lambda: "none is plugged in" in text(browser, "reason"))
+    eventually(lambda: text(browser, "lost").startswith("Waiting for the camera, "))
+    plug.is_in = True
+    eventually(lambda: text(browser, "pill") == "live")
+    frozen = picture(browser)
+    eventually(lambda: picture(browser) != frozen)
+
+    complaints = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert complaints == [], "no policy of the page's own is broken, and nothing is missing"
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (820, 1180), (1600, 900)])
+def test_nothing_sticks_out_on_any_screen(browser: Any, address: str, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 2, "mobile": width < 800}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        browser.get(address)
+        eventually(lambda: text(browser, "pill") == "live")
+        eventually(lambda: picture(browser))
+        wide = browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width
+        small = browser.execute_script(
+            "return [...document.querySelectorAll('button:not([hidden])')].filter(b => b.offsetHeight < 36).length"
+        )
+        assert small == 0, "a finger must hit every button"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def active(browser: Any) -> str:
+    found: str = browser.execute_script(
+        "const b = document.querySelector('#variants button.is-active'); return b ? b.dataset.name : ''"
+    )
+    return found
+
+
+def press(browser: Any, selector: str) -> None:
+    eventually(lambda: browser.execute_script("return !!document.querySelector(arguments[0])", selector))
+    browser.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
+def pressed(browser: Any, selector: str) -> bool:
+    script = "return document.querySelector(arguments[0]).getAttribute('aria-pressed') === 'true'"
+    return bool(browser.execute_script(script, selector))
+
+
+def slide_to(browser: Any, position: int) -> None:
+    script = """
+        const slider = document.getElementById("budget");
+        slider.value = arguments[0];
+        for (const name of ["input", "change"]) slider.dispatchEvent(new Event(name));
+    """
+    browser.execute_script(script, position)

@@ -1,0 +1,78 @@
+"""The configuration file and the settings that it and the command line share."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from camera_demo.cli import camera_demo
+from camera_demo.config import read_config, settings_of
+from camera_demo.settings import Settings
+from edge.errors import ConfigError
+
+
+def test_every_option_has_its_key_and_every_key_its_option() -> None:
+    options = set(inspect.signature(camera_demo).parameters) - {"context", "config", "debug"}
+    assert options == {field.name for field in fields(Settings)}
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('input = "0"\noutputs = ["json:-", "a.mp4"]\nfps = 15\ntop_k = 3\nloop = true\n')
+    settings = settings_of(read_config(path), {"top_k": 1, "budget_ms": 20.0})
+    assert (settings.input, settings.outputs, settings.top_k, settings.loop) == ("0", ("json:-", "a.mp4"), 1, True)
+    assert (settings.fps, settings.budget_ms) == (None, 20.0), "one replaces the other"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("fsp = 30", "has the key 'fsp', which there is not: did you mean fps?"),
+        ("xyzzy = 1", "has the key 'xyzzy', which there is not: expected one of input, outputs, bundle,"),
+        ('fps = "fast"', "fps is 'fast': expected a number."),
+        ("fps = true", "fps is 'True': expected a number."),
+        ("threads = 1.5", "threads is '1.5': expected a whole number."),
+        ("outputs = 'json:-'", "outputs is 'json:-': expected a list of texts."),
+        ("outputs = [1]", "outputs is '[1]': expected a list of texts."),
+        ("wait = 1", "wait is '1': expected true or false."),
+        ('input_flip = "upside-down"', "input_flip is 'upside-down': expected none, horizontal, vertical,"),
+        ("[camera]\nfps = 3", "has the key 'camera', which there is not"),
+        ("fps = ", "is not TOML: "),
+        ("a" * 10, "is not TOML: "),
+    ],
+)
+def test_what_makes_no_sense_is_told(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        read_config(path)
+    assert told in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Cannot read configuration .*: no such file or directory"):
+        read_config(tmp_path / "none.toml")
+    (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="is not TOML"):
+        read_config(tmp_path / "b.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("threads", 0, "threads is 0: expected 1 or more."),
+        ("smoothing", -1.0, "smoothing is -1.0: expected 0 or more."),
+        ("smoothing", float("nan"), "smoothing is nan: expected 0 or more."),
+        ("threshold", 2.0, "threshold is 2.0: expected a probability, 0 to 1."),
+        ("token", "short", "token is too short to keep anybody out: expected 8 letters or more."),
+        ("log_format", "xml", "log_format is 'xml': expected text or json."),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(name: str, value: object, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        settings_of({}, {name: value})
+    assert str(raised.value) == told

@@ -1,0 +1,200 @@
+"""The service: its unit by systemd's own judgement, its settings, its signs of life, and its installer."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from camera_demo.config import read_config
+from camera_demo.settings import Settings
+from camera_demo.systemd import Notifier
+
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "camera_demo/service/mobilenet-edge.service"
+CONFIG = ROOT / "camera_demo/service/config.toml"
+INSTALLER = ROOT / "scripts/install-service"
+MOST_EXPOSED = 2.0
+
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+
+
+@needs_systemd
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/mobilenet-edge/.venv/bin/camera-demo", "/bin/true"))
+    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_systemd
+def test_systemd_finds_the_unit_hardly_exposed() -> None:
+    command = ["systemd-analyze", "security", "--offline=true", str(UNIT)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    level = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    if level is None:
+        pytest.skip("this systemd judges no unit files")
+    assert float(level[1]) <= MOST_EXPOSED
+
+
+def test_the_shipped_settings_are_read_and_name_every_key(tmp_path: Path) -> None:
+    assert read_config(CONFIG)["wait"] is True
+    uncommented = tmp_path / "all.toml"
+    lines = [re.sub(r"^# (?=[a-z_]+ = )", "", line) for line in CONFIG.read_text().splitlines()]
+    once = {line.partition(" = ")[0]: line for line in lines if re.match(r"[a-z_]+ = ", line)}
+    uncommented.write_text("\n".join(once.values()))
+    known = {field.name for field in fields(Settings)} - {"budget_ms"}
+    assert set(read_config(uncommented)) == known
+    Settings(**read_config(uncommented) | {"token": "long enough"})
+    assert "budget_ms" in CONFIG.read_text()
+
+
+def test_the_unit_reads_what_the_installer_writes() -> None:
+    text = UNIT.read_text()
+    for line in (
+        "Type=notify",
+        "ExecStart=/opt/mobilenet-edge/.venv/bin/camera-demo --config /etc/mobilenet-edge/config.toml",
+        "User=mobilenet-edge",
+        "SupplementaryGroups=video render",
+        "Restart=on-failure",
+        "WatchdogSec=30",
+    ):
+        assert line in text.splitlines()
+
+
+@pytest.fixture
+def channel(tmp_path: Path) -> socket.socket:
+    """systemd's end."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    made.bind(str(tmp_path / "notify"))
+    made.settimeout(20)
+    return made
+
+
+def test_systemd_is_told_of_start_life_and_end(tmp_path: Path, channel: socket.socket, bundle_folder: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'input = "synthetic:64x64"\noutputs = ["json:/dev/null"]\nbundle = "{bundle_folder}"\n'
+        'variant = "0.25_128"\nbackend = "fake"\nthreads = 1\nlog_format = "json"\n'
+    )
+    environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+    command = [sys.executable, "-m", "camera_demo", "--config", str(config), "--top-k", "3"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert channel.recv(1000) == b"READY=1\nSTATUS=classifying synthetic:64x64@30"
+        start_s = time.monotonic()
+        assert [channel.recv(1000) for _ in range(4)] == [b"WATCHDOG=1"] * 4
+        assert 0.3 < time.monotonic() - start_s < 2, "each fifth of a second"
+        process.send_signal(signal.SIGTERM)
+        said = [channel.recv(1000)]
+        while said[-1] == b"WATCHDOG=1":
+            said.append(channel.recv(1000))
+        assert said[-1] == b"STOPPING=1"
+        errors = process.communicate(timeout=10)[1]
+    channel.close()
+    lines = [json.loads(line) for line in errors.splitlines()]
+    assert process.returncode == 0
+    assert {"time", "level", "message"} <= lines[-1].keys()
+    assert lines[-1]["message"] == "mobilenet_v1_0.25_128 on fake (fake 1, 1 thread)"
+
+
+def test_a_service_that_cannot_start_says_why_in_json_and_fails(bundle_folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "camera_demo",
+        "nowhere.mp4",
+        "--log-format",
+        "json",
+        "--bundle",
+        str(bundle_folder),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 1
+    line = json.loads(done.stderr)
+    assert (line["level"], line["event"]) == ("error", "failed")
+    assert line["message"].startswith("There is no file or folder 'nowhere.mp4'")
+
+
+def test_outside_of_systemd_nothing_is_said() -> None:
+    notifier = Notifier({})
+    notifier.ready("x")
+    notifier.beat()
+    notifier.stopping()
+
+
+def test_a_systemd_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
+    Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone"), "WATCHDOG_USEC": "1"}).beat()
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the installer on a folder that stands for the system, whose commands only write down what they are told."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("systemctl", "useradd", "userdel"):
+        (tools / tool).write_text(f'#!/bin/sh\necho "{tool} $*" >>"{tmp_path}/called"\n')
+    (tools / "getent").write_text("#!/bin/sh\nexit 2\n")
+    (tools / "id").write_text("#!/bin/sh\necho 0\n")
+    for file in tools.iterdir():
+        file.chmod(0o755)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "MNE_ROOT": str(tmp_path / "root")}
+        return subprocess.run(
+            ["sh", str(INSTALLER), *arguments], env=environment, capture_output=True, text=True, timeout=60
+        )
+
+    return run
+
+
+def test_the_installer_says_what_it_would_do_and_changes_nothing(
+    system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    done = system("--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "useradd --system" in done.stdout and "systemctl restart mobilenet-edge" in done.stdout
+    assert not (tmp_path / "root").exists() and not (tmp_path / "called").exists()
+
+
+def test_the_installer_keeps_settings_and_can_be_undone(
+    system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "root/opt/mobilenet-edge"
+    (project / "scripts").mkdir(parents=True)
+    (project / "camera_demo").mkdir()
+    shutil.copy(INSTALLER, project / "scripts")
+    shutil.copytree(UNIT.parent, project / "camera_demo/service")
+    monkeypatch.setattr("tests.camera_demo.test_service.INSTALLER", project / "scripts/install-service")
+    settings = tmp_path / "root/etc/mobilenet-edge/config.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("mine")
+    done = system()
+    assert done.returncode == 0, done.stderr
+    assert settings.read_text() == "mine"
+    assert (settings.parent / "secrets").stat().st_mode & 0o777 == 0o600
+    unit = tmp_path / "root/etc/systemd/system/mobilenet-edge.service"
+    assert unit.read_text() == UNIT.read_text()
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called[-3:] == [
+        "systemctl daemon-reload",
+        "systemctl enable mobilenet-edge",
+        "systemctl restart mobilenet-edge",
+    ]
+    assert system("--uninstall").returncode == 0
+    assert not unit.exists() and not project.exists() and settings.exists()
+
+
+def test_an_option_that_there_is_not_is_refused(system: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = system("--force")
+    assert (done.returncode, done.stderr) == (2, "install-service: There is no option '--force': see --help.\n")
