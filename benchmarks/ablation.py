@@ -1,0 +1,111 @@
+"""What each step of the quantizer gives, and what is left when only activations are rounded.
+
+    python benchmarks/ablation.py CHECKPOINT PHOTOS [--resolutions 224 128] [--splits 0 1 2]
+
+Calibrated on one half of the photos, measured on the other, which shows none of the same objects. Agreement counts
+photos and so jumps by a photo; the divergence (Kullback-Leibler, of the answers from float's) also sees how near a
+miss was, and is the steadier measure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from convert.checkpoints import load_checkpoint
+from convert.pictures import find_pictures, read_pictures, split
+from convert.quantize import FoldedNetwork, condition, fold, quantize, rounding
+from convert.quantize.calibration import batches
+from convert.quantize.rounded import RoundedLayer, rounded_integers
+from edge.preprocess import Preprocessing
+
+RECIPE: Final = Preprocessing()
+Pixels = NDArray[np.uint8]
+
+
+def main() -> None:
+    """Print a table of every step, over all splits, for each resolution."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[224, 192, 160, 128])
+    parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2])
+    options = parser.parse_args()
+    network = fold(load_checkpoint(options.checkpoint).model)
+    paths = find_pictures(options.photos)
+    for resolution in options.resolutions:
+        found: dict[str, list[tuple[float, float]]] = {name: [] for name in STEPS}
+        for seed in options.splits:
+            halves = [read_pictures(half, RECIPE, [resolution]).pixels[resolution] for half in split(paths, seed)]
+            for name, step in STEPS.items():
+                found[name].append(measured(network, step(network, halves[0]), halves[1]))
+        for name, shares in found.items():
+            agreement, divergence = np.mean(shares, axis=0)
+            each = ", ".join(f"{100 * share:.1f}" for share, _ in shares)
+            print(f"ρ={resolution} {name:58} {100 * agreement:5.1f} % ({each})  {divergence:.4f} nats", flush=True)
+
+
+def measured(network: FoldedNetwork, layers: Sequence[RoundedLayer], pixels: Pixels) -> tuple[float, float]:
+    """Agreement with float, and divergence from it."""
+    same, total = 0, 0.0
+    with torch.inference_mode():
+        for _, x in batches(pixels, RECIPE):
+            wanted = network.logits(x).log_softmax(dim=1)
+            for layer in layers:
+                x = layer.run(x.mean(dim=(2, 3), keepdim=True) if layer.exact.kind == "classifier" else x)
+            answers = x.flatten(1).log_softmax(dim=1)
+            same += int((answers.argmax(dim=1) == wanted.argmax(dim=1)).sum())
+            total += (wanted.exp() * (wanted - answers)).sum().item()
+    return same / len(pixels), total / len(pixels)
+
+
+def nearest(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+    """Each weight to its nearest level; biases corrected."""
+    with patch.object(rounding, "DAMPING", 1e9), patch.object(rounding, "PULL", 1e9):
+        return rounded_integers(network, quantize(network, pixels, RECIPE))
+
+
+def fast(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+    """All of ``--effort fast`` but conditioning."""
+    return rounded_integers(network, quantize(network, pixels, RECIPE))
+
+
+def best(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+    """All of ``--effort best`` but conditioning."""
+    return rounded_integers(network, quantize(network, pixels, RECIPE, effort="best"))
+
+
+def activations(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+    """Float weights and biases, int8 activations."""
+    return [replace(r, weight=r.exact.weight, bias=r.exact.bias) for r in fast(network, pixels)]
+
+
+def conditioned(step: Callable[[FoldedNetwork, Pixels], list[RoundedLayer]]) -> Callable[..., list[RoundedLayer]]:
+    """The same step on the conditioned network."""
+    return lambda network, pixels: step(condition(network, pixels, RECIPE), pixels)
+
+
+STEPS: Final = {
+    "nearest weights, bias correction": nearest,
+    "the same, conditioned": conditioned(nearest),
+    "rounded by covariance, not conditioned": fast,
+    "rounded by covariance, conditioned (fast)": conditioned(fast),
+    "the same on views (best)": conditioned(best),
+    "only activations rounded": activations,
+    "only activations rounded, conditioned": conditioned(activations),
+}
+
+if __name__ == "__main__":
+    main()
