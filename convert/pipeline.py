@@ -40,7 +40,7 @@ from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
 from edge.backends import Backend, ModelFile, litert, onnxruntime
-from edge.errors import BackendError
+from edge.errors import BackendError, ConversionError
 from edge.manifest import Accuracy
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
@@ -107,9 +107,14 @@ def emit(
 
     Raises:
         AccuracyError: A file disagrees too often.
-        ConversionError: The network cannot be expressed in a format.
+        ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
     """
     network = fold(checkpoint.model)
+    if network.classes < 2:
+        raise ConversionError(
+            f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
+            "Train it with a class for everything else."
+        )
     variant = Variant(network.alpha, resolution)
     card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -5,8 +6,9 @@ import pytest
 
 from convert.checkpoints import Checkpoint
 from convert.material import Material, gather
+from convert.model import MobileNetV1, ModelConfig
 from convert.pipeline import compare, emit
-from edge.errors import AccuracyError, BackendError, CalibrationError
+from edge.errors import AccuracyError, BackendError, CalibrationError, ConversionError
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS
 
@@ -92,3 +94,13 @@ def test_labels_of_the_wrong_length_are_explained(pictures: Path, labels: tuple[
     with pytest.raises(CalibrationError) as error:
         gather(pictures, [32], labels=labels, classes=CLASSES)
     assert str(error.value).startswith(f"There are {len(labels)} labels for a network of 7 classes: {cause}")
+
+
+def test_a_network_of_one_class_is_refused(checkpoint: Checkpoint, material: Material) -> None:
+    lonely = replace(checkpoint, model=MobileNetV1(ModelConfig(alpha=0.25, classes=1)).eval())
+    with pytest.raises(ConversionError) as refused:
+        emit(lonely, 64, material, min_agreement=0)
+    assert str(refused.value) == (
+        f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
+        "Train it with a class for everything else."
+    )
