@@ -1,7 +1,8 @@
-"""Rewrites of the float network that leave its answers as they are and make it better food for int8.
+"""Rewrites of the float network that leave its answers alone and make it better food for int8.
 
 Most of what int8 costs a MobileNet v1 comes in at the very start: depthwise filters that take differences amplify the
-rounding of the few channels before them. Two exact rewrites lower that noise, at no cost when the network runs:
+rounding of the few channels before them. Two rewrites lower that noise, at no cost when the network runs; the first is
+exact, the second moves an activation by half an int8 step at most:
 
 - **Stretching.** A channel that can never reach the activation's cap is scaled up until it can, and the depthwise
   filter behind it down. Weights are quantized channel by channel, so neither loses a bit; the channel gains some.
@@ -52,11 +53,11 @@ class Reach:
 
 @torch.inference_mode()
 def condition(network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> FoldedNetwork:
-    """``network`` with the same answers, stretched and with its dead channels at work.
+    """``network`` with nearly the same answers, stretched and with its dead channels at work.
 
     Args:
         network: Batch norm folded.
-        pixels: Pictures (count, ρ, ρ, 3) that tell which channels matter; they do not change what is exact.
+        pixels: Pictures (count, ρ, ρ, 3) that tell which channels matter most.
         preprocessing: Fixes what the pixels can stand for.
     """
     stretched = _stretch(network, preprocessing)
