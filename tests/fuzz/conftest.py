@@ -1,4 +1,4 @@
-"""How long to fuzz: shortly with every test run, for as long as you like with ``scripts/fuzz``."""
+"""How long to fuzz: shortly and each time alike with every test run, on and on with ``scripts/fuzz``."""
 
 import os
 
@@ -8,6 +8,7 @@ settings.register_profile(
     "fuzz",
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "150")),
     deadline=None,
+    derandomize="FUZZ_EXAMPLES" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("fuzz")

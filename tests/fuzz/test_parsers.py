@@ -226,6 +226,7 @@ LINES = st.sampled_from(
     )
 )
 @example(data=b"GET /" + b"a" * 40_000)
+@example(data=b"GET / HTTP/1.0\r\nOrigin: a://[\r\n\r\n")
 @example(data=b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5000)
 def test_a_request(port: int, data: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
