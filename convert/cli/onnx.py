@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.material import gather_material
 from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, Effort, MinAgreement, Resizing, Truth, VerifyOn
-from convert.cli.words import in_words
-from edge.console import progress_bar, stdout, write_json
+from convert.cli.single import Pictures, write_model
 from edge.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
@@ -49,29 +46,17 @@ def onnx(
 
     Example: edge-convert onnx mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m_int8.onnx
     """
-    from convert.checkpoints import load_checkpoint
-    from convert.pipeline import emit
     from edge.bundle import read_labels
-    from edge.files import write_atomically
 
-    loaded = load_checkpoint(checkpoint)
     names = read_labels(labels) if labels else ()
-    with progress_bar("converting") as progress:
-        recipe = Preprocessing(resize=resize)
-        material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
-        target = _TARGETS[precision]
-        emitted = emit(
-            loaded,
-            resolution,
-            material,
-            targets=[target],
-            effort=effort,
-            min_agreement=min_agreement,
-            progress=progress,
-        )[0]
-    write_atomically(out, emitted.content)
-    if json:
-        told = {"file": str(out), "size_bytes": len(emitted.content), "input": asdict(emitted.input)}
-        write_json(told | {"accuracy": asdict(emitted.accuracy)})
-    else:
-        stdout().print(f"{out}: {len(emitted.content) / 1e6:.2f} MB, {in_words(emitted.accuracy)}", soft_wrap=True)
+    write_model(
+        checkpoint,
+        resolution,
+        out,
+        Pictures(calibration=calibration, verify_on=verify_on, truth=truth, recipe=Preprocessing(resize=resize)),
+        target=_TARGETS[precision],
+        labels=names,
+        effort=effort,
+        min_agreement=min_agreement,
+        as_json=json,
+    )

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from convert.cli.material import gather_material
 from convert.cli.options import (
     MIN_AGREEMENT,
     AsJson,
@@ -21,8 +19,7 @@ from convert.cli.options import (
     Truth,
     VerifyOn,
 )
-from convert.cli.words import in_words
-from edge.console import progress_bar, stdout, write_json
+from convert.cli.single import Pictures, write_model
 from edge.preprocess import Preprocessing
 
 __all__ = ["tflite"]
@@ -48,30 +45,20 @@ def tflite(
 
     Example: edge-convert tflite mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m.tflite
     """
-    from convert.checkpoints import load_checkpoint
-    from convert.pipeline import emit
     from convert.tflite_metadata import ModelCard
     from edge.bundle import read_labels
-    from edge.files import write_atomically
 
-    loaded = load_checkpoint(checkpoint)
     names = read_labels(labels) if labels else ()
-    with progress_bar("converting") as progress:
-        recipe = Preprocessing(resize=resize)
-        material = gather_material(loaded, names, calibration, verify_on, truth, [resolution], recipe, progress)
-        card = ModelCard(labels=names, author=author, license=license_)
-        (emitted,) = emit(
-            loaded,
-            resolution,
-            material,
-            effort=effort,
-            io=io,
-            card=card,
-            min_agreement=min_agreement,
-            progress=progress,
-        )
-    write_atomically(out, emitted.content)
-    if json:
-        write_json({"file": str(out), "size_bytes": len(emitted.content), "accuracy": asdict(emitted.accuracy)})
-    else:
-        stdout().print(f"{out}: {len(emitted.content) / 1e6:.2f} MB, {in_words(emitted.accuracy)}", soft_wrap=True)
+    write_model(
+        checkpoint,
+        resolution,
+        out,
+        Pictures(calibration=calibration, verify_on=verify_on, truth=truth, recipe=Preprocessing(resize=resize)),
+        target="tflite",
+        labels=names,
+        effort=effort,
+        min_agreement=min_agreement,
+        as_json=json,
+        io=io,
+        card=ModelCard(labels=names, author=author, license=license_),
+    )
