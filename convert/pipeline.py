@@ -109,7 +109,7 @@ def emit(
         AccuracyError: A file disagrees too often.
         ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
     """
-    network = fold(checkpoint.model)
+    network = fold(checkpoint.at(resolution))
     if network.classes < 2:
         raise ConversionError(
             f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
@@ -150,15 +150,16 @@ def compare(
         BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
         CalibrationError: The pictures or their classes cannot be used.
     """
-    recipe, network = preprocessing or Preprocessing(), fold(checkpoint.model)
-    with contextlib.closing(_load(path, Variant(network.alpha, 32), network.classes)) as backend:
+    recipe, config = preprocessing or Preprocessing(), checkpoint.config
+    with contextlib.closing(_load(path, Variant(config.alpha, 32), config.classes)) as backend:
         resolution = Preprocessor(recipe, backend.input_spec).side
-        if backend.output_spec.shape[-1] != network.classes:
+        if backend.output_spec.shape[-1] != config.classes:
             outputs = backend.output_spec.shape[-1]
-            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {network.classes}: not its model.")
+            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {config.classes}: not its model.")
+        network = fold(checkpoint.at(resolution))
         paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
         found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
-        classes = read_truth(found.paths, labels or [""] * network.classes, truth)
+        classes = read_truth(found.paths, labels or [""] * config.classes, truth)
         measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
@@ -183,7 +184,7 @@ def report_layers(
         effort: How much time the integers may take.
         progress: Called as the work goes on.
     """
-    network = fold(checkpoint.model)
+    network = fold(checkpoint.at(resolution))
     variant = Variant(network.alpha, resolution)
     writer = _Writer(network, variant, material, effort, "int8", ModelCard())
     layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
