@@ -11,6 +11,7 @@ from convert.cli.engine import engine
 from convert.cli.layers import layers
 from convert.cli.onnx import onnx
 from convert.cli.tflite import tflite
+from convert.cli.train import train
 from convert.cli.verify import verify
 from edge.console import run
 
@@ -28,6 +29,7 @@ app.command("bundle")(bundle)
 app.command("engine")(engine)
 app.command("verify")(verify)
 app.command("layers")(layers)
+app.command("train")(train)
 
 
 def main() -> NoReturn:
