@@ -2,5 +2,6 @@
 
 from convert.checkpoints.loading import Checkpoint, load_checkpoint
 from convert.checkpoints.native import save_checkpoint
+from convert.checkpoints.statistics import Statistics
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Checkpoint", "Statistics", "load_checkpoint", "save_checkpoint"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from convert.checkpoints import chain, keras, native, slim
 from convert.checkpoints.containers import is_numpy, read_numpy, read_safetensors, read_torch
+from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Weights
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import CheckpointError, os_reason
@@ -35,6 +39,12 @@ class Checkpoint:
     sha256: str
     note: str = ""
     """What was chosen or left out that the tensors do not tell."""
+    statistics: Statistics = field(default_factory=dict)
+    """Batch norm's statistics for resolutions that have their own."""
+
+    def at(self, resolution: int) -> MobileNetV1:
+        """The network as it is at ρ = ``resolution``: with the statistics of that or of the nearest resolution."""
+        return with_statistics(self.model, nearest(self.statistics, resolution))
 
     @property
     def config(self) -> ModelConfig:
@@ -58,8 +68,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except OSError as reason:
         raise CheckpointError(f"Cannot read checkpoint {path}: {os_reason(reason)}.") from reason
     found = _read(path, head)
+    shared, own = parted(found.tensors)
     return Checkpoint(
-        model=_build(path, found), path=path, layout=found.layout, sha256=sha256_of(path), note=found.note
+        model=_build(path, found.config, shared),
+        path=path,
+        layout=found.layout,
+        sha256=sha256_of(path),
+        note=found.note,
+        statistics={side: _own(path, found.config, side, tensors) for side, tensors in own.items()},
     )
 
 
@@ -71,8 +87,7 @@ def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
     """
     config = replace(checkpoint.config, **changes)
     tensors = {name: tensor.numpy() for name, tensor in checkpoint.model.state_dict().items() if tensor.ndim}
-    weights = Weights(layout=checkpoint.layout, config=config, tensors=tensors)
-    return replace(checkpoint, model=_build(checkpoint.path, weights), note="")
+    return replace(checkpoint, model=_build(checkpoint.path, config, tensors), note="")
 
 
 def _read(path: Path, head: bytes) -> Weights:
@@ -94,26 +109,51 @@ def _read(path: Path, head: bytes) -> Weights:
     )
 
 
-def _build(path: Path, weights: Weights) -> MobileNetV1:
-    config, tensors = weights.config, weights.tensors
+def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> MobileNetV1:
     model = MobileNetV1(config)
-    expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    _check(path, config, _expected(model), tensors)
+    model.load_state_dict(_as_torch(tensors), strict=False)
+    return model.eval()
+
+
+def _own(path: Path, config: ModelConfig, side: int, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """The statistics that belong to one resolution."""
+    wanted = {name: value for name, value in _expected(MobileNetV1(config)).items() if "running" in name}
+    _check(path, config, wanted, tensors, f"at_{side}/")
+    return _as_torch(tensors)
+
+
+def _expected(model: MobileNetV1) -> dict[str, Tensor]:
+    return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+
+
+def _as_torch(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    return {k: torch.from_numpy(np.array(v)) for k, v in tensors.items()}
+
+
+def _check(
+    path: Path,
+    config: ModelConfig,
+    expected: Mapping[str, Tensor],
+    tensors: Mapping[str, NDArray[np.float32]],
+    prefix: str = "",
+) -> None:
+    """Refuse tensors that are not just those expected."""
     for name, wanted in expected.items():
+        told = f"'{prefix}{name}'"
         if name not in tensors:
-            raise CheckpointError(f"{path} lacks tensor '{name}' {tuple(wanted.shape)}: it is no whole MobileNet v1.")
+            raise CheckpointError(f"{path} lacks tensor {told} {tuple(wanted.shape)}: it is no whole MobileNet v1.")
         found = tensors[name]
         if found.shape != tuple(wanted.shape):
             raise CheckpointError(
-                f"{path}: tensor '{name}' is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
+                f"{path}: tensor {told} is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
                 f"and {config.classes} classes."
             )
         if not np.isfinite(found).all():
             bad = int((~np.isfinite(found)).sum())
-            raise CheckpointError(f"{path}: tensor '{name}' has {bad} NaN or infinite values: the training diverged.")
+            raise CheckpointError(f"{path}: tensor {told} has {bad} NaN or infinite values: the training diverged.")
         if name.endswith("running_var") and (found < 0).any():
-            raise CheckpointError(f"{path}: tensor '{name}' has negative variances: the file is damaged.")
+            raise CheckpointError(f"{path}: tensor {told} has negative variances: the file is damaged.")
     extra = sorted(set(tensors) - set(expected))
     if extra:
-        raise CheckpointError(f"{path} has tensor '{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")
-    model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in tensors.items()}, strict=False)
-    return model.eval()
+        raise CheckpointError(f"{path} has tensor '{prefix}{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from safetensors.torch import save
 
+from convert.checkpoints.statistics import Statistics, tagged
 from convert.checkpoints.weights import Arrays, Weights
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import CheckpointError
@@ -18,13 +19,19 @@ __all__ = ["is_native", "read", "save_checkpoint"]
 _KEY = "mobilenet_edge_config"
 
 
-def save_checkpoint(model: MobileNetV1, path: Path) -> None:
+def save_checkpoint(model: MobileNetV1, path: Path, statistics: Statistics | None = None) -> None:
     """Write a trained network, its configuration inside.
+
+    Args:
+        model: The network.
+        path: The file to write.
+        statistics: Batch norm's statistics for resolutions that have their own.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}
+    found = model.state_dict() | tagged(statistics or {})
+    tensors = {k: v.detach().cpu().contiguous() for k, v in found.items() if "num_batches" not in k}
     metadata = {_KEY: json.dumps(model.config.to_dict(), sort_keys=True)}
     write_atomically(path, save(tensors, metadata))
 
