@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,9 @@ def read_torch(path: Path) -> Arrays:
         CheckpointError: It is damaged, or holds more than plain values, such as a whole pickled model.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on pickles that other programs wrote: what counts is whether it loads
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
         raise CheckpointError(
             f"{path} holds Python objects besides tensors, and loading those would run their code. Save the weights "

@@ -20,14 +20,14 @@ from edge.errors import CheckpointError
 
 __all__ = ["is_slim", "read"]
 
-_STEM: Final = "Conv2d_0/weights"
 _AVERAGE: Final = "/ExponentialMovingAverage"
+_STEM: Final = re.compile(rf"(.*)Conv2d_0/weights({_AVERAGE})?(:0)?")
 _BN: Final = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
 def is_slim(arrays: Arrays) -> bool:
     """Whether the names are TF-slim's."""
-    return any(name.removesuffix(":0").endswith(_STEM) for name in arrays)
+    return any(map(_STEM.fullmatch, arrays))
 
 
 def read(path: Path, arrays: Arrays) -> Weights:
@@ -52,10 +52,8 @@ class _Variables:
 
     def __init__(self, path: Path, arrays: Arrays) -> None:
         self._path = path
-        named = {name.removesuffix(":0"): values for name, values in arrays.items()}
-        stem = next(name for name in named if re.sub(f"{_AVERAGE}$", "", name).endswith(_STEM))
-        self._scope = stem[: stem.index(_STEM)]
-        self._named = named
+        self._named = {name.removesuffix(":0"): values for name, values in arrays.items()}
+        self._scope = next(match[1] for match in map(_STEM.fullmatch, arrays) if match)
 
     def unit(self, layer: str, kernel: str, ours: str) -> Arrays:
         weight = self.get(f"{layer}/{kernel}", 4)
