@@ -11,6 +11,7 @@
     ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
     ├── BackendError        (RuntimeError)  an inference backend that cannot run a model
     ├── OutputError         (OSError)       a file or folder that cannot be written
+    ├── DownloadError       (OSError)       a file that cannot be fetched, or is not the one that was expected
     ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
     ├── SinkError           (OSError)       a display, page or file that takes no frames
     ├── ConfigError         (ValueError)    a configuration file or setting that makes no sense
@@ -42,6 +43,7 @@ __all__ = [
     "ConfigError",
     "ConversionError",
     "DivergedError",
+    "DownloadError",
     "EdgeError",
     "ImageError",
     "NoVariantFits",
@@ -93,6 +95,10 @@ class BackendError(EdgeError, RuntimeError):
 
 class OutputError(EdgeError, OSError):
     """A file or folder that cannot be written."""
+
+
+class DownloadError(EdgeError, OSError):
+    """A file that cannot be fetched, or is not the one that was expected."""
 
 
 class SourceError(EdgeError, OSError):

@@ -10,7 +10,6 @@ import typer
 from convert.cli.options import AsJson, Resizing
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import OutputError, VariantError
-from edge.preprocess import Preprocessing
 from edge.variant import ALPHAS, Variant
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
@@ -75,7 +74,7 @@ def train(
             seed=seed,
         ),
         augmentation=Augmentation.for_width(max(alphas), flips=flips),
-        preprocessing=Preprocessing(resize=resize),
+        resize=resize,
         start=load_checkpoint(start) if start else None,
         teacher=load_checkpoint(teacher) if teacher else None,
         teacher_weight=teacher_weight,

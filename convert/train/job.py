@@ -28,7 +28,7 @@ from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.train.trainer import Trainer
 from edge.errors import TrainingError
 from edge.files import to_json, write_atomically
-from edge.preprocess import Preprocessing
+from edge.preprocess import ColourOrder, Preprocessing, Resize
 from edge.variant import Variant
 
 __all__ = ["Job", "Plan"]
@@ -50,7 +50,8 @@ class Plan:
     resolutions: tuple[int, ...]
     recipe: Recipe
     augmentation: Augmentation
-    preprocessing: Preprocessing
+    resize: Resize = "bilinear"
+    """How the device shrinks frames."""
     start: Checkpoint | None = None
     """Weights to begin with; its classifier is taken if it has the same number of classes."""
     teacher: Checkpoint | None = None
@@ -66,11 +67,33 @@ class Plan:
                 f"{self.teacher.path} tells {self.teacher.config.classes} classes apart, the data have {classes}: "
                 "a teacher must know the same classes."
             )
+        if self.teacher is not None and _seen(self.teacher.config) != _seen(self.config):
+            raise TrainingError(
+                f"{self.teacher.path} takes pictures otherwise than the network to train "
+                f"({_seen(self.teacher.config)}, not {_seen(self.config)}): a teacher must see the same."
+            )
         if self.start is not None and self.start.config.alpha != max(self.alphas):
             raise TrainingError(
                 f"{self.start.path} has α={self.start.config.alpha:g}, the widest network to train "
                 f"α={max(self.alphas):g}: expected weights of that width."
             )
+
+    @property
+    def config(self) -> ModelConfig:
+        """The widest network's configuration: that of the weights to begin with; pictures as its teacher takes them."""
+        classes, alpha = len(self.dataset.labels), max(self.alphas)
+        if self.start is not None:
+            return replace(self.start.config, classes=classes)
+        if self.teacher is not None:
+            order, mean, std = _seen(self.teacher.config)
+            return ModelConfig(alpha=alpha, classes=classes, colour_order=order, mean=mean, std=std)
+        return ModelConfig(alpha=alpha, classes=classes)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the networks take pictures."""
+        order, mean, std = _seen(self.config)
+        return Preprocessing(resize=self.resize, colour_order=order, mean=mean, std=std)
 
     @property
     def variants(self) -> list[Variant]:
@@ -89,7 +112,7 @@ class Plan:
             "pictures": len(self.dataset.train),
             "from": self.start.sha256 if self.start else None,
             "teacher": self.teacher.sha256 if self.teacher else None,
-            "preprocessing": self.preprocessing.resize,
+            "resize": self.resize,
             **asdict(self.augmentation),
         }
 
@@ -186,7 +209,7 @@ class Job:
 
     def _task(self, recipe: Recipe) -> Task:
         plan, widest = self.plan, max(self.plan.alphas)
-        build = functools.partial(_built, plan.start, len(plan.dataset.labels))
+        build = functools.partial(_built, plan.config, plan.start)
         options: dict[str, Any] = {"smoothing": recipe.smoothing, "teacher": self._teacher(), "seed": recipe.seed}
         if len(plan.alphas) == 1:
             return SingleTask(build(widest).to(self._device), plan.resolutions, **options)
@@ -220,15 +243,17 @@ class Job:
         return sum(found) / len(found)
 
 
-def _built(start: Checkpoint | None, classes: int, alpha: float) -> nn.Module:
+def _seen(config: ModelConfig) -> tuple[ColourOrder, tuple[float, float, float], tuple[float, float, float]]:
+    """How a network takes pictures: order of the colours, mean and deviation."""
+    return config.colour_order, config.mean, config.std
+
+
+def _built(config: ModelConfig, start: Checkpoint | None, alpha: float) -> nn.Module:
     """A network of one width: fresh, or with the weights to begin with if it is theirs."""
-    config = ModelConfig(alpha=alpha, classes=classes)
-    if start is not None:
-        config = replace(start.config, alpha=alpha, classes=classes)
-    network = MobileNetV1(config)
-    if start is not None and alpha == start.config.alpha and network.stem.conv.weight.device.type != "meta":
+    network = MobileNetV1(replace(config, alpha=alpha))
+    if start is not None and alpha == config.alpha and network.stem.conv.weight.device.type != "meta":
         weights = start.model.state_dict()
-        if start.config.classes != classes:
+        if start.config.classes != config.classes:
             weights = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
         network.load_state_dict(weights, strict=False)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -91,8 +91,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_another_format_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
-    path.write_bytes(b"PK\x03\x04 a zip, as torch.save writes")
-    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5)")
+    path.write_bytes(b"\x1f\x8b\x08 a gzip")
+    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5), ")
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
@@ -146,8 +146,10 @@ def replace(file: h5py.File, name: str, values: np.ndarray) -> None:
 def test_an_own_file_without_its_configuration_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     save_file(load_file(checkpoint.path), path)
-    expected = f"{path} has no 'mobilenet_edge_config' in its header: it was not written by mobilenet-edge."
-    assert refusal(path) == expected
+    assert refusal(path) == (
+        f"{path} has mobilenet-edge's tensors without their configuration: write it with "
+        "convert.checkpoints.save_checkpoint, which keeps both."
+    )
 
 
 @pytest.mark.parametrize("config", ["{", "[]", json.dumps({"alpha": -1}), json.dumps({"width": 1})])
