@@ -26,7 +26,7 @@ from edge.errors import ConversionError, VariantError
 from edge.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.pipeline import Target
+    from convert.pipeline import Target, Tune
 
 __all__ = ["bundle"]
 
@@ -44,6 +44,10 @@ def bundle(
     license_: License = "",
     calibration: Calibration = None,
     effort: Effort = "fast",
+    qat: Annotated[
+        Path | None,
+        typer.Option(help="Pictures, as for train, to fine-tune on with int8's rounding in the loop."),
+    ] = None,
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -60,15 +64,17 @@ def bundle(
     from edge.bundle import read_labels
 
     check_place(out, replace=force)
+    names = read_labels(labels)
     plan = BundlePlan(
         name=name or out.resolve().name,
         checkpoints=tuple(load_checkpoint(path) for path in checkpoints),
         resolutions=_resolutions(resolutions),
-        labels=read_labels(labels),
+        labels=names,
         author=author,
         license=license_,
         targets=_targets(targets),
         effort=effort,
+        tune=_tuner(qat, names) if qat else None,
         min_agreement=min_agreement,
     )
     with progress_bar("converting") as progress:
@@ -81,6 +87,13 @@ def bundle(
     else:
         stdout().print(bundle_table(manifest))
         stdout().print(f"{out}: {sum(f.size_bytes for f in manifest.files()) / 1e6:.2f} MB", soft_wrap=True)
+
+
+def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
+    from convert.train.dataset import read_dataset
+    from convert.train.qat import Qat
+
+    return Qat(dataset=read_dataset(data), labels=labels).tune
 
 
 def _resolutions(text: str) -> tuple[int, ...]:

@@ -37,7 +37,6 @@ def train(
     ] = True,
     resize: Resizing = "bilinear",
     patience: Annotated[int | None, typer.Option(min=1, help="Stop after so many of 20 checks without gain.")] = None,
-    qat: Annotated[bool, typer.Option("--qat", help="Then fine-tune with int8's rounding in the loop.")] = False,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 is for GPUs.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 2,

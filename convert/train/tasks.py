@@ -18,8 +18,6 @@ __all__ = ["FamilyTask", "SingleTask", "Task", "Teacher", "objective"]
 
 Pictures = Callable[[int], Tensor]
 """The step's pictures as the network's input, for one of the resolutions that the task asked for."""
-_STUDENTS: Final = 3
-"""Narrower or smaller networks that each step teaches besides the largest."""
 
 
 class Task(Protocol):
@@ -87,8 +85,8 @@ class FamilyTask:
     """Every width and resolution in one set of weights.
 
     The sandwich rule with in-place distillation (universally slimmable networks, arXiv 1903.05134), over resolutions
-    as well (MutualNet, arXiv 1909.12978): each step teaches the widest network at the highest resolution by the
-    labels, and by its answers the narrowest one and two others, each at a resolution of its own.
+    as well (MutualNet, arXiv 1909.12978): each step teaches the widest network at the highest resolution, and then
+    every width at some other resolution. With four widths there is no need to draw some of them by chance.
     """
 
     def __init__(
@@ -98,7 +96,7 @@ class FamilyTask:
         *,
         smoothing: float = 0.0,
         teacher: Teacher | None = None,
-        softness: float = 1.0,
+        softness: float = 0.5,
         seed: int = 0,
     ) -> None:
         """Train ``network`` at ``resolutions``; ``softness`` is how much the widest one's answers count for others."""
@@ -107,21 +105,17 @@ class FamilyTask:
         self._smoothing, self._teacher, self._softness, self._seed = smoothing, teacher, softness, seed
 
     def members(self, step: int) -> list[tuple[float, int]]:
-        """The α and ρ that a step teaches: the largest, the narrowest, and others drawn by chance."""
+        """The α and ρ that a step teaches: the largest, then every α once more, each at another ρ as far as there are.
+
+        Which ρ each has is drawn anew for every step; the widest network's second one is below the highest.
+        """
         draw, alphas = _generator(self._seed, step), self.network.alphas
+        sides = [int(side) for side in draw.permutation(self._sides)]
+        if sides[0] == self._sides[0]:
+            sides = [*sides[1:], sides[0]]
+        others = [(alpha, sides[n % len(sides)]) for n, alpha in enumerate(alphas)]
         largest = (alphas[0], self._sides[0])
-        others = [(a, s) for a in alphas for s in self._sides if (a, s) != largest]
-        if len(others) <= _STUDENTS:
-            return [largest, *others]
-        sides = [int(s) for s in draw.permutation(self._sides)]
-        chosen = [(alphas[-1], sides[0])]
-        left = [pair for pair in others if pair not in chosen]
-        while len(chosen) < _STUDENTS:
-            side = sides[len(chosen) % len(sides)]
-            fitting = [pair for pair in left if pair[1] == side and pair not in chosen]
-            fitting = fitting or [pair for pair in left if pair not in chosen]
-            chosen.append(fitting[int(draw.integers(len(fitting)))])
-        return [largest, *chosen]
+        return [largest, *(member for member in others if member != largest)]
 
     def resolutions(self, step: int) -> list[int]:
         """The resolutions of the networks that a step teaches, and the teacher's."""
