@@ -8,17 +8,19 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from convert.model import ModelConfig
+from convert.model import MobileNetV1
 from convert.quantize import FoldedNetwork, QuantizedNetwork, condition, fold, quantize
 from convert.to_tflite import to_tflite
 from convert.train.dataset import read_dataset
+from convert.train.members import Settling, settled
 from convert.train.qat import Qat, RoundedNetwork, fine_tuned
 from convert.train.recipe import Recipe
 from convert.train.source import normalized
+from convert.train.tasks import SingleTask
+from convert.train.trainer import Trainer
 from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
-from tests.convert.conftest import lively
-from tests.convert.train.conftest import CLASSES, Shapes, shape_of
+from tests.convert.train.conftest import CLASSES, Shapes, build, shape_of
 
 SIDE = 64
 RECIPE = Recipe(steps=30, batch=16, peak_rate=0.05, weight_decay=0.0, smoothing=0.0, average=0.8)
@@ -31,7 +33,13 @@ def pixels_of(count: int, seed: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def network() -> FoldedNetwork:
-    model = lively(ModelConfig(alpha=0.25, classes=CLASSES))
+    torch.manual_seed(0)
+    trainer = Trainer(SingleTask(build(0.25), [SIDE]), Shapes(), Recipe(steps=30, batch=24, average=0.8))
+    list(trainer.steps())
+    examples = [Shapes().example(n) for n in range(96)]
+    settling = Settling(examples=examples, preprocessing=Preprocessing(), device=torch.device("cpu"))
+    model, _ = settled(trainer.average, [SIDE], settling)
+    assert isinstance(model, MobileNetV1)
     return condition(fold(model), pixels_of(16, 1), Preprocessing())
 
 
