@@ -40,8 +40,9 @@ __all__ = ["Digits", "main"]
 SIDE: Final = 64
 HELD_OUT_EVERY: Final = 5
 _CPU: Final = torch.device("cpu")
+_CHANGING: Final = ("out", "processes", "only", "softness")
 _Task = tuple[str, int]
-"""``family`` or the single network's α and ρ as ``0.25-32``, and the seed."""
+"""What is trained, the family or the single network's α and ρ as ``0.25-32``, and the seed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +81,12 @@ class Digits:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train both ways, and print accuracies, differences and the CPU time of each."""
     options = _parser().parse_args(arguments)
-    plan = {name: value for name, value in vars(options).items() if name not in ("out", "processes", "only")}
+    plan = {
+        name: value for name, value in vars(options).items() if name not in ("out", "processes", "only", "softness")
+    }
     done = _done(options.out, plan)
-    tasks = [task for seed in range(1, options.seeds + 1) for task in _tasks(options.divide, seed)]
-    tasks = [task for task in tasks if options.only in (None, task[0])]
+    tasks = [task for seed in range(1, options.seeds + 1) for task in _tasks(options, seed)]
+    tasks = [task for task in tasks if options.only is None or task[0].startswith(options.only)]
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(_carry_out, task, options): task for task in tasks if str(task) not in done}
         for future in as_completed(waiting):
@@ -104,10 +107,10 @@ def _done(out: Path | None, plan: dict[str, Any]) -> dict[str, Any]:
     return done
 
 
-def _tasks(divide: int, seed: int) -> list[_Task]:
+def _tasks(options: argparse.Namespace, seed: int) -> list[_Task]:
     """Largest first, so that no process is left alone at the end."""
-    variants = [f"{alpha:g}-{side}" for alpha in ALPHAS for side in _sides(divide)]
-    return [("family", seed), *((variant, seed) for variant in variants)]
+    variants = [f"{alpha:g}-{side}" for alpha in ALPHAS for side in _sides(options.divide)]
+    return [(_family(options), seed), *((variant, seed) for variant in variants)]
 
 
 def _carry_out(task: _Task, options: argparse.Namespace) -> dict[str, float]:
@@ -118,8 +121,15 @@ def _carry_out(task: _Task, options: argparse.Namespace) -> dict[str, float]:
     torch.manual_seed(seed)
     source, smoothing = Digits.load(held_out=False, count=options.digits, seed=seed), Recipe(steps=1).smoothing
     sides = _sides(options.divide)
-    if name == "family":
-        whole = FamilyTask(Family(_network, ALPHAS), sides, smoothing=smoothing, softness=options.softness, seed=seed)
+    if name == _family(options):
+        whole = FamilyTask(
+            Family(_network, ALPHAS),
+            sides,
+            smoothing=smoothing,
+            softness=options.softness,
+            ripening=options.steps,
+            seed=seed,
+        )
         network, seconds = _trained(whole, source, options, seed)
         alphas: Sequence[float] = ALPHAS
     else:
@@ -132,6 +142,10 @@ def _carry_out(task: _Task, options: argparse.Namespace) -> dict[str, float]:
         model, own = settled(member, sides, _settling(source, options))
         found |= {f"{alpha:g}-{s}": _accuracy(with_statistics(model, own[s]), s, options) for s in sides}
     return found
+
+
+def _family(options: argparse.Namespace) -> str:
+    return f"family, softness {options.softness:g}"
 
 
 def _sides(divide: int) -> list[int]:
@@ -173,11 +187,11 @@ def _print(done: dict[str, Any], options: argparse.Namespace) -> None:
         for side in _sides(options.divide):
             name = f"{alpha:g}-{side}"
             single = 100 * statistics.mean(done[str((name, seed))][name] for seed in seeds)
-            family = 100 * statistics.mean(done[str(("family", seed))][name] for seed in seeds)
+            family = 100 * statistics.mean(done[str((_family(options), seed))][name] for seed in seeds)
             differences[alpha].append(family - single)
             print(f"{alpha:<5g} {side:<4d} {single:6.1f}  {family:6.1f}  {family - single:+6.1f}")
         print(f"α={alpha:g}: {statistics.mean(differences[alpha]):+.1f}")
-    of_family = sum(found["cpu_s"] for name, found in done.items() if "family" in name)
+    of_family = sum(found["cpu_s"] for name, found in done.items() if _family(options) in name)
     of_singles = sum(found["cpu_s"] for name, found in done.items() if "family" not in name)
     mean = statistics.mean(value for values in differences.values() for value in values)
     print(f"all: {mean:+.1f} points; sixteen single trainings take {of_singles / of_family:.1f} times the CPU time")

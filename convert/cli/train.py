@@ -15,6 +15,7 @@ from edge.variant import ALPHAS, Variant
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.train.dataset import DataSet
     from convert.train.job import Job
+    from convert.train.run import Schedule
 
 __all__ = ["train"]
 
@@ -40,6 +41,7 @@ def train(
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 is for GPUs.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = 2,
+    save_every: Annotated[float, typer.Option(min=0.0, help="Seconds between states to resume from.")] = 60.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Begin anew in a folder that is in use.")] = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Say what it takes, and stop.")] = False,
@@ -56,6 +58,7 @@ def train(
     from convert.train.photos import Augmentation
     from convert.train.processes import device_of, joined
     from convert.train.recipe import Recipe
+    from convert.train.run import Schedule
 
     alphas = ALPHAS if single is None else (single,)
     sides = _resolutions(resolutions, alphas)
@@ -85,17 +88,15 @@ def train(
         if estimate:
             return
         out.mkdir(parents=True, exist_ok=True)
-        found = _run(job, plan.recipe.steps, patience, resume, tensorboard)
+        schedule = Schedule(check_every=max(10, plan.recipe.steps // 20), save_every_s=save_every, patience=patience)
+        found = _run(job, schedule, resume, tensorboard)
     if found and json:
         write_json({variant.name: top1 for variant, top1 in found.items()})
     elif found:
         _print(found, out, len(dataset.validation))
 
 
-def _run(job: Job, steps: int, patience: int | None, resume: bool, tensorboard: Path | None) -> dict[Variant, float]:
-    from convert.train.run import Schedule
-
-    schedule = Schedule(check_every=max(10, steps // 20), patience=patience)
+def _run(job: Job, schedule: Schedule, resume: bool, tensorboard: Path | None) -> dict[Variant, float]:
     with progress_bar("training") as progress:
         found = job.run(schedule, resume=resume, tensorboard=tensorboard, progress=progress, warn=note)
     if job.unreadable:

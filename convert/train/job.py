@@ -140,7 +140,7 @@ class Job:
 
     def estimate(self) -> Estimate:
         """What the run will take, from a few steps of it."""
-        recipe = replace(self.plan.recipe, growth=())
+        recipe = replace(self.plan.recipe, growth=(), peak_rate=1e-9)
         return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels))
 
     def run(
@@ -213,7 +213,9 @@ class Job:
         options: dict[str, Any] = {"smoothing": recipe.smoothing, "teacher": self._teacher(), "seed": recipe.seed}
         if len(plan.alphas) == 1:
             return SingleTask(build(widest).to(self._device), plan.resolutions, **options)
-        return FamilyTask(Family(build, plan.alphas).to(self._device), plan.resolutions, **options)
+        return FamilyTask(
+            Family(build, plan.alphas).to(self._device), plan.resolutions, ripening=recipe.steps, **options
+        )
 
     def _teacher(self) -> Teacher | None:
         if self.plan.teacher is None:

@@ -97,12 +97,24 @@ class FamilyTask:
         smoothing: float = 0.0,
         teacher: Teacher | None = None,
         softness: float = 0.5,
+        ripening: int = 0,
         seed: int = 0,
     ) -> None:
-        """Train ``network`` at ``resolutions``; ``softness`` is how much the widest one's answers count for others."""
+        """Train ``network`` at ``resolutions``.
+
+        Args:
+            network: The widths.
+            resolutions: Every ρ.
+            smoothing: Share of the labels' target that is spread over all classes.
+            teacher: A trained network that teaches the largest.
+            softness: How much the largest network's answers count for the others in the end.
+            ripening: Steps over which they come to count that much: at first they are worth nothing.
+            seed: Which resolutions meet which widths.
+        """
         self.network: Final = network
         self._sides = tuple(sorted(set(resolutions), reverse=True))
-        self._smoothing, self._teacher, self._softness, self._seed = smoothing, teacher, softness, seed
+        self._smoothing, self._teacher = smoothing, teacher
+        self._softness, self._ripening, self._seed = softness, ripening, seed
 
     def members(self, step: int) -> list[tuple[float, int]]:
         """The α and ρ that a step teaches: the largest, then every α once more, each at another ρ as far as there are.
@@ -130,9 +142,10 @@ class FamilyTask:
         logits = self.network(pictures(side), alpha)
         soft_of_largest = logits.detach().float().softmax(dim=1)
         yield objective(logits, labels, soft, weight, self._smoothing)
+        softness = self._softness * min(1.0, step / max(1, self._ripening))
         for alpha, side in others:
             logits = self.network(pictures(side), alpha)
-            yield objective(logits, labels, soft_of_largest, self._softness, self._smoothing)
+            yield objective(logits, labels, soft_of_largest, softness, self._smoothing)
 
 
 def objective(logits: Tensor, labels: Tensor, soft: Tensor | None, weight: float, smoothing: float) -> Tensor:
