@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from convert.checkpoints import Checkpoint
+from convert.material import Progress
 from convert.model import MobileNetV1, ModelConfig
 from convert.train.dataset import DataSet, write_splits
 from convert.train.estimate import Estimate, estimated
@@ -21,7 +22,7 @@ from convert.train.metrics import Metrics
 from convert.train.photos import Augmentation, Photos, read_labelled
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
-from convert.train.run import Best, Progress, Schedule, restored, train
+from convert.train.run import Best, Schedule, restored, train
 from convert.train.source import Share
 from convert.train.state import StateFile
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher

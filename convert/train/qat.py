@@ -8,7 +8,7 @@ not learned from is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from convert.material import Progress
 from convert.quantize import FoldedNetwork, QuantizedNetwork
 from convert.quantize.rounded import Grid
 from convert.train.dataset import DataSet, Labelled
@@ -28,7 +29,6 @@ from edge.preprocess import Frame, Preprocessing
 
 __all__ = ["Qat", "RoundedNetwork", "fine_tuned"]
 
-Progress = Callable[[str, float], None]
 GUARD_EVERY: Final = 8
 """One in so many pictures is not learned from: they tell whether fine-tuning helped."""
 _HALF_UP: Final = 0.5 + 1e-3

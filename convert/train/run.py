@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from convert.material import Progress
 from convert.train.metrics import Metrics
 from convert.train.state import StateFile
 from convert.train.trainer import Trainer
 from edge.errors import DivergedError, OutputError, TrainingError
 
-__all__ = ["Best", "Schedule", "train"]
+__all__ = ["Best", "Schedule", "in_hours", "restored", "train"]
 
-Progress = Callable[[str, float], None]
 _WINDOW = 20
 """Steps whose losses are averaged for display."""
 
