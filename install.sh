@@ -416,7 +416,8 @@ print_plan() {
         step "$verb the environment $shown${shared:+ with --system-site-packages, to see $shared}"
         [ "$torch" != cpu ] || [ -n "$wheelhouse" ] || step "pip install torch, its CPU build from $TORCH_INDEX if that answers"
         step "pip install $(pip_arguments)"
-        ! wants_second_runtime || step "pip install tflite-runtime into .venv/tflite-runtime, for compatibility tests (optional)"
+        ! wants_second_runtime || step "pip install tflite-runtime into $shown/tflite-runtime, for tests (optional)"
+        ! has_part dev || step "pip install timm into $shown/timm, for tests (optional)"
     fi
     [ "$test" = no ] || step "run the tests: scripts/test"
     [ "$demo" = no ] || step "run the demo: $shown/bin/edge doctor, profile and select, then $shown/bin/camera-demo"
@@ -612,8 +613,7 @@ install_packages() {
     rm -rf "$new/source"
     [ -n "$torch" ] || trim
     compile
-    ! wants_second_runtime || install_second_runtime
-    [ ! -d "$prefix/tflite-runtime" ] || ln -s ../tflite-runtime "$new/tflite-runtime"
+    ! has_part dev || install_for_tests
     { fingerprint && say "$parts"; } >"$new/.installed"
 }
 
@@ -660,17 +660,29 @@ install_torch() {
     fi
 }
 
-# tflite-runtime has other kernels and wants NumPy 1, so it gets a folder of its own.
-wants_second_runtime() {
-    has_part dev && [ "$minor" -le 11 ] && [ "$bits" = 64 ] && [ ! -d "$prefix/tflite-runtime" ]
+# tflite-runtime has other kernels and wants NumPy 1; timm asks for torchvision, which asks for another torch, and its
+# networks need neither. So each gets a folder of its own.
+install_for_tests() {
+    ! wants_second_runtime || install_apart tflite-runtime --only-binary :all: 'tflite-runtime==2.14.0' 'numpy<2'
+    install_apart timm --no-deps 'timm==1.0.31'
 }
 
-install_second_runtime() {
-    if pip install --only-binary :all: --target "$prefix/tmp/tflite-runtime" 'tflite-runtime==2.14.0' 'numpy<2'; then
-        mv "$prefix/tmp/tflite-runtime" "$prefix/tflite-runtime"
-    else
-        say "Note: tflite-runtime could not be installed; its tests will be skipped."
+wants_second_runtime() {
+    has_part dev && [ "$minor" -le 11 ] && [ "$bits" = 64 ]
+}
+
+# The folder outlives the environment, which gets a link to it.
+install_apart() {
+    name=$1
+    shift
+    if [ ! -d "$prefix/$name" ]; then
+        if ! pip install --target "$prefix/tmp/$name" "$@"; then
+            say "Note: $name could not be installed; its tests will be skipped."
+            return
+        fi
+        mv "$prefix/tmp/$name" "$prefix/$name"
     fi
+    ln -s "../$name" "$new/$name"
 }
 
 # An installation that stands is not given up for one that does not work.

@@ -11,12 +11,15 @@
     ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
     ├── BackendError        (RuntimeError)  an inference backend that cannot run a model
     ├── OutputError         (OSError)       a file or folder that cannot be written
+    ├── DownloadError       (OSError)       a file that cannot be fetched, or is not the one that was expected
     ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
     ├── SinkError           (OSError)       a display, page or file that takes no frames
     ├── ConfigError         (ValueError)    a configuration file or setting that makes no sense
     ├── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
     ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
     ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
+    ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
+    ├── DivergedError       (ArithmeticError)  a training run whose loss is no number any more
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
     └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
 
@@ -39,6 +42,8 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "ConversionError",
+    "DivergedError",
+    "DownloadError",
     "EdgeError",
     "ImageError",
     "NoVariantFits",
@@ -47,6 +52,7 @@ __all__ = [
     "SelfTestError",
     "SinkError",
     "SourceError",
+    "TrainingError",
     "VariantError",
     "opencv_reason",
     "os_reason",
@@ -91,6 +97,10 @@ class OutputError(EdgeError, OSError):
     """A file or folder that cannot be written."""
 
 
+class DownloadError(EdgeError, OSError):
+    """A file that cannot be fetched, or is not the one that was expected."""
+
+
 class SourceError(EdgeError, OSError):
     """A camera, clip or folder that gives no frames."""
 
@@ -113,6 +123,14 @@ class CheckpointError(EdgeError, ValueError):
 
 class CalibrationError(EdgeError, ValueError):
     """Calibration images or labels that cannot be used."""
+
+
+class TrainingError(EdgeError, ValueError):
+    """Pictures or settings that no network can learn from."""
+
+
+class DivergedError(EdgeError, ArithmeticError):
+    """A training run whose loss is no number any more."""
 
 
 class ConversionError(EdgeError, ValueError):

@@ -14,7 +14,17 @@ from typing import Any
 
 from edge.errors import EdgeError, OutputError, os_reason
 
-__all__ = ["check_free", "check_parent", "new_folder", "read_json", "sha256_of", "to_json", "write_atomically"]
+__all__ = [
+    "check_free",
+    "check_parent",
+    "new_folder",
+    "read_json",
+    "sha256_of",
+    "sync",
+    "to_json",
+    "write_atomically",
+    "writing",
+]
 
 
 def sha256_of(path: Path) -> str:
@@ -64,18 +74,33 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
-    except OSError as reason:
-        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
+        with writing(path):
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o666 & ~_umask())
+            Path(temporary).replace(path)
+            sync(path.parent)
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write ``path``, within the block, into an error that says how to mend it.
+
+    Raises:
+        OutputError: The block met an :class:`OSError` of the system's.
+    """
+    try:
+        yield
+    except EdgeError:
+        raise
+    except OSError as reason:
+        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
 
 
 @contextlib.contextmanager
@@ -95,18 +120,15 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     check_free(path, replace=replace)
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync(file)
-        temporary.chmod(0o777 & ~_umask())
-        _swap_in(temporary, path)
-    except OSError as reason:
-        if isinstance(reason, EdgeError):
-            raise
-        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            yield temporary
+            for written in (*temporary.rglob("*"), temporary):
+                sync(written)
+            temporary.chmod(0o777 & ~_umask())
+            _swap_in(temporary, path)
+            sync(path.parent)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -153,9 +175,13 @@ def _swap_in(new: Path, path: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk and outlives a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

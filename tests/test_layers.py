@@ -22,7 +22,7 @@ MAY_IMPORT: Final = {"edge": {"edge"}, "camera_demo": {"camera_demo", "edge"}, "
 LAYERS: Final = (
     ("errors", "tensor", "device", "commands", "load", "memory"),
     ("architecture", "files", "preprocess", "sensors", "latency", "console"),
-    ("variant", "images", "power", "affinity"),
+    ("variant", "images", "power", "affinity", "download"),
     ("manifest", "health", "slowdown", "profile", "cuda", "engines"),
     ("bundle", "heat", "sampler", "published", "compare"),
     ("backends", "select", "predict"),

@@ -33,8 +33,11 @@ def gather_material(
 ) -> Material:
     """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
     from convert.material import gather
+    from convert.quantize import folded_recipe
 
     classes = checkpoint.config.classes
+    if checkpoint.note:
+        _warn(f"{checkpoint.path}: {checkpoint.note} (edge-convert import changes what is not told by the tensors)")
     for resolution in resolutions:
         Variant(checkpoint.config.alpha, resolution)
     material = gather(
@@ -44,7 +47,7 @@ def gather_material(
         classes=classes,
         verify_on=verify_on,
         truth=truth,
-        preprocessing=preprocessing,
+        preprocessing=folded_recipe(checkpoint.config, preprocessing),
         progress=progress,
     )
     unreadable = material.calibration.unreadable + material.held_out.unreadable

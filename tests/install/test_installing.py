@@ -371,10 +371,14 @@ def test_tests_are_quiet_but_for_their_closing_line(machine: Machine) -> None:
         f"{PIP} torch --index-url https://download.pytorch.org/whl/cpu --constraint scripts/constraints.txt",
         whole[1],
         whole[2],
-        f"{PIP} --only-binary :all: --target HERE/.venv/tmp/tflite-runtime tflite-runtime==2.14.0 numpy<2",
+        f"{PIP} --target HERE/.venv/tmp/tflite-runtime --only-binary :all: tflite-runtime==2.14.0 numpy<2",
+        f"{PIP} --target HERE/.venv/tmp/timm --no-deps timm==1.0.31",
         "python -m pytest",
     ]
     assert (machine.project / ".venv/current/tflite-runtime").is_dir()
+    change_requirements(machine)
+    assert machine.install("--test").returncode == 0
+    assert not any("--target" in call for call in machine.calls()), "they outlive their environment"
 
 
 def test_without_pytorchs_index_cuda_is_not_taken_unasked(machine: Machine) -> None:
@@ -395,14 +399,15 @@ def test_failing_tests_are_shown(machine: Machine) -> None:
     assert result.stderr.splitlines() == ["FAILED test_x", "install.sh: The tests failed: see above."]
 
 
-def test_the_second_runtime_may_be_missing(machine: Machine) -> None:
+def test_what_only_tests_compare_with_may_be_missing(machine: Machine) -> None:
     result = machine.install("--test", NO_SECOND_RUNTIME="1")
     assert result.returncode == 0
-    assert "Note: tflite-runtime could not be installed; its tests will be skipped." in result.stdout
+    for package in ("tflite-runtime", "timm"):
+        assert f"Note: {package} could not be installed; its tests will be skipped." in result.stdout
     machine.python(minor=13)
     machine.calls()
     assert machine.install("--test").returncode == 0
-    assert not any("--target" in call for call in machine.calls())
+    assert not any("tflite-runtime" in call for call in machine.calls())
 
 
 def files_of(folder: Path) -> set[str]:

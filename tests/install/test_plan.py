@@ -148,8 +148,9 @@ def test_tests_bring_everything_and_torch_without_cuda(machine: Machine) -> None
         "1. make the environment .venv",
         "2. pip install torch, its CPU build from https://download.pytorch.org/whl/cpu if that answers",
         f"3. {packages} --constraint scripts/constraints.txt",
-        "4. pip install tflite-runtime into .venv/tflite-runtime, for compatibility tests (optional)",
-        "5. run the tests: scripts/test",
+        "4. pip install tflite-runtime into .venv/tflite-runtime, for tests (optional)",
+        "5. pip install timm into .venv/timm, for tests (optional)",
+        "6. run the tests: scripts/test",
     ]
     assert machine.plan("--test", "--cuda")[1] == f"2. {packages}"
     machine.has({"proc/driver/nvidia/version": "NVRM version\n"})
