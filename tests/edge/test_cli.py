@@ -174,11 +174,12 @@ class TestBundle:
 
     def test_verify_counts_what_it_checked(self, edge: Edge, bundle_folder: Path) -> None:
         ended = edge("bundle", "verify", bundle_folder)
-        assert ended == Ended(0, "tiny: 4 files, 0.00 MB, all as measured\n", "")
+        assert ended == Ended(0, "tiny: 4 files, 0.00 MB, all as measured; no golden pictures, so not tested\n", "")
 
     def test_verify_as_json(self, edge: Edge, bundle_folder: Path) -> None:
         values = edge("bundle", "verify", bundle_folder, "--json").json
-        assert values == {"bundle": "tiny", "files": 4, "size_bytes": values["size_bytes"], "whole": True}
+        size_bytes = values["size_bytes"]
+        assert values == {"bundle": "tiny", "files": 4, "size_bytes": size_bytes, "whole": True, "tested": 0}
 
     def test_verify_finds_damage(self, edge: Edge, bundle_folder: Path) -> None:
         path = bundle_folder / "mobilenet_v1_0.50_160_int8.tflite"
