@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from camera_demo.region import Region
-from edge.classify import Guess, Prediction
+from edge.classify import Guess, Prediction, Prepared
 from edge.preprocess import Frame
 
 __all__ = ["CapturedFrame", "Shown"]
@@ -27,6 +27,8 @@ class CapturedFrame:
     """Where in the stream it stands, from its beginning."""
     file: str | None = None
     """The picture's own file, where it has one."""
+    prepared: Prepared | None = None
+    """The part that is looked at, shrunk for the network by the thread that captured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,12 @@ from camera_demo.overlay import draw
 from camera_demo.region import Region
 from camera_demo.sinks.contract import Sink, WatcherLeft
 from camera_demo.smoothing import Smoothing
+from camera_demo.sources.background import BackgroundSource
 from camera_demo.sources.contract import Source
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
 from edge.backends import Backend
-from edge.classify import Prediction
+from edge.classify import Prediction, Prepared
 from edge.preprocess import Frame
 from edge.variant import Variant
 
@@ -37,8 +38,11 @@ class Classifies(Protocol):
     def backend(self) -> Backend:
         """The backend that gave the last answer."""
 
-    def classify(self, frame: Frame) -> Prediction:
-        """Classify one frame, uint8 (height, width, 3) BGR."""
+    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
+        """Classify one frame, uint8 (height, width, 3) BGR, or what was prepared of it."""
+
+    def preparer(self) -> Callable[[Frame], Prepared]:
+        """Prepares frames on one other thread."""
 
 
 class FrameRate:
@@ -110,6 +114,8 @@ class LiveLoop:
             OutputError: A file cannot be written.
             BackendError: The runtime failed.
         """
+        if isinstance(source, BackgroundSource):
+            source.prepare = self._preparer()
         for frame in source.frames(stop):
             self._beat()
             if frame is None:
@@ -124,9 +130,14 @@ class LiveLoop:
             if stop.is_requested or self._tally.frames == max_frames:
                 return
 
+    def _preparer(self) -> Callable[[Frame], Prepared]:
+        region, prepare = self._taste.region, self._classifier.preparer()
+        return prepare if region is None else lambda image: prepare(region.of(image))
+
     def _answer(self, frame: CapturedFrame, dropped: int) -> Shown:
         region, smoothing = self._taste.region, self._taste.smoothing
-        prediction = self._classifier.classify(frame.image if region is None else region.of(frame.image))
+        seen = frame.image if region is None else region.of(frame.image)
+        prediction = self._classifier.classify(seen, frame.prepared)
         now_s = self._clock()
         guesses = prediction.guesses if smoothing is None else smoothing(prediction.guesses, now_s)
         shown = Shown(

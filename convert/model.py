@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from edge.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
 from edge.errors import CheckpointError
+from edge.preprocess import ColourOrder
 
-__all__ = ["Activation", "ConvUnit", "MobileNetV1", "ModelConfig", "Padding"]
+__all__ = [
+    "HALF_RANGE",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Activation",
+    "ConvUnit",
+    "MobileNetV1",
+    "ModelConfig",
+    "Padding",
+    "Rounding",
+]
 
 Padding = Literal["same", "symmetric"]
 Activation = Literal["relu6", "relu"]
+Rounding = Literal["floor", "floor_8", "multiple_8"]
+PerChannel = tuple[float, float, float]
+HALF_RANGE: Final[PerChannel] = (127.5, 127.5, 127.5)
+"""Mean and deviation that turn pixels of 0 to 255 into -1 to 1."""
+IMAGENET_MEAN: Final[PerChannel] = (123.675, 116.28, 103.53)
+"""Of ImageNet's pixels, red, green and blue: what PyTorch's examples subtract, times 255."""
+IMAGENET_STD: Final[PerChannel] = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,24 +49,82 @@ class ModelConfig:
     """``same`` pads stride 2 by (0, 1) as TensorFlow does, ``symmetric`` by (1, 1) as PyTorch does."""
     activation: Activation = "relu6"
     bn_eps: float = 1e-3
-    """Added to batch norm's variance: 1e-3 in TensorFlow, 1e-5 in timm."""
+    """Added to batch norm's variance: 1e-3 in TensorFlow, 1e-5 in PyTorch and timm."""
+    rounding: Rounding = "floor"
+    """What becomes of a width times α: ``floor`` as in Keras, ``floor_8`` no less than 8 as in TF-slim,
+    ``multiple_8`` the nearest multiple of 8, no less than 90 %, as in timm."""
+    head: int = 0
+    """Filters of a 1x1 layer between the last block and the pool, as timm's ``mobilenetv1_100h`` has; 0 for none."""
+    stem_stride: int = STEM_STRIDE
+    """1 in networks for pictures of 32x32, as CIFAR's."""
+    mean: PerChannel = HALF_RANGE
+    """Subtracted from pixels of 0 to 255, in ``colour_order``."""
+    std: PerChannel = HALF_RANGE
+    """Divides what is left."""
+    colour_order: ColourOrder = "RGB"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
             raise CheckpointError(f"Width multiplier {self.alpha} cannot be: α must be greater than 0.")
         if self.classes < 1:
             raise CheckpointError(f"A classifier of {self.classes} classes cannot be: expected one or more.")
-        if self.padding not in get_args(Padding) or self.activation not in get_args(Activation):
-            raise CheckpointError(
-                f"No MobileNet v1 has padding '{self.padding}' and activation '{self.activation}': "
-                f"expected one of {get_args(Padding)} and one of {get_args(Activation)}."
-            )
+        for name, kind in _CHOICES.items():
+            if getattr(self, name) not in get_args(kind):
+                raise CheckpointError(
+                    f"No MobileNet v1 has {name} '{getattr(self, name)}': expected one of {', '.join(get_args(kind))}."
+                )
         if not (math.isfinite(self.bn_eps) and self.bn_eps > 0):
             raise CheckpointError(f"Batch norm cannot use eps {self.bn_eps}: expected a small positive number.")
+        if self.head < 0 or self.stem_stride not in (1, 2):
+            raise CheckpointError(
+                f"No MobileNet v1 has a head of {self.head} filters and a stem of stride {self.stem_stride}: "
+                "expected 0 or more, and 1 or 2."
+            )
+        if not (_are_three(self.mean) and _are_three(self.std) and min(self.std) > 0):
+            raise CheckpointError(
+                f"Pictures cannot have mean {self.mean} and deviation {self.std}: expected three numbers each, "
+                "the deviations greater than 0."
+            )
+
+    def width(self, filters: int) -> int:
+        """Channels that a layer of ``filters`` at α = 1 has."""
+        if self.rounding != "multiple_8":
+            return max(scaled(filters, self.alpha), 8 if self.rounding == "floor_8" else 1)
+        real = filters * self.alpha
+        nearest = max(8, int(real + 4) // 8 * 8)
+        return nearest if nearest >= 0.9 * real else nearest + 8
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels behind the stem and behind each block."""
+        return tuple(self.width(filters) for filters in (STEM_FILTERS, *(block.filters for block in BLOCKS)))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """The configuration that :meth:`to_dict` gave.
+
+        Raises:
+            CheckpointError: It is impossible.
+            TypeError: There is a value of another name or kind.
+        """
+        triples = {name: tuple(values[name]) for name in ("mean", "std") if name in values}
+        return cls(**{**values, **triples})
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON values."""
         return asdict(self)
+
+
+_CHOICES: Final[Mapping[str, Any]] = {
+    "padding": Padding,
+    "activation": Activation,
+    "rounding": Rounding,
+    "colour_order": ColourOrder,
+}
+
+
+def _are_three(values: PerChannel) -> bool:
+    return len(values) == 3 and all(map(math.isfinite, values))
 
 
 class ConvUnit(nn.Module):
@@ -80,22 +157,27 @@ class MobileNetV1(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        channels = scaled(STEM_FILTERS, config.alpha)
-        self.stem = ConvUnit(config, 3, channels, kernel=3, stride=STEM_STRIDE, groups=1)
+        channels, *outputs = config.widths
+        self.stem = ConvUnit(config, 3, channels, kernel=3, stride=config.stem_stride, groups=1)
         blocks = []
-        for block in BLOCKS:
-            out = scaled(block.filters, config.alpha)
+        for block, out in zip(BLOCKS, outputs, strict=True):
             depthwise = ConvUnit(config, channels, channels, kernel=3, stride=block.stride, groups=channels)
             pointwise = ConvUnit(config, channels, out, kernel=1, stride=1, groups=1)
             blocks.append(nn.Sequential(depthwise, pointwise))
             channels = out
         self.blocks = nn.Sequential(*blocks)
+        self.head: nn.Module = nn.Identity()
+        if config.head:
+            self.head, channels = ConvUnit(config, channels, config.head, kernel=1, stride=1, groups=1), config.head
         self.classifier = nn.Linear(channels, config.classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the classifier sees, (batch, channels), of normalized pictures (batch, 3, ρ, ρ)."""
+        return self.head(self.blocks(self.stem(x))).mean(dim=(2, 3))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of normalized pictures (batch, 3, ρ, ρ)."""
-        features: Tensor = self.blocks(self.stem(x))
-        return self.classifier(features.mean(dim=(2, 3)))  # type: ignore[no-any-return]
+        return self.classifier(self.features(x))  # type: ignore[no-any-return]
 
 
 def pads(kernel: int, stride: int, padding: Padding) -> tuple[int, int, int, int]:

@@ -31,6 +31,7 @@ from convert.quantize import (
     SymmetricNetwork,
     condition,
     fold,
+    folded_recipe,
     quantize,
     symmetrize,
 )
@@ -109,7 +110,7 @@ def emit(
         AccuracyError: A file disagrees too often.
         ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
     """
-    network = fold(checkpoint.model)
+    network = _folded(checkpoint, material.preprocessing)
     if network.classes < 2:
         raise ConversionError(
             f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
@@ -150,7 +151,7 @@ def compare(
         BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
         CalibrationError: The pictures or their classes cannot be used.
     """
-    recipe, network = preprocessing or Preprocessing(), fold(checkpoint.model)
+    recipe, network = folded_recipe(checkpoint.config, preprocessing), fold(checkpoint.model)
     with contextlib.closing(_load(path, Variant(network.alpha, 32), network.classes)) as backend:
         resolution = Preprocessor(recipe, backend.input_spec).side
         if backend.output_spec.shape[-1] != network.classes:
@@ -183,11 +184,23 @@ def report_layers(
         effort: How much time the integers may take.
         progress: Called as the work goes on.
     """
-    network = fold(checkpoint.model)
+    network = _folded(checkpoint, material.preprocessing)
     variant = Variant(network.alpha, resolution)
     writer = _Writer(network, variant, material, effort, "int8", ModelCard())
     layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
     return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
+
+
+def _folded(checkpoint: Checkpoint, recipe: Preprocessing) -> FoldedNetwork:
+    """The float network, if it takes pictures as ``recipe`` prepares them."""
+    wanted = folded_recipe(checkpoint.config, recipe)
+    if wanted != recipe:
+        raise ConversionError(
+            f"{checkpoint.path} takes {wanted.colour_order} pixels less {wanted.mean}, but the pictures are "
+            f"{recipe.colour_order} less {recipe.mean}. Around a picture stands its mean, so one preparation cannot "
+            "serve both: put such checkpoints into bundles of their own."
+        )
+    return fold(checkpoint.model)
 
 
 class _Writer:

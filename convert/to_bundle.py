@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoints import Checkpoint
+from convert.counting import count, mult_adds_of, parameters_of
 from convert.golden import CANDIDATES, add_golden
 from convert.material import Material, Progress
 from convert.pictures import at_most
@@ -133,11 +134,11 @@ def _candidates(material: Material) -> Iterable[Frame]:
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:
-    variant, classes = emitted[0].variant, checkpoint.config.classes
+    layers = count(checkpoint.model, emitted[0].variant.resolution)
     return BundledVariant(
-        variant=variant,
-        mult_adds=variant.mult_adds(classes).total,
-        parameters=variant.parameters(classes).total,
+        variant=emitted[0].variant,
+        mult_adds=mult_adds_of(layers),
+        parameters=parameters_of(layers),
         artifacts=tuple(_artifacts(emitted, folder)),
     )
 

@@ -43,11 +43,17 @@ def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8", card: ModelCard
         card: What the file says about itself; its labels are appended to the model.
 
     Raises:
-        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse, or not every class has a label.
+        ConversionError: A layer has an activation that TensorFlow Lite cannot fuse, not every class has a label, or
+            ``uint8`` is asked of a network that takes no camera bytes as they are.
     """
     card = card or ModelCard()
     if card.labels and len(card.labels) != network.classes:
         raise ConversionError(f"There are {len(card.labels)} labels for {network.classes} classes: expected as many.")
+    if io == "uint8" and len(set(network.preprocessing.mean)) > 1:
+        raise ConversionError(
+            f"A uint8 file takes camera bytes as they are, but this network subtracts {network.preprocessing.mean}, "
+            "another number in each channel: write an int8 file."
+        )
     content = _Writer(network, io).bytes(metadata(network, io, card))
     return append_labels(content, card.labels) if card.labels else content
 

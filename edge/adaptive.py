@@ -20,7 +20,7 @@ import numpy as np
 from edge.adapt import Cause, Change, Controller
 from edge.backends import Backend, Refusal
 from edge.bundle import Bundle
-from edge.classify import Classifier, Prediction
+from edge.classify import Classifier, Prediction, Prepared
 from edge.errors import VariantError
 from edge.health import Health
 from edge.ladder import Rung, front, rungs_of
@@ -203,20 +203,29 @@ class AdaptiveClassifier:
         with self._lock:
             return self._controller.is_holding
 
-    def classify(self, frame: Frame) -> Prediction:
+    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
         """Classify one frame, uint8 (height, width, 3) BGR of any size, with the variant of the moment.
+
+        Args:
+            frame: The frame.
+            prepared: What a :meth:`preparer` made of it; left aside if the variant has changed its resolution since.
 
         Raises:
             ImageError: The frame has another form.
             BackendError: The runtime failed.
         """
         self._active = active = self._classifiers[self._controller.variant]
-        prediction = active.classify(frame)
+        prediction = active.classify(frame, prepared)
         with self._lock:
             self.counts.frames[active.variant] += 1
             self.counts.late += prediction.total_ms > self._controller.budget.latency_ms
             self._note(self._controller.saw(active.variant, prediction.total_ms, self._clock()))
         return prediction
+
+    def preparer(self) -> Callable[[Frame], Prepared]:
+        """Prepares frames on one other thread, for the variant of the moment: see :meth:`Classifier.preparer`."""
+        preparers = {variant: classifier.preparer() for variant, classifier in self._classifiers.items()}
+        return lambda frame: preparers[self._active.variant](frame)
 
     def feel(self, health: Health) -> None:
         """Take in a look at the machine, as :class:`edge.sampler.HealthSampler` gives it every few seconds."""

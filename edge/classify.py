@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from edge.preprocess import Frame, Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["Classifier", "Guess", "Prediction", "label_mismatch", "top_k"]
+__all__ = ["Classifier", "Guess", "Prediction", "Prepared", "label_mismatch", "top_k"]
 
 
 class Guess(NamedTuple):
@@ -46,6 +46,15 @@ class Prediction(NamedTuple):
     def total_ms(self) -> float:
         """From frame to answer."""
         return self.preprocess_ms + self.infer_ms + self.top_k_ms
+
+
+class Prepared(NamedTuple):
+    """A frame cropped and shrunk ahead of its turn, by another thread than the one that classifies."""
+
+    pixels: Frame
+    """uint8 (ρ, ρ, 3) in the network's colour order."""
+    preprocess_ms: float
+    """What that took."""
 
 
 class Classifier:
@@ -79,7 +88,7 @@ class Classifier:
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
         self.backend, self.variant, self.model_sha256, self.refusals = backend, variant, model_sha256, refusals
         self._labels, self._top_k = tuple(labels), min(top_k, classes)
-        self._preprocessor = Preprocessor(preprocessing, backend.input_spec)
+        self._preprocessing, self._preprocessor = preprocessing, Preprocessor(preprocessing, backend.input_spec)
 
     @classmethod
     def open(
@@ -106,23 +115,46 @@ class Classifier:
             opened.backend.close()
             raise
 
-    def classify(self, frame: Frame) -> Prediction:
+    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
         """Classify one frame, uint8 (height, width, 3) BGR of any size.
+
+        Args:
+            frame: The frame.
+            prepared: What a :meth:`preparer` made of it. One for another resolution is left aside.
 
         Raises:
             ImageError: The frame has another form.
             BackendError: The runtime failed.
         """
         start = time.perf_counter()
-        self._preprocessor(frame, self.backend.input())
-        prepared = time.perf_counter()
+        if prepared is not None and len(prepared.pixels) == self._preprocessor.side:
+            self._preprocessor.normalize(prepared.pixels, self.backend.input())
+            start_of_work = start - prepared.preprocess_ms / 1e3
+        else:
+            self._preprocessor(frame, self.backend.input())
+            start_of_work = start
+        ready = time.perf_counter()
         output = self.backend.infer()
         inferred = time.perf_counter()
         labels = self._labels
         best = top_k(output[0], self.backend.output_spec, self._top_k)
         guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
         done = time.perf_counter()
-        return Prediction(guesses, 1e3 * (prepared - start), 1e3 * (inferred - prepared), 1e3 * (done - inferred))
+        return Prediction(guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred))
+
+    def preparer(self) -> Callable[[Frame], Prepared]:
+        """Does the preprocessing that needs no tensor, for one other thread: see :meth:`classify`.
+
+        The function raises :class:`edge.errors.ImageError` for frames of another form.
+        """
+        preprocessor = Preprocessor(self._preprocessing, self.backend.input_spec)
+
+        def prepare(frame: Frame) -> Prepared:
+            start = time.perf_counter()
+            pixels = preprocessor.pixels(frame)
+            return Prepared(pixels, 1e3 * (time.perf_counter() - start))
+
+        return prepare
 
     def network_input(self, frame: Frame) -> NDArray[np.float32]:
         """The real numbers that the network is given for ``frame``, float32 (ρ, ρ, 3) in its colour order.

@@ -36,6 +36,7 @@ _Table = NDArray[Any]
 _UINT8: Final = np.dtype(np.uint8)
 _BITS: Final[dict[Any, Any]] = {np.dtype(np.int8): np.uint8, np.dtype(np.float16): np.uint16}
 _TOP_BIT: Final = np.array(0x80, np.uint8)
+_NO_BIT: Final = np.array(0, np.uint8)
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
 _EXTRA_CROP: Final = 0.125
@@ -135,8 +136,11 @@ class Preprocessor:
 
     def normalize(self, pixels: Frame, out: NDArray[np.generic]) -> None:
         """Write what :meth:`pixels` gave into ``out`` as the network wants it."""
-        np.copyto(self._pixels, pixels)
-        self._look_up(out)
+        if self._is_in_place:
+            np.bitwise_xor(pixels, _TOP_BIT if self._is_flip else _NO_BIT, out=out[0].view(_UINT8))
+        else:
+            np.copyto(self._pixels, pixels)
+            self._look_up(out)
 
     def _look_up(self, out: NDArray[np.generic]) -> None:
         target = out[0].view(self._table.dtype)

@@ -48,6 +48,6 @@ def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
     if _KEY not in metadata:
         raise CheckpointError(f"{path} has no '{_KEY}' in its header: it was not written by mobilenet-edge.")
     try:
-        return ModelConfig(**json.loads(metadata[_KEY]))
-    except (ValueError, TypeError) as reason:
+        return ModelConfig.from_dict(json.loads(metadata[_KEY]))
+    except (ValueError, TypeError, AttributeError) as reason:
         raise CheckpointError(f"{path}: its configuration {metadata[_KEY]} cannot be used: {reason}") from reason

@@ -33,6 +33,7 @@ def gather_material(
 ) -> Material:
     """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
     from convert.material import gather
+    from convert.quantize import folded_recipe
 
     classes = checkpoint.config.classes
     for resolution in resolutions:
@@ -44,7 +45,7 @@ def gather_material(
         classes=classes,
         verify_on=verify_on,
         truth=truth,
-        preprocessing=preprocessing,
+        preprocessing=folded_recipe(checkpoint.config, preprocessing),
         progress=progress,
     )
     unreadable = material.calibration.unreadable + material.held_out.unreadable

@@ -1,18 +1,25 @@
-"""Batch norm folded into the convolution before it: the float network that is quantized and compared with."""
+"""The float network that is quantized and compared with: batch norm folded into the convolution before it.
+
+Into the stem goes the deviation that pixels are divided by, as well: a folded network takes ``(pixel - mean) / 127.5``
+whatever the checkpoint was trained on. Zero stays zero, so the padding stays right, and it has finer int8 steps than
+pixels divided by three different numbers. The mean cannot go there: around the picture, where zeros are
+padded, stands the mean, not black. So the mean stays with the preprocessing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convert.model import ConvUnit, MobileNetV1
+from convert.model import HALF_RANGE, ConvUnit, MobileNetV1, ModelConfig
+from edge.preprocess import Preprocessing
 
-__all__ = ["FoldedLayer", "FoldedNetwork", "Kind", "fold"]
+__all__ = ["FoldedLayer", "FoldedNetwork", "Kind", "fold", "folded_recipe"]
 
 Kind = Literal["conv", "depthwise", "pointwise", "classifier"]
 
@@ -22,7 +29,7 @@ class FoldedLayer:
     """One convolution with its bias and activation, float32."""
 
     name: str
-    """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``classifier``."""
+    """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``head``, ``classifier``."""
     kind: Kind
     weight: Tensor
     """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer; 1x1 for the classifier."""
@@ -72,14 +79,21 @@ class FoldedNetwork:
 
 
 def fold(model: MobileNetV1) -> FoldedNetwork:
-    """Fold every batch norm, in double precision."""
+    """Fold every batch norm and the pixels' deviation, in double precision.
+
+    The network takes pictures as :func:`folded_recipe` prepares them.
+    """
     cap = 6.0 if model.config.activation == "relu6" else float("inf")
-    layers = [_fold_unit("stem", "conv", model.stem, cap)]
+    stem = _fold_unit("stem", "conv", model.stem, cap)
+    gain = torch.tensor(HALF_RANGE).double() / torch.tensor(model.config.std).double()
+    layers = [replace(stem, weight=(stem.weight.double() * gain[:, None, None]).float())]
     for index, block in enumerate(model.blocks.children(), start=1):
         depthwise, pointwise = block.children()
         assert isinstance(depthwise, ConvUnit) and isinstance(pointwise, ConvUnit)
         layers.append(_fold_unit(f"block{index}/depthwise", "depthwise", depthwise, cap))
         layers.append(_fold_unit(f"block{index}/pointwise", "pointwise", pointwise, cap))
+    if isinstance(model.head, ConvUnit):
+        layers.append(_fold_unit("head", "pointwise", model.head, cap))
     layers.append(
         FoldedLayer(
             name="classifier",
@@ -92,6 +106,12 @@ def fold(model: MobileNetV1) -> FoldedNetwork:
         )
     )
     return FoldedNetwork(layers=tuple(layers), alpha=model.config.alpha, classes=model.config.classes)
+
+
+def folded_recipe(config: ModelConfig, preprocessing: Preprocessing | None = None) -> Preprocessing:
+    """``preprocessing``, or the default one, with the pixels that the folded network of ``config`` takes."""
+    recipe = preprocessing or Preprocessing()
+    return replace(recipe, colour_order=config.colour_order, mean=config.mean, std=HALF_RANGE)
 
 
 def _fold_unit(name: str, kind: Kind, unit: ConvUnit, cap: float) -> FoldedLayer:

@@ -105,7 +105,7 @@ def symmetrize(
             statistics[index],
             current,
             is_int8=layer.kind in _IN_INT8[form],
-            feeds_pool=index == len(network.layers) - 2,
+            feeds=network.layers[index + 1].kind if index + 1 < len(network.layers) else None,
         )
         layers.append(made)
     progress("done", 1.0)
@@ -141,9 +141,9 @@ def _layer(
     current: _Activations,
     *,
     is_int8: bool,
-    feeds_pool: bool,
+    feeds: Kind | None,
 ) -> tuple[SymmetricLayer, _Activations]:
-    """The layer, and its output for the input ``current``."""
+    """The layer, and its output for the input ``current``; ``feeds`` is the kind of layer that takes it."""
     weight, real = _weights(layer, integers, is_int8)
     inputs = current.rounded() if is_int8 else current
     nothing = torch.zeros_like(layer.bias)
@@ -152,10 +152,10 @@ def _layer(
     outputs = [layer.activate(y.add_(bias)) for y in sums]
     largest = statistics.high if layer.cap is not None else max(statistics.high, -statistics.low)
     shift = 0.0
-    if feeds_pool:  # the pool comes at once: what it gives is rounded, not what it takes
+    if feeds == "classifier":  # the pool comes at once: what it gives is rounded, not what it takes
         outputs = [y.mean(dim=(2, 3), keepdim=True) for y in outputs]
         largest = max(y.max().item() for y in outputs)
-    if feeds_pool or layer.kind == "depthwise":
+    if feeds in ("pointwise", "classifier"):
         shift = largest / 2
     made = SymmetricLayer(
         name=layer.name,

@@ -1,13 +1,18 @@
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from camera_demo.frames import CapturedFrame, Shown
 from camera_demo.loop import FrameRate, LiveLoop, Taste
+from camera_demo.region import Region
 from camera_demo.sinks import WatcherLeft
+from camera_demo.sources.background import latest_frames, read_ahead
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
-from edge.classify import Classifier
+from edge.classify import Classifier, Prepared
+from edge.preprocess import Frame
 
 
 class ListedFrames:
@@ -102,6 +107,42 @@ def test_it_ends_when_the_end_is_requested(ten_frames: ListedFrames, classifier:
 def test_it_ends_when_nobody_watches(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
     LiveLoop(classifier, [Album(enough=3)], tally).run(ten_frames, Stop())
     assert tally.frames == 3
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_source_with_a_thread_of_its_own_prepares_the_region_there(
+    is_live: bool, make_frame: Callable[..., CapturedFrame], classifier: Classifier, tally: Tally
+) -> None:
+    frame, album, shapes = make_frame(level=3), Album(enough=1), list[tuple[int, ...]]()
+    frame.image[:, 32:] = make_frame(level=7).image[:, 32:]
+    prepare = classifier.preparer()
+
+    def note(image: Frame) -> Prepared:
+        shapes.append((threading.get_ident(), *image.shape))
+        return prepare(image)
+
+    class Noted:
+        variant, backend, classify = classifier.variant, classifier.backend, classifier.classify
+
+        def preparer(self) -> Callable[[Frame], Prepared]:
+            return note
+
+    source = (latest_frames if is_live else read_ahead)(ListedFrames([frame]))
+    taste = Taste(region=Region.parse("0.5,0,1,1"))
+    LiveLoop(Noted(), [album], tally, taste=taste).run(source, Stop())
+    source.close()
+    assert [shape[1:] for shape in shapes] == [(48, 32, 3)]
+    assert shapes[0][0] != threading.get_ident()
+    assert album.shown[0].frame.prepared is not None
+    assert album.shown[0].best is not None and album.shown[0].best.class_id == 7
+
+
+def test_a_file_s_frame_is_as_old_as_its_preparing_took(make_frame: Callable[..., CapturedFrame]) -> None:
+    source = read_ahead(ListedFrames([make_frame()]))
+    source.prepare = lambda image: Prepared(image, 1000.0)
+    [frame] = [frame for frame in source.frames(Stop()) if frame]
+    source.close()
+    assert 1.0 <= time.monotonic() - frame.captured_at_s < 2.0
 
 
 def test_guesses_below_the_threshold_are_left_out(

@@ -24,15 +24,16 @@ def lively(config: ModelConfig, *, seed: int = 0) -> MobileNetV1:
     torch.manual_seed(seed)
     model = MobileNetV1(config)
     spec = TensorSpec(shape=(1, 64, 64, 3), dtype="uint8")
-    frames = [Preprocessor(Preprocessing(), spec).pixels(draw(1000 + n)) for n in range(24)]
-    x = torch.from_numpy(Preprocessing().real(np.stack(frames))).permute(0, 3, 1, 2)
+    recipe = Preprocessing(colour_order=config.colour_order, mean=config.mean, std=config.std)
+    frames = [Preprocessor(recipe, spec).pixels(draw(1000 + n)) for n in range(24)]
+    x = torch.from_numpy(recipe.real(np.stack(frames))).permute(0, 3, 1, 2)
     for unit in model.modules():
         if isinstance(unit, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(unit.bias, 0.5, 0.5)
             unit.momentum = 1.0
     with torch.no_grad():
         model.train()(x)
-        features = model.eval().blocks(model.stem(x)).mean(dim=(2, 3))
+        features = model.eval().features(x)
         torch.nn.init.normal_(model.classifier.weight, 0, 1.0)
         spread = (features - features.mean(0)) @ model.classifier.weight.T
         model.classifier.weight *= 3 / spread.std()

@@ -1,37 +1,23 @@
+import json
+
 import pytest
 import torch
 from torch.nn import functional
 
-from convert.model import MobileNetV1, ModelConfig, pads
+from convert.counting import count, mult_adds_of, parameters_of
+from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig, Rounding, pads
 from edge.errors import CheckpointError
 from edge.variant import ALPHAS, RESOLUTIONS, Variant
-
-
-def count_mult_adds(model: MobileNetV1, resolution: int) -> int:
-    """Mult-adds of every convolution and of the classifier, counted as the network runs."""
-    total = 0
-
-    def count(layer: torch.nn.Module, _: object, out: torch.Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)
-        total += layer.weight[0].numel() * out[0].numel()
-
-    layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        model(torch.zeros(1, 3, resolution, resolution))
-    for hook in hooks:
-        hook.remove()
-    return total
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
 def test_the_network_costs_what_the_architecture_says(alpha: float) -> None:
     model = MobileNetV1(ModelConfig(alpha=alpha)).eval()
-    parameters = sum(p.numel() for p in model.parameters())
-    assert parameters == Variant(alpha, 224).parameters(1000).total
+    assert sum(p.numel() for p in model.parameters()) == Variant(alpha, 224).parameters(1000).total
     for resolution in RESOLUTIONS:
-        assert count_mult_adds(model, resolution) == Variant(alpha, resolution).mult_adds(1000).total
+        layers = count(model, resolution)
+        assert mult_adds_of(layers) == Variant(alpha, resolution).mult_adds(1000).total
+        assert parameters_of(layers) == Variant(alpha, resolution).parameters(1000).total
 
 
 @pytest.mark.parametrize(("alpha", "resolution"), [(0.1, 32), (0.35, 64), (1.4, 32)])
@@ -39,7 +25,7 @@ def test_any_width_and_any_multiple_of_32_can_be_built(alpha: float, resolution:
     model = MobileNetV1(ModelConfig(alpha=alpha, classes=3)).eval()
     with torch.no_grad():
         assert model(torch.zeros(2, 3, resolution, resolution)).shape == (2, 3)
-    assert count_mult_adds(model, resolution) == Variant(alpha, resolution).mult_adds(3).total
+    assert mult_adds_of(count(model, resolution)) == Variant(alpha, resolution).mult_adds(3).total
 
 
 def test_stride_2_pads_as_tensorflow_does() -> None:
@@ -91,10 +77,17 @@ def test_a_unit_is_convolution_batch_norm_and_relu6() -> None:
         ({"alpha": float("nan")}, "Width multiplier nan cannot be: α must be greater than 0."),
         ({"classes": 0}, "A classifier of 0 classes cannot be: expected one or more."),
         ({"bn_eps": 0.0}, "Batch norm cannot use eps 0.0: expected a small positive number."),
+        ({"padding": "valid"}, "No MobileNet v1 has padding 'valid': expected one of same, symmetric."),
+        ({"activation": "gelu"}, "No MobileNet v1 has activation 'gelu': expected one of relu6, relu."),
+        ({"rounding": "up"}, "No MobileNet v1 has rounding 'up': expected one of floor, floor_8, multiple_8."),
         (
-            {"padding": "valid"},
-            "No MobileNet v1 has padding 'valid' and activation 'relu6': "
-            "expected one of ('same', 'symmetric') and one of ('relu6', 'relu').",
+            {"stem_stride": 4},
+            "No MobileNet v1 has a head of 0 filters and a stem of stride 4: expected 0 or more, and 1 or 2.",
+        ),
+        (
+            {"std": (1.0, 0.0, 1.0)},
+            "Pictures cannot have mean (127.5, 127.5, 127.5) and deviation (1.0, 0.0, 1.0): expected three numbers "
+            "each, the deviations greater than 0.",
         ),
     ],
 )
@@ -102,3 +95,33 @@ def test_an_impossible_configuration_is_refused(config: dict[str, object], messa
     with pytest.raises(CheckpointError) as error:
         ModelConfig(**config)  # type: ignore[arg-type]
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    ("rounding", "alpha", "widths"),
+    [
+        ("floor", 0.35, (11, 22, 44)),
+        ("floor_8", 0.1, (8, 8, 12)),
+        ("multiple_8", 0.35, (16, 24, 48)),
+        ("multiple_8", 1.25, (40, 80, 160)),
+    ],
+)
+def test_widths_are_rounded_as_each_framework_does(rounding: Rounding, alpha: float, widths: tuple[int, ...]) -> None:
+    assert ModelConfig(alpha=alpha, rounding=rounding).widths[:3] == widths
+
+
+def test_a_head_stands_between_the_blocks_and_the_pool() -> None:
+    """5.28 million parameters: what timm prints of mobilenetv1_100h."""
+    layers = count(MobileNetV1(ModelConfig(head=1024)), 224)
+    assert parameters_of(layers) == 5_282_600
+    assert (layers[-2].kind, layers[-2].input_shape, layers[-1].kind) == ("pointwise", (1024, 7, 7), "classifier")
+
+
+def test_a_stem_of_stride_1_is_for_small_pictures() -> None:
+    model = MobileNetV1(ModelConfig(alpha=0.25, classes=2, stem_stride=1)).eval()
+    assert count(model, 32)[-2].input_shape == (256, 2, 2)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = ModelConfig(alpha=1.25, rounding="multiple_8", head=1024, mean=IMAGENET_MEAN)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

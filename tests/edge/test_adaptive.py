@@ -102,6 +102,14 @@ def test_a_change_takes_hold_between_two_frames_and_is_logged(
     assert adaptive.budget.latency_ms == 6.0
 
 
+def test_frames_are_prepared_for_the_variant_of_the_moment(adaptive: AdaptiveClassifier) -> None:
+    prepare, frame = adaptive.preparer(), np.zeros((240, 320, 3), np.uint8)
+    for variant in adaptive.variants:
+        adaptive.pin(variant)
+        adaptive.classify(frame)
+        assert prepare(frame).pixels.shape == (variant.resolution, variant.resolution, 3)
+
+
 def test_late_frames_are_counted_and_answered_by_a_faster_variant(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

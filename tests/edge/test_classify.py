@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from edge.backends.fake import FakeBackend
 from edge.bundle import open_bundle
-from edge.classify import Classifier, Guess, Prediction, label_mismatch, top_k
+from edge.classify import Classifier, Guess, Prediction, Prepared, label_mismatch, top_k
 from edge.errors import BackendError, BundleError, ImageError
 from edge.preprocess import Frame, Preprocessing
 from edge.tensor import TensorSpec
@@ -68,6 +68,25 @@ class TestClassifier:
         assert prediction.infer_ms >= 2.0
         assert prediction.preprocess_ms > 0 < prediction.top_k_ms
         assert prediction.total_ms == prediction.preprocess_ms + prediction.infer_ms + prediction.top_k_ms
+
+    def test_a_prepared_frame_gets_the_same_answer(self) -> None:
+        classifier = make()
+        prepared = classifier.preparer()(grey(128))
+        assert classifier.classify(grey(0), prepared).guesses == classifier.classify(grey(128)).guesses
+
+    def test_the_time_of_preparing_counts(self) -> None:
+        classifier = make()
+        prepared = classifier.preparer()(grey(128))._replace(preprocess_ms=50.0)
+        assert 50.0 < classifier.classify(grey(128), prepared).preprocess_ms < 100.0
+
+    def test_what_was_prepared_for_another_resolution_is_left_aside(self) -> None:
+        classifier = make()
+        other = Prepared(np.full((1, 1, 3), 255, np.uint8), 0.1)
+        assert classifier.classify(grey(128), other).best.label == "blue"
+
+    def test_preparing_refuses_other_forms(self) -> None:
+        with pytest.raises(ImageError, match=r"got uint8 \(4, 4\)"):
+            make().preparer()(np.zeros((4, 4), np.uint8))
 
     def test_best_is_the_first_guess(self) -> None:
         guesses = (Guess(3, "c", 0.7), Guess(1, "a", 0.3))

@@ -238,10 +238,11 @@ class TestFrames:
         preprocessor.normalize(preprocessor.pixels(frame), out)
         np.testing.assert_array_equal(out, run(recipe, spec, frame))
 
-    def test_the_fast_way_normalizes_pixels_alike(self) -> None:
-        preprocessor, out = Preprocessor(Preprocessing(), INT8), INT8.empty()
+    @pytest.mark.parametrize("spec", [INT8, UINT8])
+    def test_the_fast_way_normalizes_pixels_alike(self, spec: TensorSpec) -> None:
+        preprocessor, out = Preprocessor(Preprocessing(), spec), spec.empty()
         preprocessor.normalize(preprocessor.pixels(draw(6)), out)
-        np.testing.assert_array_equal(out, run(Preprocessing(), INT8, draw(6)))
+        np.testing.assert_array_equal(out, run(Preprocessing(), spec, draw(6)))
 
     @pytest.mark.parametrize(
         ("frame", "form"),

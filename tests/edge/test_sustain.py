@@ -7,7 +7,7 @@ import time
 import pytest
 
 from edge.backends.fake import FakeBackend
-from edge.classify import Classifier, Prediction
+from edge.classify import Classifier, Prediction, Prepared
 from edge.energy import energy_mj
 from edge.health import Health
 from edge.preprocess import Frame, Preprocessing
@@ -33,7 +33,7 @@ class Heating(Classifier):
         super().__init__(FakeBackend(), tuple("0123456789"), Preprocessing(), variant=SMALL)
         self.clock = clock
 
-    def classify(self, frame: Frame) -> Prediction:
+    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
         took_ms = 10.0 if self.clock.now_s < 60 else 20.0
         self.clock.now_s += took_ms / 1000
         return Prediction((), 0.0, took_ms, 0.0)

@@ -286,9 +286,7 @@ def test_a_precision_can_be_named(board: Board, bundle_of: BundleOf) -> None:
         open_backend(bundle, VARIANT, name="tensorrt:fp8")
 
 
-def test_a_machine_that_is_no_jetson_never_hears_of_it(
-    monkeypatch: pytest.MonkeyPatch, bundle_of: BundleOf
-) -> None:
+def test_a_machine_that_is_no_jetson_never_hears_of_it(monkeypatch: pytest.MonkeyPatch, bundle_of: BundleOf) -> None:
     monkeypatch.setattr(tensorrt, "is_expected", lambda: False)
     assert open_backend(bundle_of({"tflite": tflite_bytes()}), VARIANT).refusals == ()
     assert "tensorrt" not in [report.name for report in backend_reports()]

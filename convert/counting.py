@@ -1,0 +1,90 @@
+"""Mult-adds and parameters of a network, counted on the network itself."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Kind", "LayerCount", "count", "mult_adds_of", "parameters_of"]
+
+Kind = Literal["conv", "depthwise", "pointwise", "classifier"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerCount:
+    """What one convolution or the classifier costs."""
+
+    name: str
+    """Its place in the network, as ``named_modules`` tells it."""
+    kind: Kind
+    weight_shape: tuple[int, ...]
+    stride: int
+    input_shape: tuple[int, ...]
+    """(channels, height, width), or (features,)."""
+    mult_adds: int
+    """For one picture."""
+    weights: int
+    """Weights, and the bias if there is one."""
+    norms: int
+    """Batch norm's gamma and beta behind it."""
+
+    @property
+    def parameters(self) -> int:
+        """All that is trained."""
+        return self.weights + self.norms
+
+
+def count(model: nn.Module, resolution: int) -> list[LayerCount]:
+    """Every convolution and linear layer in the order in which they run, for one picture of ρ x ρ.
+
+    Nothing is computed: the network runs on shapes alone.
+    """
+    found: list[LayerCount] = []
+    twin = copy.deepcopy(model).to("meta").eval()
+    for name, module in twin.named_modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            module.register_forward_hook(lambda layer, x, y, name=name: found.append(_counted(name, layer, x[0], y)))
+        elif isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda layer, x, y: found.append(_with_norm(found.pop(), layer)))
+    with torch.no_grad():
+        twin(torch.empty(1, 3, resolution, resolution, device="meta"))
+    return found
+
+
+def mult_adds_of(layers: list[LayerCount]) -> int:
+    """The sum over all layers."""
+    return sum(layer.mult_adds for layer in layers)
+
+
+def parameters_of(layers: list[LayerCount]) -> int:
+    """The sum over all layers, batch norm's gamma and beta among them."""
+    return sum(layer.parameters for layer in layers)
+
+
+def _counted(name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, y: Tensor) -> LayerCount:
+    return LayerCount(
+        name=name,
+        kind=_kind(layer),
+        weight_shape=tuple(layer.weight.shape),
+        stride=layer.stride[0] if isinstance(layer, nn.Conv2d) else 1,
+        input_shape=tuple(x.shape[1:]),
+        mult_adds=layer.weight[0].numel() * y[0].numel(),
+        weights=sum(tensor.numel() for tensor in layer.parameters()),
+        norms=0,
+    )
+
+
+def _with_norm(before: LayerCount, norm: nn.BatchNorm2d) -> LayerCount:
+    return replace(before, norms=sum(tensor.numel() for tensor in norm.parameters()))
+
+
+def _kind(layer: nn.Conv2d | nn.Linear) -> Kind:
+    if isinstance(layer, nn.Linear):
+        return "classifier"
+    if layer.groups > 1:
+        return "depthwise"
+    return "pointwise" if layer.kernel_size == (1, 1) else "conv"
