@@ -20,7 +20,7 @@ import pytest
 
 from edge import activation
 from edge.activation import Activation, activate, roll_back
-from edge.archive import pack
+from edge.archive import Source, pack
 from edge.bundle import MANIFEST, open_bundle
 from edge.download import Limits
 from edge.errors import (
@@ -213,7 +213,7 @@ class TestRefusals:
         def fills(*_: object) -> None:
             raise OSError(28, os.strerror(28))
 
-        monkeypatch.setattr(activation.Source, "copy", fills)
+        monkeypatch.setattr(Source, "copy", fills)
         assert "no space left on device" in self.complaint(home, second, OutputError)
 
     def test_a_signature_that_is_missing_or_anothers(self, home: Path, second: Path, tmp_path: Path) -> None:

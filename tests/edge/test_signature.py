@@ -27,6 +27,10 @@ def make_keys(folder: Path, name: str = "key") -> tuple[Path, Path]:
     return private, public
 
 
+def openssl(*arguments: str | Path) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
 def complaint(manifest: bytes, signature: bytes | None, keys: Path) -> str:
     with pytest.raises(SignatureError) as refused:
         check_signature(manifest, signature, keys)
@@ -44,11 +48,11 @@ def test_the_signature_is_openssls(tmp_path: Path) -> None:
     """Keys and signatures of OpenSSL's program are taken, and ours by it."""
     private, public, manifest, signature = (tmp_path / name for name in ("k.pem", "k.pub", "manifest.json", "m.sig"))
     manifest.write_bytes(MANIFEST)
+    signing = ("pkeyutl", "-sign", "-rawin", "-inkey", private, "-in", manifest, "-out", signature)
     try:
-        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True)
-        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
-        signing = ["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", private, "-in", manifest, "-out", signature]
-        subprocess.run(signing, check=True)
+        openssl("genpkey", "-algorithm", "ed25519", "-out", private)
+        openssl("pkey", "-in", private, "-pubout", "-out", public)
+        openssl(*signing)
     except (FileNotFoundError, subprocess.CalledProcessError) as reason:
         pytest.skip(f"there is no openssl that knows Ed25519: {reason}")
     check_signature(MANIFEST, signature.read_bytes(), public)
