@@ -238,6 +238,7 @@ print_plan() {
         step "$verb the environment .venv${shared:+ with --system-site-packages, to see $shared}"
         step "pip install $(pip_arguments)"
         [ "$test" = no ] || step "pip install tflite-runtime into .venv/tflite-runtime, for compatibility tests (optional)"
+        [ "$test" = no ] || step "pip install timm into .venv/timm, for the tests of checkpoints (optional)"
     fi
     [ "$test" = no ] || step "run the tests: scripts/test"
     [ "$demo" = no ] || step "run the demo: .venv/bin/edge doctor, profile and select, then .venv/bin/camera-demo"
@@ -326,6 +327,7 @@ install_packages() {
     [ -z "$constraints" ] || set -- "$@" --constraint "$constraints"
     pip install "$@" || fail "pip could not install the packages"
     [ "$test" = no ] || install_second_runtime
+    [ "$test" = no ] || install_timm
     fingerprint >"$venv/.installed-$kind"
 }
 
@@ -347,6 +349,15 @@ install_second_runtime() {
     if ! pip install --only-binary :all: --target "$venv/tflite-runtime" 'tflite-runtime==2.14.0' 'numpy<2'; then
         rm -rf "$venv/tflite-runtime"
         say "Note: tflite-runtime could not be installed; its tests will be skipped."
+    fi
+}
+
+# timm asks for torchvision, which asks for another torch; its networks need neither.
+install_timm() {
+    [ ! -d "$venv/timm/timm" ] || return 0
+    if ! pip install --no-deps --target "$venv/timm" 'timm==1.0.31'; then
+        rm -rf "$venv/timm"
+        say "Note: timm could not be installed; its tests will be skipped."
     fi
 }
 

@@ -110,7 +110,7 @@ def emit(
         AccuracyError: A file disagrees too often.
         ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
     """
-    network = _folded(checkpoint, material.preprocessing)
+    network = _folded(checkpoint, resolution, material.preprocessing)
     if network.classes < 2:
         raise ConversionError(
             f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
@@ -151,15 +151,16 @@ def compare(
         BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
         CalibrationError: The pictures or their classes cannot be used.
     """
-    recipe, network = folded_recipe(checkpoint.config, preprocessing), fold(checkpoint.model)
-    with contextlib.closing(_load(path, Variant(network.alpha, 32), network.classes)) as backend:
+    recipe, config = folded_recipe(checkpoint.config, preprocessing), checkpoint.config
+    with contextlib.closing(_load(path, Variant(config.alpha, 32), config.classes)) as backend:
         resolution = Preprocessor(recipe, backend.input_spec).side
-        if backend.output_spec.shape[-1] != network.classes:
+        if backend.output_spec.shape[-1] != config.classes:
             outputs = backend.output_spec.shape[-1]
-            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {network.classes}: not its model.")
+            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {config.classes}: not its model.")
+        network = fold(checkpoint.at(resolution))
         paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
         found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
-        classes = read_truth(found.paths, labels or [""] * network.classes, truth)
+        classes = read_truth(found.paths, labels or [""] * config.classes, truth)
         measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
@@ -184,14 +185,14 @@ def report_layers(
         effort: How much time the integers may take.
         progress: Called as the work goes on.
     """
-    network = _folded(checkpoint, material.preprocessing)
+    network = _folded(checkpoint, resolution, material.preprocessing)
     variant = Variant(network.alpha, resolution)
     writer = _Writer(network, variant, material, effort, "int8", ModelCard())
     layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
     return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
 
 
-def _folded(checkpoint: Checkpoint, recipe: Preprocessing) -> FoldedNetwork:
+def _folded(checkpoint: Checkpoint, resolution: int, recipe: Preprocessing) -> FoldedNetwork:
     """The float network, if it takes pictures as ``recipe`` prepares them."""
     wanted = folded_recipe(checkpoint.config, recipe)
     if wanted != recipe:
@@ -200,7 +201,7 @@ def _folded(checkpoint: Checkpoint, recipe: Preprocessing) -> FoldedNetwork:
             f"{recipe.colour_order} less {recipe.mean}. Around a picture stands its mean, so one preparation cannot "
             "serve both: put such checkpoints into bundles of their own."
         )
-    return fold(checkpoint.model)
+    return fold(checkpoint.at(resolution))
 
 
 class _Writer:

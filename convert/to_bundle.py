@@ -165,10 +165,20 @@ def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
         tool = "mobilenet-edge"
     return {
         "tool": tool,
-        "checkpoints": [{"file": c.path.name, "layout": c.layout, "sha256": c.sha256} for c in plan.checkpoints],
+        "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(material.calibration.paths),
         "effort": plan.effort,
         "held_out_pictures": len(material.held_out.paths),
+    }
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config.to_dict()
+    return {
+        "file": checkpoint.path.name,
+        "layout": checkpoint.layout,
+        "sha256": checkpoint.sha256,
+        "configuration": config,
     }
 
 

@@ -242,7 +242,8 @@ def test_tests_bring_everything_and_torch_without_cuda(machine: Machine) -> None
         "1. make the environment .venv",
         "2. pip install --editable .[litert,headless,live,convert,onnx,demo,dev] --constraint scripts/constraints.txt",
         "3. pip install tflite-runtime into .venv/tflite-runtime, for compatibility tests (optional)",
-        "4. run the tests: scripts/test",
+        "4. pip install timm into .venv/timm, for the tests of checkpoints (optional)",
+        "5. run the tests: scripts/test",
     ]
     machine.has({"proc/driver/nvidia/version": "NVRM version\n"})
     assert machine.plan("--test")[1] == "2. pip install --editable .[litert,headless,live,convert,onnx,demo,dev]"
@@ -526,6 +527,7 @@ def test_tests_are_quiet_but_for_their_closing_line(machine: Machine) -> None:
         "python -m venv HERE/.venv",
         f"{PIP} --editable .[litert,headless,live,convert,onnx,demo,dev] --constraint scripts/constraints.txt",
         f"{PIP} --only-binary :all: --target HERE/.venv/tflite-runtime tflite-runtime==2.14.0 numpy<2",
+        f"{PIP} --no-deps --target HERE/.venv/timm timm==1.0.31",
         "python -m pytest",
     ]
 
@@ -536,14 +538,15 @@ def test_failing_tests_are_shown(machine: Machine) -> None:
     assert result.stderr.splitlines() == ["FAILED test_x", "install.sh: The tests failed: see above."]
 
 
-def test_the_second_runtime_may_be_missing(machine: Machine) -> None:
+def test_what_only_tests_compare_with_may_be_missing(machine: Machine) -> None:
     result = machine.install("--test", NO_SECOND_RUNTIME="1")
     assert result.returncode == 0
-    assert "Note: tflite-runtime could not be installed; its tests will be skipped." in result.stdout
+    for package in ("tflite-runtime", "timm"):
+        assert f"Note: {package} could not be installed; its tests will be skipped." in result.stdout
     machine.python(minor=13)
     machine.calls()
     assert machine.install("--test").returncode == 0
-    assert not any("--target" in call for call in machine.calls())
+    assert not any("tflite-runtime" in call for call in machine.calls())
 
 
 def test_what_tests_run_against_is_fetched_by_root_for_the_tests_only(machine: Machine) -> None:

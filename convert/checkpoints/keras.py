@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.model import ModelConfig
-from edge.architecture import BLOCKS, STEM_FILTERS
+from convert.checkpoints.weights import Arrays, Weights, configured
+from edge.architecture import BLOCKS
 from edge.errors import CheckpointError
 
 __all__ = ["read"]
@@ -21,8 +21,8 @@ __all__ = ["read"]
 _BN = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 
-def read(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
-    """The configuration and tensors in ``path``, renamed and transposed as :class:`MobileNetV1` has them.
+def read(path: Path) -> Weights:
+    """The network in ``path``, its tensors renamed and transposed as :class:`MobileNetV1` has them.
 
     Raises:
         CheckpointError: The file is damaged, lacks a tensor, or has one of another rank.
@@ -36,7 +36,7 @@ def read(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
         raise CheckpointError(f"{path} is damaged or cut short: {reason}.") from reason
 
 
-def _read(path: Path, root: h5py.Group) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
+def _read(path: Path, root: h5py.Group) -> Weights:
     tensors = _unit(path, root, "conv1", "kernel", "stem")
     for index in range(len(BLOCKS)):
         tensors |= _unit(path, root, f"conv_dw_{index + 1}", "depthwise_kernel", f"blocks.{index}.0")
@@ -44,11 +44,10 @@ def _read(path: Path, root: h5py.Group) -> tuple[ModelConfig, dict[str, NDArray[
     kernel = _array(path, root, "conv_preds", "kernel", rank=4)
     tensors["classifier.weight"] = kernel[0, 0].T
     tensors["classifier.bias"] = _array(path, root, "conv_preds", "bias", rank=1)
-    alpha = tensors["stem.conv.weight"].shape[0] / STEM_FILTERS
-    return ModelConfig(alpha=alpha, classes=kernel.shape[-1]), tensors
+    return Weights(layout="keras", config=configured(tensors), tensors=tensors)
 
 
-def _unit(path: Path, root: h5py.Group, layer: str, kernel: str, ours: str) -> dict[str, NDArray[np.float32]]:
+def _unit(path: Path, root: h5py.Group, layer: str, kernel: str, ours: str) -> Arrays:
     weight = _array(path, root, layer, kernel, rank=4)
     # (height, width, in, out) for a convolution, (height, width, in, 1) for a depthwise one: out comes first here.
     tensors = {f"{ours}.conv.weight": weight.transpose((2, 3, 0, 1) if "depthwise" in kernel else (3, 2, 0, 1))}

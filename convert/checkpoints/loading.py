@@ -1,23 +1,30 @@
-"""One door for every checkpoint format: tell them apart by their first bytes, never by the file's name."""
+"""One door for every checkpoint format: told apart by their first bytes and their tensors, never by the file's name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from convert.checkpoints import keras, native
+from convert.checkpoints import chain, keras, native, slim
+from convert.checkpoints.containers import is_numpy, read_numpy, read_safetensors, read_torch
+from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
+from convert.checkpoints.weights import Weights
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import CheckpointError, os_reason
 from edge.files import sha256_of
 
-__all__ = ["Checkpoint", "load_checkpoint"]
+__all__ = ["Checkpoint", "load_checkpoint", "reconfigured"]
 
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+_ZIP: Final = b"PK\x03\x04"
+_PICKLE: Final = b"\x80"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +35,16 @@ class Checkpoint:
     """In evaluation mode, on the CPU."""
     path: Path
     layout: str
-    """The format found: ``keras`` or ``mobilenet-edge``."""
+    """Whose layout it has: ``mobilenet-edge``, ``keras``, ``tf-slim``, ``timm``, ``torch``..."""
     sha256: str
+    note: str = ""
+    """What was chosen or left out that the tensors do not tell."""
+    statistics: Statistics = field(default_factory=dict)
+    """Batch norm's statistics for resolutions that have their own."""
+
+    def at(self, resolution: int) -> MobileNetV1:
+        """The network as it is at ρ = ``resolution``: with the statistics of that or of the nearest resolution."""
+        return with_statistics(self.model, nearest(self.statistics, resolution))
 
     @property
     def config(self) -> ModelConfig:
@@ -41,7 +56,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a trained MobileNet v1.
 
     Args:
-        path: A Keras Applications ``.h5`` file, or this package's ``.safetensors``.
+        path: Weights of Keras Applications (``.h5``), of this package or timm (``.safetensors``), a state dict that
+            ``torch.save`` wrote, or TF-slim's variables (``.npz``).
 
     Raises:
         CheckpointError: The file is missing, damaged, of another format, or its tensors do not fit together.
@@ -51,37 +67,93 @@ def load_checkpoint(path: Path) -> Checkpoint:
             head = file.read(9)
     except OSError as reason:
         raise CheckpointError(f"Cannot read checkpoint {path}: {os_reason(reason)}.") from reason
+    found = _read(path, head)
+    shared, own = parted(found.tensors)
+    return Checkpoint(
+        model=_build(path, found.config, shared),
+        path=path,
+        layout=found.layout,
+        sha256=sha256_of(path),
+        note=found.note,
+        statistics={side: _own(path, found.config, side, tensors) for side, tensors in own.items()},
+    )
+
+
+def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """The same weights with another configuration, for what the tensors do not tell.
+
+    Raises:
+        CheckpointError: The weights do not fit it.
+    """
+    config = replace(checkpoint.config, **changes)
+    tensors = {name: tensor.numpy() for name, tensor in checkpoint.model.state_dict().items() if tensor.ndim}
+    return replace(checkpoint, model=_build(checkpoint.path, config, tensors), note="")
+
+
+def _read(path: Path, head: bytes) -> Weights:
     if head.startswith(_HDF5):
-        layout, (config, tensors) = "keras", keras.read(path)
-    elif head[8:9] == b"{":
-        layout, (config, tensors) = "mobilenet-edge", native.read(path)
-    else:
-        raise CheckpointError(
-            f"{path} is no checkpoint this package reads: expected Keras weights (.h5) or mobilenet-edge "
-            f"weights (.safetensors); the file starts with {head[:8]!r}."
-        )
-    return Checkpoint(model=_build(path, config, tensors), path=path, layout=layout, sha256=sha256_of(path))
+        return keras.read(path)
+    if head[8:9] == b"{":
+        arrays, metadata = read_safetensors(path)
+        if native.is_native(metadata):
+            return native.read(path, arrays, metadata)
+        return chain.read(path, arrays, is_ordered=False)
+    if head.startswith(_ZIP) and is_numpy(path):
+        arrays = read_numpy(path)
+        return slim.read(path, arrays) if slim.is_slim(arrays) else chain.read(path, arrays, is_ordered=False)
+    if head.startswith((_ZIP, _PICKLE)):
+        return chain.read(path, read_torch(path), is_ordered=True)
+    raise CheckpointError(
+        f"{path} is no checkpoint this package reads: expected Keras weights (.h5), weights of mobilenet-edge or timm "
+        f"(.safetensors), a PyTorch state dict (.pth) or TF-slim variables (.npz); the file starts with {head[:8]!r}."
+    )
 
 
 def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> MobileNetV1:
     model = MobileNetV1(config)
-    expected = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    _check(path, config, _expected(model), tensors)
+    model.load_state_dict(_as_torch(tensors), strict=False)
+    return model.eval()
+
+
+def _own(path: Path, config: ModelConfig, side: int, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """The statistics that belong to one resolution."""
+    wanted = {name: value for name, value in _expected(MobileNetV1(config)).items() if "running" in name}
+    _check(path, config, wanted, tensors, f"at_{side}/")
+    return _as_torch(tensors)
+
+
+def _expected(model: MobileNetV1) -> dict[str, Tensor]:
+    return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+
+
+def _as_torch(tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    return {k: torch.from_numpy(np.array(v)) for k, v in tensors.items()}
+
+
+def _check(
+    path: Path,
+    config: ModelConfig,
+    expected: Mapping[str, Tensor],
+    tensors: Mapping[str, NDArray[np.float32]],
+    prefix: str = "",
+) -> None:
+    """Refuse tensors that are not just those expected."""
     for name, wanted in expected.items():
+        told = f"'{prefix}{name}'"
         if name not in tensors:
-            raise CheckpointError(f"{path} lacks tensor '{name}' {tuple(wanted.shape)}: it is no whole MobileNet v1.")
+            raise CheckpointError(f"{path} lacks tensor {told} {tuple(wanted.shape)}: it is no whole MobileNet v1.")
         found = tensors[name]
         if found.shape != tuple(wanted.shape):
             raise CheckpointError(
-                f"{path}: tensor '{name}' is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
+                f"{path}: tensor {told} is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
                 f"and {config.classes} classes."
             )
         if not np.isfinite(found).all():
             bad = int((~np.isfinite(found)).sum())
-            raise CheckpointError(f"{path}: tensor '{name}' has {bad} NaN or infinite values: the training diverged.")
+            raise CheckpointError(f"{path}: tensor {told} has {bad} NaN or infinite values: the training diverged.")
         if name.endswith("running_var") and (found < 0).any():
-            raise CheckpointError(f"{path}: tensor '{name}' has negative variances: the file is damaged.")
+            raise CheckpointError(f"{path}: tensor {told} has negative variances: the file is damaged.")
     extra = sorted(set(tensors) - set(expected))
     if extra:
-        raise CheckpointError(f"{path} has tensor '{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")
-    model.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in tensors.items()}, strict=False)
-    return model.eval()
+        raise CheckpointError(f"{path} has tensor '{prefix}{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")

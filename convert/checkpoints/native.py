@@ -3,51 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from convert.checkpoints.statistics import Statistics, tagged
+from convert.checkpoints.weights import Arrays, Weights
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import CheckpointError
 from edge.files import write_atomically
 
-__all__ = ["read", "save_checkpoint"]
+__all__ = ["is_native", "read", "save_checkpoint"]
 
 _KEY = "mobilenet_edge_config"
 
 
-def save_checkpoint(model: MobileNetV1, path: Path) -> None:
+def save_checkpoint(model: MobileNetV1, path: Path, statistics: Statistics | None = None) -> None:
     """Write a trained network, its configuration inside.
+
+    Args:
+        model: The network.
+        path: The file to write.
+        statistics: Batch norm's statistics for resolutions that have their own.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if "num_batches" not in k}
+    found = model.state_dict() | tagged(statistics or {})
+    tensors = {k: v.detach().cpu().contiguous() for k, v in found.items() if "num_batches" not in k}
     metadata = {_KEY: json.dumps(model.config.to_dict(), sort_keys=True)}
     write_atomically(path, save(tensors, metadata))
 
 
-def read(path: Path) -> tuple[ModelConfig, dict[str, NDArray[np.float32]]]:
-    """The configuration and tensors in ``path``, the tensors named as :class:`MobileNetV1` names them.
+def is_native(metadata: Mapping[str, str]) -> bool:
+    """Whether the header of a safetensors file has a configuration of ours."""
+    return _KEY in metadata
+
+
+def read(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> Weights:
+    """The network in ``arrays``, named as :class:`MobileNetV1` names its tensors.
 
     Raises:
-        CheckpointError: The file is damaged or was written by another program.
+        CheckpointError: The configuration in the header cannot be used.
     """
     try:
-        with safe_open(path, framework="np") as file:
-            config = _config(path, file.metadata() or {})
-            return config, {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as reason:
-        raise CheckpointError(f"{path} is damaged or cut short: {reason}.") from reason
-
-
-def _config(path: Path, metadata: dict[str, str]) -> ModelConfig:
-    if _KEY not in metadata:
-        raise CheckpointError(f"{path} has no '{_KEY}' in its header: it was not written by mobilenet-edge.")
-    try:
-        return ModelConfig.from_dict(json.loads(metadata[_KEY]))
+        config = ModelConfig.from_dict(json.loads(metadata[_KEY]))
     except (ValueError, TypeError, AttributeError) as reason:
         raise CheckpointError(f"{path}: its configuration {metadata[_KEY]} cannot be used: {reason}") from reason
+    return Weights(layout="mobilenet-edge", config=config, tensors=arrays)

@@ -8,6 +8,7 @@ import typer
 
 from convert.cli.bundle import bundle
 from convert.cli.engine import engine
+from convert.cli.importing import import_
 from convert.cli.layers import layers
 from convert.cli.onnx import onnx
 from convert.cli.tflite import tflite
@@ -28,6 +29,7 @@ app.command("bundle")(bundle)
 app.command("engine")(engine)
 app.command("verify")(verify)
 app.command("layers")(layers)
+app.command("import")(import_)
 
 
 def main() -> NoReturn:

@@ -24,7 +24,7 @@ _HEADINGS: Final = ("layer", "weights dB", "output dB", "bias shift", "dead", "a
 
 
 def layers(
-    checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")],
     resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
     form: Annotated[Form, typer.Option(help="The int8 form to examine.")] = "tflite",
     calibration: Calibration = None,

@@ -36,6 +36,8 @@ def gather_material(
     from convert.quantize import folded_recipe
 
     classes = checkpoint.config.classes
+    if checkpoint.note:
+        _warn(f"{checkpoint.path}: {checkpoint.note} (edge-convert import changes what is not told by the tensors)")
     for resolution in resolutions:
         Variant(checkpoint.config.alpha, resolution)
     material = gather(

@@ -26,7 +26,7 @@ _TARGETS: Final[dict[Precision, Target]] = {
 
 
 def onnx(
-    checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")],
     resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
     out: Annotated[Path, typer.Option(help="The .onnx file to write.")],
     precision: Annotated[

@@ -26,7 +26,7 @@ __all__ = ["tflite"]
 
 
 def tflite(
-    checkpoint: Annotated[Path, typer.Argument(help="Keras .h5 or mobilenet-edge .safetensors.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")],
     resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
     out: Annotated[Path, typer.Option(help="The .tflite file to write.")],
     io: Annotated[Literal["int8", "uint8"], typer.Option(help="Type of input and output.")] = "int8",

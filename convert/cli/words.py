@@ -1,10 +1,24 @@
-"""What was measured of a file, in words."""
+"""What was read and what was measured, in words."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge.manifest import Accuracy
 
-__all__ = ["in_words"]
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.model import ModelConfig
+
+__all__ = ["config_in_words", "in_words"]
+
+
+def config_in_words(config: ModelConfig) -> str:
+    """``α=1, 1000 classes, same padding, relu6, eps 0.001, RGB less 127.5 by 127.5``."""
+    parts = [f"α={config.alpha:g}", f"{config.classes} classes", f"{config.padding} padding", config.activation]
+    parts += [f"eps {config.bn_eps:g}", f"{config.colour_order} less {_triple(config.mean)} by {_triple(config.std)}"]
+    parts += [f"a head of {config.head} filters"] * bool(config.head)
+    parts += ["a stem of stride 1"] * (config.stem_stride == 1)
+    return ", ".join(parts)
 
 
 def in_words(accuracy: Accuracy) -> str:
@@ -21,3 +35,7 @@ def in_words(accuracy: Accuracy) -> str:
 
 def _range(ends: tuple[float, float] | None) -> str:
     return f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "/".join(f"{value:g}" for value in values)

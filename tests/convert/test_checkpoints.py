@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.model import MobileNetV1
 from edge.architecture import BLOCKS
 from edge.errors import CheckpointError
@@ -91,8 +91,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_another_format_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
-    path.write_bytes(b"PK\x03\x04 a zip, as torch.save writes")
-    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5)")
+    path.write_bytes(b"\x1f\x8b\x08 a gzip")
+    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5), ")
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])
@@ -146,8 +146,10 @@ def replace(file: h5py.File, name: str, values: np.ndarray) -> None:
 def test_an_own_file_without_its_configuration_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     path = tmp_path / "foreign.safetensors"
     save_file(load_file(checkpoint.path), path)
-    expected = f"{path} has no 'mobilenet_edge_config' in its header: it was not written by mobilenet-edge."
-    assert refusal(path) == expected
+    assert refusal(path) == (
+        f"{path} has mobilenet-edge's tensors without their configuration: write it with "
+        "convert.checkpoints.save_checkpoint, which keeps both."
+    )
 
 
 @pytest.mark.parametrize("config", ["{", "[]", json.dumps({"alpha": -1}), json.dumps({"width": 1})])
@@ -179,3 +181,43 @@ def test_a_channel_without_variance_is_loaded(model: MobileNetV1, tmp_path: Path
         file["conv_pw_3_bn/conv_pw_3_bn/moving_variance:0"][:] = 0
     with torch.no_grad():
         assert torch.isfinite(load_checkpoint(path).model(torch.randn(1, 3, 64, 64))).all()
+
+
+def own_statistics(model: MobileNetV1, side: int) -> dict[str, torch.Tensor]:
+    return {k: v + side / 100 for k, v in model.state_dict().items() if "running" in k}
+
+
+def test_statistics_of_each_resolution_are_kept_and_used(model: MobileNetV1, tmp_path: Path) -> None:
+    path = tmp_path / "family.safetensors"
+    save_checkpoint(model, path, {side: own_statistics(model, side) for side in (128, 224)})
+    loaded, variances = load_checkpoint(path), model.state_dict()["stem.bn.running_var"]
+    for side, used in ((128, 128), (224, 224), (160, 128), (192, 224), (320, 224)):
+        network = loaded.at(side)
+        assert torch.equal(network.state_dict()["stem.bn.running_var"], variances + used / 100)
+        assert torch.equal(network.stem.conv.weight, model.stem.conv.weight)
+    assert torch.equal(loaded.model.state_dict()["stem.bn.running_var"], variances)
+
+
+def test_a_checkpoint_without_own_statistics_is_the_same_at_every_resolution(checkpoint: Checkpoint) -> None:
+    assert checkpoint.at(128) is checkpoint.model
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda own: own.pop("stem.bn.running_var"), "lacks tensor 'at_128/stem.bn.running_var'"),
+        (lambda own: own.update({"stem.bn.running_var": -own["stem.bn.running_var"]}), "negative variances"),
+        (
+            lambda own: own.update({"stem.bn.weight": own["stem.bn.running_var"].clone()}),
+            "has tensor 'at_128/stem.bn.weight'",
+        ),
+    ],
+)
+def test_statistics_that_do_not_fit_are_refused(
+    model: MobileNetV1, tmp_path: Path, spoil: Callable[[dict[str, torch.Tensor]], object], says: str
+) -> None:
+    own = own_statistics(model, 128)
+    spoil(own)
+    path = tmp_path / "family.safetensors"
+    save_checkpoint(model, path, {128: own})
+    assert says in refusal(path)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from convert.checkpoints import Checkpoint
+from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.cli.app import app
+from convert.model import IMAGENET_MEAN
 
 
 def convert(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -155,3 +156,17 @@ def test_pictures_of_nothing_but_one_colour_are_refused(checkpoint: Checkpoint, 
         "Was the lens covered?"
     )
     assert not out.exists()
+
+
+def test_import_tells_what_a_checkpoint_is_taken_for_and_sets_what_tensors_do_not_tell(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    out = tmp_path / "own.safetensors"
+    told = convert("import", checkpoint.path).stdout
+    assert "mobilenet-edge, α=0.25, 7 classes, same padding, relu6, eps 0.001, RGB less 127.5 by 127.5" in told
+    changes = ("--activation", "relu", "--normalization", "imagenet", "--padding", "symmetric", "--bn-eps", "1e-5")
+    told = json.loads(convert("import", checkpoint.path, *changes, "--out", out, "--json").stdout)
+    assert told["configuration"]["std"] == [58.395, 57.12, 57.375]
+    config = load_checkpoint(out).config
+    assert (config.activation, config.padding, config.bn_eps, config.mean) == ("relu", "symmetric", 1e-5, IMAGENET_MEAN)
+    assert refusal("import", checkpoint.path, "--stem-stride", 3).endswith("expected 0 or more, and 1 or 2.")

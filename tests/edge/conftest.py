@@ -22,7 +22,7 @@ from edge.measure import Machine
 from edge.preprocess import Preprocessing
 from edge.profile import LatencyProfile, ProfileRow
 from edge.variant import Variant
-from tests.edge.boards import BOARDS
+from tests.boards import BOARDS, write_tree
 
 MakeTree = Callable[[Mapping[str, str]], Path]
 
@@ -31,22 +31,13 @@ MakeTree = Callable[[Mapping[str, str]], Path]
 def tree(tmp_path: Path) -> MakeTree:
     """Writes files below a folder and gives the folder."""
 
-    def make(files: Mapping[str, str]) -> Path:
-        root = tmp_path / "root"
-        root.mkdir(exist_ok=True)
-        for name, text in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return root
-
-    return make
+    return lambda files: write_tree(tmp_path / "root", files)
 
 
 @pytest.fixture
 def board(tree: MakeTree) -> Callable[[str], Path]:
     """Gives the root of one of :data:`BOARDS` by its name."""
-    return lambda name: tree(BOARDS[name])
+    return lambda name: tree(BOARDS[name].files)
 
 
 LABELS: Final = ("red", "green", "blue", "round", "thin")

@@ -10,7 +10,7 @@ import pytest
 from edge import sensors
 from edge.health import Health, objections, read_health
 from edge.power import power_w
-from tests.edge.boards import PMIC, TEGRASTATS, commands
+from tests.boards import PMIC, TEGRASTATS, commands
 
 Board = Callable[[str], Path]
 MakeTree = Callable[[Mapping[str, str]], Path]
