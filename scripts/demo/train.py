@@ -27,10 +27,6 @@ __all__ = ["recipe_for", "train"]
 
 _HARD_FROM: Final = 0.3
 """The share of the steps after which pictures are as hard as the test's."""
-_SETTLING: Final = 512
-"""Pictures that batch norm's statistics are estimated on."""
-_HELD_OUT: Final = 50
-"""Pictures of each class to measure on, of handwriting that was not trained on."""
 
 
 def recipe_for(effort: float = 1.0) -> Recipe:
@@ -39,10 +35,24 @@ def recipe_for(effort: float = 1.0) -> Recipe:
     return Recipe(steps=max(1, round(1600 * effort)), batch=32, peak_rate=6e-3, growth=growth)
 
 
-def train(recipe: Recipe, folder: Path, *, tell: Callable[[str], None] = print, every: int = 50) -> None:
-    """Train the family and write a checkpoint for each width into ``folder``.
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    tell: Callable[[str], None] = print,
+    every: int = 50,
+    settling: int = 512,
+    per_class: int = 100,
+) -> None:
+    """Train the family and write a checkpoint for each width; the same recipe, machine and threads give the same.
 
-    The same recipe, machine and thread count give the same weights.
+    Args:
+        recipe: How to train.
+        folder: Where the checkpoints go.
+        tell: Takes a line for people.
+        every: Steps between two lines.
+        settling: Pictures that batch norm's statistics are estimated on.
+        per_class: Pictures of each class, of handwriting that was not trained on, to measure on.
     """
     torch.manual_seed(recipe.seed)
     task = FamilyTask(Family(_build, ALPHAS), RESOLUTIONS, smoothing=recipe.smoothing, seed=recipe.seed)
@@ -54,9 +64,9 @@ def train(recipe: Recipe, folder: Path, *, tell: Callable[[str], None] = print, 
             minutes, mean = (time.monotonic() - started_s) / 60, sum(losses[-every:]) / every
             tell(f"step {trainer.step}/{recipe.steps} loss {mean:.3f} {minutes:.1f} min")
     folder.mkdir(parents=True, exist_ok=True)
-    frames, labels = held_out_pictures(_HELD_OUT)
+    frames, labels = held_out_pictures(per_class)
     examples = [(frame, int(label)) for frame, label in zip(frames, labels, strict=True)]
-    measured = write_checkpoints(trainer.average, RESOLUTIONS, _settling(recipe), folder, examples)
+    measured = write_checkpoints(trainer.average, RESOLUTIONS, _settling(recipe, settling), folder, examples)
     for variant, share in measured.items():
         tell(f"{variant.name}: {share:.1%} of {len(examples)}")
 
@@ -76,7 +86,7 @@ def _source(recipe: Recipe) -> Cards:
     )
 
 
-def _settling(recipe: Recipe) -> Settling:
+def _settling(recipe: Recipe, count: int) -> Settling:
     cards = Cards(seed=recipe.seed + 1)
-    examples = [cards.example(number) for number in range(_SETTLING)]
+    examples = [cards.example(number) for number in range(count)]
     return Settling(examples=examples, preprocessing=PREPROCESSING, device=torch.device("cpu"))
