@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,7 @@ from convert.train.metrics import Metrics
 from convert.train.photos import Augmentation, Photos, read_labelled
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
-from convert.train.run import Best, Schedule, restored, train
+from convert.train.run import Best, Schedule, memory_told, restored, train
 from convert.train.source import Share
 from convert.train.state import StateFile
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
@@ -142,7 +143,8 @@ class Job:
     def estimate(self) -> Estimate:
         """What the run will take, from a few steps of it."""
         recipe = replace(self.plan.recipe, growth=(), peak_rate=1e-9)
-        return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels))
+        with memory_told(recipe.batch):
+            return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels))
 
     def run(
         self,
@@ -169,16 +171,17 @@ class Job:
             write_splits(self.plan.dataset, self._out / SPLITS)
             write_atomically(self._out / LABELS, "".join(f"{label}\n" for label in self.plan.dataset.labels))
             metrics = Metrics(self._out / METRICS, after_step=trainer.step, tensorboard=tensorboard)
-        train(
-            trainer,
-            schedule,
-            state=state if is_first else None,
-            metrics=metrics,
-            check=self._check,
-            best=best,
-            progress=progress,
-            warn=warn,
-        )
+        with contextlib.closing(metrics) if metrics else contextlib.nullcontext():
+            train(
+                trainer,
+                schedule,
+                state=state if is_first else None,
+                metrics=metrics,
+                check=self._check,
+                best=best,
+                progress=progress,
+                warn=warn,
+            )
         return self._finish(trainer, best, progress) if is_first else {}
 
     def _finish(self, trainer: Trainer, best: Best, progress: Progress) -> dict[Variant, float]:

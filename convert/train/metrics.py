@@ -47,6 +47,11 @@ class Metrics:
         for name, value in figures.items() if self._events else ():
             self._events.add_scalar(name, value, step)
 
+    def close(self) -> None:
+        """Write what TensorBoard has not written yet."""
+        if self._events:
+            self._events.close()
+
 
 def _rows(path: Path) -> list[dict[str, str]]:
     try:

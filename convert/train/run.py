@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import distributed, nn
 
@@ -18,7 +19,7 @@ from convert.train.state import StateFile
 from convert.train.trainer import Trainer
 from edge.errors import DivergedError, OutputError, TrainingError
 
-__all__ = ["Best", "Schedule", "in_hours", "restored", "train"]
+__all__ = ["Best", "Schedule", "in_hours", "memory_told", "restored", "train"]
 
 _WINDOW = 20
 """Steps whose losses are averaged for display."""
@@ -82,34 +83,22 @@ def train(
         DivergedError: The loss is no number any more; the state before it is kept.
         TrainingError: The memory does not suffice.
     """
-    best = best or Best()
-    losses: list[float] = []
-    pace = _Pace(trainer)
-    saved = time.monotonic()
-    try:
-        for loss in trainer.steps():
-            losses.append(loss)
-            mean = float(np.mean(losses[-_WINDOW:]))
-            progress(f"loss {mean:.3f}, {pace.left()} left", trainer.step / trainer.recipe.steps)
-            is_last = trainer.step == trainer.recipe.steps
-            if trainer.step % schedule.check_every == 0 or is_last:
-                figures = {"loss": mean, "rate": trainer.recipe.rate(trainer.step - 1), "pictures_per_s": pace.speed()}
-                if metrics is not None:
-                    top1 = check(trainer.average)
-                    best.consider(top1, trainer)
-                    metrics.add(trainer.step, figures | {"top1": top1})
-                if _agreed(schedule.patience is not None and best.misses >= schedule.patience):
+    run = _Run(trainer, schedule, state, metrics, check, best or Best(), warn)
+    losses: deque[float] = deque(maxlen=_WINDOW)
+    with memory_told(trainer.recipe.batch):
+        try:
+            for loss in trainer.steps():
+                losses.append(loss)
+                mean = sum(losses) / len(losses)
+                progress(f"loss {mean:.3f}, {run.pace.left()} left", trainer.step / trainer.recipe.steps)
+                if run.looked_up(mean):
                     break
-            if state is not None and time.monotonic() - saved >= schedule.save_every_s:
-                _save(state, trainer, best, warn)
-                saved = time.monotonic()
-    except DivergedError as error:
-        raise _told(error, state, trainer, best, warn) from error
-    except (MemoryError, RuntimeError) as error:
-        raise _out_of_memory(error, trainer) from error
-    if best.network:
-        trainer.average.load_state_dict(best.network)
-    return best
+        except DivergedError as error:
+            raise run.told(error) from error
+    run.save()  # what is left to do may fail, and can be done again
+    if run.best.network:
+        trainer.average.load_state_dict(run.best.network)
+    return run.best
 
 
 def restored(trainer: Trainer, state: StateFile) -> Best:
@@ -119,34 +108,80 @@ def restored(trainer: Trainer, state: StateFile) -> Best:
     return Best(**kept["best"])
 
 
-def _save(state: StateFile, trainer: Trainer, best: Best, warn: Callable[[str], None]) -> None:
-    """Write the state; one that cannot be written now may be written later, and the one before is still there."""
-    kept = {name: getattr(best, name) for name in ("top1", "step", "network", "misses")}
+class _Run:
+    """What a run does between two steps."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        schedule: Schedule,
+        state: StateFile | None,
+        metrics: Metrics | None,
+        check: Callable[[nn.Module], float],
+        best: Best,
+        warn: Callable[[str], None],
+    ) -> None:
+        self.best, self.pace = best, _Pace(trainer)
+        self._trainer, self._schedule, self._state, self._metrics = trainer, schedule, state, metrics
+        self._check, self._warn, self._saved = check, warn, time.monotonic()
+
+    def looked_up(self, loss: float) -> bool:
+        """Measure and save if it is time to; whether the run stops here."""
+        step, recipe, stops = self._trainer.step, self._trainer.recipe, False
+        if step % self._schedule.check_every == 0 or step == recipe.steps:
+            self._measure(loss)
+            patience = self._schedule.patience
+            stops = _agreed(patience is not None and self.best.misses >= patience)
+        if not stops and time.monotonic() - self._saved >= self._schedule.save_every_s:
+            self.save()
+        return stops
+
+    def save(self) -> None:
+        """Write the state; one that cannot be written may be written later, and the one before is still there."""
+        if self._state is None:
+            return
+        kept = {name: getattr(self.best, name) for name in ("top1", "step", "network", "misses")}
+        try:
+            self._state.write({"trainer": self._trainer.state(), "best": kept})
+        except OutputError as error:
+            self._warn(f"{error} Training goes on without; it could be resumed from the state before only")
+        self._saved = time.monotonic()
+
+    def told(self, error: DivergedError) -> DivergedError:
+        """Keep the state before the loss became no number, and say so."""
+        self.save()
+        if self._state is None:
+            return error
+        step = self._trainer.step
+        return DivergedError(f"{error} The state before it, of step {step}, is kept: --resume with a lower --rate.")
+
+    def _measure(self, loss: float) -> None:
+        if self._metrics is None:
+            return
+        top1 = self._check(self._trainer.average)
+        self.best.consider(top1, self._trainer)
+        step = self._trainer.step
+        figures = {"loss": loss, "rate": self._trainer.recipe.rate(step - 1), "pictures_per_s": self.pace.speed()}
+        self._metrics.add(step, figures | {"top1": top1})
+
+
+@contextlib.contextmanager
+def memory_told(batch: int) -> Iterator[None]:
+    """Say what to do where the memory does not suffice for batches of ``batch`` pictures.
+
+    Raises:
+        TrainingError: It does not.
+    """
     try:
-        state.write({"trainer": trainer.state(), "best": kept})
-    except OutputError as error:
-        warn(f"{error} Training goes on without; it could be resumed from the state before only")
-
-
-def _told(
-    error: DivergedError, state: StateFile | None, trainer: Trainer, best: Best, warn: Callable[[str], None]
-) -> DivergedError:
-    if state is None:
-        return error
-    _save(state, trainer, best, warn)
-    return DivergedError(f"{error} The state before it, of step {trainer.step}, is kept: --resume with a lower --rate.")
-
-
-def _out_of_memory(error: Exception, trainer: Trainer) -> Exception:
-    told = str(error)
-    is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in told
-    if not is_memory:
-        return error
-    batch = trainer.recipe.batch
-    return TrainingError(
-        f"The memory does not suffice for batches of {batch} pictures: try --batch {max(2, batch // 2)}, fewer "
-        "--resolutions or, on a GPU, --precision bf16."
-    )
+        yield
+    except (MemoryError, RuntimeError) as error:
+        is_memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not is_memory:
+            raise
+        raise TrainingError(
+            f"The memory does not suffice for batches of {batch} pictures: try --batch {max(2, batch // 2)}, fewer "
+            "--resolutions or, on a GPU, --precision bf16."
+        ) from error
 
 
 def _agreed(stops: bool) -> bool:

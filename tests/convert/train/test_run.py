@@ -67,7 +67,7 @@ def test_a_full_disk_while_saving_is_warned_of_and_costs_neither_the_run_nor_the
     monkeypatch.setattr("os.fsync", full)
     trainer = fresh()
     run(trainer, OFTEN, tmp_path, [0.1] * 3, warnings)
-    assert trainer.step == 6 and len(warnings) == 6
+    assert trainer.step == 6 and len(warnings) == 7
     assert "no space left on device" in warnings[0] and "Training goes on" in warnings[0]
     assert (tmp_path / "state.pt").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "state.pt"]
