@@ -33,7 +33,7 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/mobilenet-edge/.venv/bin/camera-demo", "/bin/true"))
+    unit.write_text(UNIT.read_text().replace("/opt/mobilenet-edge/bin/camera-demo", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -64,7 +64,7 @@ def test_the_unit_reads_what_the_installer_writes() -> None:
     text = UNIT.read_text()
     for line in (
         "Type=notify",
-        "ExecStart=/opt/mobilenet-edge/.venv/bin/camera-demo --config /etc/mobilenet-edge/config.toml",
+        "ExecStart=/opt/mobilenet-edge/bin/camera-demo --config /etc/mobilenet-edge/config.toml",
         "User=mobilenet-edge",
         "SupplementaryGroups=video render",
         "Restart=on-failure",
@@ -170,29 +170,32 @@ def test_the_installer_says_what_it_would_do_and_changes_nothing(
 def test_the_installer_keeps_settings_and_can_be_undone(
     system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = tmp_path / "root/opt/mobilenet-edge"
+    home, project = tmp_path / "root/opt/mobilenet-edge", tmp_path / "project"
     (project / "scripts").mkdir(parents=True)
     (project / "camera_demo").mkdir()
     shutil.copy(INSTALLER, project / "scripts")
     shutil.copytree(UNIT.parent, project / "camera_demo/service")
+    (project / "install.sh").write_text(f'#!/bin/sh\necho "install.sh $*" >>"{tmp_path}/called"\nmkdir -p "{home}"\n')
+    (project / "install.sh").chmod(0o755)
     monkeypatch.setattr("tests.camera_demo.test_service.INSTALLER", project / "scripts/install-service")
     settings = tmp_path / "root/etc/mobilenet-edge/config.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text("mine")
-    done = system()
+    done = system("--offline", "wheels here")
     assert done.returncode == 0, done.stderr
     assert settings.read_text() == "mine"
     assert (settings.parent / "secrets").stat().st_mode & 0o777 == 0o600
     unit = tmp_path / "root/etc/systemd/system/mobilenet-edge.service"
     assert unit.read_text() == UNIT.read_text()
     called = (tmp_path / "called").read_text().splitlines()
+    assert called[0] == f"install.sh --yes --with live --prefix {home} --offline wheels here"
     assert called[-3:] == [
         "systemctl daemon-reload",
         "systemctl enable mobilenet-edge",
         "systemctl restart mobilenet-edge",
     ]
     assert system("--uninstall").returncode == 0
-    assert not unit.exists() and not project.exists() and settings.exists()
+    assert not unit.exists() and not home.exists() and settings.exists()
 
 
 def test_an_option_that_there_is_not_is_refused(system: Callable[..., subprocess.CompletedProcess[str]]) -> None:
