@@ -433,7 +433,7 @@ def test_findings_are_json(board: Board) -> None:
 def test_this_machine_can_be_examined() -> None:
     found = {one.check: one for one in examine()}
     assert found["python"].status == found["numpy"].status == found["opencv"].status == "ok"
-    assert found["bundle demo"].detail == "8 variants gave the golden answers"
+    assert found["bundle demo"].detail.endswith(" variants gave the golden answers")
 
 
 def test_an_import_that_fails_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
