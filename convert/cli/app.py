@@ -8,6 +8,7 @@ import typer
 
 from convert.cli.bundle import bundle
 from convert.cli.engine import engine
+from convert.cli.fetch import fetch
 from convert.cli.importing import import_
 from convert.cli.layers import layers
 from convert.cli.onnx import onnx
@@ -30,6 +31,7 @@ app.command("engine")(engine)
 app.command("verify")(verify)
 app.command("layers")(layers)
 app.command("import")(import_)
+app.command("fetch")(fetch)
 
 
 def main() -> NoReturn:
