@@ -18,6 +18,8 @@
     ├── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
     ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
     ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
+    ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
+    ├── DivergedError       (ArithmeticError)  a training run whose loss is no number any more
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
     └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
 
@@ -40,6 +42,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "ConversionError",
+    "DivergedError",
     "DownloadError",
     "EdgeError",
     "ImageError",
@@ -49,6 +52,7 @@ __all__ = [
     "SelfTestError",
     "SinkError",
     "SourceError",
+    "TrainingError",
     "VariantError",
     "opencv_reason",
     "os_reason",
@@ -119,6 +123,14 @@ class CheckpointError(EdgeError, ValueError):
 
 class CalibrationError(EdgeError, ValueError):
     """Calibration images or labels that cannot be used."""
+
+
+class TrainingError(EdgeError, ValueError):
+    """Pictures or settings that no network can learn from."""
+
+
+class DivergedError(EdgeError, ArithmeticError):
+    """A training run whose loss is no number any more."""
 
 
 class ConversionError(EdgeError, ValueError):

@@ -1,0 +1,1 @@
+"""Training: one network or a whole family, on folders of pictures or on any other source."""
