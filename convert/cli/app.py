@@ -12,6 +12,7 @@ from convert.cli.fetch import fetch
 from convert.cli.importing import import_
 from convert.cli.layers import layers
 from convert.cli.onnx import onnx
+from convert.cli.paper import paper
 from convert.cli.tflite import tflite
 from convert.cli.verify import verify
 from edge.console import run
@@ -32,6 +33,7 @@ app.command("verify")(verify)
 app.command("layers")(layers)
 app.command("import")(import_)
 app.command("fetch")(fetch)
+app.command("paper")(paper)
 
 
 def main() -> NoReturn:
