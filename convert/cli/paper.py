@@ -21,7 +21,8 @@ def paper(
     experiments: Annotated[
         Path | None, typer.Option(help="Repeat the experiments at small scale, and write results and plots here.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=2, help="Training steps of each network.")] = 500,
+    steps: Annotated[int, typer.Option(min=2, help="Training steps of each network.")] = 400,
+    runs: Annotated[int, typer.Option(min=1, help="Trainings of each network.")] = 1,
     json: AsJson = False,
 ) -> None:
     """Recompute the tables of the MobileNet paper (arXiv 1704.04861), or repeat its experiments.
@@ -29,7 +30,7 @@ def paper(
     Example: edge-convert paper --json
     """
     if experiments is not None:
-        _experiment(experiments, steps, as_json=json)
+        _experiment(experiments, steps, runs, as_json=json)
         return
     from convert.paper import recomputed
 
@@ -44,11 +45,12 @@ def paper(
     stdout().print(", ".join(f"{n} figures {status}" for status, n in counts.items()), soft_wrap=True)
 
 
-def _experiment(folder: Path, steps: int, *, as_json: bool) -> None:
-    from convert.paper.experiments import run, write_plots
+def _experiment(folder: Path, steps: int, runs: int, *, as_json: bool) -> None:
+    from convert.paper.experiments import run
+    from convert.paper.plots import write_plots
 
     with progress_bar("training") as progress:
-        results = run(folder, steps=steps, progress=progress)
+        results = run(folder, steps=steps, runs=runs, progress=progress)
     written = write_plots(results, folder)
     if as_json:
         write_json(results.to_dict())
