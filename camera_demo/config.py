@@ -34,7 +34,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError as reason:
-        raise ConfigError("--config needs tomli under Python 3.10: pip install 'mobilenet-edge[live]'.") from reason
+        raise ConfigError("--config needs tomli under Python 3.10: ./install.sh --with live.") from reason
     try:
         values = toml.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as reason:

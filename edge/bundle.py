@@ -14,10 +14,11 @@ from typing import Final
 
 from edge.errors import BundleError, os_reason
 from edge.files import read_json, sha256_of
+from edge.installed import find_installed, installed_bundles
 from edge.manifest import BundledVariant, Manifest, read_manifest
 from edge.variant import Variant
 
-__all__ = ["MANIFEST", "Bundle", "open_bundle", "read_labels", "shipped_bundles"]
+__all__ = ["MANIFEST", "Bundle", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
 
 MANIFEST: Final = "manifest.json"
 
@@ -62,7 +63,8 @@ def open_bundle(place: str | Path) -> Bundle:
     """Open a bundle and check every file in it.
 
     Args:
-        place: A folder, or the name of a bundle that ships with the package: ``demo``.
+        place: A folder, or the name of a bundle that is installed (:mod:`edge.installed`) or ships with the package:
+            ``demo``. An installed one comes before a shipped one.
 
     Raises:
         BundleError: It is missing, damaged, of another schema, or names a file outside its folder.
@@ -81,6 +83,11 @@ def shipped_bundles() -> tuple[str, ...]:
     """The names of the bundles that ship with the package."""
     home = _home()
     return tuple(sorted(p.name for p in home.iterdir() if (p / MANIFEST).is_file())) if home.is_dir() else ()
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Where the shipped bundle of this name is; None if there is none."""
+    return _home() / name if name in shipped_bundles() else None
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -117,11 +124,15 @@ def _locate(place: str | Path) -> Path:
     path = Path(place)
     if path.is_dir():
         return path
-    if str(place) in shipped_bundles():
-        return _home() / str(place)
-    known = ", ".join(shipped_bundles()) or "none"
+    installed = find_installed(str(place))
+    if installed is not None and installed.active is not None:
+        return installed.folder(installed.active)
+    if shipped := shipped_folder(str(place)):
+        return shipped
+    known = ", ".join(sorted({*shipped_bundles(), *(one.name for one in installed_bundles())})) or "none"
     raise BundleError(
-        f"There is no bundle {place}: expected a folder with a {MANIFEST}, or the name of a shipped one ({known})."
+        f"There is no bundle {place}: expected a folder with a {MANIFEST}, or the name of an installed or shipped one "
+        f"({known})."
     )
 
 

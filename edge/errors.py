@@ -6,6 +6,7 @@
     ├── VariantError        (ValueError)    a variant name, width or resolution that cannot be
     ├── ImageError          (ValueError)    a picture that cannot be read or has the wrong form
     ├── BundleError         (ValueError)    a bundle that is missing, damaged or of another schema
+    ├── SignatureError      (ValueError)    a bundle that those who are trusted did not sign
     ├── ProfileError        (ValueError)    a latency profile that is missing, damaged or of another schema
     ├── BudgetError         (ValueError)    a latency budget that makes no sense
     ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
@@ -50,6 +51,7 @@ __all__ = [
     "OutputError",
     "ProfileError",
     "SelfTestError",
+    "SignatureError",
     "SinkError",
     "SourceError",
     "TrainingError",
@@ -75,6 +77,10 @@ class ImageError(EdgeError, ValueError):
 
 class BundleError(EdgeError, ValueError):
     """A bundle that is missing, damaged or written by another schema."""
+
+
+class SignatureError(EdgeError, ValueError):
+    """A bundle that those who are trusted did not sign, or whose signature cannot be checked."""
 
 
 class ProfileError(EdgeError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -17,7 +18,10 @@ from edge.errors import EdgeError, OutputError, os_reason
 __all__ = [
     "check_free",
     "check_parent",
+    "check_room",
+    "new_file",
     "new_folder",
+    "parse_json",
     "read_json",
     "sha256_of",
     "sync",
@@ -53,15 +57,31 @@ def read_json(path: Path, what: str, error: type[EdgeError]) -> dict[str, Any]:
         EdgeError: As ``error``: the file is missing, unreadable, not JSON, or not an object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except OSError as reason:
         raise error(f"Cannot read {what} {path}: {os_reason(reason)}.") from reason
+    return parse_json(content, f"{what.capitalize()} {path}", error)
+
+
+def parse_json(content: bytes, what: str, error: type[EdgeError]) -> dict[str, Any]:
+    """The JSON object in ``content``.
+
+    Args:
+        content: UTF-8, with or without a byte order mark.
+        what: What it is, to begin a message with: "Bundle manifest FILE".
+        error: The class to raise.
+
+    Raises:
+        EdgeError: As ``error``: it is not JSON, or not an object.
+    """
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
     except ValueError as reason:
-        raise error(f"{what.capitalize()} {path} is not JSON ({reason}): the file is damaged or cut short.") from reason
+        raise error(f"{what} is not JSON ({reason}): the file is damaged or cut short.") from reason
     except RecursionError as reason:
-        raise error(f"{what.capitalize()} {path} is nested too deeply to be one: expected a JSON object.") from reason
+        raise error(f"{what} is nested too deeply to be one: expected a JSON object.") from reason
     if not isinstance(value, dict):
-        raise error(f"{what.capitalize()} {path} holds a JSON {type(value).__name__}: expected an object.")
+        raise error(f"{what} holds a JSON {type(value).__name__}: expected an object.")
     return value
 
 
@@ -72,20 +92,34 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         OutputError: The file cannot be written; whatever stood there before still does.
     """
     data = content.encode() if isinstance(content, str) else content
-    temporary: str | None = None
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to fill, which becomes ``path`` when the block ends well and vanishes when it does not.
+
+    Yields:
+        A temporary file beside ``path``, empty.
+
+    Raises:
+        OutputError: The file cannot be written; whatever stood there before still does.
+    """
+    temporary: Path | None = None
     try:
         with writing(path):
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(path)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            os.close(handle)
+            temporary = Path(name)
+            yield temporary
+            sync(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
             sync(path.parent)
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -156,6 +190,32 @@ def check_parent(path: Path) -> None:
         raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path.parent)}")
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk and outlives a loss of power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def check_room(path: Path, needed_bytes: int) -> None:
+    """Refuse a file or folder that has no room on the disk, before work is spent on it.
+
+    Args:
+        path: Where it shall stand; its folder is there.
+        needed_bytes: What it takes, and what has to stay free besides.
+
+    Raises:
+        OutputError: There is less.
+    """
+    with writing(path):
+        free = shutil.disk_usage(path.parent).free
+    if free < needed_bytes:
+        free_mb, needed_mb = free / 1e6, math.ceil(needed_bytes / 1e6)
+        raise OutputError(f"Cannot write {path}: {free_mb:.0f} MB are free and {needed_mb} MB needed. Free some space.")
+
+
 def _swap_in(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
@@ -173,15 +233,6 @@ def _swap_in(new: Path, path: Path) -> None:
         old.rmdir()
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk and outlives a loss of power."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _umask() -> int:

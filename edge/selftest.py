@@ -17,7 +17,7 @@ from edge.images import read_image
 from edge.manifest import GoldenAnswer
 from edge.preprocess import Frame
 
-__all__ = ["ANSWER_TOLERANCE", "INPUT_TOLERANCE", "input_means", "self_test"]
+__all__ = ["ANSWER_TOLERANCE", "INPUT_TOLERANCE", "input_means", "self_test", "verify_answers"]
 
 ANSWER_TOLERANCE: Final = 0.15
 """The most that a probability may differ: other kernels round otherwise, and move it by hundredths."""
@@ -49,6 +49,29 @@ def self_test(bundle: Bundle, classifier: Classifier) -> bool:
         _check_input(classifier, frame, means, f"{entry.file} of bundle {bundle.name}")
         _check_answer(classifier, frame, answer, f"{entry.file} of bundle {bundle.name}")
     return True
+
+
+def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
+    """Load every variant of a bundle and put it to the self-test.
+
+    Args:
+        bundle: An opened bundle.
+        backend: ``auto``, or a backend's name.
+
+    Returns:
+        How many variants were tested: none of a bundle without golden pictures, which is not even loaded.
+
+    Raises:
+        SelfTestError: An input or an answer is wrong.
+        BackendError: No backend loads a variant.
+    """
+    if bundle.manifest.golden is None:
+        return 0
+    tested = 0
+    for entry in bundle.variants:
+        with Classifier.open(bundle, entry.variant, backend=backend) as classifier:
+            tested += self_test(bundle, classifier)
+    return tested
 
 
 def input_means(classifier: Classifier, frame: Frame) -> tuple[float, ...]:

@@ -22,16 +22,17 @@ MAY_IMPORT: Final = {"edge": {"edge"}, "camera_demo": {"camera_demo", "edge"}, "
 LAYERS: Final = (
     ("errors", "tensor", "device", "commands", "load", "memory"),
     ("architecture", "files", "preprocess", "sensors", "latency", "console"),
-    ("variant", "images", "power", "affinity", "download"),
+    ("variant", "images", "power", "affinity", "download", "installed", "signature"),
     ("manifest", "health", "slowdown", "profile", "cuda", "engines"),
     ("bundle", "heat", "sampler", "published", "compare"),
-    ("backends", "select", "predict"),
-    ("ladder", "classify", "doctor", "plot"),
+    ("backends", "select", "predict", "archive"),
+    ("ladder", "classify", "plot"),
     ("rounds", "patience"),
     ("adapt", "energy", "sustain", "threads", "selftest"),
-    ("adaptive",),
+    ("adaptive", "activation"),
     ("measure",),
     ("store",),
+    ("doctor",),
     ("cli",),
     ("__main__",),
 )
@@ -65,6 +66,7 @@ ROOMS_OF: Final = {
     "tensorrt": (),
     "picamera2": (),
     "sklearn": (),
+    "cryptography": (),
 }
 """Where a heavy library may be imported as a module loads; elsewhere only when it is used, or not at all."""
 

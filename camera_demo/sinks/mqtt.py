@@ -208,7 +208,7 @@ def _client(broker: Broker) -> Client:
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as reason:
         raise SinkError(
-            f"mqtt:// needs {reason.name}, which is not installed: pip install 'mobilenet-edge[live]'."
+            f"mqtt:// needs {reason.name}, which is not installed: ./install.sh --with live."
         ) from reason
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect_timeout = _CONNECT_S

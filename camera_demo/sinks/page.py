@@ -57,7 +57,7 @@ class PageSink:
             from camera_demo.web.metrics import Metrics
             from camera_demo.web.server import Server, listen
         except ImportError as reason:
-            message = f"http:// needs {reason.name}, which is not installed: pip install 'mobilenet-edge[live]'."
+            message = f"http:// needs {reason.name}, which is not installed: ./install.sh --with live."
             raise SinkError(message) from reason
         self._hub: Hub = Hub(live, clock)
         self._metrics: Metrics = Metrics(self._hub)

@@ -1,22 +1,30 @@
-"""``edge bundle``: what is in a bundle, and whether it is whole."""
+"""``edge bundle``: what is in a bundle and whether it is whole; installing, packing and going back."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from edge.bundle import open_bundle
-from edge.cli.options import AsJson
-from edge.console import stdout, table, write_json
+from edge.bundle import MANIFEST, open_bundle, shipped_bundles
+from edge.cli.options import AsJson, BackendName
+from edge.console import note, progress_bar, stdout, table, write_json
+from edge.errors import BundleError
+from edge.installed import bundles_folder, installed_bundles
 from edge.manifest import Manifest
+
+if TYPE_CHECKING:
+    from edge.activation import Activation
 
 __all__ = ["app", "bundle_table"]
 
 app = typer.Typer()
 
-Place = Annotated[str, typer.Argument(help="A bundle's folder, or the shipped one's name.", metavar="BUNDLE")]
+Place = Annotated[
+    str, typer.Argument(help="A bundle's folder, or the name of an installed or shipped one.", metavar="BUNDLE")
+]
 
 
 @app.command()
@@ -39,18 +47,148 @@ def info(bundle: Place = "demo", json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(bundle: Place = "demo", json: AsJson = False) -> None:
-    """Check every file of a bundle against its manifest.
+def verify(bundle: Place = "demo", backend: BackendName = "auto", json: AsJson = False) -> None:
+    """Check every file of a bundle against its manifest, and every variant against the golden answers.
 
     Example: edge bundle verify demo
     """
+    from edge.selftest import verify_answers
+
     opened = open_bundle(bundle)
     files = list(opened.manifest.files())
     size_bytes = sum(file.size_bytes for file in files)
+    tested = verify_answers(opened, backend=backend)
     if json:
-        write_json({"bundle": opened.name, "files": len(files), "size_bytes": size_bytes, "whole": True})
+        values = {"bundle": opened.name, "files": len(files), "size_bytes": size_bytes, "whole": True, "tested": tested}
+        write_json(values)
     else:
-        stdout().print(f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured", soft_wrap=True)
+        told = f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {_tested(tested)}"
+        stdout().print(told, soft_wrap=True)
+
+
+@app.command("list")
+def list_bundles(json: AsJson = False) -> None:
+    """List the bundles that can be used by name, with the version in use.
+
+    Example: edge bundle list
+    """
+    rows = [
+        {"bundle": one.name, "active": one.active, "previous": one.previous, "folder": str(one.home)}
+        for one in installed_bundles()
+    ]
+    names = {row["bundle"] for row in rows}
+    shipped = (name for name in shipped_bundles() if name not in names)
+    rows += [{"bundle": name, "active": None, "previous": None, "folder": None} for name in shipped]
+    if json:
+        write_json(rows)
+        return
+    made = table("Bundles", "bundle", "in use", "before", "folder", text=("in use", "before", "folder"))
+    for row in rows:
+        words = (row["active"] or "shipped", row["previous"] or "", row["folder"] or "with the package")
+        made.add_row(row["bundle"], *words)
+    stdout().print(made)
+
+
+@app.command()
+def activate(
+    source: Annotated[str, typer.Argument(help="https://HOST/PATH, a .zip file, or a bundle's folder.")],
+    sha256: Annotated[str | None, typer.Option("--sha256", help="What the .zip file's SHA-256 must be.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", help="Public keys, one of which must have signed it. Default: bundle.pub, if there is one."
+        ),
+    ] = None,
+    backend: BackendName = "auto",
+    json: AsJson = False,
+) -> None:
+    """Install a bundle and put it to use, once it is found whole and right; the version before is kept.
+
+    Example: edge bundle activate https://example.com/birds.zip --sha256 3f0a...
+    """
+    from edge.activation import activate as activate_bundle
+    from edge.signature import configured_key
+
+    key = key or configured_key()
+    with progress_bar(f"fetching {source}") as progress:
+        made = activate_bundle(source, sha256=sha256, key=key, backend=backend, progress=progress, announce=note)
+    _tell(made, json, is_signed=key is not None)
+
+
+@app.command()
+def rollback(
+    name: Annotated[str | None, typer.Argument(help="Default: the only one installed.", metavar="[NAME]")] = None,
+    backend: BackendName = "auto",
+    json: AsJson = False,
+) -> None:
+    """Go back to the version before, once it is found whole and right. A second time leads back again.
+
+    Example: edge bundle rollback birds
+    """
+    from edge.activation import roll_back
+
+    _tell(roll_back(name or _only(), backend=backend, announce=note), json)
+
+
+@app.command()
+def pack(
+    bundle: Place,
+    out: Annotated[Path, typer.Argument(help="The .zip file to write.", metavar="OUT.zip")],
+    sign: Annotated[
+        Path | None, typer.Option("--sign", help="An Ed25519 private key in PEM, to sign the bundle with.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Write a bundle to a .zip file, to be sent to many machines.
+
+    Example: edge bundle pack birds birds.zip --sign key.pem
+    """
+    from edge import archive, signature
+    from edge.files import sha256_of
+
+    opened = open_bundle(bundle)
+    signed = None if sign is None else signature.sign(opened.path(MANIFEST).read_bytes(), sign)
+    archive.pack(opened, out, signed)
+    size_bytes, sha256 = out.stat().st_size, sha256_of(out)
+    if json:
+        write_json({"file": str(out), "size_bytes": size_bytes, "sha256": sha256, "signed": signed is not None})
+    else:
+        stdout().print(f"{out}: {size_bytes / 1e6:.2f} MB, SHA-256 {sha256}", soft_wrap=True)
+
+
+def _only() -> str:
+    """The name of the bundle that is installed, where it is one."""
+    names = sorted({one.name for one in installed_bundles((bundles_folder(),))})
+    if len(names) == 1:
+        return names[0]
+    told = f"which of {', '.join(names)}? edge bundle rollback NAME" if names else "edge bundle activate installs one"
+    raise BundleError(f"{len(names) or 'No'} bundles are installed in {bundles_folder()}: {told}.")
+
+
+def _tell(made: Activation, as_json: bool, *, is_signed: bool | None = None) -> None:
+    """Say what is in use now."""
+    installed = made.installed
+    if as_json:
+        write_json(
+            {
+                "bundle": made.bundle.name,
+                "active": installed.active,
+                "previous": installed.previous,
+                "folder": str(made.bundle.root),
+                "tested": made.tested,
+                "signature_checked": is_signed,
+            }
+        )
+        return
+    signed = ", signature right" if is_signed else ""
+    told = f"{installed.name}: version {installed.active or 'shipped'} is in use; {_tested(made.tested)}{signed}."
+    stdout().print(f"{told} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
+
+
+def _tested(count: int) -> str:
+    if not count:
+        return "no golden pictures, so not tested"
+    return f"{count} variant{'s' if count > 1 else ''} gave the golden answers"
 
 
 def bundle_table(manifest: Manifest) -> Table:

@@ -10,7 +10,9 @@ from edge.errors import BackendError
 
 __all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "thread_choice"]
 
-BundlePlace = Annotated[str, typer.Option("--bundle", help="A bundle's folder, or the shipped one's name.")]
+BundlePlace = Annotated[
+    str, typer.Option("--bundle", help="A bundle's folder, or the name of an installed or shipped one.")
+]
 BackendName = Annotated[
     str,
     typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; or one on one file: tensorrt:fp16."),

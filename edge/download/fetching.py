@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import shutil
 import ssl
 import time
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import Final
 
 from edge.download.connection import Answer, Interrupted, Limits, Unsatisfiable, broken, check_url, connect
 from edge.download.partial import Partial, partial
-from edge.errors import DownloadError, OutputError
-from edge.files import sha256_of, writing
+from edge.errors import DownloadError
+from edge.files import check_room, sha256_of, writing
 
 __all__ = ["Progress", "download"]
 
@@ -150,13 +149,9 @@ class _Fetch:
             raise DownloadError(f"{self.url} has {total} bytes, expected {expected}: it is another file.")
         if (total or 0) > self.limits.max_bytes:
             raise DownloadError(f"{self.url} has {total} bytes, more than the {self.limits.max_bytes} allowed.")
-        left = (total if total is not None else expected or 0) - answer.start
-        free = shutil.disk_usage(self.to.parent).free + (self.part.size_bytes if answer.start == 0 else 0)
-        if free < left + self.limits.spare_bytes:
-            needed_mb = (left + self.limits.spare_bytes) / 1e6
-            raise OutputError(
-                f"Cannot write {self.to}: {free / 1e6:.0f} MB are free and {needed_mb:.0f} MB needed. Free some space."
-            )
+        taken = 0 if answer.start else self.part.size_bytes  # which a file from the start gives back
+        left = (total if total is not None else expected or 0) - answer.start - taken
+        check_room(self.to, left + self.limits.spare_bytes)
 
     def _take(self, answer: Answer) -> None:
         """Read an answer to its end."""

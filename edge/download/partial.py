@@ -39,6 +39,7 @@ class Partial:
         with writing(self._to):
             self._file.truncate(0)
             self._file.seek(0)
+            os.fsync(self._file.fileno())  # else a loss of power could keep the old beginning beside the new note
         write_atomically(self._note, to_json({"url": self._url, "validator": validator}))
         self.validator = validator
 

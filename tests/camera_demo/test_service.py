@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -33,7 +34,7 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 @needs_systemd
 def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/mobilenet-edge/.venv/bin/camera-demo", "/bin/true"))
+    unit.write_text(UNIT.read_text().replace("/opt/mobilenet-edge/bin/camera-demo", "/bin/true"))
     done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -64,7 +65,7 @@ def test_the_unit_reads_what_the_installer_writes() -> None:
     text = UNIT.read_text()
     for line in (
         "Type=notify",
-        "ExecStart=/opt/mobilenet-edge/.venv/bin/camera-demo --config /etc/mobilenet-edge/config.toml",
+        "ExecStart=/opt/mobilenet-edge/bin/camera-demo --config /etc/mobilenet-edge/config.toml",
         "User=mobilenet-edge",
         "SupplementaryGroups=video render",
         "Restart=on-failure",
@@ -78,8 +79,18 @@ def channel(tmp_path: Path) -> socket.socket:
     """systemd's end."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     made.bind(str(tmp_path / "notify"))
-    made.settimeout(20)
+    made.settimeout(60)
     return made
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process, which does not outlive a test that fails."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_systemd_is_told_of_start_life_and_end(tmp_path: Path, channel: socket.socket, bundle_folder: Path) -> None:
@@ -90,11 +101,11 @@ def test_systemd_is_told_of_start_life_and_end(tmp_path: Path, channel: socket.s
     )
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
     command = [sys.executable, "-m", "camera_demo", "--config", str(config), "--top-k", "3"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+    with ended(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT)) as process:
         assert channel.recv(1000) == b"READY=1\nSTATUS=classifying synthetic:64x64@30"
         start_s = time.monotonic()
         assert [channel.recv(1000) for _ in range(4)] == [b"WATCHDOG=1"] * 4
-        assert 0.3 < time.monotonic() - start_s < 2, "each fifth of a second"
+        assert time.monotonic() - start_s > 0.3, "each fifth of a second"
         process.send_signal(signal.SIGTERM)
         said = [channel.recv(1000)]
         while said[-1] == b"WATCHDOG=1":
@@ -170,29 +181,32 @@ def test_the_installer_says_what_it_would_do_and_changes_nothing(
 def test_the_installer_keeps_settings_and_can_be_undone(
     system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = tmp_path / "root/opt/mobilenet-edge"
+    home, project = tmp_path / "root/opt/mobilenet-edge", tmp_path / "project"
     (project / "scripts").mkdir(parents=True)
     (project / "camera_demo").mkdir()
     shutil.copy(INSTALLER, project / "scripts")
     shutil.copytree(UNIT.parent, project / "camera_demo/service")
+    (project / "install.sh").write_text(f'#!/bin/sh\necho "install.sh $*" >>"{tmp_path}/called"\nmkdir -p "{home}"\n')
+    (project / "install.sh").chmod(0o755)
     monkeypatch.setattr("tests.camera_demo.test_service.INSTALLER", project / "scripts/install-service")
     settings = tmp_path / "root/etc/mobilenet-edge/config.toml"
     settings.parent.mkdir(parents=True)
     settings.write_text("mine")
-    done = system()
+    done = system("--offline", "wheels here")
     assert done.returncode == 0, done.stderr
     assert settings.read_text() == "mine"
     assert (settings.parent / "secrets").stat().st_mode & 0o777 == 0o600
     unit = tmp_path / "root/etc/systemd/system/mobilenet-edge.service"
     assert unit.read_text() == UNIT.read_text()
     called = (tmp_path / "called").read_text().splitlines()
+    assert called[0] == f"install.sh --yes --with live --prefix {home} --offline wheels here"
     assert called[-3:] == [
         "systemctl daemon-reload",
         "systemctl enable mobilenet-edge",
         "systemctl restart mobilenet-edge",
     ]
     assert system("--uninstall").returncode == 0
-    assert not unit.exists() and not project.exists() and settings.exists()
+    assert not unit.exists() and not home.exists() and settings.exists()
 
 
 def test_an_option_that_there_is_not_is_refused(system: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -73,13 +73,13 @@ class TestPlaces:
     def test_an_unknown_name_is_answered_with_the_shipped_ones(self, shipped: Path) -> None:
         assert complaint("dmeo") == (
             "There is no bundle dmeo: expected a folder with a manifest.json, "
-            "or the name of a shipped one (birds, demo)."
+            "or the name of an installed or shipped one (birds, demo)."
         )
 
     def test_nothing_may_be_shipped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bundle_module, "_home", lambda: tmp_path / "no")
         assert shipped_bundles() == ()
-        assert complaint("demo").endswith("or the name of a shipped one (none).")
+        assert complaint("demo").endswith("or the name of an installed or shipped one (none).")
 
     def test_a_file_is_no_bundle(self, shipped: Path) -> None:
         path = shipped / "demo" / MANIFEST

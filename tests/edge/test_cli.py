@@ -22,6 +22,8 @@ from edge.errors import VariantError
 from edge.preprocess import Preprocessing
 from edge.profile import load_profile
 from tests.edge.conftest import TOP1, calm_machine, make_manifest, make_profile, write_bundle
+from tests.edge.small_demo import FILE, write_small_demo
+from tests.edge.test_signature import make_keys
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
 
@@ -53,6 +55,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     """Runs the command in this process, on a wide terminal, with its own state folder."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     calm = partial(measuring.measure, machine=calm_machine(describe=describe))
     monkeypatch.setattr("edge.store.measure", calm)
     monkeypatch.setattr("edge.cli.profile.measure", calm)
@@ -89,7 +92,9 @@ class TestTheWhole:
             assert word in ended.out
 
     @pytest.mark.parametrize(
-        "command", ["doctor", "profile", "select", "compare", "classify", "bundle info", "bundle verify"]
+        "command",
+        ["doctor", "profile", "select", "compare", "classify"]
+        + [f"bundle {name}" for name in ("info", "verify", "list", "activate", "rollback", "pack")],
     )
     def test_every_command_has_help_with_an_example(self, edge: Edge, command: str) -> None:
         ended = edge(*command.split(), "--help")
@@ -174,11 +179,12 @@ class TestBundle:
 
     def test_verify_counts_what_it_checked(self, edge: Edge, bundle_folder: Path) -> None:
         ended = edge("bundle", "verify", bundle_folder)
-        assert ended == Ended(0, "tiny: 4 files, 0.00 MB, all as measured\n", "")
+        assert ended == Ended(0, "tiny: 4 files, 0.00 MB, all as measured; no golden pictures, so not tested\n", "")
 
     def test_verify_as_json(self, edge: Edge, bundle_folder: Path) -> None:
         values = edge("bundle", "verify", bundle_folder, "--json").json
-        assert values == {"bundle": "tiny", "files": 4, "size_bytes": values["size_bytes"], "whole": True}
+        size_bytes = values["size_bytes"]
+        assert values == {"bundle": "tiny", "files": 4, "size_bytes": size_bytes, "whole": True, "tested": 0}
 
     def test_verify_finds_damage(self, edge: Edge, bundle_folder: Path) -> None:
         path = bundle_folder / "mobilenet_v1_0.50_160_int8.tflite"
@@ -186,6 +192,53 @@ class TestBundle:
         ended = edge("bundle", "verify", bundle_folder, "--json")
         assert (ended.code, ended.out) == (1, "")
         assert ended.error.startswith(f"edge: Bundle file {path} is not the one that was measured")
+
+    def test_verify_finds_wrong_answers(self, edge: Edge, tmp_path: Path) -> None:
+        folder = write_small_demo(tmp_path / "small")
+        assert edge("bundle", "verify", folder).out.endswith("; 1 variant gave the golden answers\n")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["golden"]["answers"][FILE][0][0][1] = 0.01
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        ended = edge("bundle", "verify", folder)
+        assert ended.code == 1
+        assert "does not give the answer it should" in ended.error
+
+    def test_packed_signed_activated_listed_and_rolled_back(self, edge: Edge, tmp_path: Path) -> None:
+        private, public = make_keys(tmp_path)
+        folders = [write_small_demo(tmp_path / n, created=f"2026-01-0{n}T00:00:00+00:00") for n in ("1", "2")]
+        for folder in folders:
+            packed = edge("bundle", "pack", folder, folder.with_suffix(".zip"), "--sign", private, "--json").json
+            assert packed["signed"]
+            made = edge("bundle", "activate", packed["file"], "--sha256", packed["sha256"], "--key", public, "--json")
+            assert (made.json["tested"], made.json["signature_checked"]) == (1, True)
+        listed = edge("bundle", "list", "--json").json
+        assert [row["bundle"] for row in listed] == ["small", "demo"]
+        assert (listed[0]["active"], listed[1]["active"]) == (made.json["active"], None)
+        assert "small" in edge("bundle", "list").out
+        ended = edge("bundle", "rollback")
+        assert ended.out == (
+            f"small: version {made.json['previous']} is in use; 1 variant gave the golden answers. Restart what runs "
+            "with it: sudo systemctl restart mobilenet-edge\n"
+        )
+        assert edge("bundle", "info", "small", "--json").json["created"] == "2026-01-01T00:00:00+00:00"
+
+    def test_a_configured_key_needs_no_option(
+        self, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+        (tmp_path / "mobilenet-edge").mkdir()
+        make_keys(tmp_path)[1].rename(tmp_path / "mobilenet-edge/bundle.pub")
+        ended = edge("bundle", "activate", write_small_demo(tmp_path / "small"))
+        assert ended.code == 1
+        assert ended.error.startswith("edge: The bundle is not signed, and ")
+
+    @pytest.mark.parametrize("installed", [0, 2])
+    def test_rolling_back_needs_to_know_which(self, edge: Edge, tmp_path: Path, installed: int) -> None:
+        for number in range(installed):
+            edge("bundle", "activate", write_small_demo(tmp_path / str(number), name=f"b{number}"))
+        told = "which of b0, b1? edge bundle rollback NAME" if installed else "edge bundle activate installs one"
+        ended = edge("bundle", "rollback")
+        assert (ended.code, ended.error.endswith(f": {told}.")) == (1, True)
 
     def test_a_bundle_that_is_not_there(self, edge: Edge, tmp_path: Path) -> None:
         ended = edge("bundle", "info", tmp_path / "no")

@@ -462,7 +462,7 @@ def test_missing_web_libraries_are_named_with_their_remedy(live: Live, monkeypat
     monkeypatch.setattr(builtins, "__import__", without_uvicorn)
     with pytest.raises(SinkError) as raised:
         PageSink("127.0.0.1", 0, live)
-    assert str(raised.value) == ("http:// needs uvicorn, which is not installed: pip install 'mobilenet-edge[live]'.")
+    assert str(raised.value) == ("http:// needs uvicorn, which is not installed: ./install.sh --with live.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""Checks of what runs the models: NumPy and the inference backends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge.doctor.finding import Finding, ok, problem
+from edge.doctor.surroundings import Surroundings
+
+__all__ = ["backends", "numpy"]
+
+
+def numpy(around: Surroundings) -> Iterator[Finding]:
+    """NumPy can be imported, and is not too new for tflite-runtime where that is the only LiteRT."""
+    if reason := around.import_check("numpy"):
+        yield problem("numpy", reason, "Run ./install.sh again, or: pip install numpy")
+        return
+    version = around.version_of("numpy") or "of unknown version"
+    runtime = around.version_of("tflite-runtime")
+    if runtime and not around.version_of("ai-edge-litert") and (around.major("numpy") or 0) >= 2:
+        told = f"tflite-runtime {runtime} was built for NumPy 1 and fails with NumPy {version}."
+        yield problem("numpy", told, "pip install 'numpy<2'")
+        return
+    yield ok("numpy", version)
+
+
+def backends(around: Surroundings) -> Iterator[Finding]:
+    """Which inference backends there are; one is enough. Whether they give right answers, a self-test tells."""
+    try:
+        reports = around.backends()
+    except (ImportError, AttributeError, OSError) as reason:
+        told = f"The backends cannot be loaded: {str(reason).partition(chr(10))[0]}"
+        yield problem("backends", told, "Run ./install.sh again.")
+        return
+    for report in reports:
+        yield ok(f"backend {report.name}", report.detail if report.is_available else f"not in use: {report.detail}")
+    if not any(report.is_available for report in reports):
+        fix = "Run ./install.sh again, or: pip install ai-edge-litert"
+        yield problem("backends", "No inference backend works here.", fix)

@@ -1,0 +1,94 @@
+"""Checks of what this package keeps on the machine: bundles, profiles and the service; and of the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import Final
+
+from edge.doctor.finding import Finding, ok, problem, warning
+from edge.doctor.surroundings import Surroundings
+from edge.errors import EdgeError
+from edge.installed import bundles_folders, installed_bundles
+
+__all__ = ["bundles", "clock", "profiles", "service"]
+
+_RELEASED: Final = datetime(2026, 11, 1, tzinfo=timezone.utc)
+"""No right clock tells an earlier time to this version."""
+
+
+def bundles(around: Surroundings) -> Iterator[Finding]:
+    """The bundle ``demo`` and those in use by name are whole, and each variant gives its golden answers here."""
+    if around.import_check("numpy") or around.import_check("cv2"):
+        return  # which is told already
+    installed = []
+    try:
+        installed = [one.name for one in installed_bundles(bundles_folders(around.environ)) if one.active is not None]
+    except EdgeError as reason:
+        yield warning("bundles", str(reason), "edge bundle activate installs it anew")
+    for name in dict.fromkeys(("demo", *installed)):
+        is_right, told = around.self_test(name)
+        fix = f"edge bundle rollback {name}" if name in installed else "Run ./install.sh again"
+        yield ok(f"bundle {name}", told) if is_right else problem(f"bundle {name}", told, fix)
+
+
+def clock(around: Surroundings) -> Iterator[Finding]:
+    """The clock is right, as far as can be told: with a wrong one, certificates are refused and profiles misdated."""
+    now = datetime.fromtimestamp(around.now_s, timezone.utc)
+    if now < _RELEASED:
+        told = f"The clock says {now:%Y-%m-%d}, which is before this version was made."
+        yield warning(
+            "clock", told, "sudo timedatectl set-ntp true, with a network; or sudo date -s '2026-11-24 12:00'"
+        )
+    else:
+        yield ok("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def profiles(around: Surroundings) -> Iterator[Finding]:
+    """The profiles measured on this board are valid, and of the runtime that is installed now."""
+    try:
+        from edge.profile import load_profile
+        from edge.store import profiles_folder
+    except ImportError:
+        return
+    start = f"{around.device.board_slug}--"
+    for path in sorted(profiles_folder(around.environ).glob(f"{start}*.json")):
+        check, again = f"profile {path.stem.removeprefix(start)}", "edge profile --bundle NAME measures anew"
+        try:
+            profile = load_profile(path)
+        except EdgeError as reason:
+            yield warning(check, str(reason), again)
+            continue
+        again = again.replace("NAME", profile.bundle)
+        if not profile.valid:
+            yield warning(check, f"not valid: {profile.objections[0]}", again)
+        elif profile.backend_version not in _runtimes(around):
+            yield warning(check, f"measured with {profile.backend_version}, which is not installed now", again)
+        else:
+            yield ok(check, f"valid, of {profile.created[:10]}, {profile.backend_version}")
+
+
+def service(around: Surroundings) -> Iterator[Finding]:
+    """Where the service is installed: whether it runs."""
+    told = around.run(
+        ("systemctl", "show", "mobilenet-edge", "--property=LoadState,ActiveState,SubState,Result,NRestarts")
+    )
+    values = dict(line.split("=", 1) for line in (told or "").splitlines() if "=" in line)
+    if values.get("LoadState") != "loaded":
+        return
+    state, restarts = values.get("ActiveState", "unknown"), values.get("NRestarts", "0")
+    if state == "failed":
+        told = f"mobilenet-edge has failed ({values.get('Result', 'unknown')}) after {restarts} restarts."
+        yield warning(
+            "service", told, "journalctl -u mobilenet-edge -n 50 tells why; sudo systemctl restart mobilenet-edge"
+        )
+    elif state == "active" and restarts not in ("0", ""):
+        told = f"mobilenet-edge runs, and was restarted {restarts} times."
+        yield warning("service", told, "journalctl -u mobilenet-edge -n 50 tells why")
+    else:
+        yield ok("service", f"mobilenet-edge is {state} ({values.get('SubState', 'unknown')})")
+
+
+def _runtimes(around: Surroundings) -> list[str]:
+    """The runtimes that can be used now, with their versions, as profiles name them."""
+    return [report.detail for report in around.backends() if report.is_available]

@@ -1,0 +1,115 @@
+"""Which bundles are installed on this machine, in which version each is in use, and which was before.
+
+A bundle has a folder by its name, its versions in folders below ``versions``, and ``active.json``, which names the one
+in use and the one before. One atomic write of that file is the whole switch, so no loss of power falls between.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.errors import BundleError
+from edge.files import read_json, to_json, write_atomically
+
+__all__ = ["Installed", "bundles_folder", "bundles_folders", "find_installed", "installed_bundles", "is_name"]
+
+SYSTEM: Final = Path("/var/lib/mobilenet-edge/bundles")
+"""What root installs, for the service and for everybody."""
+_STATE: Final = "active.json"
+_SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """A bundle that was installed."""
+
+    home: Path
+    """Its folder, which bears its name."""
+    active: str | None = None
+    """The version in use; None for the one that ships with the package."""
+    previous: str | None = None
+    """The version before; None for the one that ships with the package, if any."""
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.home.name
+
+    @property
+    def versions(self) -> Path:
+        """The folder of all versions."""
+        return self.home / "versions"
+
+    def folder(self, version: str) -> Path:
+        """Where a version's files are."""
+        return self.versions / version
+
+    def switch(self, version: str | None) -> Installed:
+        """Put another version to use, from one moment to the next; the one in use becomes the previous one.
+
+        Raises:
+            OutputError: The change cannot be written; everything is as it was.
+        """
+        if version == self.active:
+            return self
+        write_atomically(
+            self.home / _STATE,
+            to_json({"schema_version": _SCHEMA_VERSION, "active": version, "previous": self.active}),
+        )
+        return Installed(home=self.home, active=version, previous=self.active)
+
+
+def bundles_folder(environment: Mapping[str, str] = os.environ, *, is_root: bool | None = None) -> Path:
+    """Where this user installs bundles.
+
+    ``$XDG_DATA_HOME/mobilenet-edge/bundles``, by default below ``~/.local/share``; for root :data:`SYSTEM`.
+    """
+    home = environment.get("XDG_DATA_HOME")
+    if home is None and (os.geteuid() == 0 if is_root is None else is_root):
+        return SYSTEM
+    return Path(home or Path(environment.get("HOME") or "/var/tmp") / ".local/share") / "mobilenet-edge/bundles"
+
+
+def bundles_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Where installed bundles are looked for: this user's folder, then the system's."""
+    return tuple(dict.fromkeys((bundles_folder(environment), SYSTEM)))
+
+
+def is_name(name: str) -> bool:
+    """Whether a bundle can be installed under a name, which becomes that of a folder."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name) is not None
+
+
+def find_installed(name: str, folders: Iterable[Path] | None = None) -> Installed | None:
+    """The installed bundle of this name, from the first folder that has it.
+
+    Raises:
+        BundleError: What is noted of it cannot be understood.
+    """
+    homes = [folder / name for folder in (bundles_folders() if folders is None else folders)] if is_name(name) else []
+    return next((_read(home) for home in homes if (home / _STATE).is_file()), None)
+
+
+def installed_bundles(folders: Iterable[Path] | None = None) -> Iterator[Installed]:
+    """Every installed bundle, by folder and name.
+
+    Raises:
+        BundleError: What is noted of one cannot be understood.
+    """
+    for folder in bundles_folders() if folders is None else folders:
+        for state in sorted(folder.glob(f"*/{_STATE}")):
+            yield _read(state.parent)
+
+
+def _read(home: Path) -> Installed:
+    state = read_json(home / _STATE, "note of the version in use", BundleError)
+    versions = [state.get(key) for key in ("active", "previous")]
+    known = all(v is None or (isinstance(v, str) and re.fullmatch(r"[0-9a-f]{16}", v)) for v in versions)
+    if state.get("schema_version") != _SCHEMA_VERSION or not known:
+        raise BundleError(f"{home / _STATE} names no version of bundle {home.name}: activate one again.")
+    return Installed(home=home, active=versions[0], previous=versions[1])

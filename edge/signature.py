@@ -1,0 +1,135 @@
+"""Who wrote a bundle: an Ed25519 signature of its manifest, which in turn holds the SHA-256 of every file.
+
+Keys are PEM files, as ``openssl genpkey -algorithm ed25519`` and ``openssl pkey -pubout`` write them. The signature is
+that of RFC 8032, 64 bytes in ``manifest.sig`` beside the manifest. The library ``cryptography`` does the work; it is
+needed only where a key is configured.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+from edge.errors import SignatureError, os_reason
+
+__all__ = ["SIGNATURE", "check_signature", "configured_key", "sign"]
+
+SIGNATURE: Final = "manifest.sig"
+"""The signature's file, beside the manifest."""
+_PUBLIC: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
+
+
+class _PrivateKey(Protocol):
+    def sign(self, data: bytes) -> bytes:
+        """The signature of ``data``."""
+
+
+class _PublicKey(Protocol):
+    def verify(self, signature: bytes, data: bytes) -> None:
+        """Raise ``InvalidSignature`` if ``signature`` is not this key's for ``data``."""
+
+
+def configured_key(environment: Mapping[str, str] = os.environ, system: Path = Path("/etc")) -> Path | None:
+    """The file of the public keys whose signature a bundle needs here; None where it needs none.
+
+    ``/etc/mobilenet-edge/bundle.pub``, else ``$XDG_CONFIG_HOME/mobilenet-edge/bundle.pub`` (by default below
+    ``~/.config``). A file that is there counts even if it cannot be read: then nothing can be checked.
+    """
+    home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "/nonexistent") / ".config")
+    places = (folder / "mobilenet-edge/bundle.pub" for folder in (system, home))
+    return next((place for place in places if place.exists()), None)
+
+
+def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> None:
+    """Refuse a manifest that none of the keys has signed.
+
+    Args:
+        manifest: The manifest's bytes.
+        signature: What stands in :data:`SIGNATURE`; None if there is none.
+        keys: A file of one or more public keys; several let an old one go out of use slowly.
+
+    Raises:
+        SignatureError: No signature, a wrong one, or nothing to check it with.
+    """
+    trusted = _public_keys(keys)
+    if signature is None:
+        raise SignatureError(
+            f"The bundle is not signed, and {keys} asks for a signature: edge bundle pack --sign KEY makes one."
+        )
+    from cryptography.exceptions import InvalidSignature
+
+    for key in trusted:
+        try:
+            key.verify(signature, manifest)
+        except InvalidSignature:
+            continue
+        return
+    raise SignatureError(f"The bundle's signature is not by a key in {keys}: it is of another origin, or was changed.")
+
+
+def sign(manifest: bytes, key: Path) -> bytes:
+    """The signature of a manifest, by the private key in a PEM file.
+
+    Raises:
+        SignatureError: The file holds no such key, or the library is missing.
+    """
+    return _private_key(key).sign(manifest)
+
+
+def _private_key(path: Path) -> _PrivateKey:
+    content = _read(path)
+    _need_library(path)
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(content, None)
+    except (ValueError, TypeError) as reason:  # no key, or one with a password
+        raise _no_key(path, "private", f"openssl genpkey -algorithm ed25519 -out {path}") from reason
+    if not isinstance(key, Ed25519PrivateKey):
+        raise _no_key(path, "private", f"openssl genpkey -algorithm ed25519 -out {path}")
+    return key
+
+
+def _public_keys(path: Path) -> list[_PublicKey]:
+    content = _read(path)
+    _need_library(path)
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        keys = [load_pem_public_key(pem) for pem in _PUBLIC.findall(content)]
+    except ValueError as reason:
+        raise _no_key(path, "public", f"openssl pkey -in KEY -pubout -out {path}") from reason
+    if not keys or not all(isinstance(key, Ed25519PublicKey) for key in keys):
+        raise _no_key(path, "public", f"openssl pkey -in KEY -pubout -out {path}")
+    return [key for key in keys if isinstance(key, Ed25519PublicKey)]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as reason:
+        raise SignatureError(f"Cannot read the key {path}: {os_reason(reason)}.") from reason
+
+
+def _need_library(key: Path) -> None:
+    """Without the library nothing can be checked, and what cannot be checked is not taken.
+
+    Raises:
+        SignatureError: It is missing.
+    """
+    try:
+        import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
+    except ImportError as reason:
+        raise SignatureError(
+            f"Signatures with the key {key} need the library cryptography ({reason}): pip install cryptography, or in "
+            "the project's folder: pip install '.[signing]'."
+        ) from reason
+
+
+def _no_key(path: Path, kind: str, command: str) -> SignatureError:
+    return SignatureError(f"{path} holds no {kind} Ed25519 key without password: {command} writes one.")
