@@ -207,9 +207,7 @@ def _client(broker: Broker) -> Client:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as reason:
-        raise SinkError(
-            f"mqtt:// needs {reason.name}, which is not installed: ./install.sh --with live."
-        ) from reason
+        raise SinkError(f"mqtt:// needs {reason.name}, which is not installed: ./install.sh --with live.") from reason
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect_timeout = _CONNECT_S
     client.reconnect_delay_set(*_RETRIES_S)

@@ -13,7 +13,6 @@ from scripts import scan
 pytest.importorskip("tomllib", reason="scripts.scan needs Python 3.11")
 
 
-
 def package(name: str, *requires: str, **told: Any) -> scan.Package:
     return scan.Package.of({"name": name, "version": "1.0", "requires_dist": requires, **told})
 
