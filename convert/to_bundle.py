@@ -15,7 +15,7 @@ from convert.counting import count, mult_adds_of, parameters_of
 from convert.golden import CANDIDATES, add_golden
 from convert.material import Material, Progress
 from convert.pictures import at_most
-from convert.pipeline import Emitted, Target, emit
+from convert.pipeline import Emitted, Target, Tune, emit
 from convert.quantize import Effort, folded_recipe
 from convert.tflite_metadata import ModelCard
 from edge.bundle import MANIFEST, Bundle
@@ -46,6 +46,8 @@ class BundlePlan:
     """The least share of held-out pictures on which a file must agree with float."""
     effort: Effort = "fast"
     """How much time the integers may take."""
+    tune: Tune | None = None
+    """What to do with the quantizer's integers before they are written."""
     author: str = ""
     """Who made the weights."""
     license: str = ""
@@ -125,6 +127,7 @@ def write_bundle(
                 material,
                 targets=plan.targets,
                 effort=plan.effort,
+                tune=plan.tune,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
                 progress=share,
@@ -183,6 +186,7 @@ def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(material.calibration.paths),
         "effort": plan.effort,
+        "fine_tuned": plan.tune is not None,
         "held_out_pictures": len(material.held_out.paths),
     }
 

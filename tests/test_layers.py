@@ -53,6 +53,7 @@ ROOMS_OF: Final = {
         "convert.golden",
         "convert.paper.digits",
         "convert.quantize.views",
+        "convert.train.photos",
         "camera_demo",
     ),
     "psutil": ("edge.load", "edge.memory", "edge.threads", "convert.to_tensorrt.making"),

@@ -14,6 +14,7 @@ from convert.cli.layers import layers
 from convert.cli.onnx import onnx
 from convert.cli.paper import paper
 from convert.cli.tflite import tflite
+from convert.cli.train import train
 from convert.cli.verify import verify
 from edge.console import run
 
@@ -34,6 +35,7 @@ app.command("layers")(layers)
 app.command("import")(import_)
 app.command("fetch")(fetch)
 app.command("paper")(paper)
+app.command("train")(train)
 
 
 def main() -> NoReturn:

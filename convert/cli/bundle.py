@@ -31,7 +31,7 @@ from edge.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
-    from convert.pipeline import Target
+    from convert.pipeline import Target, Tune
     from convert.to_bundle import BundlePlan
 
 __all__ = ["bundle", "make_bundle", "numbers", "targets_of"]
@@ -51,6 +51,10 @@ def bundle(
     license_: License = "",
     calibration: Calibration = None,
     effort: Effort = "fast",
+    qat: Annotated[
+        Path | None,
+        typer.Option(help="Pictures, as for train, to fine-tune on with int8's rounding in the loop."),
+    ] = None,
     verify_on: VerifyOn = None,
     truth: Truth = None,
     resize: Resizing = "bilinear",
@@ -66,15 +70,17 @@ def bundle(
     from edge.bundle import read_labels
 
     check_place(out, replace=force)
+    names = read_labels(labels)
     plan = BundlePlan(
         name=name or out.resolve().name,
         checkpoints=tuple(_checkpoint(text) for text in checkpoints),
         resolutions=numbers(resolutions),
-        labels=read_labels(labels),
+        labels=names,
         author=author,
         license=license_,
         targets=targets_of(targets),
         effort=effort,
+        tune=_tuner(qat, names) if qat else None,
         min_agreement=min_agreement,
     )
     pictures = Pictures(calibration=calibration, verify_on=verify_on, truth=truth, recipe=Preprocessing(resize=resize))
@@ -102,6 +108,13 @@ def make_bundle(plan: BundlePlan, pictures: Pictures, out: Path, *, replace: boo
     else:
         stdout().print(bundle_table(manifest))
         stdout().print(f"{out}: {sum(f.size_bytes for f in manifest.files()) / 1e6:.2f} MB", soft_wrap=True)
+
+
+def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
+    from convert.train.dataset import read_dataset
+    from convert.train.qat import Qat
+
+    return Qat(dataset=read_dataset(data), labels=labels).tune
 
 
 def _checkpoint(text: str) -> Checkpoint:

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from tests.boards import BOARDS
-from tests.install.machine import Machine
+from tests.install.machine import PROJECT, Machine
 
 DOCTOR: Final = "check that it works: .venv/bin/edge doctor"
 NUMPY_1: Final = "'numpy<2', because the system's packages were built for NumPy 1"
@@ -101,6 +101,28 @@ def test_the_plan_of_each_board(machine: Machine, name: str) -> None:
 def test_boards_that_are_too_old_are_refused_with_the_way_out(machine: Machine, name: str) -> None:
     machine.is_board(BOARDS[name])
     machine.fails(REFUSALS[name], "--dry-run")
+
+
+DOCUMENTED: Final = {
+    "Raspberry Pi 3, 4, 5, Zero 2 W, 64-bit Lite": "pi-zero2w",
+    "Raspberry Pi 4, Bookworm with picamera2": "pi4",
+    "Raspberry Pi 5, Trixie with picamera2": "pi5",
+    "Raspberry Pi Zero 2 W, 32-bit Bookworm with picamera2": "pi-zero2w-32",
+    "Jetson Orin Nano, JetPack 6.2": "orin-nano",
+    "Jetson AGX Orin, JetPack 7.2": "agx-orin-jp7",
+    "Jetson AGX Thor, JetPack 7.1 without OpenCV": "thor",
+    "PC, x86-64": "pc",
+}
+
+
+@pytest.mark.parametrize("board", DOCUMENTED)
+def test_the_documentation_tells_what_is_planned(board: str) -> None:
+    plan = PLANS[DOCUMENTED[board]]
+    seen = next(line.partition("to see ")[2] for line in plan if line.startswith("make")) or "nothing"
+    pip = next(line for line in plan if line.startswith("pip"))
+    extras = pip.partition("[")[2].partition("]")[0].replace(",", ", ")
+    row = f"| {board} | {seen} | {extras} | {'1' if NUMPY_1 in pip else 'newest'} |"
+    assert row in (PROJECT / "docs/install.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_a_live_page_on_a_board(machine: Machine) -> None:
