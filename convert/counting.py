@@ -24,22 +24,22 @@ class LayerCount:
     weight_shape: tuple[int, ...]
     stride: int
     input_shape: tuple[int, ...]
-    """(channels, height, width), or (features,)."""
+    """(channels, height, width) before padding, or (features,)."""
     mult_adds: int
     """For one picture."""
     weights: int
-    """Weights, and the bias if there is one."""
+    biases: int
     norms: int
     """Batch norm's gamma and beta behind it."""
 
     @property
     def parameters(self) -> int:
         """All that is trained."""
-        return self.weights + self.norms
+        return self.weights + self.biases + self.norms
 
 
-def count(model: nn.Module, resolution: int) -> list[LayerCount]:
-    """Every convolution and linear layer in the order in which they run, for one picture of ρ x ρ.
+def count(model: nn.Module, resolution: int, channels: int = 3) -> list[LayerCount]:
+    """Every convolution and linear layer in the order in which they run, for one input (channels, ρ, ρ).
 
     Nothing is computed: the network runs on shapes alone.
     """
@@ -51,7 +51,7 @@ def count(model: nn.Module, resolution: int) -> list[LayerCount]:
         elif isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(lambda layer, x, y: found.append(_with_norm(found.pop(), layer)))
     with torch.no_grad():
-        twin(torch.empty(1, 3, resolution, resolution, device="meta"))
+        twin(torch.empty(1, channels, resolution, resolution, device="meta"))
     return found
 
 
@@ -66,14 +66,16 @@ def parameters_of(layers: list[LayerCount]) -> int:
 
 
 def _counted(name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, y: Tensor) -> LayerCount:
+    stride = layer.stride[0] if isinstance(layer, nn.Conv2d) else 1
     return LayerCount(
         name=name,
         kind=_kind(layer),
         weight_shape=tuple(layer.weight.shape),
-        stride=layer.stride[0] if isinstance(layer, nn.Conv2d) else 1,
-        input_shape=tuple(x.shape[1:]),
+        stride=stride,
+        input_shape=(x.shape[1], *(stride * side for side in y.shape[2:])),
         mult_adds=layer.weight[0].numel() * y[0].numel(),
-        weights=sum(tensor.numel() for tensor in layer.parameters()),
+        weights=layer.weight.numel(),
+        biases=0 if layer.bias is None else layer.bias.numel(),
         norms=0,
     )
 

@@ -24,6 +24,7 @@ __all__ = [
     "MOST_TO_MEASURE",
     "Pictures",
     "at_most",
+    "bursts",
     "find_pictures",
     "read_pictures",
     "read_truth",
@@ -75,17 +76,25 @@ def split(paths: Sequence[Path], seed: int = 0) -> tuple[list[Path], list[Path]]
         raise CalibrationError(
             f"{len(paths)} picture is too few: expected at least 2, some to calibrate on and others to measure on."
         )
-    groups: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in paths:
-        groups[str(path.with_name(_LAST_NUMBER.sub("", path.stem)))].append(path)
-    if max(map(len, groups.values())) > len(paths) // 2:
-        groups = defaultdict(list, {str(path): [path] for path in paths})
     calibration: list[Path] = []
     held_out: list[Path] = []
-    for _, group in sorted(groups.items(), key=lambda item: _order(item[1][0], seed)):
+    for group in bursts(paths, seed):
         side = calibration if len(calibration) <= len(held_out) else held_out
         side.extend(group)
     return at_most(MOST_TO_CALIBRATE, calibration), at_most(MOST_TO_MEASURE, held_out)
+
+
+def bursts(paths: Sequence[Path], seed: int = 0) -> list[list[Path]]:
+    """Pictures that show one object, one burst or one video by their names, together; in the same order every time.
+
+    Where that would put more than half of them together, each by itself.
+    """
+    groups: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        groups[str(path.with_name(_LAST_NUMBER.sub("", path.stem)))].append(path)
+    if max(map(len, groups.values()), default=0) > len(paths) // 2:
+        groups = defaultdict(list, {str(path): [path] for path in paths})
+    return sorted(groups.values(), key=lambda group: _order(group[0], seed))
 
 
 def at_most(count: int, paths: Sequence[Path]) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,11 +47,13 @@ from edge.preprocess import Preprocessing, Preprocessor
 from edge.tensor import TensorSpec
 from edge.variant import Variant
 
-__all__ = ["FILES", "Emitted", "Target", "compare", "emit", "report_layers"]
+__all__ = ["FILES", "Emitted", "Target", "Tune", "compare", "emit", "report_layers"]
 
 Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
 does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
+Tune = Callable[[FoldedNetwork, QuantizedNetwork, Progress], QuantizedNetwork]
+"""Makes better integers of a conditioned float network and what the quantizer made of it."""
 FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
     "tflite": (("tflite", "int8"),),
     "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
@@ -90,6 +92,7 @@ def emit(
     effort: Effort = "fast",
     io: IoType = "int8",
     card: ModelCard | None = None,
+    tune: Tune | None = None,
     min_agreement: float,
     progress: Progress = lambda stage, share: None,
 ) -> list[Emitted]:
@@ -103,6 +106,7 @@ def emit(
         effort: How much time the integers may take.
         io: Type of the TFLite file's input and output.
         card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
+        tune: What to do with the quantizer's integers before they are written.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
         progress: Called as the work goes on.
 
@@ -123,7 +127,7 @@ def emit(
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
-    writer = _Writer(network, variant, material, effort, io, card)
+    writer = _Writer(network, variant, material, effort, io, card, tune)
     for number, (format, precision) in enumerate(files):
         step = _stage(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, _stage(step, 0, 0.6))
@@ -215,9 +219,10 @@ class _Writer:
         effort: Effort,
         io: IoType,
         card: ModelCard,
+        tune: Tune | None = None,
     ) -> None:
         self._network, self._variant, self._material = network, variant, material
-        self._effort, self._io, self._card = effort, io, card
+        self._effort, self._io, self._card, self._tune = effort, io, card, tune
         self._progress: Progress = lambda stage, share: None
 
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
@@ -253,7 +258,8 @@ class _Writer:
     @cached_property
     def _integers(self) -> QuantizedNetwork:
         recipe = self._material.preprocessing
-        return quantize(self._conditioned, self._pixels, recipe, effort=self._effort, progress=self._progress)
+        found = quantize(self._conditioned, self._pixels, recipe, effort=self._effort, progress=self._progress)
+        return self._tune(self._conditioned, found, self._progress) if self._tune else found
 
 
 def _measure(

@@ -15,8 +15,8 @@ from convert.counting import count, mult_adds_of, parameters_of
 from convert.golden import CANDIDATES, add_golden
 from convert.material import Material, Progress
 from convert.pictures import at_most
-from convert.pipeline import Emitted, Target, emit
-from convert.quantize import Effort
+from convert.pipeline import Emitted, Target, Tune, emit
+from convert.quantize import Effort, folded_recipe
 from convert.tflite_metadata import ModelCard
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import CheckpointError, OutputError
@@ -25,6 +25,7 @@ from edge.images import read_image
 from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
 from edge.preprocess import Frame
 from edge.rounds import timing_frames
+from edge.variant import Variant
 
 __all__ = ["BundlePlan", "check_place", "write_bundle"]
 
@@ -37,7 +38,7 @@ class BundlePlan:
 
     name: str
     checkpoints: tuple[Checkpoint, ...]
-    """One for each α, all of the same classes."""
+    """One for each α, or for each α and ρ, all of the same classes and prepared pictures."""
     resolutions: tuple[int, ...]
     labels: tuple[str, ...]
     targets: tuple[Target, ...]
@@ -45,6 +46,8 @@ class BundlePlan:
     """The least share of held-out pictures on which a file must agree with float."""
     effort: Effort = "fast"
     """How much time the integers may take."""
+    tune: Tune | None = None
+    """What to do with the quantizer's integers before they are written."""
     author: str = ""
     """Who made the weights."""
     license: str = ""
@@ -58,10 +61,25 @@ class BundlePlan:
                     f"{other.path} has {other.config.classes} classes, {first.path} has {first.config.classes}: "
                     "the checkpoints of one bundle must have the same classes."
                 )
-        alphas = [checkpoint.config.alpha for checkpoint in self.checkpoints]
-        if len(set(alphas)) != len(alphas):
-            twice = next(a for a in alphas if alphas.count(a) > 1)
-            raise CheckpointError(f"Two checkpoints have α={twice:g}: a bundle holds one for each α.")
+            if folded_recipe(other.config) != folded_recipe(first.config):
+                raise CheckpointError(
+                    f"{other.path} takes {other.config.colour_order} pixels less {other.config.mean}, {first.path} "
+                    f"{first.config.colour_order} less {first.config.mean}: a bundle prepares its pictures in one way."
+                )
+        variants = [Variant(checkpoint.config.alpha, side) for checkpoint, side in self.tasks]
+        for variant in variants:
+            if variants.count(variant) > 1:
+                raise CheckpointError(
+                    f"Two checkpoints have α={variant.alpha:g} at ρ={variant.resolution}: a bundle holds one for each. "
+                    "Name the resolutions of each: FILE@224."
+                )
+        if not variants:
+            raise CheckpointError(f"No checkpoint is for any of the resolutions {self.resolutions}.")
+
+    @property
+    def tasks(self) -> tuple[tuple[Checkpoint, int], ...]:
+        """Each checkpoint at each of its resolutions."""
+        return tuple((c, r) for c in self.checkpoints for r in self.resolutions if r in (c.only_at or (r,)))
 
 
 def check_place(out: Path, *, replace: bool) -> None:
@@ -101,15 +119,15 @@ def write_bundle(
         labels = folder / _LABELS
         labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")
         variants = []
-        tasks = [(c, r) for c in plan.checkpoints for r in plan.resolutions]
-        for number, (checkpoint, resolution) in enumerate(tasks):
-            share = _share(progress, number, len(tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}")
+        for number, (checkpoint, resolution) in enumerate(plan.tasks):
+            share = _share(progress, number, len(plan.tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}")
             emitted = emit(
                 checkpoint,
                 resolution,
                 material,
                 targets=plan.targets,
                 effort=plan.effort,
+                tune=plan.tune,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
                 progress=share,
@@ -168,17 +186,18 @@ def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(material.calibration.paths),
         "effort": plan.effort,
+        "fine_tuned": plan.tune is not None,
         "held_out_pictures": len(material.held_out.paths),
     }
 
 
 def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
-    config = checkpoint.config.to_dict()
     return {
         "file": checkpoint.path.name,
         "layout": checkpoint.layout,
         "sha256": checkpoint.sha256,
-        "configuration": config,
+        "configuration": checkpoint.config.to_dict(),
+        **({"only_at": list(checkpoint.only_at)} if checkpoint.only_at else {}),
     }
 
 

@@ -1,4 +1,7 @@
-"""What every command of this package does alike: errors on one line, exit codes, tables, progress bars."""
+"""What every command of this package does alike: errors on one line, exit codes, tables, progress bars.
+
+Rich is loaded where something is drawn: the live camera starts without it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["fail", "note", "progress_bar", "run", "stderr", "stdout", "table", "write_json"]
 
@@ -25,17 +28,24 @@ _WIDTH: Final = 120
 
 def stdout() -> Console:
     """The console for results; where it is no terminal, wide enough for any table."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=_WIDTH)
 
 
 def stderr() -> Console:
     """The console for everything that is not a result."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False)
 
 
 def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
     """An empty table of figures, to the right, and of the columns in ``text``, to the left; the first is text."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left")
     for number, heading in enumerate(headings):
         is_text = number == 0 or heading in text
@@ -60,10 +70,13 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
     Yields:
         A function to tell it what is at work and the share done, 0 to 1.
     """
+    if not sys.stderr.isatty():
+        yield lambda stage, share: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    console = stderr()
-    stage_column, is_hidden = TextColumn("{task.fields[stage]}"), not console.is_terminal
-    with Progress(*columns, stage_column, console=console, transient=True, disable=is_hidden) as bar:
+    with Progress(*columns, TextColumn("{task.fields[stage]}"), console=stderr(), transient=True) as bar:
         task = bar.add_task(title, total=1.0, stage="")
         yield lambda stage, share: bar.update(task, completed=share, stage=stage)
 

@@ -52,6 +52,7 @@ ROOMS_OF: Final = {
         "edge.rounds",
         "convert.golden",
         "convert.quantize.views",
+        "convert.train.photos",
         "camera_demo",
     ),
     "psutil": ("edge.load", "edge.memory", "edge.threads", "convert.to_tensorrt.making"),

@@ -42,6 +42,9 @@ class Checkpoint:
     statistics: Statistics = field(default_factory=dict)
     """Batch norm's statistics for resolutions that have their own."""
 
+    only_at: tuple[int, ...] = ()
+    """The resolutions it was trained for, where others have checkpoints of their own; empty for all."""
+
     def at(self, resolution: int) -> MobileNetV1:
         """The network as it is at ρ = ``resolution``: with the statistics of that or of the nearest resolution."""
         return with_statistics(self.model, nearest(self.statistics, resolution))

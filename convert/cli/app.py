@@ -8,10 +8,13 @@ import typer
 
 from convert.cli.bundle import bundle
 from convert.cli.engine import engine
+from convert.cli.fetch import fetch
 from convert.cli.importing import import_
 from convert.cli.layers import layers
 from convert.cli.onnx import onnx
+from convert.cli.paper import paper
 from convert.cli.tflite import tflite
+from convert.cli.train import train
 from convert.cli.verify import verify
 from edge.console import run
 
@@ -30,6 +33,9 @@ app.command("engine")(engine)
 app.command("verify")(verify)
 app.command("layers")(layers)
 app.command("import")(import_)
+app.command("fetch")(fetch)
+app.command("paper")(paper)
+app.command("train")(train)
 
 
 def main() -> NoReturn:

@@ -13,9 +13,11 @@ __all__ = [
     "Author",
     "Calibration",
     "Effort",
+    "Force",
     "License",
     "MinAgreement",
     "Resizing",
+    "Targets",
     "Truth",
     "VerifyOn",
 ]
@@ -36,4 +38,8 @@ MinAgreement = Annotated[float, typer.Option(min=0.0, max=1.0, help="Refuse a fi
 Resizing = Annotated[
     Literal["bilinear", "halving", "area"], typer.Option("--resize", help="How the device shrinks frames.")
 ]
+Targets = Annotated[
+    str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that already stands there.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

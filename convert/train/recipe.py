@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -76,10 +74,6 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """The recipe as JSON values."""
         return asdict(self)
-
-    def fingerprint(self) -> str:
-        """Different for recipes that end in different weights."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
 from convert.checkpoints import save_checkpoint
 from convert.checkpoints.statistics import with_statistics
+from convert.material import Progress
 from convert.model import MobileNetV1
 from convert.train.members import Settling, accuracy, members, settled
 from edge.preprocess import Frame
 from edge.variant import Variant
 
 __all__ = ["checkpoint_name", "write_checkpoints"]
-
-Progress = Callable[[str, float], None]
 
 
 def checkpoint_name(alpha: float) -> str:

@@ -44,7 +44,7 @@ class StateFile:
             TrainingError: It is of a run with other settings.
         """
         try:
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
+            kept = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
             settings, state = kept["settings"], kept["state"]
         except FileNotFoundError as reason:
             raise CheckpointError(f"There is no {self.path} to resume: leave --resume away to start anew.") from reason

@@ -18,8 +18,6 @@ __all__ = ["FamilyTask", "SingleTask", "Task", "Teacher", "objective"]
 
 Pictures = Callable[[int], Tensor]
 """The step's pictures as the network's input, for one of the resolutions that the task asked for."""
-_STUDENTS: Final = 3
-"""Narrower or smaller networks that each step teaches besides the largest."""
 
 
 class Task(Protocol):
@@ -87,8 +85,8 @@ class FamilyTask:
     """Every width and resolution in one set of weights.
 
     The sandwich rule with in-place distillation (universally slimmable networks, arXiv 1903.05134), over resolutions
-    as well (MutualNet, arXiv 1909.12978): each step teaches the widest network at the highest resolution by the
-    labels, and by its answers the narrowest one and two others, each at a resolution of its own.
+    as well (MutualNet, arXiv 1909.12978): each step teaches the widest network at the highest resolution, and then
+    every width at some other resolution. With four widths there is no need to draw some of them by chance.
     """
 
     def __init__(
@@ -98,30 +96,38 @@ class FamilyTask:
         *,
         smoothing: float = 0.0,
         teacher: Teacher | None = None,
-        softness: float = 1.0,
+        softness: float = 0.5,
+        ripening: int = 0,
         seed: int = 0,
     ) -> None:
-        """Train ``network`` at ``resolutions``; ``softness`` is how much the widest one's answers count for others."""
+        """Train ``network`` at ``resolutions``.
+
+        Args:
+            network: The widths.
+            resolutions: Every ρ.
+            smoothing: Share of the labels' target that is spread over all classes.
+            teacher: A trained network that teaches the largest.
+            softness: How much the largest network's answers count for the others in the end.
+            ripening: Steps over which they come to count that much: at first they are worth nothing.
+            seed: Which resolutions meet which widths.
+        """
         self.network: Final = network
         self._sides = tuple(sorted(set(resolutions), reverse=True))
-        self._smoothing, self._teacher, self._softness, self._seed = smoothing, teacher, softness, seed
+        self._smoothing, self._teacher = smoothing, teacher
+        self._softness, self._ripening, self._seed = softness, ripening, seed
 
     def members(self, step: int) -> list[tuple[float, int]]:
-        """The α and ρ that a step teaches: the largest, the narrowest, and others drawn by chance."""
+        """The α and ρ that a step teaches: the largest, then every α once more, each at another ρ as far as there are.
+
+        Which ρ each has is drawn anew for every step; the widest network's second one is below the highest.
+        """
         draw, alphas = _generator(self._seed, step), self.network.alphas
+        sides = [int(side) for side in draw.permutation(self._sides)]
+        if sides[0] == self._sides[0]:
+            sides = [*sides[1:], sides[0]]
+        others = [(alpha, sides[n % len(sides)]) for n, alpha in enumerate(alphas)]
         largest = (alphas[0], self._sides[0])
-        others = [(a, s) for a in alphas for s in self._sides if (a, s) != largest]
-        if len(others) <= _STUDENTS:
-            return [largest, *others]
-        sides = [int(s) for s in draw.permutation(self._sides)]
-        chosen = [(alphas[-1], sides[0])]
-        left = [pair for pair in others if pair not in chosen]
-        while len(chosen) < _STUDENTS:
-            side = sides[len(chosen) % len(sides)]
-            fitting = [pair for pair in left if pair[1] == side and pair not in chosen]
-            fitting = fitting or [pair for pair in left if pair not in chosen]
-            chosen.append(fitting[int(draw.integers(len(fitting)))])
-        return [largest, *chosen]
+        return [largest, *(member for member in others if member != largest)]
 
     def resolutions(self, step: int) -> list[int]:
         """The resolutions of the networks that a step teaches, and the teacher's."""
@@ -136,9 +142,10 @@ class FamilyTask:
         logits = self.network(pictures(side), alpha)
         soft_of_largest = logits.detach().float().softmax(dim=1)
         yield objective(logits, labels, soft, weight, self._smoothing)
+        softness = self._softness * min(1.0, step / max(1, self._ripening))
         for alpha, side in others:
             logits = self.network(pictures(side), alpha)
-            yield objective(logits, labels, soft_of_largest, self._softness, self._smoothing)
+            yield objective(logits, labels, soft_of_largest, softness, self._smoothing)
 
 
 def objective(logits: Tensor, labels: Tensor, soft: Tensor | None, weight: float, smoothing: float) -> Tensor:

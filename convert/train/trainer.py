@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Final
 
 import torch
@@ -72,7 +72,12 @@ class Trainer:
                 "multiple of their number, at least twice it."
             )
 
-    def steps(self) -> Iterator[float]:
+    @property
+    def batch(self) -> int:
+        """Pictures per step of this process."""
+        return self.recipe.batch // self._share.of
+
+    def steps(self) -> Generator[float]:
         """Go on from where training stands to its end; after each step, give the loss before it.
 
         Raises:

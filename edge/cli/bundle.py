@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from edge.bundle import MANIFEST, open_bundle, shipped_bundles
 from edge.cli.options import AsJson, BackendName
@@ -16,6 +15,8 @@ from edge.installed import bundles_folder, installed_bundles
 from edge.manifest import Manifest
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from edge.activation import Activation
 
 __all__ = ["app", "bundle_table"]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from edge.bundle import open_bundle
 from edge.cli.options import AsJson
@@ -15,6 +14,9 @@ from edge.compare import compare as compare_profiles
 from edge.console import note, stdout, table, write_json
 from edge.plot import check_plot, comparison_charts, write_charts
 from edge.profile import load_profile
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["compare"]
 

@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from edge.cli.options import AsJson
 from edge.console import stdout, write_json
@@ -70,6 +68,9 @@ def _version(distribution: str) -> str | None:
 
 def _print(title: str, findings: Sequence[Finding]) -> None:
     """One line for each finding, and below it, alone on its line to be copied, what mends it."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table.grid(padding=(0, 2))
     made.add_column(no_wrap=True)
     made.add_column(no_wrap=True)

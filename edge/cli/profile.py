@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from edge.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
@@ -22,6 +21,9 @@ from edge.select import Budget
 from edge.store import merged, profile_path, store
 from edge.threads import ThreadChoice
 from edge.variant import Variant
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["profile"]
 

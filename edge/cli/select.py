@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from edge import select as selecting
 from edge.bundle import Bundle, open_bundle
@@ -20,6 +19,9 @@ from edge.published import nearest_published
 from edge.select import Budget, Candidate, Selection
 from edge.store import profile_for
 from edge.threads import ThreadChoice
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 __all__ = ["select"]
 

@@ -14,6 +14,8 @@ __all__ = ["display", "opencv"]
 _HEADLESS: Final = ("opencv-python-headless", "opencv-contrib-python-headless")
 _WITH_WINDOWS: Final = ("opencv-python", "opencv-contrib-python")
 
+_WITHOUT_GSTREAMER: Final = "csi:// goes through a gst-launch-1.0 of its own, which costs copies"
+
 
 def opencv(around: Surroundings) -> Iterator[Finding]:
     """OpenCV can be imported, comes from one place only, and on a Jetson has GStreamer."""
@@ -25,11 +27,10 @@ def opencv(around: Surroundings) -> Iterator[Finding]:
         told = f"{names} are {'both' if len(wheels) == 2 else 'all'} installed and overwrite each other's files."
         yield warning("opencv", told, f"pip uninstall {' '.join(wheels)}, then ./install.sh")
     elif wheels and around.device.is_jetson and next(around.system_packages("cv2*"), None):
-        told = f"{names} hides JetPack's OpenCV, the one with GStreamer: csi:// cameras will not open."
+        told = f"{names} hides JetPack's OpenCV, the one with GStreamer: {_WITHOUT_GSTREAMER}."
         yield warning("opencv", told, f"pip uninstall {next(iter(wheels))}")
     elif around.device.is_jetson and re.search(r"GStreamer:\s+NO", around.opencv_build()):
-        told = f"{names or 'This OpenCV'} has no GStreamer: csi:// cameras will not open."
-        yield warning("opencv", told, _gstreamer_fix(tuple(wheels)))
+        yield _without_gstreamer(around, names or "This OpenCV", tuple(wheels))
     else:
         yield ok("opencv", names or "the system's")
 
@@ -56,9 +57,14 @@ def _wheels(around: Surroundings, *names: str) -> dict[str, str]:
     return {name: version for name in names if (version := around.version_of(name))}
 
 
-def _gstreamer_fix(wheels: tuple[str, ...]) -> str:
-    install = "sudo apt-get install nvidia-opencv, then ./install.sh"
-    return f"pip uninstall {' '.join(wheels)}; {install}" if wheels else install
+def _without_gstreamer(around: Surroundings, name: str, wheels: tuple[str, ...]) -> Finding:
+    if (around.root / "usr/bin/gst-launch-1.0").exists():
+        return ok("opencv", f"{name}, without GStreamer: {_WITHOUT_GSTREAMER}")
+    uninstall = f"pip uninstall {' '.join(wheels)}; " if wheels else ""
+    fix = (
+        f"sudo apt-get install gstreamer1.0-tools, or: {uninstall}sudo apt-get install nvidia-opencv, then ./install.sh"
+    )
+    return warning("opencv", f"{name} has no GStreamer, and there is no gst-launch-1.0: csi:// will not open.", fix)
 
 
 def _import_fix(around: Surroundings, reason: str, *, has_wheel: bool) -> str:

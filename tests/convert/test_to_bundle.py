@@ -141,4 +141,30 @@ def test_checkpoints_of_other_classes_are_refused(checkpoint: Checkpoint, tmp_pa
 def test_two_checkpoints_of_one_width_are_refused(plan: BundlePlan, checkpoint: Checkpoint) -> None:
     with pytest.raises(CheckpointError) as error:
         replace(plan, checkpoints=(checkpoint, checkpoint))
-    assert str(error.value) == "Two checkpoints have α=0.25: a bundle holds one for each α."
+    assert str(error.value) == (
+        "Two checkpoints have α=0.25 at ρ=96: a bundle holds one for each. Name the resolutions of each: FILE@224."
+    )
+
+
+def test_a_width_may_have_another_checkpoint_for_each_resolution(
+    plan: BundlePlan, checkpoint: Checkpoint, material: Material, tmp_path: Path
+) -> None:
+    save_checkpoint(lively(checkpoint.config, seed=5), tmp_path / "other.safetensors")
+    other = replace(load_checkpoint(tmp_path / "other.safetensors"), only_at=(64,))
+    both = replace(plan, checkpoints=(replace(checkpoint, only_at=(96,)), other), targets=("tflite",))
+    assert [(c.path, r) for c, r in both.tasks] == [(checkpoint.path, 96), (other.path, 64)]
+    manifest = write_bundle(both, material, tmp_path / "two")
+    assert [entry.variant.resolution for entry in manifest.variants] == [96, 64]
+    assert [c["only_at"] for c in manifest.source["checkpoints"]] == [[96], [64]]
+    with pytest.raises(CheckpointError) as error:
+        replace(plan, checkpoints=(replace(checkpoint, only_at=(32,)),))
+    assert str(error.value) == "No checkpoint is for any of the resolutions (96, 64)."
+
+
+def test_checkpoints_that_see_pixels_differently_are_refused(
+    plan: BundlePlan, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    save_checkpoint(lively(ModelConfig(alpha=0.5, classes=CLASSES, mean=(0.0, 0.0, 0.0))), tmp_path / "other")
+    with pytest.raises(CheckpointError) as error:
+        replace(plan, checkpoints=(checkpoint, load_checkpoint(tmp_path / "other")))
+    assert str(error.value).endswith("less (127.5, 127.5, 127.5): a bundle prepares its pictures in one way.")

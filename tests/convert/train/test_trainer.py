@@ -48,7 +48,7 @@ def trained(task: Task, recipe: Recipe = SHORT, **options: int) -> Trainer:
 @pytest.fixture(scope="module")
 def learned() -> Trainer:
     """A family that has learned to tell the shapes apart."""
-    return trained(family_task(), Recipe(steps=40, batch=24, average=0.9))
+    return trained(family_task(), Recipe(steps=48, batch=24, average=0.9))
 
 
 def test_every_member_learns_and_is_an_ordinary_checkpoint(learned: Trainer, tmp_path: Path) -> None:
@@ -84,17 +84,18 @@ def test_a_run_that_goes_on_from_a_state_ends_as_one_that_never_stopped(task: Ca
     assert torch.equal(weights(other.task.network), weights(whole.task.network))
 
 
-def test_each_step_teaches_the_largest_the_narrowest_and_others_and_in_time_all() -> None:
+def test_each_step_teaches_the_largest_and_every_width_and_in_time_all() -> None:
     torch.manual_seed(0)
     task = FamilyTask(Family(build, (1.0, 0.5, 0.25)), (96, 64, 32))
     seen = set()
     for step in range(60):
-        largest, narrowest, *others = task.members(step)
-        assert largest == (1.0, 96) and narrowest[0] == 0.25
-        assert len({largest, narrowest, *others}) == 4
+        largest, *others = task.members(step)
+        assert largest == (1.0, 96) and largest not in others
+        assert [alpha for alpha, _ in others] == [1.0, 0.5, 0.25]
+        assert {side for _, side in others} == {96, 64, 32}
         assert task.resolutions(step) == [side for _, side in task.members(step)]
         seen.update(task.members(step))
-    assert len(seen) == 9
+    assert len(seen) == 9, "all variants"
 
 
 class Spoilt(Shapes):

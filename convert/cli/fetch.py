@@ -1,0 +1,128 @@
+"""``edge-convert fetch``: published weights, and the bundle of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from convert.cli.bundle import make_bundle, numbers, targets_of
+from convert.cli.options import (
+    MIN_AGREEMENT,
+    AsJson,
+    Calibration,
+    Effort,
+    Force,
+    MinAgreement,
+    Resizing,
+    Targets,
+    Truth,
+    VerifyOn,
+)
+from convert.cli.single import Pictures
+from edge.console import progress_bar, stdout, table, write_json
+from edge.errors import VariantError
+from edge.preprocess import Preprocessing
+
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.fetch import Fetched
+    from convert.to_bundle import BundlePlan
+
+__all__ = ["fetch"]
+
+
+def fetch(
+    what: Annotated[Literal["imagenet"], typer.Argument(help="Google's networks of ImageNet, from Keras.")],
+    alpha: Annotated[str, typer.Option(help="Every α, separated by commas.")] = "1,0.75,0.5,0.25",
+    resolution: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
+    to: Annotated[Path | None, typer.Option(help="Their folder; default: ~/.cache/mobilenet-edge/imagenet.")] = None,
+    lock: Annotated[
+        Path | None, typer.Option(help="Checksums to hold them against; default: fetch.lock.json in their folder.")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Also write a bundle of them all here.")] = None,
+    targets: Targets = "tflite",
+    calibration: Calibration = None,
+    effort: Effort = "fast",
+    verify_on: VerifyOn = None,
+    truth: Truth = None,
+    resize: Resizing = "bilinear",
+    min_agreement: MinAgreement = MIN_AGREEMENT,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
+    """Fetch published weights, each for its own α and ρ, and bundle them if asked.
+
+    The environment variable MNE_MIRROR names another server that has the same files under the same paths.
+
+    Example: edge-convert fetch imagenet --bundle imagenet --calibration photos
+    """
+    from convert.fetch import Lock, fetch_imagenet, published
+    from convert.fetch.imagenet import default_folder
+    from convert.to_bundle import check_place
+
+    chosen_targets = targets_of(targets)
+    if bundle is not None:
+        check_place(bundle, replace=force)
+    wanted = published(_alphas(alpha), numbers(resolution))
+    with progress_bar("fetching") as progress:
+        known = Lock(lock) if lock else None
+        found, labels = fetch_imagenet(wanted, to or default_folder(), lock=known, progress=progress)
+    if bundle is None:
+        _tell(found, labels, as_json=json)
+        return
+    plan = replace(_plan(found, labels, bundle), targets=chosen_targets, effort=effort, min_agreement=min_agreement)
+    recipe = Preprocessing(resize=resize)
+    pictures = Pictures(calibration=calibration, verify_on=verify_on, truth=truth, recipe=recipe)
+    make_bundle(plan, pictures, bundle, replace=force, as_json=json)
+
+
+def _alphas(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as reason:
+        raise VariantError(f"Widths '{text}' are not numbers: expected e.g. 1,0.5.") from reason
+
+
+def _plan(found: Sequence[Fetched], labels: Path, out: Path) -> BundlePlan:
+    from convert.checkpoints import load_checkpoint
+    from convert.fetch.imagenet import AUTHOR, LICENSE
+    from convert.to_bundle import BundlePlan
+    from edge.bundle import read_labels
+
+    variants = [(one, one.published.variant) for one in found]
+    checkpoints = (replace(load_checkpoint(f.path), only_at=(v.resolution,)) for f, v in variants if v)
+    return BundlePlan(
+        name=out.resolve().name,
+        checkpoints=tuple(checkpoints),
+        resolutions=tuple(dict.fromkeys(v.resolution for _, v in variants if v)),
+        labels=read_labels(labels),
+        author=AUTHOR,
+        license=LICENSE,
+        targets=("tflite",),
+        min_agreement=MIN_AGREEMENT,
+    )
+
+
+def _tell(found: Sequence[Fetched], labels: Path, *, as_json: bool) -> None:
+    if as_json:
+        write_json({"labels": str(labels), "files": [_row(one) for one in found]})
+        return
+    made = table("Published weights", "variant", "file", "MB", "state", text=("file", "state"))
+    for one in found:
+        size = f"{one.size_bytes / 1e6:.2f}"
+        made.add_row(str(one.published.variant), str(one.path), size, "fetched" if one.is_new else "already here")
+    stdout().print(made)
+    stdout().print(f"{labels}: the names of the classes", soft_wrap=True)
+
+
+def _row(one: Fetched) -> dict[str, Any]:
+    return {
+        "variant": str(one.published.variant),
+        "file": str(one.path),
+        "size_bytes": one.size_bytes,
+        "sha256": one.sha256,
+        "fetched": one.is_new,
+    }

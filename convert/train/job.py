@@ -1,0 +1,265 @@
+"""A whole training job: from a data set and wishes to checkpoints in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from convert.checkpoints import Checkpoint
+from convert.material import Progress
+from convert.model import MobileNetV1, ModelConfig
+from convert.train.dataset import DataSet, write_splits
+from convert.train.estimate import Estimate, estimated
+from convert.train.family import Family
+from convert.train.members import Settling, accuracy, members, settled
+from convert.train.metrics import Metrics
+from convert.train.photos import Augmentation, Photos, read_labelled
+from convert.train.recipe import Recipe
+from convert.train.results import write_checkpoints
+from convert.train.run import Best, Schedule, memory_told, restored, train
+from convert.train.source import Share
+from convert.train.state import StateFile
+from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
+from convert.train.trainer import Trainer
+from edge.errors import TrainingError
+from edge.files import to_json, write_atomically
+from edge.preprocess import ColourOrder, Preprocessing, Resize
+from edge.variant import Variant
+
+__all__ = ["Job", "Plan"]
+
+MOST_TO_CHECK: Final = 500
+"""Validation pictures that a check in between looks at; the end looks at ten times as many."""
+_TO_SETTLE: Final = 768
+"""Pictures that the final statistics are estimated on; a check takes a quarter."""
+STATE, METRICS, SPLITS, LABELS, REPORT = "state.pt", "metrics.csv", "splits.csv", "labels.txt", "training.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What shall be trained, on what, and how."""
+
+    dataset: DataSet
+    alphas: tuple[float, ...]
+    """One for a single network, more for a family."""
+    resolutions: tuple[int, ...]
+    recipe: Recipe
+    augmentation: Augmentation
+    resize: Resize = "bilinear"
+    """How the device shrinks frames."""
+    start: Checkpoint | None = None
+    """Weights to begin with; its classifier is taken if it has the same number of classes."""
+    teacher: Checkpoint | None = None
+    teacher_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        unknown = any(item.label < 0 for item in self.dataset.train)
+        if unknown and self.teacher is None:
+            raise TrainingError("Some pictures have no label: expected one for each, or a --teacher to learn from.")
+        classes = len(self.dataset.labels)
+        if self.teacher is not None and self.teacher.config.classes != classes:
+            raise TrainingError(
+                f"{self.teacher.path} tells {self.teacher.config.classes} classes apart, the data have {classes}: "
+                "a teacher must know the same classes."
+            )
+        if self.teacher is not None and _seen(self.teacher.config) != _seen(self.config):
+            raise TrainingError(
+                f"{self.teacher.path} takes pictures otherwise than the network to train "
+                f"({_seen(self.teacher.config)}, not {_seen(self.config)}): a teacher must see the same."
+            )
+        if self.start is not None and self.start.config.alpha != max(self.alphas):
+            raise TrainingError(
+                f"{self.start.path} has α={self.start.config.alpha:g}, the widest network to train "
+                f"α={max(self.alphas):g}: expected weights of that width."
+            )
+
+    @property
+    def config(self) -> ModelConfig:
+        """The widest network's configuration: that of the weights to begin with; pictures as its teacher takes them."""
+        classes, alpha = len(self.dataset.labels), max(self.alphas)
+        if self.start is not None:
+            return replace(self.start.config, classes=classes)
+        if self.teacher is not None:
+            order, mean, std = _seen(self.teacher.config)
+            return ModelConfig(alpha=alpha, classes=classes, colour_order=order, mean=mean, std=std)
+        return ModelConfig(alpha=alpha, classes=classes)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the networks take pictures."""
+        order, mean, std = _seen(self.config)
+        return Preprocessing(resize=self.resize, colour_order=order, mean=mean, std=std)
+
+    @property
+    def variants(self) -> list[Variant]:
+        """All that is trained, the largest first."""
+        return [Variant(a, r) for a in sorted(self.alphas)[::-1] for r in sorted(self.resolutions)[::-1]]
+
+    def settings(self) -> dict[str, Any]:
+        """What must not change when a run is resumed, as JSON values. The rate may."""
+        recipe = {name: value for name, value in self.recipe.to_dict().items() if name != "peak_rate"}
+        return {
+            **recipe,
+            "growth": [list(stage) for stage in self.recipe.growth],
+            "alphas": list(self.alphas),
+            "resolutions": list(self.resolutions),
+            "labels": list(self.dataset.labels),
+            "pictures": len(self.dataset.train),
+            "from": self.start.sha256 if self.start else None,
+            "teacher": self.teacher.sha256 if self.teacher else None,
+            "resize": self.resize,
+            **asdict(self.augmentation),
+        }
+
+
+class Job:
+    """Carries out a plan in one process, or in one of several."""
+
+    def __init__(self, plan: Plan, out: Path, *, device: torch.device, share: Share, workers: int) -> None:
+        """Read the pictures and build the networks.
+
+        Raises:
+            TrainingError: The pictures cannot be learned from.
+        """
+        self.plan: Final = plan
+        self._out, self._device, self._share, self._workers = out, device, share, workers
+        self._source = Photos(plan.dataset.train, len(plan.dataset.labels), plan.augmentation, plan.recipe.seed)
+        examples, self._unreadable = read_labelled(plan.dataset.validation, 10 * MOST_TO_CHECK)
+        self._examples = examples
+        self._few = examples[:: max(1, len(examples) // MOST_TO_CHECK)]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Why pictures were passed over so far."""
+        return [*self._unreadable, *self._source.unreadable]
+
+    def estimate(self) -> Estimate:
+        """What the run will take, from a few steps of it."""
+        recipe = replace(self.plan.recipe, growth=(), peak_rate=1e-9)
+        with memory_told(recipe.batch):
+            return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels))
+
+    def run(
+        self,
+        schedule: Schedule,
+        *,
+        resume: bool = False,
+        tensorboard: Path | None = None,
+        progress: Progress = lambda stage, share: None,
+        warn: Callable[[str], None] = lambda message: None,
+    ) -> dict[Variant, float]:
+        """Train, and write checkpoints, labels, splits, figures and a report; the accuracy of each variant.
+
+        Raises:
+            DivergedError: The loss became no number.
+            OutputError: A file cannot be written.
+        """
+        trainer, best = self._trainer(self.plan.recipe), Best()
+        state = StateFile(self._out / STATE, self.plan.settings())
+        if resume:
+            best = restored(trainer, state)
+        is_first = self._share.rank == 0
+        metrics = None
+        if is_first:
+            write_splits(self.plan.dataset, self._out / SPLITS)
+            write_atomically(self._out / LABELS, "".join(f"{label}\n" for label in self.plan.dataset.labels))
+            metrics = Metrics(self._out / METRICS, after_step=trainer.step, tensorboard=tensorboard)
+        with contextlib.closing(metrics) if metrics else contextlib.nullcontext():
+            train(
+                trainer,
+                schedule,
+                state=state if is_first else None,
+                metrics=metrics,
+                check=self._check,
+                best=best,
+                progress=progress,
+                warn=warn,
+            )
+        return self._finish(trainer, best, progress) if is_first else {}
+
+    def _finish(self, trainer: Trainer, best: Best, progress: Progress) -> dict[Variant, float]:
+        settling = self._settling(_TO_SETTLE)
+        found = write_checkpoints(trainer.average, self.plan.resolutions, settling, self._out, self._examples, progress)
+        report = {
+            "top1": {variant.name: round(top1, 4) for variant, top1 in found.items()},
+            "validation_pictures": len(self._examples),
+            "train_pictures": len(self.plan.dataset.train),
+            "best_step": best.step,
+            "rate": self.plan.recipe.peak_rate,
+            **self.plan.settings(),
+        }
+        write_atomically(self._out / REPORT, to_json(report))
+        (self._out / STATE).unlink(missing_ok=True)
+        return found
+
+    def _trainer(self, recipe: Recipe) -> Trainer:
+        torch.manual_seed(recipe.seed)
+        return Trainer(
+            self._task(recipe),
+            self._source,
+            recipe,
+            preprocessing=self.plan.preprocessing,
+            device=self._device,
+            share=self._share,
+            workers=self._workers,
+        )
+
+    def _task(self, recipe: Recipe) -> Task:
+        plan, widest = self.plan, max(self.plan.alphas)
+        build = functools.partial(_built, plan.config, plan.start)
+        options: dict[str, Any] = {"smoothing": recipe.smoothing, "teacher": self._teacher(), "seed": recipe.seed}
+        if len(plan.alphas) == 1:
+            return SingleTask(build(widest).to(self._device), plan.resolutions, **options)
+        return FamilyTask(
+            Family(build, plan.alphas).to(self._device), plan.resolutions, ripening=recipe.steps, **options
+        )
+
+    def _teacher(self) -> Teacher | None:
+        if self.plan.teacher is None:
+            return None
+        side = max(self.plan.resolutions)
+        network = self.plan.teacher.at(side).to(self._device).requires_grad_(False)
+        return Teacher(network, side, self.plan.teacher_weight)
+
+    def _settling(self, pictures: int) -> Settling:
+        first = self.plan.recipe.steps * self.plan.recipe.batch  # behind all that were learned from
+        examples = [self._source.example(first + n) for n in range(pictures)]
+        return Settling(examples=examples, preprocessing=self.plan.preprocessing, device=self._device)
+
+    def _check(self, network: nn.Module) -> float:
+        """The mean accuracy of the networks of all widths at the highest resolution, on some pictures."""
+        settling, side = self._settling(_TO_SETTLE // 4), max(self.plan.resolutions)
+        found = [
+            accuracy(
+                settled(member, [side], settling)[0],
+                self._few,
+                side,
+                preprocessing=self.plan.preprocessing,
+                device=self._device,
+            )
+            for member in members(network)
+        ]
+        return sum(found) / len(found)
+
+
+def _seen(config: ModelConfig) -> tuple[ColourOrder, tuple[float, float, float], tuple[float, float, float]]:
+    """How a network takes pictures: order of the colours, mean and deviation."""
+    return config.colour_order, config.mean, config.std
+
+
+def _built(config: ModelConfig, start: Checkpoint | None, alpha: float) -> nn.Module:
+    """A network of one width: fresh, or with the weights to begin with if it is theirs."""
+    network = MobileNetV1(replace(config, alpha=alpha))
+    if start is not None and alpha == config.alpha and network.stem.conv.weight.device.type != "meta":
+        weights = start.model.state_dict()
+        if start.config.classes != config.classes:
+            weights = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
+        network.load_state_dict(weights, strict=False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
