@@ -15,7 +15,8 @@ Usage: ./install.sh [OPTION...]
 
 Installs the runtime into .venv beside this script, and checks that it works.
 
-  --with PART          also what PART needs: live (web page, MQTT), convert (torch), or dev (the tests, and all else)
+  --with PART          also what PART needs: live (web page, MQTT), convert (torch), signing (signed bundles), or
+                       dev (the tests, and all else)
   --prefix DIR         install into DIR, apart from this folder, which may then be removed
   --demo               then measure the demo variants, choose one for 30 frames a second, and classify the camera
   --test               install with dev, and run the tests
@@ -116,8 +117,8 @@ need_value() {
 add_parts() {
     for part in $(say "$1" | tr , ' '); do
         case $part in
-            live | convert | dev) ;;
-            *) misused "There is no part '$part': expected live, convert or dev." ;;
+            live | convert | signing | dev) ;;
+            *) misused "There is no part '$part': expected live, convert, signing or dev." ;;
         esac
         has_part "$part" || parts="${parts:+$parts }$part"
     done
@@ -298,6 +299,7 @@ choose_packages() {
     else
         ! has_part live || extras=$extras,live
         ! has_part convert || extras=$extras,convert
+        ! has_part signing || extras=$extras,signing
     fi
 
     # What the system built against NumPy 1 breaks when pip puts NumPy 2 before it.
@@ -744,7 +746,6 @@ describe_target() {
     esac
 }
 
-# Resolves for the target with uv, since pip judges what a package needs by the Python that it runs in itself.
 make_wheelhouse() {
     describe_target "$target"
     ! has_part dev || misused "A wheelhouse has no part dev: expected live or convert."
@@ -767,31 +768,36 @@ make_wheelhouse() {
     exit 0
 }
 
+# pip judges what a package needs by the Python that it runs in: here it takes the target for that.
+AS_TARGET='
+import sys
+from pip._vendor.packaging import markers
+
+here, version = markers.default_environment(), sys.argv.pop(1)
+there = {"python_version": version, "python_full_version": version + ".0", "platform_machine": "aarch64"}
+there |= {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
+markers.default_environment = lambda: here | there
+from pip._internal.cli.main import main
+sys.exit(main(sys.argv[1:]))
+'
+
 fetch_wheels() {
     "$python" -m venv "$new" >>"$log" 2>&1 || fail "Cannot make an environment"
-    pip install uv || fail "pip could not install uv"
-    index=$("$new/bin/python" -m pip config get global.index-url 2>/dev/null) || index=''
-    set -- --only-binary :all: --no-deps --dest "$prefix/wheels" --implementation cp --python-version "3.$target_minor"
+    copy_sources
+    extras=litert,headless,desktop,$(say "$parts" | tr ' ' ,)
+    set -- "3.$target_minor" download --disable-pip-version-check --no-input --only-binary :all: --dest "$prefix/wheels" \
+        --implementation cp --python-version "3.$target_minor" --constraint scripts/constraints.txt
     for abi in "cp3$target_minor" abi3 none; do set -- "$@" --abi "$abi"; done
     while [ "$glibc" -ge 17 ]; do
         set -- "$@" --platform "manylinux_2_${glibc}_aarch64"
         glibc=$((glibc - 1))
     done
     for numpy in $numpies; do
-        resolve >"$prefix/tmp/locked.txt" || fail "The packages for $target do not fit together"
-        pip download "$@" --platform manylinux2014_aarch64 --requirement "$prefix/tmp/locked.txt" || fail "pip could not fetch the packages"
+        "$new/bin/python" -c "$AS_TARGET" "$@" --platform manylinux2014_aarch64 \
+            "$new/source[$extras]" "$numpy" 'setuptools>=70.1' >>"$log" 2>&1 </dev/null || fail "pip could not fetch the packages"
     done
-}
-
-# Prints the packages for the target, each with its version.
-resolve() {
-    printf '%s\n' "$numpy" 'setuptools>=70.1' >"$prefix/tmp/wanted.in"
-    describe_target "$target"
-    set -- --extra litert --extra headless --extra desktop
-    for part in $parts; do set -- "$@" --extra "$part"; done
-    "$new/bin/uv" pip compile --quiet --no-header --no-annotate --only-binary :all: ${index:+--index-url "$index"} "$@" \
-        --constraint scripts/constraints.txt --python-version "3.$target_minor" \
-        --python-platform "aarch64-manylinux_2_$glibc" pyproject.toml "$prefix/tmp/wanted.in" 2>>"$log"
+    # Our own package is built from the sources on the board.
+    rm -f "$prefix/wheels"/mobilenet_edge-*.whl
 }
 
 finish_wheelhouse() {
@@ -877,6 +883,8 @@ uninstall() {
     [ -w "$prefix" ] || die "Cannot write in $prefix: run me as the user who installed it, or with sudo."
     ! command -v python3 >/dev/null || take_lock
     [ ! -f "$prefix/apt-packages" ] || say "what apt-get installed for it stays: $(tr '\n' ' ' <"$prefix/apt-packages")"
+    bundles=${XDG_DATA_HOME:-${HOME:-}/.local/share}/mobilenet-edge
+    [ ! -d "$bundles" ] || say "the bundles that were activated stay: $bundles"
     set -- "$prefix" "${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge/profiles" \
         "${XDG_CACHE_HOME:-${HOME:-}/.cache}/mobilenet-edge"
     if [ "$is_editable" = yes ]; then

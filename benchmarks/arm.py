@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 NOISES: Final = 8
 COMPARED: Final = ("noise", "input", "answer")
 BOARDS: Final = {"pi4": "Pi 4 core (Cortex-A72)", "pi5": "Pi 5 core (Cortex-A76)"}
-PARTS: Final = ("frame to answer", "inference", "resize and quantize", "first frame")
+PARTS: Final = ("frame to answer", "inference", "resize and quantize")
 _MARK: Final = 0x51AB
 """The process group that the instruction counter takes as a mark."""
 
@@ -113,13 +113,12 @@ def count() -> None:
     for name, classifier in classifiers(open_bundle("demo")):
         tensor, prepare = classifier.backend.input(), classifier._preprocessor
         work: dict[str, Callable[[], object]] = {
-            "first frame": lambda one=classifier: one.classify(frame),  # type: ignore[misc]
             "frame to answer": lambda one=classifier: one.classify(frame),  # type: ignore[misc]
             "inference": classifier.backend.infer,
             "resize and quantize": lambda to=tensor, prepare=prepare: prepare(frame, to),  # type: ignore[misc]
         }
         for label, call in work.items():
-            for _ in range(0 if label == "first frame" else 4):
+            for _ in range(4):
                 call()
             _mark()
             call()

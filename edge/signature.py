@@ -127,7 +127,7 @@ def _need_library(key: Path) -> None:
     except ImportError as reason:
         raise SignatureError(
             f"Signatures with the key {key} need the library cryptography ({reason}): pip install cryptography, or in "
-            "the project's folder: pip install '.[signing]'."
+            "the project's folder: ./install.sh --with signing."
         ) from reason
 
 

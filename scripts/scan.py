@@ -30,7 +30,12 @@ from edge.files import write_atomically
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = ("edge", "convert", "camera_demo")
-PARTS: Final[Mapping[str, str]] = {"runtime": "litert,headless", "live": "live", "convert": "convert"}
+PARTS: Final[Mapping[str, str]] = {
+    "runtime": "litert,headless",
+    "live": "live",
+    "signing": "signing",
+    "convert": "convert",
+}
 """What ``install.sh`` installs by default and with ``--with``, and the extras behind it."""
 MODULES: Final[Mapping[str, str]] = {
     "ai-edge-litert": "ai_edge_litert",

@@ -116,7 +116,7 @@ def test_without_the_library_nothing_passes_unchecked(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric.ed25519", None)
     told = complaint(MANIFEST, made, public)
     assert told.startswith(f"Signatures with the key {public} need the library cryptography (")
-    assert told.endswith(": pip install cryptography, or in the project's folder: pip install '.[signing]'.")
+    assert told.endswith(": pip install cryptography, or in the project's folder: ./install.sh --with signing.")
     with pytest.raises(SignatureError, match="need the library cryptography"):
         sign(MANIFEST, private)
 

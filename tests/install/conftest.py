@@ -28,3 +28,14 @@ def machine(tmp_path: Path) -> Machine:
     for tool in ("shellcheck", "mosquitto", "chromium", "chromedriver", "gst-launch-1.0"):
         machine.command(tool, "#!/bin/sh\n")
     return machine
+
+
+@pytest.fixture
+def sources(machine: Machine) -> Path:
+    """A project with something to copy."""
+    for part in ("edge", "convert", "camera_demo", "profiles"):
+        (machine.project / part).mkdir()
+        (machine.project / part / "x.py").touch()
+    for name in ("README.md", "LICENSE", "NOTICE"):
+        (machine.project / name).touch()
+    return machine.project

@@ -18,7 +18,7 @@ PROJECT: Final = Path(__file__).parents[2]
 TOOLS: Final = (
     *("awk", "basename", "cat", "chmod", "cksum", "cp", "dirname", "du", "env", "find", "grep", "head", "ln"),
     *("mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sed", "sh", "sha256sum", "sleep", "sort", "tail", "tr"),
-    "wc",
+    *("touch", "wc"),
 )
 
 FAKE_PYTHON: Final = r"""#!/bin/sh
@@ -44,11 +44,6 @@ case "$*" in
         [ -z "${PIP_IS_KILLED:-}" ] || kill -9 $$
         if [ -n "${PIP_SAYS:-}" ]; then echo "$PIP_SAYS"; exit 1; fi
         case "$*" in
-            *" uv")
-                printf '%s\n' '#!/bin/sh' 'echo "uv $*" >>"$CALLS"' '[ -z "${UV_FAILS:-}" ] || exit 1' \
-                    'echo "numpy==2.4.6"' >"${0%/*}/uv"
-                chmod +x "${0%/*}/uv"
-                ;;
             *--target*)
                 [ -z "${NO_SECOND_RUNTIME:-}" ] || exit 1
                 while [ "$1" != --target ]; do shift; done
@@ -64,11 +59,15 @@ case "$*" in
                 ;;
         esac
         ;;
-    "-m pip download "*)
+    *default_environment*)
+        shift 2
+        echo "pip as $*" >>"$CALLS"
+        if [ -n "${PIP_SAYS:-}" ]; then echo "$PIP_SAYS"; exit 1; fi
         while [ "$1" != --dest ]; do shift; done
+        touch "$2/mobilenet_edge-0.1.0-py3-none-any.whl"
         echo wheel >"$2/numpy-2.4.6-cp311-cp311-manylinux_2_28_aarch64.whl"
         ;;
-    "-m pip uninstall "* | "-m pip config "*) ;;
+    "-m pip uninstall "*) ;;
     "-m pytest"*)
         if [ -n "${TESTS_FAIL:-}" ]; then echo "FAILED test_x"; exit 1; fi
         echo "..."
@@ -180,7 +179,7 @@ class Machine:
         """How the fakes were called since the last time, without the probing."""
         calls = self.calls_file.read_text().splitlines()
         self.calls_file.write_text("")
-        known = ("python -m", "uv", "apt-get", "sudo", "edge", "camera-demo")
+        known = ("python -m", "pip as", "apt-get", "sudo", "edge", "camera-demo")
         return [call.replace(str(self.project), "HERE") for call in calls if call.startswith(known)]
 
     def fails(self, message: str, *options: str, **environ: str) -> str:

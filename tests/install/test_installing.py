@@ -137,17 +137,6 @@ def test_setuptools_is_left_out_where_nothing_needs_it(machine: Machine) -> None
     assert removal not in machine.calls()
 
 
-@pytest.fixture
-def sources(machine: Machine) -> Path:
-    """A project with something to copy."""
-    for part in ("edge", "convert", "camera_demo", "profiles"):
-        (machine.project / part).mkdir()
-        (machine.project / part / "x.py").touch()
-    for name in ("README.md", "LICENSE", "NOTICE"):
-        (machine.project / name).touch()
-    return machine.project
-
-
 def test_another_prefix_gets_a_copy_that_is_renewed_with_its_source(
     machine: Machine, sources: Path, tmp_path: Path
 ) -> None:

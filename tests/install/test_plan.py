@@ -24,8 +24,8 @@ def test_an_unknown_option_is_one_clear_line(machine: Machine, option: str) -> N
     [
         (["--with"], "--with needs a value: see ./install.sh --help."),
         (["--with", "--demo"], "--with needs a value: see ./install.sh --help."),
-        (["--with", "torch"], "There is no part 'torch': expected live, convert or dev."),
-        (["--with=live,page"], "There is no part 'page': expected live, convert or dev."),
+        (["--with", "torch"], "There is no part 'torch': expected live, convert, signing or dev."),
+        (["--with=live,page"], "There is no part 'page': expected live, convert, signing or dev."),
         (["--prefix="], "--prefix needs a value: see ./install.sh --help."),
         (["--prefix", "/"], "/ is no place to install: name a folder of its own."),
         (["--prefix", "../.."], "../.. is no place to install: name a folder of its own."),
@@ -94,6 +94,7 @@ def test_a_dry_run_touches_nothing(machine: Machine, options: tuple[str, ...]) -
         (["--with", "live"], "litert,headless,live"),
         (["--with", "live", "--with=live"], "litert,headless,live"),
         (["--with=convert,live"], "litert,headless,live,convert"),
+        (["--with", "signing"], "litert,headless,signing"),
         (["--with", "dev"], "litert,headless,live,convert,onnx,demo,dev"),
         (["--with", "dev,live"], "litert,headless,live,convert,onnx,demo,dev"),
     ],
