@@ -18,6 +18,7 @@ from convert.pictures import (
     split,
 )
 from convert.quantize import drawn
+from convert.train.dataset import read_dataset
 from edge.classify import label_mismatch
 from edge.errors import CalibrationError
 from edge.preprocess import Preprocessing
@@ -61,11 +62,12 @@ def gather(
     """Find, split and read the pictures.
 
     Args:
-        calibration: A folder of pictures; None to draw some.
+        calibration: A folder of pictures, half of which is held back; the ``splits.csv`` of a training, whose
+            validation pictures are; None to draw some.
         resolutions: Every ρ to read them for.
         labels: The classes' names, if known.
         classes: Outputs of the network.
-        verify_on: A folder of other pictures to measure on; None holds back half of ``calibration``.
+        verify_on: A folder of other pictures to measure on; None takes those held back.
         truth: A JSON file of the classes of pictures; None takes them from folder names.
         preprocessing: None for the default.
         progress: Called as the work goes on.
@@ -95,11 +97,21 @@ def _found(calibration: Path | None, verify_on: Path | None) -> tuple[list[Path]
     """Pictures to calibrate on and to measure on; an empty list where some must be drawn."""
     if calibration is None:
         return [], at_most(MOST_TO_MEASURE, find_pictures(verify_on)) if verify_on else []
+    if calibration.suffix == ".csv":
+        return _of_splits(calibration, verify_on)
     found = find_pictures(calibration)
     if verify_on is None:
         return split(found)
     to_calibrate = at_most(MOST_TO_CALIBRATE, found)
     return to_calibrate, _others(find_pictures(verify_on), to_calibrate, verify_on)
+
+
+def _of_splits(table: Path, verify_on: Path | None) -> tuple[list[Path], list[Path]]:
+    """Pictures that were trained on, and pictures that were not."""
+    dataset = read_dataset(table)
+    learned, others = ([item.path for item in items] for items in (dataset.train, dataset.validation))
+    to_measure = others if verify_on is None else find_pictures(verify_on)
+    return at_most(MOST_TO_CALIBRATE, learned), at_most(MOST_TO_MEASURE, to_measure)
 
 
 def _read(

@@ -51,6 +51,7 @@ ROOMS_OF: Final = {
         "edge.plot",
         "edge.rounds",
         "convert.golden",
+        "convert.paper.digits",
         "convert.quantize.views",
         "convert.train.photos",
         "camera_demo",

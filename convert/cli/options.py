@@ -25,7 +25,8 @@ __all__ = [
 MIN_AGREEMENT: Final = 0.85
 
 Calibration = Annotated[
-    Path | None, typer.Option(help="Pictures like those the camera will see; half is held back. Default: drawn ones.")
+    Path | None,
+    typer.Option(help="Pictures like those the camera will see; half is held back. Or a training's splits.csv."),
 ]
 Effort = Annotated[
     Literal["fast", "best"], typer.Option(help="best calibrates on other views of the pictures too, and takes longer.")

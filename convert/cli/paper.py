@@ -57,13 +57,13 @@ def _experiment(folder: Path, steps: int, runs: int, *, as_json: bool) -> None:
         return
     made = table("Digits, top-1 of each network", "network", "ρ", "MMACs", "params k", "top-1 %", "runs")
     for one in results.rows:
-        spread = f"{100 * one.top1:.1f} ± {100 * one.deviation:.1f}"
+        spread = f" ± {100 * one.deviation:.1f}" if len(one.accuracies) > 1 else ""
         made.add_row(
             one.label,
             str(one.resolution),
             f"{one.mult_adds / 1e6:.2f}",
             f"{one.parameters / 1e3:.1f}",
-            spread,
+            f"{100 * one.top1:.1f}{spread}",
             str(len(one.accuracies)),
         )
     stdout().print(made)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Literal
 
+import torch
 from torch import nn
 
 from convert.counting import LayerCount, count
@@ -70,10 +71,11 @@ def printed() -> dict[str, Any]:
 def recomputed() -> list[Table]:
     """Every table anew. Nothing is trained and nothing but shapes computed: it takes a second or two."""
     tables = printed()["tables"]
-    return [
-        Table(number=number, caption=tables[number]["caption"], rows=tuple(rows(tables[number]["rows"])))
-        for number, rows in _TABLES.items()
-    ] + [_figures()]
+    with torch.device("meta"):  # shapes without numbers
+        return [
+            Table(number=number, caption=tables[number]["caption"], rows=tuple(rows(tables[number]["rows"])))
+            for number, rows in _TABLES.items()
+        ] + [_figures()]
 
 
 def _body(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:

@@ -18,8 +18,8 @@ from edge.preprocess import Frame
 
 __all__ = ["Augmentation", "Photos", "read_labelled"]
 
-KEPT_SIDE: Final = 288
-"""Pictures are kept in memory no larger than this on their short side: somewhat more than the highest resolution."""
+KEPT_SIDE: Final = 512
+"""Pictures are kept no larger than this on their short side: above a camera's frames, which are shrunk but once."""
 _MEMORY_SHARE: Final = 0.25
 """Of the memory available, for pictures."""
 _TRIES: Final = 100

@@ -3,7 +3,7 @@
 It starts from what the quantizer made, and what it ends in is of the same kind: the scales stay, the integers move.
 Forwards every weight, bias and activation is rounded as the integer network rounds it; backwards the rounding is
 passed over. The float network teaches, and so do labels where there are any. What is not better on pictures that were
-not learned from is not taken.
+not learned from, or is farther from float there, is not taken.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ GUARD_EVERY: Final = 8
 """One in so many pictures is not learned from: they tell whether fine-tuning helped."""
 _HALF_UP: Final = 0.5 + 1e-3
 """Pixels lie halfway between two steps: they are rounded up, as ``Preprocessor`` does."""
+_TEACHING: Final = 0.7
+"""How much the float network's answers count beside the labels."""
 _LARGEST_BIAS: Final = 2**30
 _CPU: Final = torch.device("cpu")
 _BATCH: Final = 32
@@ -107,7 +109,7 @@ class Qat:
         source = Photos(learned, len(self.labels), augmentation, self.seed)
         steps = max(1, round(self.epochs * len(learned) / _BATCH))
         recipe = Recipe(
-            steps=steps, batch=_BATCH, peak_rate=0.02, weight_decay=0.0, smoothing=0.0, average=0.9, seed=self.seed
+            steps=steps, batch=_BATCH, peak_rate=0.005, weight_decay=0.0, smoothing=0.0, average=0.9, seed=self.seed
         )
         return fine_tuned(network, integers, source, guard, recipe, progress)
 
@@ -136,14 +138,15 @@ def fine_tuned(
     """
     side, preprocessing = integers.variant.resolution, integers.preprocessing
     teacher = _Float(network)
-    task = SingleTask(RoundedNetwork(network, integers), [side], teacher=Teacher(teacher, side, 0.7))
+    task = SingleTask(RoundedNetwork(network, integers), [side], teacher=Teacher(teacher, side, _TEACHING))
     trainer = Trainer(task, source, recipe, preprocessing=preprocessing)
     before = _loss(RoundedNetwork(network, integers), teacher, guard, side, preprocessing)
     for loss in trainer.steps():
         progress(f"fine-tuning, loss {loss:.3f}", trainer.step / recipe.steps)
     assert isinstance(trainer.average, RoundedNetwork)
     after = _loss(trainer.average, teacher, guard, side, preprocessing)
-    return trainer.average.integers() if after < before else integers
+    is_better = all(new < old for new, old in zip(after, before, strict=True))
+    return trainer.average.integers() if is_better else integers
 
 
 class _Float(nn.Module):
@@ -160,15 +163,18 @@ class _Float(nn.Module):
 @torch.no_grad()
 def _loss(
     network: nn.Module, teacher: nn.Module, guard: Sequence[tuple[Frame, int]], side: int, preprocessing: Preprocessing
-) -> float:
-    """What fine-tuning makes small, on the guard's pictures."""
+) -> tuple[float, float]:
+    """On the guard's pictures: what fine-tuning makes small, and the part of it that is the distance from float."""
     losses = []
     for start in range(0, len(guard), _BATCH):
         batch = make_batch(guard[start : start + _BATCH], [side], preprocessing)
         x, labels = normalized(batch.pixels[side], preprocessing, _CPU), torch.from_numpy(batch.labels)
         soft = teacher(x).softmax(dim=1)
-        losses += [objective(network(x), labels, soft, 0.7, 0.0).item()] * len(labels)
-    return float(np.mean(losses))
+        logits = network(x)
+        both = [objective(logits, labels, soft, weight, 0.0).item() for weight in (_TEACHING, 1.0)]
+        losses += [both] * len(labels)
+    loss, distance = np.mean(losses, axis=0)
+    return float(loss), float(distance)
 
 
 def _rounded(x: Tensor) -> Tensor:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from convert.cli.app import app
 from convert.counting import count
 from convert.model import ModelConfig
 from convert.paper import Cell, Table, recomputed
 from convert.paper.networks import Body
 from convert.paper.tables import printed
-from tests.convert.test_cli import convert
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,9 @@ def test_a_shallow_body_lacks_the_five_alike_blocks() -> None:
 
 
 def test_the_command_prints_every_table_and_json() -> None:
-    told = convert("paper").stdout
+    told = CliRunner().invoke(app, ["paper"]).stdout
     assert "Table 9: Smaller MobileNet, comparison to popular models" in told
     assert told.splitlines()[-1] == "123 figures equal, 5 figures explained, 0 figures different"
-    assert [table["number"] for table in json.loads(convert("paper", "--json").stdout)][-1] == "Figures 4 and 5"
+    assert [table["number"] for table in json.loads(CliRunner().invoke(app, ["paper", "--json"]).stdout)][
+        -1
+    ] == "Figures 4 and 5"

@@ -43,9 +43,10 @@ def checkpoints(folder: Path) -> Path:
 def bundle(folder: Path, checkpoints: Path) -> Path:
     out = folder / "bundle"
     files = sorted(checkpoints.glob("*.safetensors"))
-    labels, pictures = checkpoints / "labels.txt", folder / "shapes"
-    material = ("--labels", labels, "--calibration", pictures, "--resolutions", "96,64")
-    manifest = ask(convert_app, "bundle", *files, *material, "--qat", checkpoints / "splits.csv", "--out", out)
+    labels, splits = checkpoints / "labels.txt", checkpoints / "splits.csv"
+    material = ("--labels", labels, "--calibration", splits, "--resolutions", "96,64")
+    manifest = ask(convert_app, "bundle", *files, *material, "--qat", splits, "--out", out)
+    assert (manifest["source"]["calibration_pictures"], manifest["source"]["held_out_pictures"]) == (72, 18)
     assert manifest["source"]["fine_tuned"] is True
     for variant in manifest["variants"]:
         (artifact,) = variant["artifacts"]
