@@ -11,6 +11,7 @@ from tests.install.machine import Machine, made
 
 pytestmark = pytest.mark.usefixtures("sources")
 
+
 def fetch(machine: Machine, target: str, folder: Path, *options: str, **environ: str) -> list[str]:
     """Make a wheelhouse, and give the calls that it took."""
     result = machine.install("--make-wheelhouse", target, str(folder), *options, **environ)
