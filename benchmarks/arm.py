@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,8 +33,6 @@ NOISES: Final = 8
 COMPARED: Final = ("noise", "input", "answer")
 BOARDS: Final = {"pi4": "Pi 4 core (Cortex-A72)", "pi5": "Pi 5 core (Cortex-A76)"}
 PARTS: Final = ("frame to answer", "inference", "resize and quantize")
-_MARK: Final = 0x51AB
-"""The process group that the instruction counter takes as a mark."""
 
 
 def frames(bundle: Bundle) -> Iterator[Frame]:
@@ -106,10 +101,11 @@ def _steps(here: NDArray[np.int8], there: NDArray[np.int8]) -> int:
 
 def count() -> None:
     """Run each variant between marks of the instruction counter; the labels go to stderr in the order of the marks."""
+    from benchmarks.instructions import count_calls
     from edge.bundle import open_bundle
     from edge.rounds import timing_frames
 
-    frame, labels = timing_frames(1)[0], []
+    frame, labels = timing_frames(1)[0], list[str]()
     for name, classifier in classifiers(open_bundle("demo")):
         tensor, prepare = classifier.backend.input(), classifier._preprocessor
         work: dict[str, Callable[[], object]] = {
@@ -117,34 +113,18 @@ def count() -> None:
             "inference": classifier.backend.infer,
             "resize and quantize": lambda to=tensor, prepare=prepare: prepare(frame, to),  # type: ignore[misc]
         }
-        for label, call in work.items():
-            for _ in range(4):
-                call()
-            _mark()
-            call()
-            _mark()
-            labels.append(f"{name} {label}")
+        labels += [f"{name} {label}" for label in count_calls(work)]
     print(json.dumps(labels), file=sys.stderr)
-
-
-def _mark() -> None:
-    with suppress(OSError):
-        os.getpgid(_MARK)
 
 
 def counted(icount: Path, root: Path, packages: Path, board: str) -> dict[str, dict[str, float]]:
     """Millions of instructions by variant and part, on one board's core."""
-    environment = os.environ | {"ICOUNT_PYTHONPATH": f"{packages}:{ROOT}"}
-    command = [str(icount), str(root), board, str(Path(__file__).resolve()), "count"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    found = re.search(r"^\[\".*\]$", done.stderr, re.MULTILINE)
-    if done.returncode or found is None:
-        raise SystemExit(f"arm.py: the counter failed on {board}: {done.stderr.strip().splitlines()[-1:]}")
-    marks = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    from benchmarks.instructions import millions
+
     table: dict[str, dict[str, float]] = {}
-    for label, mark in zip(json.loads(found[0]), marks[1::2], strict=True):
+    for label, figure in millions(icount, root, packages, board, Path(__file__), "count").items():
         name, _, part = label.partition(" ")
-        table.setdefault(name, {})[part] = mark["total"] / 1e6
+        table.setdefault(name, {})[part] = figure
     return table
 
 

@@ -13,13 +13,10 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,8 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 VARIANTS: Final = ("1.0_224", "0.25_128")
 RESIZES: Final[tuple[Resize, ...]] = ("bilinear", "halving", "area")
-_MARK: Final = 0x51AB
-"""The process group that the instruction counter takes as a mark."""
 
 
 def prepare(folder: Path) -> None:
@@ -90,12 +85,13 @@ def _elapsed_ms(call: Callable[[], object], after: Callable[[], object] = lambda
 
 def count(folder: Path) -> None:
     """Run every call between marks of the instruction counter; the labels go to stdout in the order of the marks."""
+    from benchmarks.instructions import count_calls
     from edge.preprocess import Preprocessing, Preprocessor
     from edge.rounds import timing_frames
     from edge.tensor import TensorSpec
     from edge.variant import Variant
 
-    labels = []
+    labels = list[str]()
     frame = timing_frames(1)[0]
     for name in VARIANTS:
         side = Variant.parse(name).resolution
@@ -105,34 +101,20 @@ def count(folder: Path) -> None:
             tensor = np.empty(spec.shape, np.int8)
             preprocessor = Preprocessor(Preprocessing(resize=resize), spec)
             work[f"preprocess {resize}"] = functools.partial(preprocessor, frame, tensor)
-        for label, call in work.items():
-            for _ in range(4):
-                call()
-            _mark()
-            call()
-            _mark()
-            labels.append(f"{name} {label}")
+        labels += [f"{name} {label}" for label in count_calls(work)]
     print(json.dumps(labels), file=sys.stderr)
-
-
-def _mark() -> None:
-    with suppress(OSError):
-        os.getpgid(_MARK)
 
 
 def arm(folder: Path, icount: Path, root: Path) -> None:
     """Count on both cores and print a table of millions of instructions."""
+    from benchmarks.instructions import millions
+
     packages = next((root / "opt/v/lib").glob("python3.*/site-packages"))
-    environment = os.environ | {"ICOUNT_PYTHONPATH": f"{packages}:{Path(__file__).resolve().parents[1]}"}
     for board in ("pi4", "pi5"):
-        command = [str(icount), str(root), board, str(Path(__file__).resolve()), "count", str(folder.resolve())]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        labels = next(json.loads(line) for line in done.stderr.splitlines() if line.startswith('["'))
-        marks = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        millions = {label: mark["total"] / 1e6 for label, mark in zip(labels, marks[1::2], strict=True)}
-        for label, figure in millions.items():
+        counts = millions(icount, root, packages, board, Path(__file__), "count", str(folder.resolve()))
+        for label, figure in counts.items():
             name, _, what = label.partition(" ")
-            ratio = f"  ratio {figure / millions[f'{name} invoke']:.3f}" if what == "classify" else ""
+            ratio = f"  ratio {figure / counts[f'{name} invoke']:.3f}" if what == "classify" else ""
             print(f"{board}  {name:10} {what:20} {figure:8.2f} M{ratio}")
 
 

@@ -4,7 +4,7 @@
     python benchmarks/startup.py arm --icount ICOUNT_SH --root ARM64_ROOT
 
 ``time`` starts each in turn, so that all of them meet the same machine. ``arm`` counts instructions on an emulated
-Raspberry Pi 4 core, from Python's start to the end, with the package's modules compiled before as pip leaves them:
+Raspberry Pi 4 core, once Python itself has started, with the package's modules compiled before as pip leaves them:
 ``edge classify`` for the answer, because only one thread is counted.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import compileall
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
 VARIANT: Final = "0.25_128"
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "numpy and cv2": ("numpy", "cv2"),
@@ -32,7 +33,6 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "typer and rich": ("typer", "rich.table", "rich.progress"),
     "camera-demo's modules": ("camera_demo.cli", "camera_demo.session"),
 }
-_MARK: Final = 0x51AB
 
 
 def picture() -> str:
@@ -76,7 +76,10 @@ def time_all(rounds: int) -> None:
 
 def count(what: str) -> None:
     """Do one thing between two marks, as the instruction counter wants it."""
-    _mark()
+    from benchmarks.instructions import mark
+
+    print(json.dumps([what]), file=sys.stderr)
+    mark()
     if what in PARTS:
         for module in PARTS[what]:
             import_module(module)
@@ -86,25 +89,19 @@ def count(what: str) -> None:
         sys.argv = ["edge", *classify()]
         with suppress(SystemExit):
             edge()
-    _mark()
-
-
-def _mark() -> None:
-    with suppress(OSError):
-        os.getpgid(_MARK)
+    mark()
 
 
 def arm(icount: Path, root: Path) -> None:
     """Count everything on a Raspberry Pi 4 core and print millions of instructions."""
+    from benchmarks.instructions import millions
+
     for package in ("edge", "camera_demo"):
         compileall.compile_dir(ROOT / package, quiet=2)
     packages = next((root / "opt/v/lib").glob("python3.*/site-packages"))
-    environment = os.environ | {"ICOUNT_PYTHONPATH": f"{ROOT}:{packages}"}
     for what in (*PARTS, "edge classify: answer"):
-        command = [str(icount), str(root), "pi4", str(Path(__file__).resolve()), "count", what]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        last = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")][-1]
-        print(f"{what:26} {last['total'] / 1e6:7.0f} M instructions")
+        [figure] = millions(icount, root, packages, "pi4", Path(__file__), "count", what).values()
+        print(f"{what:26} {figure:7.0f} M instructions")
 
 
 def main() -> None:

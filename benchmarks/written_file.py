@@ -14,18 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-_MARK: Final = 0x51AB
-"""The process group that the instruction counter takes as a mark."""
 
 
 def interpreters(files: Sequence[Path]) -> list[Any]:
@@ -49,29 +43,23 @@ def time_both(first: Path, second: Path, rounds: int) -> float:
 
 
 def count(files: Sequence[Path]) -> None:
-    """Run each file once between marks of the instruction counter, warm."""
-    for interpreter in interpreters(files):
-        for _ in range(3):
-            interpreter.invoke()
-        for _ in range(2):
-            with suppress(OSError):
-                os.getpgid(_MARK)
-            interpreter.invoke()
-        with suppress(OSError):
-            os.getpgid(_MARK)
+    """Run each file once between marks of the instruction counter, warm; the labels go to stderr."""
+    from benchmarks.instructions import count_calls
+
+    named = zip(("first", "second"), interpreters(files), strict=True)
+    print(json.dumps(count_calls({name: interpreter.invoke for name, interpreter in named})), file=sys.stderr)
 
 
 def arm(files: Sequence[Path], icount: Path, root: Path) -> None:
     """Print both files' millions of instructions and their ratio, for both cores."""
+    from benchmarks.instructions import millions
+
     packages = next((root / "opt/v/lib").glob("python3.*/site-packages"))
-    environment = os.environ | {"ICOUNT_PYTHONPATH": f"{packages}:{Path(__file__).resolve().parents[1]}"}
     paths = [str(file.resolve()) for file in files]
     for board in ("pi4", "pi5"):
-        command = [str(icount), str(root), board, str(Path(__file__).resolve()), "count", *paths]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        totals = [json.loads(line)["total"] for line in done.stdout.splitlines() if line.startswith("{")]
-        first, second = totals[2], totals[5]  # of three marks a file, the last ends the second run
-        print(f"{board}  {first / 1e6:.3f} M and {second / 1e6:.3f} M, ratio {first / second:.5f}")
+        counts = millions(icount, root, packages, board, Path(__file__), "count", *paths)
+        first, second = counts["first"], counts["second"]
+        print(f"{board}  {first:.3f} M and {second:.3f} M, ratio {first / second:.5f}")
 
 
 def thin(source: Path, out: Path) -> None:

@@ -46,10 +46,6 @@ class Notifier:
             self._due_s = self._clock() + self._period_s
             self._send("WATCHDOG=1")
 
-    def say(self, status: str) -> None:
-        """One line for ``systemctl status``."""
-        self._send(f"STATUS={status}")
-
     def stopping(self) -> None:
         """The service is about to end."""
         self._send("STOPPING=1")
