@@ -15,22 +15,24 @@ import cv2
 import numpy as np
 import torch
 
-from convert.checkpoints import load_checkpoint, save_checkpoint
 from convert.golden import CANDIDATES, add_golden
+from convert.train.results import checkpoint_name
 from edge.bundle import open_bundle
 from edge.preprocess import Frame
-from edge.variant import RESOLUTIONS
+from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
 from scripts.demo.ink import load_handwriting
-from scripts.demo.pool import PREPROCESSING
-from scripts.demo.train import accuracy, held_out_pictures, plan_for, train
+from scripts.demo.pictures import PREPROCESSING, held_out_pictures
+from scripts.demo.train import recipe_for, train
 
 __all__ = ["main", "write_calibration", "write_labels", "write_test"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 BUNDLE: Final = Path("edge/bundles/demo")
 CLIPS: Final = Path("camera_demo/clips")
+_CHECKPOINTS: Final = "checkpoints"
+_WIDTHS_HELP: Final = "widths to bundle; those that ship by default, of the four that are trained"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,41 +86,16 @@ def _pictures(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    for alpha in options.alphas:
-        model = train(plan_for(alpha, options.effort))
-        path = _checkpoint(options.work, alpha)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(model, path)
-        _report(path)
+    train(recipe_for(options.effort), options.work / _CHECKPOINTS, tell=lambda line: print(line, flush=True))
     return 0
-
-
-def _report(path: Path) -> None:
-    """Print the accuracy of a checkpoint as saved, on held-out digits, at each resolution."""
-    model = load_checkpoint(path).model
-    frames, labels = held_out_pictures(100)
-    for resolution in RESOLUTIONS:
-        share = accuracy(model, frames, labels, resolution)
-        print(f"{path.name} ρ={resolution}: {share:.1%} top-1 of {len(labels)}", flush=True)
 
 
 def _bundle(options: argparse.Namespace) -> int:
     data = options.work / "data"
-    checkpoints = [str(_checkpoint(options.work, alpha)) for alpha in options.alphas]
-    command = [
-        sys.executable,
-        "-m",
-        "convert",
-        "bundle",
-        *checkpoints,
-        "--name",
-        "demo",
-        "--out",
-        str(BUNDLE),
-        "--force",
-    ]
-    command += ["--resolutions", ",".join(map(str, RESOLUTIONS)), "--labels", str(data / "labels.txt")]
-    command += ["--resize", PREPROCESSING.resize]
+    checkpoints = [str(options.work / _CHECKPOINTS / checkpoint_name(alpha)) for alpha in options.alphas]
+    command = [sys.executable, "-m", "convert", "bundle", *checkpoints, "--name", "demo", "--out", str(options.out)]
+    command += ["--force", "--resolutions", ",".join(map(str, RESOLUTIONS)), "--labels", str(data / "labels.txt")]
+    command += ["--resize", PREPROCESSING.resize, "--author", "mobilenet-edge", "--license", "Apache-2.0"]
     command += ["--calibration", str(data / "calibration"), "--verify-on", str(data / "test")]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
@@ -127,17 +104,13 @@ def _golden(options: argparse.Namespace) -> int:
     """Give the bundle, as it stands, its golden pictures: digits that were not trained on."""
     rng, handwriting = np.random.default_rng(5), load_handwriting("held-out")
     drawn = (draw_labelled(rng, handwriting, number % len(LABELS)) for number in range(CANDIDATES))
-    add_golden(open_bundle(ROOT / BUNDLE), drawn)
+    add_golden(open_bundle(options.out), drawn)
     return 0
 
 
 def _clip(options: argparse.Namespace) -> int:
     write_clip(ROOT / CLIPS)
     return 0
-
-
-def _checkpoint(work: Path, alpha: float) -> Path:
-    return Path(work) / "checkpoints" / f"digits_{alpha:.2f}.safetensors"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=lambda text: Path(text).resolve(), help="folder for pictures and checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; other counts give other weights")
     parser.add_argument("--effort", type=float, default=1.0, help="multiplies the training steps")
-    parser.add_argument("--alphas", type=float, nargs="+", default=[0.25, 0.5], help="widths to train and bundle")
+    parser.add_argument("--alphas", type=float, nargs="+", choices=ALPHAS, default=[0.5, 0.25], help=_WIDTHS_HELP)
+    parser.add_argument("--out", type=lambda text: Path(text).resolve(), default=ROOT / BUNDLE, help="the bundle")
     parser.add_argument("--steps", nargs="+", choices=tuple(_STEPS), default=list(_STEPS), help="default: all in order")
     return parser
 

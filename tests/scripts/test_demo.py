@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 
+from convert.checkpoints import load_checkpoint
+from convert.train.results import checkpoint_name
+from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place
 from scripts.demo.ink import INK_SIDE, Handwriting, load_handwriting, print_digit, write_digit
-from scripts.demo.pool import Pool, inputs
+from scripts.demo.pictures import Cards, held_out_pictures
 from scripts.demo.strokes import FORMS
-from scripts.demo.train import Phase, Plan, held_out_pictures, learn, new_model, plan_for, settle, train
+from scripts.demo.train import recipe_for, train
 
 
 @pytest.fixture(scope="module")
@@ -95,54 +99,43 @@ def test_the_test_has_as_many_pictures_of_each_class() -> None:
     assert (np.bincount(labels) == 2).all()
 
 
-def test_a_pool_keeps_the_latest_pictures_with_their_labels(handwriting: Handwriting) -> None:
-    pool = Pool(rng(), handwriting, size=15, side=64)
-    pool.renew(40)
-    frames, labels = pool.batch(200)
-    assert len(frames) == 200
-    assert set(labels) == set(range(len(LABELS)))
-    assert pool.drawn_at(64) is pool
-    assert pool.drawn_at(96).drawn == 0
+def test_a_number_always_draws_the_same_card(handwriting: Handwriting) -> None:
+    cards, again = (Cards(hard_from=100, handwriting=handwriting) for _ in range(2))
+    for number in (3, 200):
+        frame, label = cards.example(number)
+        assert label == number % 12 if number % 12 < NO_CARD else label == NO_CARD
+        assert np.array_equal(frame, again.example(number)[0])
+    assert not np.array_equal(cards.example(3)[0], cards.example(15)[0])
+    assert not np.array_equal(cards.example(3)[0], Cards(seed=2, hard_from=100).example(3)[0])
 
 
-def test_inputs_are_what_the_device_computes(handwriting: Handwriting) -> None:
-    frame = draw_labelled(rng(), handwriting, NO_CARD)
-    seen = inputs([frame], 128)
-    assert seen.shape == (1, 3, 128, 128)
-    assert seen.dtype == torch.float32
-    area = cv2.resize(frame, (128, 128), interpolation=cv2.INTER_AREA)[..., ::-1]
-    assert np.allclose(seen[0].permute(1, 2, 0).numpy(), area / 127.5 - 1, atol=1e-6)
+def test_every_class_comes_in_turn_and_no_card_twice(handwriting: Handwriting) -> None:
+    cards = Cards(handwriting=handwriting, small_until=12)
+    labels = [cards.example(number)[1] for number in range(12)]
+    assert sorted(labels) == [*range(len(LABELS)), NO_CARD]
+    assert cards.classes == len(LABELS)
 
 
-def test_steps_on_a_tiny_batch_lower_the_loss(handwriting: Handwriting) -> None:
-    torch.manual_seed(0)
-    model, pool = new_model(0.25), Pool(rng(), handwriting, size=11, side=64)
-    pool.renew(11, hardness=0.0)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    losses = [learn(model, optimizer, pool, 22, 64, 0.0) for _ in range(20)]
-    assert np.mean(losses[-3:]) < losses[0] - 0.2
+def test_small_pictures_come_first(handwriting: Handwriting) -> None:
+    cards = Cards(handwriting=handwriting, small_until=2)
+    assert [cards.example(number)[0].shape[0] for number in (0, 1, 2)] == [128, 128, 256]
 
 
-def test_training_is_repeatable_and_settles_batch_norm() -> None:
-    plan = Plan(alpha=0.25, phases=(Phase(2, (64,), 11, side=64), Phase(1, (32, 64), 11, side=96)), pool=22, fixed=1)
-    first, again = train(plan, settling=1).state_dict(), train(plan, settling=1).state_dict()
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert first["stem.bn.running_mean"].abs().sum() > 0
+def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path) -> None:
+    recipe = replace(recipe_for(1 / 1600), batch=2, growth=((1.0, 0.2),))
+    told = list[str]()
+    train(recipe, tmp_path, tell=told.append, every=1, settling=4, per_class=1)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [checkpoint_name(a) for a in sorted(ALPHAS)]
+    checkpoint = load_checkpoint(tmp_path / checkpoint_name(0.25))
+    small, large = (checkpoint.at(side).state_dict()["stem.bn.running_mean"] for side in (128, 224))
+    assert not torch.equal(small, large)
+    assert sum("_224: " in line for line in told) == 4
 
 
-def test_settling_forgets_the_former_statistics(handwriting: Handwriting) -> None:
-    model, pool = new_model(0.25), Pool(rng(), handwriting, size=4, side=64)
-    pool.renew(4)
-    means = model.state_dict()["stem.bn.running_mean"]
-    means.fill_(1e6)
-    settle(model, pool, rounds=1)
-    assert means.abs().max() < 10
-
-
-def test_the_plan_ends_at_the_resolutions_of_the_family() -> None:
-    plan = plan_for(0.5, effort=0.1)
-    assert set(plan.phases[-1].resolutions) == {224, 192, 160, 128}
-    assert plan.steps == sum(phase.steps for phase in plan.phases)
+def test_the_recipe_ends_at_the_family_s_own_resolutions() -> None:
+    recipe = recipe_for()
+    assert [recipe.scaled(side, recipe.steps - 1) for side in RESOLUTIONS] == list(RESOLUTIONS)
+    assert recipe.scaled(224, 0) < 128
 
 
 def test_folders_hold_the_pictures_the_bundle_step_reads(tmp_path: Path) -> None:
@@ -166,8 +159,8 @@ def test_the_bundle_step_hands_over_every_checkpoint(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("subprocess.run", run)
     assert make.main(["--work", str(tmp_path), "--steps", "bundle"]) == 3
     assert [Path(word).name for word in commands[0] if word.endswith("safetensors")] == [
-        "digits_0.25.safetensors",
-        "digits_0.50.safetensors",
+        "mobilenet_v1_0.50.safetensors",
+        "mobilenet_v1_0.25.safetensors",
     ]
 
 
