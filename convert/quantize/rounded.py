@@ -7,6 +7,7 @@ layers whose weights, inputs or outputs lie on a grid, so one examination serves
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -17,6 +18,9 @@ from convert.quantize.symmetric import SymmetricLayer, SymmetricNetwork
 
 __all__ = ["Grid", "RoundedLayer", "rounded_integers", "rounded_symmetric"]
 
+_HALF_UP: Final = 0.5 + 1e-3
+"""Added before rounding down, as :mod:`edge.preprocess` does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grid:
@@ -26,15 +30,21 @@ class Grid:
     offset: float
     lowest: int
     highest: int
+    takes_pixels: bool = False
+    """Values halfway go up, as on the device's way in, where with the usual normalization every pixel lies halfway;
+    else to the even neighbour."""
 
     @classmethod
-    def of(cls, quantization: Quantization) -> Grid:
+    def of(cls, quantization: Quantization, *, takes_pixels: bool = False) -> Grid:
         """The reals that int8 stands for."""
-        return cls(quantization.scale, 0.0, -128 - quantization.zero_point, 127 - quantization.zero_point)
+        lowest, highest = -128 - quantization.zero_point, 127 - quantization.zero_point
+        return cls(quantization.scale, 0.0, lowest, highest, takes_pixels)
 
     def round(self, x: Tensor) -> Tensor:
         """The nearest point for each value."""
-        return ((x - self.offset) / self.step).round().clamp(self.lowest, self.highest) * self.step + self.offset
+        levels = (x - self.offset) / self.step
+        levels = (levels + _HALF_UP).floor() if self.takes_pixels else levels.round()
+        return levels.clamp(self.lowest, self.highest) * self.step + self.offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +86,16 @@ def rounded_integers(network: FoldedNetwork, quantized: QuantizedNetwork) -> lis
                 exact=exact,
                 weight=torch.from_numpy(integers.weight).float() * scales[:, None, None, None],
                 bias=torch.from_numpy(integers.bias).float() * scales * integers.input.scale,
-                input_grid=Grid.of(integers.input) if exact.kind in ("conv", "classifier") else None,
+                input_grid=_input_grid(exact.kind, integers.input),
                 output_grid=Grid.of(integers.output),
             )
         )
     return layers
+
+
+def _input_grid(kind: str, quantization: Quantization) -> Grid | None:
+    """The stem's input are pixels, the classifier's are means; every other layer's lies on the grid already."""
+    return Grid.of(quantization, takes_pixels=kind == "conv") if kind in ("conv", "classifier") else None
 
 
 def rounded_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) -> list[RoundedLayer]:

@@ -31,8 +31,6 @@ __all__ = ["Qat", "RoundedNetwork", "fine_tuned"]
 
 GUARD_EVERY: Final = 8
 """One in so many pictures is not learned from: they tell whether fine-tuning helped."""
-_HALF_UP: Final = 0.5 + 1e-3
-"""Pixels lie halfway between two steps: they are rounded up, as ``Preprocessor`` does."""
 _TEACHING: Final = 0.7
 """How much the float network's answers count beside the labels."""
 _LARGEST_BIAS: Final = 2**30
@@ -55,8 +53,7 @@ class RoundedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, classes) of normalized pictures (batch, 3, ρ, ρ)."""
-        first = self._start.input
-        x = ((x / first.scale + _HALF_UP).floor()).clamp(-128 - first.zero_point, 127 - first.zero_point) * first.scale
+        x = Grid.of(self._start.input, takes_pixels=True).round(x)
         rows = zip(self._layers, self._start.layers, self.levels, self.biases, self._units(), strict=True)
         for layer, integers, levels, bias, unit in rows:
             if layer.kind == "classifier":

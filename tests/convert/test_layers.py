@@ -14,7 +14,8 @@ from convert.material import Material
 from convert.pipeline import Target, emit, report_layers
 from convert.quantize import fold, quantize
 from convert.quantize.rounded import Grid, rounded_integers
-from edge.preprocess import Preprocessing
+from edge.preprocess import Preprocessing, Preprocessor
+from edge.tensor import TensorSpec
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx-int8", "onnx-int8_full"])
@@ -52,6 +53,22 @@ def test_channels_that_never_fire_are_counted(checkpoint: Checkpoint, material: 
 def test_a_grid_keeps_its_points_and_ends() -> None:
     grid = Grid(0.5, 3.0, -2, 2)
     assert grid.round(torch.tensor([-9.0, 2.2, 3.0, 3.3, 9.0])).tolist() == [2.0, 2.0, 3.0, 3.5, 4.0]
+
+
+@pytest.mark.parametrize("preprocessing", [Preprocessing(), Preprocessing(mean=(120.0,) * 3, std=(60.0,) * 3)])
+def test_pixels_are_rounded_as_on_the_device(
+    checkpoint: Checkpoint, material: Material, preprocessing: Preprocessing
+) -> None:
+    network = fold(checkpoint.model)
+    integers = quantize(network, material.calibration.pixels[64], preprocessing)
+    entry, pixels = integers.input, np.arange(256 * 3, dtype=np.uint16).astype(np.uint8).reshape(16, 16, 3)
+    spec = TensorSpec(shape=(1, 16, 16, 3), dtype="int8", scale=entry.scale, zero_point=entry.zero_point)
+    levels = np.empty(spec.shape, np.int8)
+    Preprocessor(preprocessing, spec).normalize(pixels, levels)
+    grid = rounded_integers(network, integers)[0].input_grid
+    assert grid is not None
+    found = grid.round(torch.from_numpy(preprocessing.real(pixels)))
+    assert np.allclose(found, (levels[0].astype(float) - entry.zero_point) * entry.scale, atol=1e-5)
 
 
 def test_the_command_prints_a_table_json_and_a_picture(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
