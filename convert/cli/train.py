@@ -54,8 +54,9 @@ def train(
     """
     from convert.checkpoints import load_checkpoint
     from convert.train.dataset import read_dataset
-    from convert.train.job import Job, Plan
+    from convert.train.job import Job
     from convert.train.photos import Augmentation
+    from convert.train.plan import Plan
     from convert.train.processes import device_of, joined
     from convert.train.recipe import Recipe
     from convert.train.run import Schedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +15,13 @@ from torch import nn
 from convert.checkpoints import Checkpoint
 from convert.material import Progress
 from convert.model import MobileNetV1, ModelConfig
-from convert.train.dataset import DataSet, write_splits
+from convert.train.dataset import write_splits
 from convert.train.estimate import Estimate, estimated
 from convert.train.family import Family
 from convert.train.members import Settling, accuracy, members, settled
 from convert.train.metrics import Metrics
-from convert.train.photos import Augmentation, Photos, read_labelled
+from convert.train.photos import Photos, read_labelled
+from convert.train.plan import Plan
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
 from convert.train.run import Best, Schedule, memory_told, restored, train
@@ -28,95 +29,16 @@ from convert.train.source import Share
 from convert.train.state import StateFile
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.train.trainer import Trainer
-from edge.errors import TrainingError
 from edge.files import to_json, write_atomically
-from edge.preprocess import ColourOrder, Preprocessing, Resize
 from edge.variant import Variant
 
-__all__ = ["Job", "Plan"]
+__all__ = ["Job"]
 
 MOST_TO_CHECK: Final = 500
 """Validation pictures that a check in between looks at; the end looks at ten times as many."""
 _TO_SETTLE: Final = 768
 """Pictures that the final statistics are estimated on; a check takes a quarter."""
 STATE, METRICS, SPLITS, LABELS, REPORT = "state.pt", "metrics.csv", "splits.csv", "labels.txt", "training.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What shall be trained, on what, and how."""
-
-    dataset: DataSet
-    alphas: tuple[float, ...]
-    """One for a single network, more for a family."""
-    resolutions: tuple[int, ...]
-    recipe: Recipe
-    augmentation: Augmentation
-    resize: Resize = "bilinear"
-    """How the device shrinks frames."""
-    start: Checkpoint | None = None
-    """Weights to begin with; its classifier is taken if it has the same number of classes."""
-    teacher: Checkpoint | None = None
-    teacher_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        unknown = any(item.label < 0 for item in self.dataset.train)
-        if unknown and self.teacher is None:
-            raise TrainingError("Some pictures have no label: expected one for each, or a --teacher to learn from.")
-        classes = len(self.dataset.labels)
-        if self.teacher is not None and self.teacher.config.classes != classes:
-            raise TrainingError(
-                f"{self.teacher.path} tells {self.teacher.config.classes} classes apart, the data have {classes}: "
-                "a teacher must know the same classes."
-            )
-        if self.teacher is not None and _seen(self.teacher.config) != _seen(self.config):
-            raise TrainingError(
-                f"{self.teacher.path} takes pictures otherwise than the network to train "
-                f"({_seen(self.teacher.config)}, not {_seen(self.config)}): a teacher must see the same."
-            )
-        if self.start is not None and self.start.config.alpha != max(self.alphas):
-            raise TrainingError(
-                f"{self.start.path} has α={self.start.config.alpha:g}, the widest network to train "
-                f"α={max(self.alphas):g}: expected weights of that width."
-            )
-
-    @property
-    def config(self) -> ModelConfig:
-        """The widest network's configuration: that of the weights to begin with; pictures as its teacher takes them."""
-        classes, alpha = len(self.dataset.labels), max(self.alphas)
-        if self.start is not None:
-            return replace(self.start.config, classes=classes)
-        if self.teacher is not None:
-            order, mean, std = _seen(self.teacher.config)
-            return ModelConfig(alpha=alpha, classes=classes, colour_order=order, mean=mean, std=std)
-        return ModelConfig(alpha=alpha, classes=classes)
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the networks take pictures."""
-        order, mean, std = _seen(self.config)
-        return Preprocessing(resize=self.resize, colour_order=order, mean=mean, std=std)
-
-    @property
-    def variants(self) -> list[Variant]:
-        """All that is trained, the largest first."""
-        return [Variant(a, r) for a in sorted(self.alphas)[::-1] for r in sorted(self.resolutions)[::-1]]
-
-    def settings(self) -> dict[str, Any]:
-        """What must not change when a run is resumed, as JSON values. The rate may."""
-        recipe = {name: value for name, value in self.recipe.to_dict().items() if name != "peak_rate"}
-        return {
-            **recipe,
-            "growth": [list(stage) for stage in self.recipe.growth],
-            "alphas": list(self.alphas),
-            "resolutions": list(self.resolutions),
-            "labels": list(self.dataset.labels),
-            "pictures": len(self.dataset.train),
-            "from": self.start.sha256 if self.start else None,
-            "teacher": self.teacher.sha256 if self.teacher else None,
-            "resize": self.resize,
-            **asdict(self.augmentation),
-        }
 
 
 class Job:
@@ -247,11 +169,6 @@ class Job:
             for member in members(network)
         ]
         return sum(found) / len(found)
-
-
-def _seen(config: ModelConfig) -> tuple[ColourOrder, tuple[float, float, float], tuple[float, float, float]]:
-    """How a network takes pictures: order of the colours, mean and deviation."""
-    return config.colour_order, config.mean, config.std
 
 
 def _built(config: ModelConfig, start: Checkpoint | None, alpha: float) -> nn.Module:
