@@ -5,7 +5,6 @@ Pictures start easy and small, which is cheap and gets learning under way, and g
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,9 @@ from convert.train.family import Family
 from convert.train.members import Settling
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
+from convert.train.run import Schedule, restored
+from convert.train.run import train as run_to_its_end
+from convert.train.state import StateFile
 from convert.train.tasks import FamilyTask
 from convert.train.trainer import Trainer
 from edge.variant import ALPHAS, RESOLUTIONS
@@ -31,8 +33,8 @@ _HARD_FROM: Final = 0.3
 
 def recipe_for(effort: float = 1.0) -> Recipe:
     """The recipe that the shipped networks were trained by, its steps multiplied by ``effort``."""
-    growth = ((0.35, 0.36), (0.7, 0.5), (0.88, 0.75))
-    return Recipe(steps=max(1, round(1600 * effort)), batch=32, peak_rate=6e-3, growth=growth)
+    growth = ((0.48, 0.36), (0.67, 0.6))
+    return Recipe(steps=max(1, round(2700 * effort)), batch=32, peak_rate=7e-3, growth=growth, precision="bf16")
 
 
 def train(
@@ -48,22 +50,27 @@ def train(
 
     Args:
         recipe: How to train.
-        folder: Where the checkpoints go.
+        folder: Where the checkpoints go, and the state, from which a run that was stopped goes on.
         tell: Takes a line for people.
         every: Steps between two lines.
         settling: Pictures that batch norm's statistics are estimated on.
         per_class: Pictures of each class, of handwriting that was not trained on, to measure on.
     """
     torch.manual_seed(recipe.seed)
-    task = FamilyTask(Family(_build, ALPHAS), RESOLUTIONS, smoothing=recipe.smoothing, seed=recipe.seed)
+    family = Family(_build, ALPHAS)
+    task = FamilyTask(family, RESOLUTIONS, smoothing=recipe.smoothing, ripening=recipe.steps, seed=recipe.seed)
     trainer = Trainer(task, _source(recipe), recipe, preprocessing=PREPROCESSING)
-    started_s, losses = time.monotonic(), list[float]()
-    for loss in trainer.steps():
-        losses.append(loss)
-        if trainer.step % every == 0:
-            minutes, mean = (time.monotonic() - started_s) / 60, sum(losses[-every:]) / every
-            tell(f"step {trainer.step}/{recipe.steps} loss {mean:.3f} {minutes:.1f} min")
     folder.mkdir(parents=True, exist_ok=True)
+    state = StateFile(folder / "state.pt", recipe.to_dict())
+    if state.path.exists():
+        restored(trainer, state)
+
+    def progress(stage: str, share: float) -> None:
+        if (step := round(share * recipe.steps)) % every == 0:
+            tell(f"step {step}/{recipe.steps}: {stage}")
+
+    schedule = Schedule(check_every=recipe.steps)
+    run_to_its_end(trainer, schedule, state=state, metrics=None, check=lambda network: 0.0, progress=progress)
     frames, labels = held_out_pictures(per_class)
     examples = [(frame, int(label)) for frame, label in zip(frames, labels, strict=True)]
     measured = write_checkpoints(trainer.average, RESOLUTIONS, _settling(recipe, settling), folder, examples)

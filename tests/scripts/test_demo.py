@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from convert.checkpoints import load_checkpoint
+from convert.train.recipe import Recipe
 from convert.train.results import checkpoint_name
+from edge.errors import TrainingError
 from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place
@@ -121,15 +123,30 @@ def test_small_pictures_come_first(handwriting: Handwriting) -> None:
     assert [cards.example(number)[0].shape[0] for number in (0, 1, 2)] == [128, 128, 256]
 
 
-def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path) -> None:
-    recipe = replace(recipe_for(1 / 1600), batch=2, growth=((1.0, 0.2),))
+@pytest.fixture(scope="module")
+def tiny() -> Recipe:
+    return replace(recipe_for(1 / 2700), batch=2, growth=((1.0, 0.2),))
+
+
+def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path, tiny: Recipe) -> None:
     told = list[str]()
-    train(recipe, tmp_path, tell=told.append, every=1, settling=4, per_class=1)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == [checkpoint_name(a) for a in sorted(ALPHAS)]
+    train(tiny, tmp_path, tell=told.append, every=1, settling=4, per_class=1)
+    assert [path.name for path in sorted(tmp_path.glob("*.safetensors"))] == [
+        checkpoint_name(a) for a in sorted(ALPHAS)
+    ]
     checkpoint = load_checkpoint(tmp_path / checkpoint_name(0.25))
     small, large = (checkpoint.at(side).state_dict()["stem.bn.running_mean"] for side in (128, 224))
     assert not torch.equal(small, large)
     assert sum("_224: " in line for line in told) == 4
+
+
+def test_training_goes_on_from_its_state(tmp_path: Path, tiny: Recipe) -> None:
+    told = list[str]()
+    for _ in range(2):
+        train(tiny, tmp_path, tell=told.append, every=1, settling=2, per_class=1)
+    assert sum(line.startswith("step ") for line in told) == tiny.steps
+    with pytest.raises(TrainingError, match="other settings"):
+        train(replace(tiny, peak_rate=1e-3), tmp_path, settling=2, per_class=1)
 
 
 def test_the_recipe_ends_at_the_family_s_own_resolutions() -> None:
