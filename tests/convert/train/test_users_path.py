@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,22 @@ def test_the_variant_chosen_on_this_board_tells_the_classes_apart(folder: Path, 
     pictures = [path for label in CLASSES for path in sorted((folder / "shapes" / label).iterdir())[:4]]
     answers = ask(build(), "classify", *pictures, "--bundle", bundle, "--variant", chosen["chosen"])
     assert sum(a["classes"][0]["label"] == Path(a["image"]).parent.name for a in answers) >= 8
+
+
+def test_real_photos_by_class_folder_learn_from_imagenets_weights(shared_data: Path, tmp_path: Path) -> None:
+    things = ("clothes", "household", "sports", "vehicles")
+    kinds = {"bird": "animals_birds", "fruit": "food_fruit", "mammal": "animals_mammals", "thing": things}
+    for label, beginning in kinds.items():
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for name in json.loads((shared_data / "photos_labels.json").read_text()):
+            if name.startswith(beginning):
+                shutil.copy(shared_data / "photos" / name, tmp_path / "photos" / label)
+    start, out, bundle = shared_data / "mobilenet_1_0_224_tf.h5", tmp_path / "checkpoints", tmp_path / "bundle"
+    options = ("--single", 1, "--resolutions", 128, "--epochs", 8, "--batch", 16, "--rate", 0.001)
+    top1 = ask(convert_app, "train", tmp_path / "photos", "--out", out, "--from", start, *options)
+    assert top1["mobilenet_v1_1.00_128"] >= 0.7  # a third are mammals
+    material = ("--labels", out / "labels.txt", "--calibration", out / "splits.csv", "--min-agreement", 0.8)
+    ask(convert_app, "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 128, "--out", bundle)
+    pictures = sorted((tmp_path / "photos" / "bird").iterdir())
+    answers = ask(build(), "classify", *pictures, "--bundle", bundle)
+    assert sum(answer["classes"][0]["label"] == "bird" for answer in answers) >= 0.8 * len(pictures)
