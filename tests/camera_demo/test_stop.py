@@ -13,7 +13,7 @@ def test_a_signal_asks_for_the_end_once_somebody_attends(number: signal.Signals)
     with stop_on_signals() as stop:
         stop.is_attended = True
         assert not stop.is_requested
-        os.kill(os.getpid(), number)
+        signal.raise_signal(number)  # os.kill may reach another thread first
         assert stop.is_requested
         assert signal.getsignal(number) is signal.SIG_DFL
     assert signal.getsignal(number) is before
