@@ -41,6 +41,7 @@ SIDE: Final = 64
 HELD_OUT_EVERY: Final = 5
 _CPU: Final = torch.device("cpu")
 _CHANGING: Final = ("out", "processes", "only", "softness")
+"""Options that leave the figures of an earlier run valid."""
 _Task = tuple[str, int]
 """What is trained, the family or the single network's α and ρ as ``0.25-32``, and the seed."""
 
@@ -81,9 +82,7 @@ class Digits:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train both ways, and print accuracies, differences and the CPU time of each."""
     options = _parser().parse_args(arguments)
-    plan = {
-        name: value for name, value in vars(options).items() if name not in ("out", "processes", "only", "softness")
-    }
+    plan = {name: value for name, value in vars(options).items() if name not in _CHANGING}
     done = _done(options.out, plan)
     tasks = [task for seed in range(1, options.seeds + 1) for task in _tasks(options, seed)]
     tasks = [task for task in tasks if options.only is None or task[0].startswith(options.only)]

@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 from edge.errors import BackendError, ImageError
 from edge.tensor import TensorSpec
 
-__all__ = ["ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Resize"]
+__all__ = ["HALF_UP", "ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Resize"]
 
 Frame = NDArray[np.uint8]
 """A picture as OpenCV gives it: uint8 (height, width, 3) BGR."""
 ColourOrder = Literal["RGB", "BGR"]
 Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
+HALF_UP: Final = 0.5 + 1e-3
+"""Added to a pixel's level before it is rounded down: halfway goes up, whatever float made of the half. With the zero
+point -1, x / 127.5 - 1 is then exactly pixel - 128, one flipped bit."""
 _Table = NDArray[Any]
 _UINT8: Final = np.dtype(np.uint8)
 _BITS: Final[dict[Any, Any]] = {np.dtype(np.int8): np.uint8, np.dtype(np.float16): np.uint16}
@@ -214,8 +217,7 @@ def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:
     if not spec.is_quantized:
         return real[None].astype(spec.dtype)
     limits = np.iinfo(np.dtype(spec.dtype))
-    # Rounds half up: with the zero point -1, x / 127.5 - 1 is then exactly pixel - 128, one flipped bit.
-    levels = np.floor(real.astype(np.float64) / spec.scale + spec.zero_point + 0.5 + 1e-3)
+    levels = np.floor(real.astype(np.float64) / spec.scale + spec.zero_point + HALF_UP)
     return np.clip(levels, limits.min, limits.max).astype(spec.dtype)[None]
 
 

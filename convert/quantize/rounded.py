@@ -7,7 +7,6 @@ layers whose weights, inputs or outputs lie on a grid, so one examination serves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor
@@ -15,11 +14,9 @@ from torch import Tensor
 from convert.quantize.folding import FoldedLayer, FoldedNetwork
 from convert.quantize.network import Quantization, QuantizedNetwork
 from convert.quantize.symmetric import SymmetricLayer, SymmetricNetwork
+from edge.preprocess import HALF_UP
 
 __all__ = ["Grid", "RoundedLayer", "rounded_integers", "rounded_symmetric"]
-
-_HALF_UP: Final = 0.5 + 1e-3
-"""Added before rounding down, as :mod:`edge.preprocess` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Grid:
     def round(self, x: Tensor) -> Tensor:
         """The nearest point for each value."""
         levels = (x - self.offset) / self.step
-        levels = (levels + _HALF_UP).floor() if self.takes_pixels else levels.round()
+        levels = (levels + HALF_UP).floor() if self.takes_pixels else levels.round()
         return levels.clamp(self.lowest, self.highest) * self.step + self.offset
 
 

@@ -18,13 +18,14 @@ import torch
 from convert.golden import CANDIDATES, add_golden
 from convert.train.results import checkpoint_name
 from edge.bundle import open_bundle
+from edge.errors import EdgeError
 from edge.preprocess import Frame
 from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
 from scripts.demo.ink import load_handwriting
 from scripts.demo.pictures import PREPROCESSING, held_out_pictures
-from scripts.demo.train import recipe_for, train
+from scripts.demo.train import STATE, recipe_for, train
 
 __all__ = ["main", "write_calibration", "write_labels", "write_test"]
 
@@ -45,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.steps:
         print(f"== {name}", flush=True)
         started = time.monotonic()
-        code = _STEPS[name](options)
+        try:
+            code = _STEPS[name](options)
+        except EdgeError as error:
+            print(f"make-demo: {error}", file=sys.stderr)
+            return error.exit_code
         print(f"{name}: {(time.monotonic() - started) / 60:.1f} min", flush=True)
         if code:
             return code
@@ -86,6 +91,8 @@ def _pictures(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    if options.force:
+        (options.work / _CHECKPOINTS / STATE).unlink(missing_ok=True)
     train(recipe_for(options.effort), options.work / _CHECKPOINTS, tell=lambda line: print(line, flush=True))
     return 0
 
@@ -120,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=lambda text: Path(text).resolve(), help="folder for pictures and checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; other counts give other weights")
     parser.add_argument("--effort", type=float, default=1.0, help="multiplies the training steps")
+    parser.add_argument("--force", action="store_true", help="train anew, whatever --work holds of an earlier run")
     parser.add_argument("--alphas", type=float, nargs="+", choices=ALPHAS, default=[0.5, 0.25], help=_WIDTHS_HELP)
     parser.add_argument("--out", type=lambda text: Path(text).resolve(), default=ROOT / BUNDLE, help="the bundle")
     parser.add_argument("--steps", nargs="+", choices=tuple(_STEPS), default=list(_STEPS), help="default: all in order")

@@ -25,7 +25,10 @@ from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS
 from scripts.demo.pictures import PREPROCESSING, Cards, held_out_pictures
 
-__all__ = ["recipe_for", "train"]
+__all__ = ["STATE", "recipe_for", "train"]
+
+STATE: Final = "state.pt"
+"""The file among the checkpoints from which a run that was stopped goes on."""
 
 _HARD_FROM: Final = 0.3
 """The share of the steps after which pictures are as hard as the test's."""
@@ -61,7 +64,7 @@ def train(
     task = FamilyTask(family, RESOLUTIONS, smoothing=recipe.smoothing, ripening=recipe.steps, seed=recipe.seed)
     trainer = Trainer(task, _source(recipe), recipe, preprocessing=PREPROCESSING)
     folder.mkdir(parents=True, exist_ok=True)
-    state = StateFile(folder / "state.pt", recipe.to_dict())
+    state = StateFile(folder / STATE, recipe.to_dict())
     if state.path.exists():
         restored(trainer, state)
 

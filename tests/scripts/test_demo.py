@@ -149,6 +149,22 @@ def test_training_goes_on_from_its_state(tmp_path: Path, tiny: Recipe) -> None:
         train(replace(tiny, peak_rate=1e-3), tmp_path, settling=2, per_class=1)
 
 
+def test_a_state_of_another_recipe_is_one_line_and_force_starts_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: Recipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--work", str(tmp_path), "--steps", "train"]
+    with monkeypatch.context() as patch:
+        patch.setattr(make, "train", lambda recipe, folder, **_: train(tiny, folder, settling=2, per_class=1))
+        assert make.main(asked) == 0
+    assert make.main(asked) != 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("make-demo: ") and "other settings" in line and "--force" in line
+    started = list[Path]()
+    monkeypatch.setattr(make, "train", lambda recipe, folder, **_: started.append(folder))
+    assert make.main([*asked, "--force"]) == 0
+    assert started and not (started[0] / "state.pt").exists()
+
+
 def test_the_recipe_ends_at_the_family_s_own_resolutions() -> None:
     recipe = recipe_for()
     assert [recipe.scaled(side, recipe.steps - 1) for side in RESOLUTIONS] == list(RESOLUTIONS)
