@@ -128,10 +128,13 @@ def _resolutions(text: str, alphas: tuple[float, ...]) -> tuple[int, ...]:
 
 def _check_place(out: Path, data: Path, *, resume: bool, force: bool) -> None:
     """Refuse a folder in use, before work is spent on what shall lie there."""
+    from convert.train.state import STATE
+
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a folder, or a name that is free.")
     if out.is_dir() and any(out.iterdir()) and not (resume or force):
-        raise OutputError(f"{out} is in use: go on with --resume, begin anew with --force, or choose another name.")
+        way_on = "go on with --resume, " if (out / STATE).is_file() else ""
+        raise OutputError(f"{out} is in use: {way_on}begin anew with --force, or choose another name.")
     if out.resolve() == data.resolve():
         raise OutputError(f"{out} holds the pictures: choose another folder for the checkpoints.")
 

@@ -26,7 +26,7 @@ from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
 from convert.train.run import Best, Schedule, memory_told, restored, train
 from convert.train.source import Share
-from convert.train.state import StateFile
+from convert.train.state import STATE, StateFile
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.train.trainer import Trainer
 from edge.files import to_json, write_atomically
@@ -38,7 +38,7 @@ MOST_TO_CHECK: Final = 500
 """Validation pictures that a check in between looks at; the end looks at ten times as many."""
 _TO_SETTLE: Final = 768
 """Pictures that the final statistics are estimated on; a check takes a quarter."""
-STATE, METRICS, SPLITS, LABELS, REPORT = "state.pt", "metrics.csv", "splits.csv", "labels.txt", "training.json"
+METRICS, SPLITS, LABELS, REPORT = "metrics.csv", "splits.csv", "labels.txt", "training.json"
 
 
 class Job:

@@ -6,15 +6,17 @@ import io
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from edge.errors import CheckpointError, TrainingError, os_reason
 from edge.files import write_atomically
 
-__all__ = ["StateFile"]
+__all__ = ["STATE", "StateFile"]
 
+STATE: Final = "state.pt"
+"""The file beside the checkpoints that a run which was stopped goes on from."""
 _FORMAT = 1
 
 

@@ -17,6 +17,7 @@ import torch
 
 from convert.golden import CANDIDATES, add_golden
 from convert.train.results import checkpoint_name
+from convert.train.state import STATE
 from edge.bundle import open_bundle
 from edge.errors import EdgeError
 from edge.preprocess import Frame
@@ -25,7 +26,7 @@ from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
 from scripts.demo.ink import load_handwriting
 from scripts.demo.pictures import PREPROCESSING, held_out_pictures
-from scripts.demo.train import STATE, recipe_for, train
+from scripts.demo.train import recipe_for, train
 
 __all__ = ["main", "write_calibration", "write_labels", "write_test"]
 

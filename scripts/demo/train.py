@@ -18,17 +18,14 @@ from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
 from convert.train.run import Schedule, restored
 from convert.train.run import train as run_to_its_end
-from convert.train.state import StateFile
+from convert.train.state import STATE, StateFile
 from convert.train.tasks import FamilyTask
 from convert.train.trainer import Trainer
 from edge.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS
 from scripts.demo.pictures import PREPROCESSING, Cards, held_out_pictures
 
-__all__ = ["STATE", "recipe_for", "train"]
-
-STATE: Final = "state.pt"
-"""The file among the checkpoints from which a run that was stopped goes on."""
+__all__ = ["recipe_for", "train"]
 
 _HARD_FROM: Final = 0.3
 """The share of the steps after which pictures are as hard as the test's."""

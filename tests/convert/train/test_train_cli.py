@@ -156,7 +156,7 @@ def test_what_a_run_takes_is_said_beforehand(shapes: Path, tmp_path: Path) -> No
 
 def test_a_folder_in_use_is_left_alone(shapes: Path, trained: Path) -> None:
     before = weights(trained)
-    assert "is in use: go on with --resume, begin anew with --force" in refusal(shapes, "--out", trained, *SHORT)
+    assert "is in use: begin anew with --force, or choose" in refusal(shapes, "--out", trained, *SHORT)
     assert torch.equal(weights(trained), before)
     assert "holds the pictures" in refusal(shapes, "--out", shapes, *SHORT, "--force")
 
@@ -187,6 +187,10 @@ def stopped(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "diverged at step" in told and "Try a lower learning rate than 1e+30" in told
     assert "is kept: --resume with a lower --rate" in told
     return out
+
+
+def test_a_folder_of_a_run_that_stopped_may_be_gone_on_with(stopped: Path, shapes: Path) -> None:
+    assert "is in use: go on with --resume, begin anew with --force" in refusal(shapes, "--out", stopped, *SHORT)
 
 
 def test_a_state_that_is_damaged_is_told(stopped: Path, shapes: Path, tmp_path: Path) -> None:
