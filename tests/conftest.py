@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,16 @@ from edge.preprocess import Frame
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real weights and photos for measuring; a user's checkout has none."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> Iterator[None]:
+    """SIGINT works in tests and in what they start, though a shell's background jobs begin with it ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,29 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from camera_demo.stop import Stop, stop_on_signals
 
 
+@pytest.fixture
+def _heard() -> Iterator[None]:
+    """SIGHUP is not ignored, as it is behind ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_asks_for_the_end_once_somebody_attends(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
         stop.is_attended = True
         assert not stop.is_requested
-        signal.raise_signal(number)  # os.kill may reach another thread first
+        os.kill(os.getpid(), number)
         assert stop.is_requested
         assert signal.getsignal(number) is signal.SIG_DFL
     assert signal.getsignal(number) is before
