@@ -25,11 +25,11 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from convert.checkpoints import load_checkpoint
-from convert.pictures import find_pictures, read_pictures, split
-from convert.quantize import FoldedNetwork, condition, fold, quantize, rounding
+from convert.image_sets import find_pictures, read_pictures, split
+from convert.quantize import FoldedNetwork, condition, fold, gptq, quantize
 from convert.quantize.calibration import batches
-from convert.quantize.rounded import RoundedLayer, rounded_integers
-from edge.preprocess import Preprocessing
+from convert.quantize.fake_quant import RoundedLayer, rounded_integers
+from edge.vision.preprocess import Preprocessing
 
 RECIPE: Final = Preprocessing()
 Pixels = NDArray[np.uint8]
@@ -73,7 +73,7 @@ def measured(network: FoldedNetwork, layers: Sequence[RoundedLayer], pixels: Pix
 
 def nearest(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
     """Each weight to its nearest level; biases corrected."""
-    with patch.object(rounding, "DAMPING", 1e9), patch.object(rounding, "PULL", 1e9):
+    with patch.object(gptq, "DAMPING", 1e9), patch.object(gptq, "PULL", 1e9):
         return rounded_integers(network, quantize(network, pixels, RECIPE))
 
 

@@ -21,11 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge.bundle import Bundle, open_bundle
-from edge.classify import Classifier
-from edge.rounds import settle, timing_frames
-from edge.threads import default_threads
-from edge.variant import Variant
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
+from edge.inference.classifier import Classifier
+from edge.profiling.threads import default_threads
+from edge.profiling.timing import settle, timing_frames
 
 _RUNS = 50
 

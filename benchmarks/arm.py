@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from edge.bundle import Bundle
-    from edge.classify import Classifier
-    from edge.preprocess import Frame
+    from edge.bundles.bundle import Bundle
+    from edge.inference.classifier import Classifier
+    from edge.vision.preprocess import Frame
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -48,7 +48,7 @@ def frames(bundle: Bundle) -> Iterator[Frame]:
 
 def classifiers(bundle: Bundle) -> Iterator[tuple[str, Classifier]]:
     """Every variant of the bundle, opened on LiteRT with one thread."""
-    from edge.classify import Classifier
+    from edge.inference.classifier import Classifier
 
     for entry in bundle.variants:
         classifier = Classifier.open(bundle, entry.variant, backend="litert", threads=1)
@@ -58,7 +58,7 @@ def classifiers(bundle: Bundle) -> Iterator[tuple[str, Classifier]]:
 
 def outputs(file: Path) -> None:
     """Write, for every variant, its inputs and answers for the frames, and its answers to noise, all int8."""
-    from edge.bundle import open_bundle
+    from edge.bundles.bundle import open_bundle
 
     bundle, found = open_bundle("demo"), dict[str, list[NDArray[np.int8]]]()
     for name, classifier in classifiers(bundle):
@@ -102,8 +102,8 @@ def _steps(here: NDArray[np.int8], there: NDArray[np.int8]) -> int:
 def count() -> None:
     """Run each variant between marks of the instruction counter; the labels go to stderr in the order of the marks."""
     from benchmarks.instructions import count_calls
-    from edge.bundle import open_bundle
-    from edge.rounds import timing_frames
+    from edge.bundles.bundle import open_bundle
+    from edge.profiling.timing import timing_frames
 
     frame, labels = timing_frames(1)[0], list[str]()
     for name, classifier in classifiers(open_bundle("demo")):

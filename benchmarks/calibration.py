@@ -28,13 +28,13 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
+from convert.calibration_data import DRAWN
 from convert.checkpoints import load_checkpoint
-from convert.material import DRAWN
-from convert.pictures import at_most, find_pictures, read_pictures, split
+from convert.image_sets import at_most, find_pictures, read_pictures, split
 from convert.quantize import Effort, FoldedNetwork, drawn, fold
 from convert.verify import Reference, float_answers, verify
-from edge.manifest import Accuracy
-from edge.preprocess import Preprocessing
+from edge.bundles.manifest import Accuracy
+from edge.vision.preprocess import Preprocessing
 
 
 def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], list[Path]]:

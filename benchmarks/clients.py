@@ -67,8 +67,8 @@ def ask(model: Path, photos: Sequence[Path], python: Path = PYTHON) -> Answers:
 def _ours(model: Path, photos: Sequence[Path]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Our answers, and the pixels (count, ρ, ρ, 3) RGB that they are of."""
     from benchmarks.models import best_classes, load
-    from convert.pictures import read_pictures
-    from edge.preprocess import Preprocessing
+    from convert.image_sets import read_pictures
+    from edge.vision.preprocess import Preprocessing
 
     with contextlib.closing(load(model)) as backend:
         side = backend.input_spec.resolution
@@ -80,7 +80,7 @@ def answer(model: Path, folder: Path) -> None:
     """Print MediaPipe's answers as one line of JSON; runs under the Python that has MediaPipe."""
     from mediapipe.tasks.python import BaseOptions, vision
 
-    from edge.images import read_image
+    from edge.vision.images import read_image
 
     options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=str(model)), max_results=1)
     with vision.ImageClassifier.create_from_options(options) as classifier:
@@ -109,7 +109,7 @@ def main() -> None:
     if options.answer:
         answer(options.model, options.photos)
         return
-    from edge.images import image_files
+    from edge.vision.images import image_files
 
     answers = ask(options.model, image_files(options.photos), options.python)
     print(f"{len(answers.ours)} photos; MediaPipe's best class is ours on")

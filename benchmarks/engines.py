@@ -25,8 +25,8 @@ import tensorrt_rtx as trt
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from convert.to_tensorrt import build
-from edge.backends.tensorrt import new_log
-from edge.bundle import open_bundle
+from edge.bundles.bundle import open_bundle
+from edge.inference.backends.tensorrt import new_log
 
 if TYPE_CHECKING:
     from convert.quantize import SymmetricNetwork
@@ -70,7 +70,7 @@ def explain(options: argparse.Namespace) -> None:
     """Print what each depthwise layer adds to the weights once it works in int8."""
     from convert.checkpoints import load_checkpoint
     from convert.quantize import fold, quantize, symmetrize
-    from edge.preprocess import Preprocessing
+    from edge.vision.preprocess import Preprocessing
 
     network, side = fold(load_checkpoint(options.checkpoint).model), options.resolution
     pixels = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), dtype=np.uint8)

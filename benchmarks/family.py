@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 
 
 def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[int]) -> None:
@@ -23,11 +23,11 @@ def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[in
     import cv2
     import torch
 
+    from convert.calibration_data import gather
     from convert.checkpoints import load_checkpoint, save_checkpoint
-    from convert.material import gather
     from convert.model import MobileNetV1, ModelConfig
     from convert.to_bundle import BundlePlan, write_bundle
-    from edge.rounds import timing_frames
+    from edge.profiling.timing import timing_frames
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

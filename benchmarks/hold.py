@@ -3,8 +3,8 @@
     python benchmarks/hold.py [--bundle demo] [--budget-ms MS] [--fps FPS]
 
 The same stream is run twice: fixed to the variant that meets the budget on the calm machine, and with
-``edge.adaptive``. Each run has three phases: calm, busy with one spinning process for every CPU, and calm again. A
-frame is late when it takes longer than the budget. ``--json FILE`` keeps every frame.
+``edge.AdaptiveClassifier``. Each run has three phases: calm, busy with one spinning process for every CPU, and calm
+again. A frame is late when it takes longer than the budget. ``--json FILE`` keeps every frame.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge.adaptive import AdaptiveClassifier
-from edge.affinity import usable_cpus
-from edge.bundle import Bundle, open_bundle
-from edge.measure import QUICK, measure
-from edge.profile import LatencyProfile
-from edge.rounds import timing_frames
-from edge.sampler import HealthSampler
-from edge.select import Budget, select
-from edge.threads import default_threads
-from edge.variant import Variant
+from edge.board.affinity import usable_cpus
+from edge.board.sampler import HealthSampler
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
+from edge.control.adaptive import AdaptiveClassifier
+from edge.profiling.measure import QUICK, measure
+from edge.profiling.profile import LatencyProfile
+from edge.profiling.threads import default_threads
+from edge.profiling.timing import timing_frames
+from edge.selection import Budget, select
 
 PHASES: Final = ("calm", "busy", "calm again")
 _HOG: Final = "while True: pass"

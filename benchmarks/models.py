@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.backends import Backend, ModelFile, litert, onnxruntime
-from edge.preprocess import Preprocessing, Preprocessor
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
+from edge.vision.preprocess import Preprocessing, Preprocessor
 
 __all__ = ["best_classes", "interleaved_ratio", "load"]
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge.preprocess import Resize
+    from edge.vision.preprocess import Resize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -34,7 +34,7 @@ RESIZES: Final[tuple[Resize, ...]] = ("bilinear", "halving", "area")
 def prepare(folder: Path) -> None:
     """Write a bundle for each variant."""
     from benchmarks.family import write_family
-    from edge.variant import Variant
+    from edge.bundles.variant import Variant
 
     for name in VARIANTS:
         variant = Variant.parse(name)
@@ -43,10 +43,10 @@ def prepare(folder: Path) -> None:
 
 def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], object], Callable[[], object]]:
     """The bare ``invoke`` of a variant's file, a classifier's call on a frame, and the writing of the next frame."""
-    from edge.bundle import open_bundle
-    from edge.classify import Classifier
-    from edge.rounds import timing_frames
-    from edge.variant import Variant
+    from edge.bundles.bundle import open_bundle
+    from edge.bundles.variant import Variant
+    from edge.inference.classifier import Classifier
+    from edge.profiling.timing import timing_frames
 
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -86,10 +86,10 @@ def _elapsed_ms(call: Callable[[], object], after: Callable[[], object] = lambda
 def count(folder: Path) -> None:
     """Run every call between marks of the instruction counter; the labels go to stdout in the order of the marks."""
     from benchmarks.instructions import count_calls
-    from edge.preprocess import Preprocessing, Preprocessor
-    from edge.rounds import timing_frames
-    from edge.tensor import TensorSpec
-    from edge.variant import Variant
+    from edge.bundles.variant import Variant
+    from edge.profiling.timing import timing_frames
+    from edge.vision.preprocess import Preprocessing, Preprocessor
+    from edge.vision.tensor import TensorSpec
 
     labels = list[str]()
     frame = timing_frames(1)[0]

@@ -24,10 +24,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge.predict import choose_among, fit
-from edge.profile import LatencyProfile, load_profile
-from edge.published import published_profiles
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.profiling.prediction import choose_among, fit
+from edge.profiling.profile import LatencyProfile, load_profile
+from edge.profiling.reference_profiles import published_profiles
 
 Times = dict[Variant, float]
 CLASSES: Final = 1000

@@ -31,13 +31,13 @@ from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
 from benchmarks.models import interleaved_ratio, load
 from benchmarks.quantization_table import write_tables
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.pictures import find_pictures, read_pictures, read_truth, split
+from convert.image_sets import find_pictures, read_pictures, read_truth, split
 from convert.quantize import fold
 from convert.to_onnx import to_onnx
 from convert.verify import Reference, float_answers, verify
+from edge.bundles.variant import Variant
 from edge.files import to_json, write_atomically
-from edge.preprocess import Preprocessing
-from edge.variant import Variant
+from edge.vision.preprocess import Preprocessing
 
 RESULTS: Final = ROOT / "docs/quantization.json"
 

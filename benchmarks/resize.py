@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from convert.checkpoints import load_checkpoint
 from convert.quantize import FoldedNetwork, fold
-from edge.images import image_files, read_image
-from edge.preprocess import Frame, Preprocessing, Preprocessor, Resize
-from edge.tensor import TensorSpec
+from edge.vision.images import image_files, read_image
+from edge.vision.preprocess import Frame, Preprocessing, Preprocessor, Resize
+from edge.vision.tensor import TensorSpec
 
 
 def answers(network: FoldedNetwork, frames: list[Frame], resize: Resize, resolution: int) -> NDArray[np.int64]:

@@ -26,14 +26,14 @@ from torch import nn
 
 from convert.checkpoints.statistics import with_statistics
 from convert.model import MobileNetV1, ModelConfig
+from convert.train.evaluation import Settling, accuracy, members, settled
 from convert.train.family import Family
-from convert.train.members import Settling, accuracy, members, settled
 from convert.train.recipe import Recipe
 from convert.train.tasks import FamilyTask, SingleTask, Task
 from convert.train.trainer import Trainer
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from edge.files import to_json, write_atomically
-from edge.preprocess import Frame, Preprocessing
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.vision.preprocess import Frame, Preprocessing
 
 __all__ = ["Digits", "main"]
 

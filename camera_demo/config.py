@@ -11,8 +11,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
-from edge.errors import ConfigError, os_reason
+from edge.errors import os_reason
 
 __all__ = ["read_config", "settings_of"]
 

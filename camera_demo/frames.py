@@ -7,8 +7,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from camera_demo.region import Region
-from edge.classify import Guess, Prediction, Prepared
-from edge.preprocess import Frame
+from edge.inference.classifier import Guess, Prediction, Prepared
+from edge.vision.preprocess import Frame
 
 __all__ = ["CapturedFrame", "Shown"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from camera_demo.control import AnyClassifier, Steering, options_of
 from camera_demo.settings import Settings
-from camera_demo.steering import AnyClassifier, Steering, options_of
-from edge.adaptive import AdaptiveClassifier
-from edge.bundle import Bundle
-from edge.classify import Classifier
+from edge.bundles.bundle import Bundle
+from edge.bundles.variant import Variant
 from edge.console import progress_bar
-from edge.profile import LatencyProfile
-from edge.select import Budget, select
-from edge.selftest import self_test
-from edge.store import profile_for
-from edge.threads import default_threads
-from edge.variant import Variant
+from edge.control.adaptive import AdaptiveClassifier
+from edge.inference.classifier import Classifier
+from edge.inference.selftest import self_test
+from edge.profiling.profile import LatencyProfile
+from edge.profiling.profile_cache import profile_for
+from edge.profiling.threads import default_threads
+from edge.selection import Budget, select
 
 __all__ = ["load"]
 

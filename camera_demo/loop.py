@@ -11,16 +11,16 @@ from typing import Final, Protocol
 from camera_demo.frames import CapturedFrame, Shown
 from camera_demo.overlay import draw
 from camera_demo.region import Region
-from camera_demo.sinks.contract import Sink, WatcherLeft
+from camera_demo.sinks.base import Sink, WatcherLeft
 from camera_demo.smoothing import Smoothing
-from camera_demo.sources.background import BackgroundSource
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
+from camera_demo.sources.prefetch import BackgroundSource
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
-from edge.backends import Backend
-from edge.classify import Prediction, Prepared
-from edge.preprocess import Frame
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.inference.backends import Backend
+from edge.inference.classifier import Prediction, Prepared
+from edge.vision.preprocess import Frame
 
 __all__ = ["Classifies", "FrameRate", "LiveLoop", "Taste"]
 

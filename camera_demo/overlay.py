@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 
 from camera_demo.frames import Shown
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 __all__ = ["draw"]
 

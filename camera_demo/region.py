@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.errors import SourceError
-from edge.preprocess import Frame
+from camera_demo.errors import SourceError
+from edge.vision.preprocess import Frame
 
 __all__ = ["Region"]
 

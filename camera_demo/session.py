@@ -9,30 +9,31 @@ from pathlib import Path
 from typing import Final
 
 from camera_demo.addresses import redacted
-from camera_demo.live import Live
+from camera_demo.capture_format import Wishes
+from camera_demo.control import AnyClassifier
+from camera_demo.errors import SinkError
 from camera_demo.loading import load
 from camera_demo.loop import LiveLoop, Taste
 from camera_demo.region import Region
+from camera_demo.run_state import Live
 from camera_demo.settings import Settings
 from camera_demo.sinks import Sink, SinkContext, open_sink
 from camera_demo.smoothing import Smoothing
-from camera_demo.source_board import SourceBoard
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources import Source, open_source
 from camera_demo.sources.default import default_source
-from camera_demo.steering import AnyClassifier
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
 from camera_demo.systemd import Notifier
 from camera_demo.uri import Uri, parse_sink, parse_source
-from camera_demo.wishes import Wishes
-from edge.adaptive import AdaptiveClassifier
-from edge.backends import Backend
-from edge.bundle import open_bundle
-from edge.errors import BudgetError, SinkError
-from edge.health import Health
-from edge.sampler import HealthSampler
-from edge.select import Budget
-from edge.variant import Variant
+from edge.board.health import Health
+from edge.board.sampler import HealthSampler
+from edge.bundles.bundle import open_bundle
+from edge.bundles.variant import Variant
+from edge.control.adaptive import AdaptiveClassifier
+from edge.errors import BudgetError
+from edge.inference.backends import Backend
+from edge.selection import Budget
 
 __all__ = ["run"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from camera_demo.wishes import Flip
-from edge.errors import ConfigError
+from camera_demo.capture_format import Flip
+from camera_demo.errors import ConfigError
 
 __all__ = ["LogFormat", "Settings"]
 

@@ -12,8 +12,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from camera_demo.addresses import redacted
-from edge.errors import EdgeError, SinkError, SourceError
-from edge.images import IMAGE_SUFFIXES
+from camera_demo.errors import SinkError, SourceError
+from edge.errors import EdgeError
+from edge.vision.images import IMAGE_SUFFIXES
 
 __all__ = ["SINKS", "SOURCES", "VIDEO_CODECS", "Scheme", "Uri", "is_pattern", "parse_sink", "parse_source"]
 
@@ -59,7 +60,7 @@ SOURCES: Final = (
     Scheme(name="csi", module="csi", example="csi://0", is_live=True),
     Scheme(name="rtsp", module="stream", example="rtsp://HOST/PATH", is_live=True),
     Scheme(name="clip", module="clip", example="a video file", is_decoded=True),
-    Scheme(name="pictures", module="pictures", example="a folder of pictures", is_decoded=True),
+    Scheme(name="pictures", module="image_folder", example="a folder of pictures", is_decoded=True),
     Scheme(name="synthetic", module="synthetic", example="synthetic:640x480@30", keeps_time=True),
     Scheme(name="demo", module="demo", example="demo", is_decoded=True),
 )

@@ -11,15 +11,15 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edge.backends import Backend
-from edge.backends.contract import ModelFile
-from edge.bundle import MANIFEST, Bundle
-from edge.classify import Classifier
+from edge.bundles.bundle import MANIFEST, Bundle
+from edge.bundles.manifest import Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
 from edge.errors import OutputError
 from edge.files import sha256_of, to_json
-from edge.manifest import Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
-from edge.preprocess import ColourOrder, Frame, Preprocessing
-from edge.selftest import input_means
+from edge.inference.backends import Backend
+from edge.inference.backends.base import ModelFile
+from edge.inference.classifier import Classifier
+from edge.inference.selftest import input_means
+from edge.vision.preprocess import ColourOrder, Frame, Preprocessing
 
 __all__ = ["CANDIDATES", "add_golden", "mistakes", "small_picture"]
 
@@ -157,7 +157,7 @@ def _classifier(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Cl
 
 
 def _open(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Backend:
-    module = importlib.import_module(f"edge.backends.{_RUNTIMES[artifact.format]}")
+    module = importlib.import_module(f"edge.inference.backends.{_RUNTIMES[artifact.format]}")
     backend: Backend = module.load(ModelFile(bundle.path(artifact.file), entry.variant, bundle.manifest.classes), 1)
     return backend
 

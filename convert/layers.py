@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convert.quantize.calibration import batches
-from convert.quantize.rounded import RoundedLayer
-from edge.preprocess import Preprocessing
+from convert.quantize.fake_quant import RoundedLayer
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["LayerReport", "NetworkReport", "examine"]
 
@@ -69,7 +69,7 @@ def examine(
     """Compare every layer with its float original.
 
     Args:
-        layers: From :func:`convert.quantize.rounded.rounded_integers` or ``rounded_symmetric``.
+        layers: From :func:`convert.quantize.fake_quant.rounded_integers` or ``rounded_symmetric``.
         pixels: Pictures (count, ρ, ρ, 3), better others than those of the calibration.
         preprocessing: What the pixels stand for.
         progress: Called as the work goes on.

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, get_args
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
-from edge.errors import CheckpointError
-from edge.preprocess import ColourOrder
+from convert.errors import CheckpointError
+from edge.bundles.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
+from edge.vision.preprocess import ColourOrder
 
 __all__ = [
     "HALF_RANGE",

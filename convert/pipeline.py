@@ -13,16 +13,17 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.calibration_data import Material, Progress
 from convert.checkpoints import Checkpoint
-from convert.layers import NetworkReport, examine
-from convert.material import Material, Progress
-from convert.pictures import (
+from convert.errors import ConversionError
+from convert.image_sets import (
     MOST_TO_MEASURE,
     at_most,
     find_pictures,
     read_pictures,
     read_truth,
 )
+from convert.layers import NetworkReport, examine
 from convert.quantize import (
     Effort,
     FoldedNetwork,
@@ -35,17 +36,17 @@ from convert.quantize import (
     quantize,
     symmetrize,
 )
-from convert.quantize.rounded import RoundedLayer, rounded_integers, rounded_symmetric
+from convert.quantize.fake_quant import RoundedLayer, rounded_integers, rounded_symmetric
 from convert.tflite_metadata import ModelCard
 from convert.to_onnx import to_onnx, to_qdq
 from convert.to_tflite import IoType, to_tflite
 from convert.verify import Reference, float_answers, require, verify
-from edge.backends import Backend, ModelFile, litert, onnxruntime
-from edge.errors import BackendError, ConversionError
-from edge.manifest import Accuracy
-from edge.preprocess import Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
-from edge.variant import Variant
+from edge.bundles.manifest import Accuracy
+from edge.bundles.variant import Variant
+from edge.errors import BackendError
+from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 
 __all__ = ["FILES", "Emitted", "Target", "Tune", "compare", "emit", "report_layers"]
 

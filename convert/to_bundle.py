@@ -10,22 +10,23 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from convert.calibration_data import Material, Progress
 from convert.checkpoints import Checkpoint
-from convert.counting import count, mult_adds_of, parameters_of
+from convert.complexity import count, mult_adds_of, parameters_of
+from convert.errors import CheckpointError
 from convert.golden import CANDIDATES, add_golden
-from convert.material import Material, Progress
-from convert.pictures import at_most
+from convert.image_sets import at_most
 from convert.pipeline import Emitted, Target, Tune, emit
 from convert.quantize import Effort, folded_recipe
 from convert.tflite_metadata import ModelCard
-from edge.bundle import MANIFEST, Bundle
-from edge.errors import CheckpointError, OutputError
+from edge.bundles.bundle import MANIFEST, Bundle
+from edge.bundles.manifest import Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.variant import Variant
+from edge.errors import OutputError
 from edge.files import check_free, new_folder, sha256_of
-from edge.images import read_image
-from edge.manifest import Artifact, BundledVariant, FileEntry, Manifest
-from edge.preprocess import Frame
-from edge.rounds import timing_frames
-from edge.variant import Variant
+from edge.profiling.timing import timing_frames
+from edge.vision.images import read_image
+from edge.vision.preprocess import Frame
 
 __all__ = ["BundlePlan", "check_place", "write_bundle"]
 

@@ -14,10 +14,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from convert.errors import ConversionError
 from convert.quantize import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantize.network import PROBABILITIES
 from convert.tflite_metadata import METADATA, ModelCard, append_labels, metadata
-from edge.errors import ConversionError
 
 __all__ = ["IoType", "to_tflite"]
 

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convert.pictures import Pictures
+from convert.errors import AccuracyError
+from convert.image_sets import Pictures
 from convert.quantize import FoldedNetwork
-from edge.backends import Backend
-from edge.errors import AccuracyError
-from edge.manifest import Accuracy
-from edge.preprocess import Preprocessing, Preprocessor
+from edge.bundles.manifest import Accuracy
+from edge.inference.backends import Backend
+from edge.vision.preprocess import Preprocessing, Preprocessor
 
 __all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wilson_interval"]
 

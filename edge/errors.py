@@ -1,4 +1,4 @@
-"""Every error a user of this package can meet.
+"""The root of the error tree, and the branch of :mod:`edge`; the other packages grow their own from the same root.
 
 ::
 
@@ -13,16 +13,7 @@
     ├── BackendError        (RuntimeError)  an inference backend that cannot run a model
     ├── OutputError         (OSError)       a file or folder that cannot be written
     ├── DownloadError       (OSError)       a file that cannot be fetched, or is not the one that was expected
-    ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
-    ├── SinkError           (OSError)       a display, page or file that takes no frames
-    ├── ConfigError         (ValueError)    a configuration file or setting that makes no sense
-    ├── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
-    ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
-    ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
-    ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
-    ├── DivergedError       (ArithmeticError)  a training run whose loss is no number any more
-    ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
-    └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
+    └── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
 
 A message says what happened, what was expected and how to mend it, on one line.
 Commands print it as ``<program>: <message>`` and exit with the class's ``exit_code``.
@@ -35,15 +26,9 @@ import re
 from typing import Final
 
 __all__ = [
-    "AccuracyError",
     "BackendError",
     "BudgetError",
     "BundleError",
-    "CalibrationError",
-    "CheckpointError",
-    "ConfigError",
-    "ConversionError",
-    "DivergedError",
     "DownloadError",
     "EdgeError",
     "ImageError",
@@ -52,9 +37,6 @@ __all__ = [
     "ProfileError",
     "SelfTestError",
     "SignatureError",
-    "SinkError",
-    "SourceError",
-    "TrainingError",
     "VariantError",
     "opencv_reason",
     "os_reason",
@@ -107,44 +89,8 @@ class DownloadError(EdgeError, OSError):
     """A file that cannot be fetched, or is not the one that was expected."""
 
 
-class SourceError(EdgeError, OSError):
-    """A camera, clip or folder that gives no frames."""
-
-
-class SinkError(EdgeError, OSError):
-    """A display, page or file that takes no frames."""
-
-
-class ConfigError(EdgeError, ValueError):
-    """A configuration file, or a setting, that makes no sense."""
-
-
 class SelfTestError(EdgeError, RuntimeError):
     """A model that does not give the answers its bundle says it gives."""
-
-
-class CheckpointError(EdgeError, ValueError):
-    """A checkpoint whose tensors are not those of a MobileNet v1."""
-
-
-class CalibrationError(EdgeError, ValueError):
-    """Calibration images or labels that cannot be used."""
-
-
-class TrainingError(EdgeError, ValueError):
-    """Pictures or settings that no network can learn from."""
-
-
-class DivergedError(EdgeError, ArithmeticError):
-    """A training run whose loss is no number any more."""
-
-
-class ConversionError(EdgeError, ValueError):
-    """A network that cannot be expressed in the target format."""
-
-
-class AccuracyError(EdgeError, ValueError):
-    """A converted model that disagrees too much with its float original."""
 
 
 def opencv_reason(error: Exception) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"

@@ -19,7 +19,11 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).parent.parent
 TABLE: Final = ROOT / "tests/convert/tensorrt_api.json"
-MODULES: Final = ("edge/backends/tensorrt.py", "convert/to_tensorrt/build.py", "convert/to_tensorrt/progress.py")
+MODULES: Final = (
+    "edge/inference/backends/tensorrt.py",
+    "convert/to_tensorrt/build.py",
+    "convert/to_tensorrt/progress.py",
+)
 BINDINGS: Final = {
     "8.6": "tensorrt-bindings==8.6.1",
     "10.0": "tensorrt-cu12-bindings==10.0.1",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from edge.commands import Run
+from edge.board.subprocesses import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real weights and photos for measuring; a user's checkout has none."""

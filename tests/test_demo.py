@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.bundle import Bundle, open_bundle, shipped_bundles
-from edge.variant import Variant
+from edge.bundles.bundle import Bundle, open_bundle, shipped_bundles
+from edge.bundles.variant import Variant
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT / "camera_demo/clips"

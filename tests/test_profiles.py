@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from edge.device import Device, describe
-from edge.health import Health
-from edge.latency import Latency
-from edge.profile import SCHEMA_VERSION, HeatPoint, ProfileRow, load_profile
-from edge.variant import Variant
+from edge.board.device import Device, describe
+from edge.board.health import Health
+from edge.bundles.variant import Variant
+from edge.profiling.latency import Latency
+from edge.profiling.profile import SCHEMA_VERSION, HeatPoint, ProfileRow, load_profile
 from tests.edge.conftest import make_profile
 
 FOLDER = Path(__file__).parent.parent / "profiles"

@@ -20,7 +20,7 @@ def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
     from convert.quantize import condition, quantize
     from convert.to_tflite import to_tflite
-    from edge.preprocess import Preprocessing
+    from edge.vision.preprocess import Preprocessing
 
     recipe = Preprocessing()
     conditioned = condition(network, pixels, recipe)

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import cv2
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.sinks.contract import SinkContext, WatcherLeft
-from edge.errors import SinkError, opencv_reason
+from camera_demo.sinks.base import SinkContext, WatcherLeft
+from edge.errors import opencv_reason
 
 __all__ = ["DisplaySink", "open_sink", "refusal"]
 

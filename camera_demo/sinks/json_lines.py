@@ -8,9 +8,10 @@ import json
 import os
 from pathlib import Path
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.sinks.contract import SinkContext, WatcherLeft
-from edge.errors import OutputError, SinkError, os_reason
+from camera_demo.sinks.base import SinkContext, WatcherLeft
+from edge.errors import OutputError, os_reason
 
 __all__ = ["JsonLinesSink", "open_sink"]
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from camera_demo.addresses import redacted
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.sinks.contract import SinkContext
+from camera_demo.sinks.base import SinkContext
 from camera_demo.sinks.home_assistant import discovery
-from camera_demo.source_board import SourceBoard, SourceStatus
-from edge.errors import SinkError
+from camera_demo.source_status import SourceBoard, SourceStatus
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client

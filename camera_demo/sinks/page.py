@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.live import Live
-from camera_demo.sinks.contract import SinkContext
-from edge.errors import SinkError
+from camera_demo.run_state import Live
+from camera_demo.sinks.base import SinkContext
 
 if TYPE_CHECKING:
     from camera_demo.web.hub import Hub

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from camera_demo.frames import Shown
-from camera_demo.sinks.contract import SinkContext, WatcherLeft
+from camera_demo.sinks.base import SinkContext, WatcherLeft
 
 __all__ = ["TerminalSink", "describe", "open_sink"]
 

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from camera_demo.frames import Shown
-from camera_demo.sinks.contract import SinkContext
+from camera_demo.sinks.base import SinkContext
 from camera_demo.uri import VIDEO_CODECS
 from edge.errors import OutputError, os_reason
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 __all__ = ["VideoSink", "open_sink"]
 

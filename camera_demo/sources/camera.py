@@ -11,14 +11,14 @@ from typing import Final
 import cv2
 import numpy as np
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.contract import Source
-from camera_demo.sources.trail import CameraTrail
+from camera_demo.sources.base import Source
+from camera_demo.sources.camera_identity import CameraTrail
 from camera_demo.sources.v4l2 import explain_camera
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 __all__ = ["CameraSource", "opener"]
 

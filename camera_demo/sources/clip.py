@@ -12,12 +12,13 @@ from typing import Final
 import cv2
 import numpy as np
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError, opencv_reason, os_reason
-from edge.preprocess import Frame
+from edge.errors import opencv_reason, os_reason
+from edge.vision.preprocess import Frame
 
 __all__ = ["ClipSource", "opener"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from camera_demo.sources.contract import Source
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
+from camera_demo.sources.base import Source
 from camera_demo.sources.gstreamer import ChildPipeline, OpenCVPipeline, has_gstreamer
 from camera_demo.sources.picamera import PiCameraSource, load_picamera2
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.device import Device, describe
-from edge.errors import SourceError
+from edge.board.device import Device, describe
 
 __all__ = ["argus_elements", "open_csi", "opener"]
 

@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.sources import clip
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError
 
 __all__ = ["DEMO_CLIP", "opener"]
 

@@ -19,11 +19,11 @@ from typing import IO, Final
 import cv2
 import numpy as np
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 __all__ = ["ChildPipeline", "OpenCVPipeline", "has_gstreamer"]
 

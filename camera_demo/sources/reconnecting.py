@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final, Protocol
 
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
-from edge.errors import SourceError
 
 __all__ = ["Opener", "ReconnectingSource", "Report"]
 

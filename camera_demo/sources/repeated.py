@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
 
 __all__ = ["RepeatedSource"]

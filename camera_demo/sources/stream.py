@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 
 from camera_demo.addresses import redacted
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.sources.contract import Source
+from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError, os_reason
+from edge.errors import os_reason
 
 __all__ = ["StreamSource", "explain_stream", "opener"]
 

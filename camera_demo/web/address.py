@@ -8,7 +8,7 @@ import socket
 from typing import Final
 from urllib.parse import urlsplit
 
-from edge.errors import SinkError
+from camera_demo.errors import SinkError
 
 __all__ = ["address_of", "is_loopback", "outward_address"]
 

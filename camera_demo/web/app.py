@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from camera_demo.steering import Steering
+from camera_demo.control import Steering
 from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics

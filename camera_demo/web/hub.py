@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from camera_demo.frames import Shown
-from camera_demo.live import Live
 from camera_demo.overlay import draw
-from edge.preprocess import Frame
+from camera_demo.run_state import Live
+from edge.vision.preprocess import Frame
 
 __all__ = ["Hub", "wait_for"]
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from edge.errors import SinkError, os_reason
+from camera_demo.errors import SinkError
+from edge.errors import os_reason
 
 __all__ = ["Server", "listen"]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from convert.checkpoints.weights import Arrays
-from edge.errors import CheckpointError
+from convert.errors import CheckpointError
 
 __all__ = ["is_numpy", "read_numpy", "read_safetensors", "read_torch"]
 

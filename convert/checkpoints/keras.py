@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoints.weights import Arrays, Weights, configured
-from edge.architecture import BLOCKS
-from edge.errors import CheckpointError
+from convert.errors import CheckpointError
+from edge.bundles.architecture import BLOCKS
 
 __all__ = ["read"]
 

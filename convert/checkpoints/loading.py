@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convert.checkpoints import chain, keras, native, slim
+from convert.checkpoints import keras, native, slim, state_dict
 from convert.checkpoints.containers import is_numpy, read_numpy, read_safetensors, read_torch
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Weights
+from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
-from edge.errors import CheckpointError, os_reason
+from edge.errors import os_reason
 from edge.files import sha256_of
 
 __all__ = ["Checkpoint", "load_checkpoint", "reconfigured"]
@@ -100,12 +101,12 @@ def _read(path: Path, head: bytes) -> Weights:
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):
             return native.read(path, arrays, metadata)
-        return chain.read(path, arrays, is_ordered=False)
+        return state_dict.read(path, arrays, is_ordered=False)
     if head.startswith(_ZIP) and is_numpy(path):
         arrays = read_numpy(path)
-        return slim.read(path, arrays) if slim.is_slim(arrays) else chain.read(path, arrays, is_ordered=False)
+        return slim.read(path, arrays) if slim.is_slim(arrays) else state_dict.read(path, arrays, is_ordered=False)
     if head.startswith((_ZIP, _PICKLE)):
-        return chain.read(path, read_torch(path), is_ordered=True)
+        return state_dict.read(path, read_torch(path), is_ordered=True)
     raise CheckpointError(
         f"{path} is no checkpoint this package reads: expected Keras weights (.h5), weights of mobilenet-edge or timm "
         f"(.safetensors), a PyTorch state dict (.pth) or TF-slim variables (.npz); the file starts with {head[:8]!r}."

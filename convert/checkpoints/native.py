@@ -10,8 +10,8 @@ from safetensors.torch import save
 
 from convert.checkpoints.statistics import Statistics, tagged
 from convert.checkpoints.weights import Arrays, Weights
+from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
-from edge.errors import CheckpointError
 from edge.files import write_atomically
 
 __all__ = ["is_native", "read", "save_checkpoint"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.model import ModelConfig, Rounding
-from edge.architecture import BLOCKS, STEM_FILTERS
+from edge.bundles.architecture import BLOCKS, STEM_FILTERS
 
 __all__ = ["FILTERS", "Arrays", "Weights", "classifier_without_background", "configured", "width_multiplier"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.cli.material import gather_material
+from convert.cli.calibration_data import gather_material
 from convert.cli.options import (
     MIN_AGREEMENT,
     AsJson,
@@ -23,11 +23,12 @@ from convert.cli.options import (
     Truth,
     VerifyOn,
 )
-from convert.cli.single import Pictures
+from convert.cli.write_model import Pictures
+from convert.errors import ConversionError
 from edge.cli.bundle import bundle_table
 from edge.console import progress_bar, stdout, write_json
-from edge.errors import ConversionError, VariantError
-from edge.preprocess import Preprocessing
+from edge.errors import VariantError
+from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
@@ -67,7 +68,7 @@ def bundle(
     Example: edge-convert bundle a_1.0.h5 a_0.5.h5 --calibration photos --labels labels.txt --out bundle
     """
     from convert.to_bundle import BundlePlan, check_place
-    from edge.bundle import read_labels
+    from edge.bundles.bundle import read_labels
 
     check_place(out, replace=force)
     names = read_labels(labels)

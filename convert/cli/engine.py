@@ -8,15 +8,15 @@ import typer
 
 from convert.cli.onnx import Precision
 from convert.cli.options import AsJson
+from convert.errors import ConversionError
 from convert.to_tensorrt import BuildOptions, Made, make_engine
-from edge.backends.tensorrt import current_platform, runtime
-from edge.bundle import Bundle, open_bundle
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.manifest import BundledVariant
+from edge.bundles.variant import Variant
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.cuda import load_cuda
-from edge.engines import EngineStore, Source
-from edge.errors import ConversionError
-from edge.manifest import BundledVariant
-from edge.variant import Variant
+from edge.inference.backends.tensorrt import current_platform, runtime
+from edge.inference.cuda import load_cuda
+from edge.inference.engine_cache import EngineStore, Source
 
 __all__ = ["engine"]
 

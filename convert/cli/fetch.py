@@ -22,10 +22,10 @@ from convert.cli.options import (
     Truth,
     VerifyOn,
 )
-from convert.cli.single import Pictures
+from convert.cli.write_model import Pictures
 from edge.console import progress_bar, stdout, table, write_json
 from edge.errors import VariantError
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.fetch import Fetched
@@ -90,7 +90,7 @@ def _plan(found: Sequence[Fetched], labels: Path, out: Path) -> BundlePlan:
     from convert.checkpoints import load_checkpoint
     from convert.fetch.imagenet import AUTHOR, LICENSE
     from convert.to_bundle import BundlePlan
-    from edge.bundle import read_labels
+    from edge.bundles.bundle import read_labels
 
     variants = [(one, one.published.variant) for one in found]
     checkpoints = (replace(load_checkpoint(f.path), only_at=(v.resolution,)) for f, v in variants if v)

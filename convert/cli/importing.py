@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from convert.cli.formatting import config_in_words
 from convert.cli.options import AsJson
-from convert.cli.words import config_in_words
 from edge.console import stdout, write_json
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
@@ -77,7 +77,7 @@ def _pixels(normalization: Normalization | None) -> dict[str, Any]:
 
 
 def _told(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
-    from convert.counting import count, mult_adds_of, parameters_of
+    from convert.complexity import count, mult_adds_of, parameters_of
 
     layers = count(loaded.model, 224)
     return {

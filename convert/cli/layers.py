@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.material import gather_material
+from convert.cli.calibration_data import gather_material
 from convert.cli.options import AsJson, Calibration, Effort, Resizing, VerifyOn
 from edge.console import progress_bar, stdout, table, write_json
 from edge.plot import check_plot, write_charts
 from edge.plot.chart import Axis, Chart, Mark, Series
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.layers import NetworkReport

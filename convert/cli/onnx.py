@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from convert.cli.options import MIN_AGREEMENT, AsJson, Calibration, Effort, MinAgreement, Resizing, Truth, VerifyOn
-from convert.cli.single import Pictures, write_model
-from edge.preprocess import Preprocessing
+from convert.cli.write_model import Pictures, write_model
+from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.pipeline import Target
@@ -46,7 +46,7 @@ def onnx(
 
     Example: edge-convert onnx mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m_int8.onnx
     """
-    from edge.bundle import read_labels
+    from edge.bundles.bundle import read_labels
 
     names = read_labels(labels) if labels else ()
     write_model(

@@ -19,8 +19,8 @@ from convert.cli.options import (
     Truth,
     VerifyOn,
 )
-from convert.cli.single import Pictures, write_model
-from edge.preprocess import Preprocessing
+from convert.cli.write_model import Pictures, write_model
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["tflite"]
 
@@ -46,7 +46,7 @@ def tflite(
     Example: edge-convert tflite mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m.tflite
     """
     from convert.tflite_metadata import ModelCard
-    from edge.bundle import read_labels
+    from edge.bundles.bundle import read_labels
 
     names = read_labels(labels) if labels else ()
     write_model(

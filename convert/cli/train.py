@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from convert.cli.options import AsJson, Resizing
+from edge.bundles.variant import ALPHAS, Variant
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import OutputError, VariantError
-from edge.variant import ALPHAS, Variant
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.train.dataset import DataSet
@@ -54,10 +54,10 @@ def train(
     """
     from convert.checkpoints import load_checkpoint
     from convert.train.dataset import read_dataset
+    from convert.train.distributed import device_of, joined
+    from convert.train.image_dataset import Augmentation
     from convert.train.job import Job
-    from convert.train.photos import Augmentation
     from convert.train.plan import Plan
-    from convert.train.processes import device_of, joined
     from convert.train.recipe import Recipe
     from convert.train.run import Schedule
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
+from convert.cli.formatting import in_words
 from convert.cli.options import MIN_AGREEMENT, AsJson, MinAgreement, Resizing, Truth
-from convert.cli.words import in_words
 from edge.console import progress_bar, stdout, write_json
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["verify"]
 
@@ -33,7 +33,7 @@ def verify(
     from convert.checkpoints import load_checkpoint
     from convert.pipeline import compare
     from convert.verify import require
-    from edge.bundle import read_labels
+    from edge.bundles.bundle import read_labels
 
     loaded = load_checkpoint(checkpoint)
     names = read_labels(labels) if labels else ()

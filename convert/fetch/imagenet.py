@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Final
 
 from convert.checkpoints import load_checkpoint
+from convert.errors import CheckpointError
 from convert.fetch.lock import Lock, Locked
-from edge.download import Limits, download
-from edge.errors import CheckpointError, DownloadError, VariantError
+from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
+from edge.errors import DownloadError, VariantError
 from edge.files import read_json, sha256_of, write_atomically
-from edge.variant import ALPHAS, RESOLUTIONS, Variant
+from edge.updates.download import Limits, download
 
 __all__ = [
     "AUTHOR",

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import TrainingError
-from edge.preprocess import Frame
+from convert.errors import TrainingError
+from edge.vision.preprocess import Frame
 
 __all__ = ["Digits"]
 

@@ -16,17 +16,17 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from convert.counting import count
+from convert.complexity import count
+from convert.errors import TrainingError
 from convert.model import ModelConfig
 from convert.paper.digits import Digits
 from convert.paper.networks import Body
-from convert.train.members import Settling, accuracy, settled
+from convert.train.evaluation import Settling, accuracy, settled
 from convert.train.recipe import Recipe
 from convert.train.tasks import SingleTask
 from convert.train.trainer import Trainer
-from edge.errors import TrainingError
 from edge.files import read_json, to_json, write_atomically
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["BASE_ALPHA", "RESOLUTIONS", "Network", "Result", "Results", "networks", "run"]
 

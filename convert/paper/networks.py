@@ -7,7 +7,7 @@ from typing import Final
 from torch import Tensor, nn
 
 from convert.model import ConvUnit, ModelConfig
-from edge.architecture import BLOCKS
+from edge.bundles.architecture import BLOCKS
 
 __all__ = ["SHALLOW", "Body", "separable"]
 

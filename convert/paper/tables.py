@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 import torch
 from torch import nn
 
-from convert.counting import LayerCount, count
+from convert.complexity import LayerCount, count
 from convert.model import MobileNetV1, ModelConfig
 from convert.paper.networks import Body, separable
-from edge.variant import ALPHAS, RESOLUTIONS, Variant
+from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 
 __all__ = ["Cell", "Row", "Table", "printed", "recomputed"]
 

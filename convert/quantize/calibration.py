@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convert.quantize.folding import FoldedNetwork
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["BATCH", "FloatStatistics", "batches", "channel_mean", "float_statistics"]
 

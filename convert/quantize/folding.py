@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from convert.model import HALF_RANGE, ConvUnit, MobileNetV1, ModelConfig
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["FoldedLayer", "FoldedNetwork", "Kind", "fold", "folded_recipe"]
 

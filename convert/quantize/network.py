@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from convert.errors import ConversionError
 from convert.quantize.folding import Kind
-from edge.errors import ConversionError
-from edge.preprocess import Preprocessing
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["PROBABILITIES", "Quantization", "QuantizedLayer", "QuantizedNetwork"]
 

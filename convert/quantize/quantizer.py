@@ -23,15 +23,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convert.errors import CalibrationError
+from convert.quantize.augmentation import with_views
 from convert.quantize.calibration import BATCH, FloatStatistics, batches, float_statistics
 from convert.quantize.folding import FoldedLayer, FoldedNetwork
+from convert.quantize.gptq import Moments, MomentSums, round_weights
 from convert.quantize.network import Quantization, QuantizedLayer, QuantizedNetwork
-from convert.quantize.rounding import Moments, MomentSums, round_weights
-from convert.quantize.views import with_views
-from edge.errors import CalibrationError
-from edge.preprocess import Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 
 __all__ = ["Effort", "quantize"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from convert.quantize import FoldedNetwork
 from convert.to_onnx.graph import Graph
-from edge.variant import Variant
+from edge.bundles.variant import Variant
 
 __all__ = ["FloatPrecision", "to_onnx"]
 

@@ -11,8 +11,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.errors import ConversionError
-from edge.variant import Variant
+from convert.errors import ConversionError
+from edge.bundles.variant import Variant
 
 __all__ = ["Graph"]
 

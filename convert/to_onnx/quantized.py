@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.quantize.symmetric import SymmetricLayer, SymmetricNetwork
+from convert.quantize.qdq import SymmetricLayer, SymmetricNetwork
 from convert.to_onnx.graph import Graph
 
 __all__ = ["to_qdq"]

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from convert.errors import ConversionError
 from convert.to_tensorrt.progress import new_monitor
-from edge.backends.tensorrt import new_log
-from edge.errors import ConversionError
+from edge.inference.backends.tensorrt import new_log
 
 __all__ = ["BuildOptions", "Built", "build"]
 
@@ -78,7 +78,7 @@ def build(
         compute_capability: Of the GPU: ``8.7``.
         options: How to build; None for the defaults.
         timing_cache: What an earlier build gave; one that does not fit is passed over.
-        log: A logger of :func:`edge.backends.tensorrt.new_log`; None makes one.
+        log: A logger of :func:`edge.inference.backends.tensorrt.new_log`; None makes one.
         progress: Called as the work goes on, where TensorRT tells.
 
     Raises:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from convert.pictures import bursts
+from convert.errors import TrainingError
+from convert.image_sets import bursts
 from convert.train.source import UNLABELLED
-from edge.errors import ImageError, TrainingError, os_reason
+from edge.errors import ImageError, os_reason
 from edge.files import write_atomically
-from edge.images import image_files
+from edge.vision.images import image_files
 
 __all__ = ["DataSet", "Labelled", "read_dataset", "write_splits"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from convert.train.trainer import Trainer
-from edge.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
-from edge.variant import Variant
+from edge.bundles.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
+from edge.bundles.variant import Variant
 
 __all__ = ["Estimate", "estimated", "training_mb"]
 

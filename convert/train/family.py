@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from edge.errors import TrainingError
+from convert.errors import TrainingError
 
 __all__ = ["Family", "norms_of"]
 

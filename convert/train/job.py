@@ -12,15 +12,15 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from convert.calibration_data import Progress
 from convert.checkpoints import Checkpoint
-from convert.material import Progress
 from convert.model import MobileNetV1, ModelConfig
 from convert.train.dataset import write_splits
 from convert.train.estimate import Estimate, estimated
+from convert.train.evaluation import Settling, accuracy, members, settled
 from convert.train.family import Family
-from convert.train.members import Settling, accuracy, members, settled
+from convert.train.image_dataset import Photos, read_labelled
 from convert.train.metrics import Metrics
-from convert.train.photos import Photos, read_labelled
 from convert.train.plan import Plan
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
@@ -29,8 +29,8 @@ from convert.train.source import Share
 from convert.train.state import STATE, StateFile
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.train.trainer import Trainer
+from edge.bundles.variant import Variant
 from edge.files import to_json, write_atomically
-from edge.variant import Variant
 
 __all__ = ["Job"]
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from edge.errors import OutputError, TrainingError, os_reason
+from convert.errors import TrainingError
+from edge.errors import OutputError, os_reason
 
 __all__ = ["COLUMNS", "Metrics"]
 

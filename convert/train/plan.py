@@ -6,13 +6,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from convert.checkpoints import Checkpoint
+from convert.errors import TrainingError
 from convert.model import ModelConfig
 from convert.train.dataset import DataSet
-from convert.train.photos import Augmentation
+from convert.train.image_dataset import Augmentation
 from convert.train.recipe import Recipe
-from edge.errors import TrainingError
-from edge.preprocess import ColourOrder, Preprocessing, Resize
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import ColourOrder, Preprocessing, Resize
 
 __all__ = ["Plan"]
 

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convert.material import Progress
+from convert.calibration_data import Progress
 from convert.quantize import FoldedNetwork, QuantizedNetwork
-from convert.quantize.rounded import Grid
+from convert.quantize.fake_quant import Grid
 from convert.train.dataset import DataSet, Labelled
-from convert.train.photos import Augmentation, Photos, read_labelled
+from convert.train.image_dataset import Augmentation, Photos, read_labelled
 from convert.train.recipe import Recipe
 from convert.train.source import UNLABELLED, Source, make_batch, normalized
 from convert.train.tasks import SingleTask, Teacher, objective
 from convert.train.trainer import Trainer
-from edge.preprocess import Frame, Preprocessing
+from edge.vision.preprocess import Frame, Preprocessing
 
 __all__ = ["Qat", "RoundedNetwork", "fine_tuned"]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from edge.errors import TrainingError
+from convert.errors import TrainingError
 
 __all__ = ["Precision", "Recipe", "parameter_groups"]
 

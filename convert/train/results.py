@@ -7,13 +7,13 @@ from pathlib import Path
 
 from torch import nn
 
+from convert.calibration_data import Progress
 from convert.checkpoints import save_checkpoint
 from convert.checkpoints.statistics import with_statistics
-from convert.material import Progress
 from convert.model import MobileNetV1
-from convert.train.members import Settling, accuracy, members, settled
-from edge.preprocess import Frame
-from edge.variant import Variant
+from convert.train.evaluation import Settling, accuracy, members, settled
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Frame
 
 __all__ = ["checkpoint_name", "write_checkpoints"]
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from convert.material import Progress
+from convert.calibration_data import Progress
+from convert.errors import DivergedError, TrainingError
 from convert.train.metrics import Metrics
 from convert.train.state import StateFile
 from convert.train.trainer import Trainer
-from edge.errors import DivergedError, OutputError, TrainingError
+from edge.errors import OutputError
 
 __all__ = ["Best", "Schedule", "in_hours", "memory_told", "restored", "train"]
 

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge.preprocess import Frame, Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
+from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 
 __all__ = ["UNLABELLED", "Batch", "Share", "Source", "batches", "make_batch", "normalized"]
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import torch
 
-from edge.errors import CheckpointError, TrainingError, os_reason
+from convert.errors import CheckpointError, TrainingError
+from edge.errors import os_reason
 from edge.files import write_atomically
 
 __all__ = ["STATE", "StateFile"]

@@ -15,11 +15,11 @@ from typing import Any, Final
 import torch
 from torch import Tensor, distributed, nn
 
+from convert.errors import DivergedError, TrainingError
 from convert.train.recipe import Recipe, parameter_groups
 from convert.train.source import Batch, Share, Source, batches, normalized
 from convert.train.tasks import Task
-from edge.errors import DivergedError, TrainingError
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 __all__ = ["Trainer"]
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.bundle import MANIFEST, open_bundle, shipped_bundles
+from edge.bundles.bundle import MANIFEST, open_bundle, shipped_bundles
+from edge.bundles.manifest import Manifest
+from edge.bundles.registry import bundles_folder, installed_bundles
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BundleError
-from edge.installed import bundles_folder, installed_bundles
-from edge.manifest import Manifest
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edge.activation import Activation
+    from edge.updates.install import Activation
 
 __all__ = ["app", "bundle_table"]
 
@@ -53,7 +53,7 @@ def verify(bundle: Place = "demo", backend: BackendName = "auto", json: AsJson =
 
     Example: edge bundle verify demo
     """
-    from edge.selftest import verify_answers
+    from edge.inference.selftest import verify_answers
 
     opened = open_bundle(bundle)
     files = list(opened.manifest.files())
@@ -107,8 +107,8 @@ def activate(
 
     Example: edge bundle activate https://example.com/birds.zip --sha256 3f0a...
     """
-    from edge.activation import activate as activate_bundle
-    from edge.signature import configured_key
+    from edge.updates.install import activate as activate_bundle
+    from edge.updates.signature import configured_key
 
     key = key or configured_key()
     with progress_bar(f"fetching {source}") as progress:
@@ -126,7 +126,7 @@ def rollback(
 
     Example: edge bundle rollback birds
     """
-    from edge.activation import roll_back
+    from edge.updates.install import roll_back
 
     _tell(roll_back(name or _only(), backend=backend, announce=note), json)
 
@@ -144,8 +144,8 @@ def pack(
 
     Example: edge bundle pack birds birds.zip --sign key.pem
     """
-    from edge import archive, signature
     from edge.files import sha256_of
+    from edge.updates import archive, signature
 
     opened = open_bundle(bundle)
     signed = None if sign is None else signature.sign(opened.path(MANIFEST).read_bytes(), sign)

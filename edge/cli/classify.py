@@ -7,14 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from edge.bundle import Bundle, open_bundle
-from edge.classify import Classifier, Prediction
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
-from edge.images import image_files, read_image
-from edge.threads import default_threads
-from edge.variant import Variant
+from edge.inference.classifier import Classifier, Prediction
+from edge.profiling.threads import default_threads
+from edge.vision.images import image_files, read_image
 
 __all__ = ["classify"]
 

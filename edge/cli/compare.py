@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.bundle import open_bundle
+from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson
-from edge.compare import Comparison, Pair
-from edge.compare import compare as compare_profiles
 from edge.console import note, stdout, table, write_json
 from edge.plot import check_plot, comparison_charts, write_charts
-from edge.profile import load_profile
+from edge.profiling.comparison import Comparison, Pair
+from edge.profiling.comparison import compare as compare_profiles
+from edge.profiling.profile import load_profile
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def thread_choice(text: str | None) -> int | Literal["auto"] | None:
-    """What ``--threads`` says, as :data:`edge.threads.ThreadChoice`.
+    """What ``--threads`` says, as :data:`edge.profiling.threads.ThreadChoice`.
 
     Raises:
         BackendError: It is neither ``auto`` nor a number of at least 1.

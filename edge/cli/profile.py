@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.bundle import Bundle, open_bundle
+from edge.board.device import describe
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.device import describe
 from edge.errors import ProfileError
 from edge.files import check_parent
-from edge.measure import QUICK, THOROUGH, measure
 from edge.plot import check_plot, profile_charts, write_charts
-from edge.predict import LEAST_MEASURED, choose_to_measure, predict
-from edge.profile import LatencyProfile, ProfileRow
-from edge.select import Budget
-from edge.store import merged, profile_path, store
-from edge.threads import ThreadChoice
-from edge.variant import Variant
+from edge.profiling.measure import QUICK, THOROUGH, measure
+from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
+from edge.profiling.profile import LatencyProfile, ProfileRow
+from edge.profiling.profile_cache import merged, profile_path, store
+from edge.profiling.threads import ThreadChoice
+from edge.selection import Budget
 
 if TYPE_CHECKING:
     from rich.table import Table

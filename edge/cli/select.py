@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge import select as selecting
-from edge.bundle import Bundle, open_bundle
+from edge import selection as selecting
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
-from edge.profile import LatencyProfile, load_profile
-from edge.published import nearest_published
-from edge.select import Budget, Candidate, Selection
-from edge.store import profile_for
-from edge.threads import ThreadChoice
+from edge.profiling.profile import LatencyProfile, load_profile
+from edge.profiling.profile_cache import profile_for
+from edge.profiling.reference_profiles import nearest_published
+from edge.profiling.threads import ThreadChoice
+from edge.selection import Budget, Candidate, Selection
 
 if TYPE_CHECKING:
     from rich.table import Table

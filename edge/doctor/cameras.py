@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from edge.device import read_line, read_text
+from edge.board.device import read_line, read_text
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, warning
-from edge.doctor.surroundings import Surroundings
 
 __all__ = ["cameras", "groups", "ribbon_camera"]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from edge.doctor import cameras, hardware, jetson, opencv, python, runtime, state
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding
-from edge.doctor.surroundings import Surroundings
 
 __all__ = ["CHECKS", "examine"]
 

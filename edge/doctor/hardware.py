@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from edge.device import read_line, read_text
+from edge.board.device import read_line, read_text
+from edge.board.health import throttle_flags
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
-from edge.doctor.surroundings import Surroundings
-from edge.health import throttle_flags
 
 __all__ = ["clocks", "disk", "heat", "memory", "throttling"]
 

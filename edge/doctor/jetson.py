@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
-from edge.device import read_line, read_text
+from edge.board.device import read_line, read_text
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
-from edge.doctor.surroundings import Surroundings
-from edge.engines import EngineStore
+from edge.inference.engine_cache import EngineStore
 
 __all__ = ["cuda_bindings", "engines", "integers", "jetpack", "power", "tensorrt"]
 

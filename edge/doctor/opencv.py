@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
-from edge.doctor.surroundings import Surroundings
 
 __all__ = ["display", "opencv"]
 

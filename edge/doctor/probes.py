@@ -33,7 +33,7 @@ _SELF_TEST_S: Final = 180.0
 
 
 class BackendReport(Protocol):
-    """What a backend says of itself, see :func:`edge.backends.backend_reports`."""
+    """What a backend says of itself, see :func:`edge.inference.backends.backend_reports`."""
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ def folder_of(distribution: str) -> Path | None:
 
 def backend_reports() -> tuple[BackendReport, ...]:
     """What the backends say; they are imported only now, because a broken NumPy or OpenCV stops them."""
-    from edge.backends import backend_reports as reports
+    from edge.inference.backends import backend_reports as reports
 
     return reports()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
-from edge.doctor.surroundings import Surroundings
 
 __all__ = ["c_library", "environment", "interpreter"]
 

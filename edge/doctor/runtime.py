@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem
-from edge.doctor.surroundings import Surroundings
 
 __all__ = ["backends", "numpy"]
 

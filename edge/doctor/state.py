@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Final
 
+from edge.bundles.registry import bundles_folders, installed_bundles
+from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
-from edge.doctor.surroundings import Surroundings
 from edge.errors import EdgeError
-from edge.installed import bundles_folders, installed_bundles
 
 __all__ = ["bundles", "clock", "profiles", "service"]
 
@@ -47,8 +47,8 @@ def clock(around: Surroundings) -> Iterator[Finding]:
 def profiles(around: Surroundings) -> Iterator[Finding]:
     """The profiles measured on this board are valid, and of the runtime that is installed now."""
     try:
-        from edge.profile import load_profile
-        from edge.store import profiles_folder
+        from edge.profiling.profile import load_profile
+        from edge.profiling.profile_cache import profiles_folder
     except ImportError:
         return
     start = f"{around.device.board_slug}--"

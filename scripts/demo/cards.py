@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 from scripts.demo.camera import as_seen
 from scripts.demo.ink import INK_SIDE, Handwriting, Ink, print_digit, warp_ink, write_digit
 from scripts.demo.scenery import colour, draw_background, draw_fingers

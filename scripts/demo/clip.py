@@ -13,7 +13,7 @@ import numpy as np
 
 from edge.errors import OutputError
 from edge.files import to_json, write_atomically
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_card, place
 from scripts.demo.ink import Handwriting, load_handwriting
 from scripts.demo.scenery import draw_background, draw_fingers

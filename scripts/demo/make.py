@@ -18,10 +18,10 @@ import torch
 from convert.golden import CANDIDATES, add_golden
 from convert.train.results import checkpoint_name
 from convert.train.state import STATE
-from edge.bundle import open_bundle
+from edge.bundles.bundle import open_bundle
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from edge.errors import EdgeError
-from edge.preprocess import Frame
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.vision.preprocess import Frame
 from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
 from scripts.demo.ink import load_handwriting

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.preprocess import Frame, Preprocessing
+from edge.vision.preprocess import Frame, Preprocessing
 from scripts.demo.cards import LABELS, NO_CARD, draw_labelled
 from scripts.demo.ink import Handwriting, load_handwriting
 

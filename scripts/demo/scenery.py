@@ -8,7 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 __all__ = ["SKIN_BGR", "colour", "draw_background", "draw_fingers"]
 

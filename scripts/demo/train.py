@@ -12,8 +12,8 @@ from typing import Final
 import torch
 
 from convert.model import MobileNetV1, ModelConfig
+from convert.train.evaluation import Settling
 from convert.train.family import Family
-from convert.train.members import Settling
 from convert.train.recipe import Recipe
 from convert.train.results import write_checkpoints
 from convert.train.run import Schedule, restored
@@ -21,7 +21,7 @@ from convert.train.run import train as run_to_its_end
 from convert.train.state import STATE, StateFile
 from convert.train.tasks import FamilyTask
 from convert.train.trainer import Trainer
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS
 from scripts.demo.pictures import PREPROCESSING, Cards, held_out_pictures
 

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.live import Live
+from camera_demo.run_state import Live
 from camera_demo.sinks import SinkContext
-from camera_demo.source_board import SourceBoard
-from edge.backends.fake import FakeBackend
-from edge.classify import Classifier, Guess, Prediction
+from camera_demo.source_status import SourceBoard
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.variant import Variant
 from edge.files import to_json
-from edge.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
-from edge.preprocess import Frame, Preprocessing
-from edge.variant import Variant
+from edge.inference.backends.fake import FakeBackend
+from edge.inference.classifier import Classifier, Guess, Prediction
+from edge.vision.preprocess import Frame, Preprocessing
 
 LABELS = tuple(f"grey {level}" for level in range(10))
 VARIANT = Variant(0.25, 128)

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 
 from camera_demo import session
+from camera_demo.errors import SourceError
 from camera_demo.settings import Settings
-from camera_demo.sources.background import latest_frames
+from camera_demo.sources.base import Source
 from camera_demo.sources.clip import ClipSource
-from camera_demo.sources.contract import Source
 from camera_demo.sources.demo import DEMO_CLIP
 from camera_demo.sources.paced import PacedSource
+from camera_demo.sources.prefetch import latest_frames
 from camera_demo.sources.reconnecting import ReconnectingSource, Report
 from camera_demo.sources.repeated import RepeatedSource
 from camera_demo.stop import Stop
-from edge.errors import SourceError
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [

@@ -10,8 +10,8 @@ import pytest
 
 from camera_demo.cli import camera_demo
 from camera_demo.config import read_config, settings_of
+from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
-from edge.errors import ConfigError
 
 
 def test_every_option_has_its_key_and_every_key_its_option() -> None:

@@ -8,11 +8,11 @@ from camera_demo.frames import CapturedFrame, Shown
 from camera_demo.loop import FrameRate, LiveLoop, Taste
 from camera_demo.region import Region
 from camera_demo.sinks import WatcherLeft
-from camera_demo.sources.background import latest_frames, read_ahead
+from camera_demo.sources.prefetch import latest_frames, read_ahead
 from camera_demo.stop import Stop
 from camera_demo.summary import Tally
-from edge.classify import Classifier, Prepared
-from edge.preprocess import Frame
+from edge.inference.classifier import Classifier, Prepared
+from edge.vision.preprocess import Frame
 
 
 class ListedFrames:

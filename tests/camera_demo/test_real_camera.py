@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from camera_demo.source_board import SourceBoard
+from camera_demo.errors import SourceError
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources import Source, open_source
 from camera_demo.sources.v4l2 import camera_nodes, probe_node
 from camera_demo.stop import Stop
 from camera_demo.uri import parse_source
-from edge.errors import SourceError
 
 
 def _first_camera() -> str | None:

@@ -13,11 +13,12 @@ import cv2
 import pytest
 
 from camera_demo import loading
+from camera_demo.errors import SinkError, SourceError
 from camera_demo.session import run
 from camera_demo.settings import Settings
 from camera_demo.stop import Stop, stop_on_signals
-from edge.errors import BudgetError, BundleError, EdgeError, NoVariantFits, SinkError, SourceError, VariantError
-from edge.preprocess import Frame
+from edge.errors import BudgetError, BundleError, EdgeError, NoVariantFits, VariantError
+from edge.vision.preprocess import Frame
 
 
 @pytest.fixture
@@ -180,8 +181,8 @@ def test_a_signal_ends_a_live_run_and_no_thread_stays(
 def test_a_slow_model_drops_frames_and_says_how_many(
     settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge.backends.fake.FakeBackend.latency_ms", 30.0, raising=False)
-    monkeypatch.setattr("edge.backends.fake.FakeBackend.__setattr__", _keep_latency, raising=False)
+    monkeypatch.setattr("edge.inference.backends.fake.FakeBackend.latency_ms", 30.0, raising=False)
+    monkeypatch.setattr("edge.inference.backends.fake.FakeBackend.__setattr__", _keep_latency, raising=False)
     path = tmp_path / "out.jsonl"
     wanted = settings(input="synthetic:64x64@200", outputs=(f"json:{path}",), max_frames=10)
     run(wanted, Stop(), announce=lambda line: None)

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from camera_demo.errors import SinkError, SourceError
 from camera_demo.uri import parse_sink, parse_source
-from edge.errors import SinkError, SourceError
 
 INPUTS = (
     "a camera (0, /dev/video0, /dev/v4l/by-id/...), csi://0, rtsp://HOST/PATH, a video file, a folder of pictures, "

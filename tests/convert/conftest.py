@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from convert.material import Material, gather
 from convert.model import MobileNetV1, ModelConfig
-from edge.preprocess import Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 from tests.conftest import draw
 
 CLASSES = 7

@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.errors import CheckpointError
 from convert.model import MobileNetV1
-from edge.architecture import BLOCKS
-from edge.errors import CheckpointError
-from edge.images import read_image
+from edge.bundles.architecture import BLOCKS
+from edge.vision.images import read_image
 
 BN = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 

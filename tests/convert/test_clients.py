@@ -11,12 +11,12 @@ import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
 from benchmarks import clients
+from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.material import Material, gather
 from convert.pipeline import emit
 from convert.tflite_metadata import ModelCard
-from edge.bundle import read_labels
-from edge.images import image_files
+from edge.bundles.bundle import read_labels
+from edge.vision.images import image_files
 from tests.conftest import draw
 from tests.convert.conftest import LABELS
 from tests.convert.test_to_tflite import AUTO, BUILTIN, TFLITE_RUNTIME, run

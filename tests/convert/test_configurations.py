@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from convert.material import Material, gather
+from convert.errors import ConversionError
 from convert.model import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
 from convert.pipeline import compare, emit
 from convert.quantize import fold, folded_recipe, quantize
 from convert.to_tflite import to_tflite
-from edge.errors import ConversionError
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively
 
 CONFIGS = {

@@ -11,15 +11,15 @@ import pytest
 from typer.testing import CliRunner
 
 import convert.cli.engine as command
+from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
-from convert.material import Material
+from convert.errors import ConversionError
 from convert.to_bundle import BundlePlan, write_bundle
 from convert.to_tensorrt import make_engine
-from edge.engines import Platform
-from edge.errors import ConversionError
+from edge.inference.engine_cache import Platform
 from tests.convert.conftest import LABELS
-from tests.edge.test_backends import hide
+from tests.edge.inference.test_backends import hide
 
 PLATFORM = Platform(tensorrt="10.3.0", cuda="12.6", compute_capability="8.6", l4t="36.4.3")
 

@@ -10,10 +10,10 @@ import pytest
 from convert.fetch import Fetched, Lock, fetch_imagenet, published
 from convert.fetch.imagenet import HOST, LOCK, MIRROR
 from convert.model import MobileNetV1, ModelConfig
-from edge.bundle import open_bundle, read_labels
-from edge.download import Limits
+from edge.bundles.bundle import open_bundle, read_labels
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from edge.errors import DownloadError, EdgeError, OutputError, VariantError
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.updates.download import Limits
 from tests.convert.conftest import lively
 from tests.convert.test_checkpoints import write_keras
 from tests.convert.test_cli import convert

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.errors import CheckpointError
 from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig
-from edge.architecture import BLOCKS
-from edge.errors import CheckpointError
+from edge.bundles.architecture import BLOCKS
 from tests.convert import timm_alone
 from tests.convert.conftest import CLASSES, lively
 

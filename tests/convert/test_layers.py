@@ -7,15 +7,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
 from convert.layers import examine
-from convert.material import Material
 from convert.pipeline import Target, emit, report_layers
 from convert.quantize import fold, quantize
-from convert.quantize.rounded import Grid, rounded_integers
-from edge.preprocess import Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
+from convert.quantize.fake_quant import Grid, rounded_integers
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx-int8", "onnx-int8_full"])

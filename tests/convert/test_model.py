@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from convert.counting import count, mult_adds_of, parameters_of
+from convert.complexity import count, mult_adds_of, parameters_of
+from convert.errors import CheckpointError
 from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig, Rounding, pads
-from edge.errors import CheckpointError
-from edge.variant import ALPHAS, RESOLUTIONS, Variant
+from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from convert.material import Material
+from convert.calibration_data import Material
+from convert.errors import CalibrationError, ConversionError
 from convert.model import MobileNetV1
 from convert.quantize import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
-from edge.errors import CalibrationError, ConversionError
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from convert.calibration_data import gather
 from convert.checkpoints import load_checkpoint
-from convert.material import gather
 from convert.pipeline import emit
-from edge.bundle import read_labels
+from edge.bundles.bundle import read_labels
 
 
 @pytest.mark.parametrize("resolution", [224, 128])

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.errors import AccuracyError, CheckpointError
 from convert.golden import mistakes
-from convert.material import Material
 from convert.model import ModelConfig
 from convert.to_bundle import BundlePlan, write_bundle
-from edge.bundle import open_bundle
-from edge.classify import Classifier
-from edge.errors import AccuracyError, CheckpointError, OutputError, SelfTestError
-from edge.selftest import self_test
-from edge.variant import Variant
+from edge.bundles.bundle import open_bundle
+from edge.bundles.variant import Variant
+from edge.errors import OutputError, SelfTestError
+from edge.inference.classifier import Classifier
+from edge.inference.selftest import self_test
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS, lively
 

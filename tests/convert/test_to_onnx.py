@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from convert.material import Material
+from convert.calibration_data import Material
 from convert.model import Activation, ModelConfig, Padding
 from convert.quantize import FoldedNetwork, Form, SymmetricNetwork, fold, quantize, symmetrize
 from convert.to_onnx import to_onnx, to_qdq
-from edge.variant import Variant
+from edge.bundles.variant import Variant
 from tests.convert.conftest import CLASSES, lively
 
 CONFIG = ModelConfig(alpha=0.25, classes=CLASSES)

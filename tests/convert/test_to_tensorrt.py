@@ -21,17 +21,17 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper
 
-from convert.material import Material, gather
+from convert.calibration_data import Material, gather
+from convert.errors import ConversionError
 from convert.model import ModelConfig
 from convert.quantize import Form, fold, quantize, symmetrize
 from convert.to_onnx import to_onnx, to_qdq
-from convert.to_tensorrt import BuildOptions, Built, build, make_engine, making
+from convert.to_tensorrt import BuildOptions, Built, build, make_engine, subprocess_builder
 from convert.to_tensorrt.progress import Phases
-from edge.backends.tensorrt import new_log
-from edge.engines import EngineStore, Platform, Source
-from edge.errors import ConversionError
+from edge.bundles.variant import RESOLUTIONS, Variant
 from edge.files import sha256_of
-from edge.variant import RESOLUTIONS, Variant
+from edge.inference.backends.tensorrt import new_log
+from edge.inference.engine_cache import EngineStore, Platform, Source
 from tests.convert.conftest import lively
 
 trt: Any = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed (x86_64: dev extra)")
@@ -291,7 +291,7 @@ class TestMaking:
     def test_the_builder_ends_with_the_one_who_asked(self, make_onnx: MakeOnnx, tmp_path: Path) -> None:
         (tmp_path / "endless.py").write_text("import time\ntime.sleep(60)\n")
         path = make_onnx(SMALL, "fp16")
-        request = making._request(path, SMALL, "fp16", PLATFORM, BuildOptions(), "endless")
+        request = subprocess_builder._request(path, SMALL, "fp16", PLATFORM, BuildOptions(), "endless")
         request |= {"out": str(tmp_path / "out"), "timing_cache": str(tmp_path / "timings")}
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         command = [sys.executable, "-m", "convert.to_tensorrt.worker"]

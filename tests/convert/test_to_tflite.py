@@ -10,12 +10,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from convert.material import Material
+from convert.calibration_data import Material
+from convert.errors import ConversionError
 from convert.model import ModelConfig
 from convert.quantize import QuantizedNetwork, fold, quantize
 from convert.to_tflite import to_tflite
-from edge.errors import ConversionError
-from edge.preprocess import Preprocessing
+from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively
 from tests.convert.test_quantize import simulate_layer
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from convert.errors import AccuracyError
 from convert.verify import Reference, require, verify, wilson_interval
-from edge.backends.fake import FakeBackend
-from edge.errors import AccuracyError
-from edge.manifest import Accuracy
-from edge.preprocess import Preprocessing
+from edge.bundles.manifest import Accuracy
+from edge.inference.backends.fake import FakeBackend
+from edge.vision.preprocess import Preprocessing
 
 GREYS = (10, 70, 130, 200)
 """Brightness of the pictures; the fake backend of four classes answers 0, 1, 2, 3."""

@@ -12,16 +12,16 @@ from typing import Any, Final
 import pytest
 from hypothesis import strategies as st
 
-from edge.bundle import MANIFEST, Bundle, open_bundle
-from edge.device import Device
+from edge.board.device import Device
+from edge.board.health import Health
+from edge.bundles.bundle import MANIFEST, Bundle, open_bundle
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.variant import Variant
 from edge.files import to_json
-from edge.health import Health
-from edge.latency import Latency
-from edge.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
-from edge.measure import Machine
-from edge.preprocess import Preprocessing
-from edge.profile import LatencyProfile, ProfileRow
-from edge.variant import Variant
+from edge.profiling.latency import Latency
+from edge.profiling.measure import Machine
+from edge.profiling.profile import LatencyProfile, ProfileRow
+from edge.vision.preprocess import Preprocessing
 from tests.boards import BOARDS, write_tree
 
 MakeTree = Callable[[Mapping[str, str]], Path]

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bundle import MANIFEST, shipped_folder
+from edge.bundles.bundle import MANIFEST, shipped_folder
 from edge.files import to_json
 
 __all__ = ["FILE", "write_small_demo"]

@@ -15,15 +15,15 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import measure as measuring
+from edge.board.device import describe
 from edge.cli import app
-from edge.device import describe
 from edge.errors import VariantError
-from edge.preprocess import Preprocessing
-from edge.profile import load_profile
+from edge.profiling import measure as measuring
+from edge.profiling.profile import load_profile
+from edge.vision.preprocess import Preprocessing
 from tests.edge.conftest import TOP1, calm_machine, make_manifest, make_profile, write_bundle
 from tests.edge.small_demo import FILE, write_small_demo
-from tests.edge.test_signature import make_keys
+from tests.edge.updates.test_signature import make_keys
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
 
@@ -57,7 +57,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     calm = partial(measuring.measure, machine=calm_machine(describe=describe))
-    monkeypatch.setattr("edge.store.measure", calm)
+    monkeypatch.setattr("edge.profiling.profile_cache.measure", calm)
     monkeypatch.setattr("edge.cli.profile.measure", calm)
 
     def run(*arguments: str | Path) -> Ended:
@@ -152,10 +152,10 @@ class TestTheWhole:
         for name in ("edge.cli.classify", "edge.cli.profile", "edge.cli.select", "edge.cli.bundle"):
             monkeypatch.delitem(sys.modules, name, raising=False)
             monkeypatch.delattr(f"edge.cli.{name.rpartition('.')[2]}", raising=False)
-        monkeypatch.setitem(sys.modules, "edge.bundle", None)
+        monkeypatch.setitem(sys.modules, "edge.bundles.bundle", None)
         ended = edge("bundle", "info")
         assert ended.code == 1
-        assert ended.error.startswith("edge: a library cannot be imported (import of edge.bundle halted")
+        assert ended.error.startswith("edge: a library cannot be imported (import of edge.bundles.bundle halted")
         assert ended.error.endswith("): 'edge doctor' tells which and how to mend it")
 
 

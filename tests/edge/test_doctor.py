@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import pytest
 
-from edge.device import describe
+from edge.board.device import describe
+from edge.board.health import read_health
+from edge.bundles.registry import Installed
 from edge.doctor import Finding, Surroundings, examine, probes
-from edge.health import read_health
-from edge.installed import Installed
 from tests.boards import commands
 from tests.edge.conftest import make_profile
 

@@ -7,18 +7,35 @@ import errno
 import inspect
 import os
 import re
+from types import ModuleType
 
 import pytest
 
-from edge import errors
+import camera_demo.errors
+import convert.errors
+import edge.errors
 from edge.errors import EdgeError, opencv_reason, os_reason
 
-CLASSES = {name: kind for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, EdgeError)}
-DRAWN = dict(re.findall(r"[├└]── (\w+)\s+\((\w+)\)", errors.__doc__ or ""))
+ROOMS = (edge.errors, convert.errors, camera_demo.errors)
 
 
-def test_the_docstring_draws_every_class_and_no_other() -> None:
-    assert set(DRAWN) == set(CLASSES) - {"EdgeError"}
+def classes(room: ModuleType) -> dict[str, type[EdgeError]]:
+    """The classes that ``room`` defines itself."""
+    found = {name: kind for name, kind in vars(room).items() if inspect.isclass(kind) and issubclass(kind, EdgeError)}
+    return {name: kind for name, kind in found.items() if kind.__module__ == room.__name__}
+
+
+def drawn(room: ModuleType) -> dict[str, str]:
+    return dict(re.findall(r"[├└]── (\w+)\s+\((\w+)\)", room.__doc__ or ""))
+
+
+CLASSES = {name: kind for room in ROOMS for name, kind in classes(room).items()}
+DRAWN = {name: builtin for room in ROOMS for name, builtin in drawn(room).items()}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_docstring_draws_every_class_and_no_other(room: ModuleType) -> None:
+    assert set(drawn(room)) == set(classes(room)) - {"EdgeError"}
 
 
 @pytest.mark.parametrize(("name", "builtin"), DRAWN.items())
@@ -34,8 +51,10 @@ def test_each_class_carries_its_message_ends_a_command_with_1_and_says_what_it_i
     assert kind.__doc__
 
 
-def test_every_class_is_public() -> None:
-    assert set(errors.__all__) == {*CLASSES, "opencv_reason", "os_reason"}
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_class_is_public(room: ModuleType) -> None:
+    helpers = {"opencv_reason", "os_reason"} if room is edge.errors else set()
+    assert set(room.__all__) == {*classes(room), *helpers}
 
 
 @pytest.mark.parametrize(

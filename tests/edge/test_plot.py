@@ -14,7 +14,7 @@ from edge.errors import OutputError
 from edge.plot import check_plot, comparison_charts, profile_charts, write_charts
 from edge.plot.canvas import Raster, Svg
 from edge.plot.chart import HEIGHT, WIDTH, Axis, Chart, Mark, Series, render
-from edge.profile import HeatPoint
+from edge.profiling.profile import HeatPoint
 from tests.edge.conftest import make_bundle, make_profile
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}

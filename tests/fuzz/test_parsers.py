@@ -13,21 +13,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from camera_demo.capture_format import Wishes
 from camera_demo.config import read_config, settings_of
-from camera_demo.live import Live
 from camera_demo.region import Region
+from camera_demo.run_state import Live
 from camera_demo.sinks.mqtt import broker_of
 from camera_demo.sinks.page import PageSink
-from camera_demo.source_board import SourceBoard
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources.synthetic import opener as synthetic_opener
 from camera_demo.uri import SINKS, SOURCES, parse_sink, parse_source
 from camera_demo.web.address import address_of
 from camera_demo.web.guard import is_local_name
-from camera_demo.wishes import Wishes
-from edge.bundle import open_bundle
+from edge.bundles.bundle import open_bundle
+from edge.bundles.manifest import read_manifest
 from edge.errors import EdgeError
-from edge.manifest import read_manifest
-from edge.profile import load_profile
+from edge.profiling.profile import load_profile
 
 SCHEMES = [scheme.name for scheme in (*SOURCES, *SINKS)] + ["file", "rtsps", "mqtts", "ftp", ""]
 ADDRESSES = st.one_of(

@@ -16,15 +16,16 @@ import numpy as np
 import psutil
 import pytest
 
+from convert.errors import ConversionError
 from convert.to_tensorrt import make_engine
-from edge.backends import ModelFile, tensorrt
-from edge.backends.tensorrt import TensorRTBackend, current_platform, runtime
-from edge.bundle import Bundle, open_bundle
-from edge.classify import Classifier
-from edge.cuda import load_cuda
-from edge.engines import EngineStore, Platform, Source
-from edge.errors import BackendError, ConversionError
-from edge.variant import Variant
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
+from edge.errors import BackendError
+from edge.inference.backends import ModelFile, tensorrt
+from edge.inference.backends.tensorrt import TensorRTBackend, current_platform, runtime
+from edge.inference.classifier import Classifier
+from edge.inference.cuda import load_cuda
+from edge.inference.engine_cache import EngineStore, Platform, Source
 from tests.conftest import draw
 
 PRECISIONS = {"fp32": 0.01, "fp16": 0.03, "int8": 0.10}
@@ -47,8 +48,8 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
     pytest.importorskip("torch", reason="name a bundle with ONNX files, or install torch to make one")
     import cv2
 
+    from convert.calibration_data import gather
     from convert.checkpoints import load_checkpoint, save_checkpoint
-    from convert.material import gather
     from convert.model import ModelConfig
     from convert.to_bundle import BundlePlan, write_bundle
     from tests.convert.conftest import CLASSES, LABELS, lively

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from convert.checkpoints import load_checkpoint
+from convert.errors import TrainingError
 from convert.train.recipe import Recipe
 from convert.train.results import checkpoint_name
-from edge.errors import TrainingError
-from edge.variant import ALPHAS, RESOLUTIONS
+from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place
 from scripts.demo.ink import INK_SIDE, Handwriting, load_handwriting, print_digit, write_digit

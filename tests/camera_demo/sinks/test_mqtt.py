@@ -18,12 +18,12 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.live import Live
+from camera_demo.run_state import Live
 from camera_demo.sinks.home_assistant import discovery
 from camera_demo.sinks.mqtt import Broker, MqttSink, broker_of
-from camera_demo.source_board import SourceBoard
-from edge.errors import SinkError
+from camera_demo.source_status import SourceBoard
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")

@@ -17,18 +17,19 @@ import numpy as np
 import pytest
 from starlette.exceptions import HTTPException
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import Shown
-from camera_demo.live import Live
+from camera_demo.run_state import Live
 from camera_demo.sinks import SinkContext
 from camera_demo.sinks.page import PageSink
 from camera_demo.sinks.page import open_sink as open_page
-from camera_demo.source_board import SourceBoard
+from camera_demo.source_status import SourceBoard
 from camera_demo.web import app as page_app_module
 from camera_demo.web.address import address_of, is_loopback
 from camera_demo.web.hub import Hub
-from edge.errors import SinkError, VariantError
-from edge.health import Health
-from edge.select import Budget
+from edge.board.health import Health
+from edge.errors import VariantError
+from edge.selection import Budget
 
 
 @pytest.fixture

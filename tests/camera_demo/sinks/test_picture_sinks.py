@@ -7,15 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.live import Live
+from camera_demo.run_state import Live
 from camera_demo.sinks import SinkContext, WatcherLeft
 from camera_demo.sinks.display import DisplaySink, refusal
 from camera_demo.sinks.video import VideoSink
 from camera_demo.sinks.video import open_sink as open_video
-from camera_demo.source_board import SourceBoard
-from edge.errors import OutputError, SinkError
-from edge.preprocess import Frame
+from camera_demo.source_status import SourceBoard
+from edge.errors import OutputError
+from edge.vision.preprocess import Frame
 
 CONTEXT = SinkContext(rate_hz=25.0, text=io.StringIO(), announce=print, live=Live(SourceBoard("feed")))
 

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from camera_demo.errors import SinkError
 from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.live import Live
+from camera_demo.run_state import Live
 from camera_demo.sinks import SinkContext, WatcherLeft
 from camera_demo.sinks.json_lines import JsonLinesSink
 from camera_demo.sinks.json_lines import open_sink as open_json
 from camera_demo.sinks.terminal import TerminalSink, describe
-from camera_demo.source_board import SourceBoard
-from edge.errors import OutputError, SinkError
+from camera_demo.source_status import SourceBoard
+from edge.errors import OutputError
 
 CONTEXT = SinkContext(rate_hz=None, text=io.StringIO(), announce=print, live=Live(SourceBoard("feed")))
 

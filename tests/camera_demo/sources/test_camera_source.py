@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.sources.camera import CameraSource
 from camera_demo.sources.default import default_source
 from camera_demo.sources.v4l2 import camera_nodes, explain_camera, probe_node
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError
 
 MESSAGES = {
     errno.ENOENT: "There is no camera /dev/video5: there is /dev/video0, /dev/video2.",

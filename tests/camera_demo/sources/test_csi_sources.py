@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.sources.csi import argus_elements, open_csi, opener
 from camera_demo.sources.gstreamer import ChildPipeline
 from camera_demo.sources.picamera import PiCameraSource, has_ribbon_camera
 from camera_demo.stop import Stop
-from camera_demo.wishes import Wishes
-from edge.device import Device
-from edge.errors import SourceError
+from edge.board.device import Device
 
 PI = Device(board="Raspberry Pi 5 Model B Rev 1.0")
 JETSON = Device(board="NVIDIA Jetson Orin Nano", l4t="36.4.3")

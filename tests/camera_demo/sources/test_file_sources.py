@@ -6,18 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_demo.source_board import SourceBoard
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources import Source
 from camera_demo.sources import open_source as open_reported
 from camera_demo.sources.clip import ClipSource
 from camera_demo.sources.clip import opener as clip_opener
 from camera_demo.sources.demo import DEMO_CLIP
-from camera_demo.sources.pictures import opener as pictures_opener
+from camera_demo.sources.image_folder import opener as pictures_opener
 from camera_demo.stop import Stop
 from camera_demo.uri import Uri, parse_source
-from camera_demo.wishes import Wishes
-from edge.errors import ImageError, SourceError
-from edge.preprocess import Frame
+from edge.errors import ImageError
+from edge.vision.preprocess import Frame
 
 
 def open_clip(place: str) -> Source:

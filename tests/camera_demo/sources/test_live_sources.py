@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.source_board import SourceBoard
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources import open_source
-from camera_demo.sources.background import latest_frames
 from camera_demo.sources.paced import PacedSource
+from camera_demo.sources.prefetch import latest_frames
 from camera_demo.sources.synthetic import SyntheticSource, opener
 from camera_demo.stop import Stop
 from camera_demo.uri import parse_source
-from camera_demo.wishes import Wishes
-from edge.errors import SourceError
 
 
 class Feed:

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
+from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.source_board import SourceBoard, SourceStatus
-from camera_demo.sources.background import latest_frames
-from camera_demo.sources.contract import Source
+from camera_demo.source_status import SourceBoard, SourceStatus
+from camera_demo.sources.base import Source
+from camera_demo.sources.camera_identity import CameraTrail, identity_of
+from camera_demo.sources.flipped import turn
+from camera_demo.sources.prefetch import latest_frames
 from camera_demo.sources.reconnecting import ReconnectingSource
-from camera_demo.sources.trail import CameraTrail, identity_of
-from camera_demo.sources.turned import turn
 from camera_demo.stop import Stop
-from edge.errors import SourceError
 
 
 class Flaky:

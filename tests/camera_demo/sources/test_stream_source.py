@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camera_demo.source_board import SourceBoard
+from camera_demo.errors import SourceError
+from camera_demo.source_status import SourceBoard
 from camera_demo.sources import open_source
 from camera_demo.sources.stream import StreamSource, explain_stream
 from camera_demo.stop import Stop
 from camera_demo.uri import parse_source
-from edge.errors import SourceError
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -5,12 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
+from convert.errors import TrainingError
 from convert.paper import experiments
 from convert.paper.digits import Digits
 from convert.paper.experiments import BASE_ALPHA, Result, Results, networks, run
 from convert.paper.plots import write_plots
-from edge.architecture import costs
-from edge.errors import TrainingError
+from edge.bundles.architecture import costs
 
 
 def test_every_comparison_of_the_paper_has_its_networks() -> None:

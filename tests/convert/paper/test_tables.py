@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from convert.cli.app import app
-from convert.counting import count
+from convert.complexity import count
 from convert.model import ModelConfig
 from convert.paper import Cell, Table, recomputed
 from convert.paper.networks import Body

@@ -12,7 +12,7 @@ from torch import nn
 
 from convert.model import MobileNetV1, ModelConfig
 from convert.train.family import Family
-from edge.preprocess import Frame
+from edge.vision.preprocess import Frame
 
 CLASSES = 3
 ALPHAS = (0.5, 0.25)

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from convert.errors import TrainingError
 from convert.train.dataset import DataSet, Labelled, read_dataset, write_splits
-from convert.train.photos import KEPT_SIDE, Augmentation, Photos, read_labelled
-from edge.errors import TrainingError
+from convert.train.image_dataset import KEPT_SIDE, Augmentation, Photos, read_labelled
 from tests.conftest import draw
 
 

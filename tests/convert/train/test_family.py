@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from convert.errors import TrainingError
 from convert.train.family import Family
-from edge.errors import TrainingError
 from tests.convert.train.conftest import ALPHAS, build
 
 

@@ -14,14 +14,14 @@ from convert.quantize import FoldedNetwork, QuantizedNetwork, condition, fold, q
 from convert.to_tflite import to_tflite
 from convert.train import qat
 from convert.train.dataset import read_dataset
-from convert.train.members import Settling, settled
+from convert.train.evaluation import Settling, settled
 from convert.train.qat import Qat, RoundedNetwork, fine_tuned
 from convert.train.recipe import Recipe
 from convert.train.source import normalized
 from convert.train.tasks import SingleTask, Teacher
 from convert.train.trainer import Trainer
-from edge.preprocess import Frame, Preprocessing, Preprocessor
-from edge.tensor import TensorSpec
+from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
 from tests.convert.train.conftest import CLASSES, Shapes, build, shape_of
 
 SIDE = 64

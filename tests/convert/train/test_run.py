@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from convert.errors import TrainingError
 from convert.train.estimate import training_mb
 from convert.train.metrics import Metrics
 from convert.train.recipe import Recipe
@@ -16,8 +17,7 @@ from convert.train.run import Best, Schedule, in_hours, train
 from convert.train.state import StateFile
 from convert.train.tasks import SingleTask
 from convert.train.trainer import Trainer
-from edge.errors import TrainingError
-from edge.variant import Variant
+from edge.bundles.variant import Variant
 from tests.convert.train.conftest import Shapes, build
 
 OFTEN = Schedule(check_every=2, save_every_s=0.0)
@@ -109,7 +109,7 @@ def test_times_are_told_in_hours(seconds: float, told: str) -> None:
 
 MEASURED = """
 import torch
-from edge.memory import peak_rss_mb
+from edge.board.memory import peak_rss_mb
 from convert.train.recipe import Recipe
 from convert.train.tasks import SingleTask
 from convert.train.trainer import Trainer

@@ -9,16 +9,16 @@ import torch
 from torch import nn
 
 from convert.checkpoints import load_checkpoint
+from convert.errors import DivergedError, TrainingError
+from convert.train.evaluation import Settling, accuracy
 from convert.train.family import Family
-from convert.train.members import Settling, accuracy
 from convert.train.recipe import Recipe, parameter_groups
 from convert.train.results import write_checkpoints
 from convert.train.source import UNLABELLED, Share
 from convert.train.tasks import FamilyTask, SingleTask, Task, Teacher, objective
 from convert.train.trainer import Trainer
-from edge.errors import DivergedError, TrainingError
-from edge.preprocess import Frame, Preprocessing
-from edge.variant import Variant
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Frame, Preprocessing
 from tests.convert.train.conftest import ALPHAS, CLASSES, Shapes, build
 
 CPU = torch.device("cpu")

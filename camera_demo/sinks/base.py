@@ -1,0 +1,56 @@
+"""What every sink of answers must do: take one, close. And what it may be told when it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from camera_demo.frames import Shown
+from camera_demo.run_state import Live
+
+__all__ = ["Sink", "SinkContext", "WatcherLeft"]
+
+
+class WatcherLeft(Exception):  # noqa: N818 - reads as the fact it states
+    """Nobody watches any more: the window or the pipe was closed. The loop ends well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkContext:
+    """What a sink may need of its surroundings."""
+
+    rate_hz: float | None
+    """Frames a second as the source states it."""
+    text: TextIO
+    """Where lines for people go."""
+    announce: Callable[[str], None]
+    """Takes one line for people, said once."""
+    live: Live
+    """What the run tells of itself."""
+    token: str | None = None
+    """What a browser must know to see the page; None to make one up where one is needed."""
+
+
+class Sink(Protocol):
+    """A place that answers go to."""
+
+    @property
+    def wants_picture(self) -> bool:
+        """Whether the next answer should come with the frame it was drawn on."""
+
+    def show(self, shown: Shown) -> None:
+        """Take one answer. Must not wait for anybody, unless its scheme says that it may.
+
+        Raises:
+            WatcherLeft: Nobody watches any more.
+            SinkError: The sink broke.
+            OutputError: The file cannot be written.
+        """
+
+    def close(self) -> None:
+        """Finish what was begun. A second call does nothing.
+
+        Raises:
+            OutputError: The file could not be written in full, and none was left behind.
+        """

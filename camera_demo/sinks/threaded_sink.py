@@ -1,0 +1,82 @@
+"""A sink behind a thread of its own, so that it may take its time while the loop goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from camera_demo.frames import Shown
+from camera_demo.mailbox import Mailbox
+from camera_demo.sinks.base import Sink, WatcherLeft
+from edge.errors import EdgeError
+
+__all__ = ["DetachedSink"]
+
+_log = logging.getLogger(__name__)
+_WAITING: Final = 30
+"""Answers that may wait, with their pictures: a second's worth at 30 frames a second."""
+_POLL_S: Final = 0.5
+_JOIN_S: Final = 5.0
+
+
+class DetachedSink:
+    """Hands answers to a slow sink. When too many wait, the oldest are left out, which is said once.
+
+    For live sources only: of a file, no answer may be lost.
+    """
+
+    def __init__(self, sink: Sink, name: str, *, join_s: float = _JOIN_S) -> None:
+        self._sink, self._name, self._join_s = sink, name, join_s
+        self._mailbox: Mailbox[Shown] = Mailbox(_WAITING)
+        self._error: EdgeError | WatcherLeft | None = None
+        self._is_closed = self._has_complained = False
+        self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def wants_picture(self) -> bool:
+        """As the sink says."""
+        return self._sink.wants_picture
+
+    def show(self, shown: Shown) -> None:
+        """Leave the answer for the sink.
+
+        Raises:
+            WatcherLeft: Nobody watches any more.
+            SinkError: The sink broke, at an answer before.
+            OutputError: The file cannot be written.
+        """
+        if self._error is not None:
+            raise self._error
+        self._mailbox.put(shown)
+        if self._mailbox.dropped and not self._has_complained:
+            self._has_complained = True
+            _log.warning("%s is too slow for every answer; the oldest of those that wait are left out", self._name)
+
+    def close(self) -> None:
+        """Let the sink take what waits, and finish it.
+
+        Raises:
+            OutputError: The file could not be written in full.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._mailbox.close()
+        self._thread.join(self._join_s)
+        if self._thread.is_alive():
+            _log.warning("%s takes nothing any more; %d answers are lost", self._name, self._mailbox.dropped)
+            return
+        self._sink.close()
+
+    def _run(self) -> None:
+        while not self._mailbox.is_finished:
+            shown = self._mailbox.take(_POLL_S)
+            try:
+                if shown is not None:
+                    self._sink.show(shown)
+            except (EdgeError, WatcherLeft) as error:
+                self._error = error
+                self._mailbox.close()
+                return

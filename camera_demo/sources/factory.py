@@ -1,0 +1,80 @@
+"""From a URI to an opened source that keeps time, repeats, comes back, or drops what is late, as asked."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from camera_demo.capture_format import Wishes
+from camera_demo.errors import SourceError
+from camera_demo.sources.base import Source
+from camera_demo.sources.flipped import TurnedSource
+from camera_demo.sources.paced import PacedSource
+from camera_demo.sources.prefetch import latest_frames, read_ahead
+from camera_demo.sources.reconnecting import Opener, ReconnectingSource, Report
+from camera_demo.sources.repeated import RepeatedSource
+from camera_demo.stop import Stop
+from camera_demo.uri import Uri
+
+__all__ = ["open_source"]
+
+
+class _Module(Protocol):
+    def opener(self, place: str, wishes: Wishes) -> Opener:
+        """A function that opens what ``place`` names, again and again."""
+
+
+def open_source(
+    uri: Uri,
+    report: Report,
+    *,
+    wishes: Wishes = Wishes(),
+    pace: bool | None = None,
+    loop: bool = False,
+    wait: bool = False,
+) -> Source:
+    """Open a source.
+
+    A camera always gives its newest frame, and is opened again when it breaks off. Files give every frame, as fast as
+    they are taken; paced, they play at their own rate and drop what is late, as a camera does.
+
+    Args:
+        uri: What to open.
+        report: Is told how a camera fares.
+        wishes: The form of the pictures to ask for.
+        pace: Whether to play at the source's own rate; None for what is natural to it.
+        loop: Whether to begin again at the end.
+        wait: Whether to wait for a camera that cannot be opened yet, instead of raising.
+
+    Raises:
+        SourceError: It cannot be opened.
+        ImageError: It is a folder that cannot be read.
+    """
+    module: _Module = importlib.import_module(f"camera_demo.sources.{uri.scheme.module}")
+    if uri.scheme.is_live and (loop or pace is False):
+        raise SourceError(f"{uri.name} is a camera: --loop and --no-pace are for files.")
+    opener = module.opener(uri.place, wishes)
+    if uri.scheme.is_live:
+        return latest_frames(_turned(_live(uri, opener, report, wait=wait), wishes))
+    source = _turned(opener(Stop()), wishes)
+    report.found(source.name)
+    if loop:
+        source = RepeatedSource(source, lambda: _turned(opener(Stop()), wishes))
+    if pace or (pace is None and uri.scheme.keeps_time):
+        return latest_frames(PacedSource(source))
+    return read_ahead(source) if uri.scheme.is_decoded else source
+
+
+def _turned(source: Source, wishes: Wishes) -> Source:
+    return source if wishes.flip == "none" else TurnedSource(source, wishes.flip)
+
+
+def _live(uri: Uri, opener: Opener, report: Report, *, wait: bool) -> Source:
+    source: Source | None = None
+    try:
+        source = opener(Stop())
+    except SourceError as reason:
+        if not wait:
+            raise
+        report.lost(uri.name, str(reason))
+    return ReconnectingSource(source, opener, report, name=uri.name)

@@ -1,0 +1,66 @@
+"""The pictures a conversion works on, gathered as the options say and with a word on what is amiss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Preprocessing
+
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.calibration_data import Material, Progress
+    from convert.checkpoints import Checkpoint
+
+__all__ = ["gather_material"]
+
+FEW: Final = 32
+"""Fewer calibration pictures than this are warned of."""
+
+
+def gather_material(
+    checkpoint: Checkpoint,
+    labels: Sequence[str],
+    calibration: Path | None,
+    verify_on: Path | None,
+    truth: Path | None,
+    resolutions: Sequence[int],
+    preprocessing: Preprocessing,
+    progress: Progress,
+) -> Material:
+    """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
+    from convert.calibration_data import gather
+    from convert.quantize import folded_recipe
+
+    classes = checkpoint.config.classes
+    if checkpoint.note:
+        _warn(f"{checkpoint.path}: {checkpoint.note} (edge-convert import changes what is not told by the tensors)")
+    for resolution in resolutions:
+        Variant(checkpoint.config.alpha, resolution)
+    material = gather(
+        calibration,
+        resolutions,
+        labels=labels,
+        classes=classes,
+        verify_on=verify_on,
+        truth=truth,
+        preprocessing=folded_recipe(checkpoint.config, preprocessing),
+        progress=progress,
+    )
+    unreadable = material.calibration.unreadable + material.held_out.unreadable
+    if unreadable:
+        _warn(f"{len(unreadable)} pictures were passed over. The first: {unreadable[0]}")
+    if material.is_drawn:
+        _warn("no pictures to calibrate on (--calibration): drawn ones are used, and the result is less exact")
+    elif len(material.calibration.paths) < FEW:
+        _warn(f"only {len(material.calibration.paths)} pictures to calibrate on: {FEW} or more give steadier results")
+    if not material.held_out.paths:
+        _warn("no pictures to measure on (--verify-on): what is said of agreement holds for drawn pictures")
+    return material
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"edge-convert: warning: {message}", err=True)

@@ -1,0 +1,41 @@
+"""What was read and what was measured, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.bundles.manifest import Accuracy
+
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.model import ModelConfig
+
+__all__ = ["config_in_words", "in_words"]
+
+
+def config_in_words(config: ModelConfig) -> str:
+    """``α=1, 1000 classes, same padding, relu6, eps 0.001, RGB less 127.5 by 127.5``."""
+    parts = [f"α={config.alpha:g}", f"{config.classes} classes", f"{config.padding} padding", config.activation]
+    parts += [f"eps {config.bn_eps:g}", f"{config.colour_order} less {_triple(config.mean)} by {_triple(config.std)}"]
+    parts += [f"a head of {config.head} filters"] * bool(config.head)
+    parts += ["a stem of stride 1"] * (config.stem_stride == 1)
+    return ", ".join(parts)
+
+
+def in_words(accuracy: Accuracy) -> str:
+    """``agrees with float on 93.6% (87.8 to 96.8) of 115 pictures``, and the accuracy where labels are known."""
+    agreement = f"{accuracy.agreement:.1%}{_range(accuracy.agreement_range)}"
+    words = f"agrees with float on {agreement} of {accuracy.pictures} held-out pictures"
+    if accuracy.confident_agreement is not None:
+        words += f", on {accuracy.confident_agreement:.1%} of the {accuracy.confident} that float is sure of"
+    if accuracy.top1 is not None and accuracy.float_top1 is not None:
+        top1 = f"{accuracy.top1:.1%}{_range(accuracy.top1_range)}"
+        words += f"; top-1 {top1}, float {accuracy.float_top1:.1%} ({accuracy.labelled} labelled)"
+    return words
+
+
+def _range(ends: tuple[float, float] | None) -> str:
+    return f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
+
+
+def _triple(values: tuple[float, float, float]) -> str:
+    return f"{values[0]:g}" if len(set(values)) == 1 else "/".join(f"{value:g}" for value in values)

@@ -1,0 +1,167 @@
+"""Pictures for calibrating and for measuring: found, split so that neither sees the other's, read once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.errors import CalibrationError
+from edge.errors import ImageError
+from edge.files import read_json
+from edge.vision.images import image_files, read_image
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
+
+__all__ = [
+    "MOST_TO_CALIBRATE",
+    "MOST_TO_MEASURE",
+    "Pictures",
+    "at_most",
+    "bursts",
+    "find_pictures",
+    "read_pictures",
+    "read_truth",
+    "split",
+]
+
+MOST_TO_CALIBRATE: Final = 256
+MOST_TO_MEASURE: Final = 2000
+"""More pictures cost time and memory and change little."""
+_LAST_NUMBER = re.compile(r"(?<=.)[-_ ]?\d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """Pictures read for one or more resolutions."""
+
+    paths: tuple[Path, ...]
+    pixels: dict[int, NDArray[np.uint8]]
+    """For each resolution ρ: (count, ρ, ρ, 3) in the network's colour order."""
+    unreadable: tuple[str, ...]
+    """Why each picture that could not be read was passed over."""
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """The pictures below a folder, at least one.
+
+    Raises:
+        CalibrationError: There is no such folder, or no picture in it.
+    """
+    try:
+        paths = image_files(folder)
+    except ImageError as reason:
+        raise CalibrationError(str(reason)) from reason
+    if not paths:
+        raise CalibrationError(f"{folder} holds no picture: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+    return paths
+
+
+def split(paths: Sequence[Path], seed: int = 0) -> tuple[list[Path], list[Path]]:
+    """Divide pictures into those to calibrate on and those to measure on, the same way every time for one ``seed``.
+
+    Files whose names differ only in a last number (``duck_0.jpg``, ``duck_1.jpg``: one object, one burst, one video)
+    stay on one side, unless that would leave a side empty.
+
+    Raises:
+        CalibrationError: There are fewer than two.
+    """
+    if len(paths) < 2:
+        raise CalibrationError(
+            f"{len(paths)} picture is too few: expected at least 2, some to calibrate on and others to measure on."
+        )
+    calibration: list[Path] = []
+    held_out: list[Path] = []
+    for group in bursts(paths, seed):
+        side = calibration if len(calibration) <= len(held_out) else held_out
+        side.extend(group)
+    return at_most(MOST_TO_CALIBRATE, calibration), at_most(MOST_TO_MEASURE, held_out)
+
+
+def bursts(paths: Sequence[Path], seed: int = 0) -> list[list[Path]]:
+    """Pictures that show one object, one burst or one video by their names, together; in the same order every time.
+
+    Where that would put more than half of them together, each by itself.
+    """
+    groups: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        groups[str(path.with_name(_LAST_NUMBER.sub("", path.stem)))].append(path)
+    if max(map(len, groups.values()), default=0) > len(paths) // 2:
+        groups = defaultdict(list, {str(path): [path] for path in paths})
+    return sorted(groups.values(), key=lambda group: _order(group[0], seed))
+
+
+def at_most(count: int, paths: Sequence[Path]) -> list[Path]:
+    """Up to ``count`` of the pictures, sorted: of a larger set the same ones each time, from all of its folders."""
+    return sorted(sorted(paths, key=_order)[:count])
+
+
+def read_pictures(
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    resolutions: Sequence[int],
+    progress: Callable[[float], None] = lambda share: None,
+) -> Pictures:
+    """Read pictures as the device would see them, for several resolutions at once.
+
+    Raises:
+        CalibrationError: Not one can be read.
+    """
+    specs = {r: TensorSpec(shape=(1, r, r, 3), dtype="uint8") for r in resolutions}
+    preprocessors = {r: Preprocessor(preprocessing, spec) for r, spec in specs.items()}
+    pixels: dict[int, list[NDArray[np.uint8]]] = {r: [] for r in resolutions}
+    read, unreadable = [], []
+    for done, path in enumerate(paths, start=1):
+        try:
+            frame = read_image(path)
+        except ImageError as reason:
+            unreadable.append(str(reason))
+            continue
+        for resolution, preprocessor in preprocessors.items():
+            pixels[resolution].append(preprocessor.pixels(frame))
+        read.append(path)
+        progress(done / len(paths))
+    if not read:
+        raise CalibrationError(f"None of {len(paths)} pictures can be read. The first: {unreadable[0]}")
+    return Pictures(paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable))
+
+
+def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) -> dict[Path, int]:
+    """The class of each picture, where it is known.
+
+    Args:
+        paths: The pictures.
+        labels: The classes' names.
+        file: A JSON object of file names and class indices; None to take the name of the folder a picture lies in,
+            where that is a label (with ``_`` for spaces).
+
+    Raises:
+        CalibrationError: The file cannot be used, or names a class there is not.
+    """
+    if file is not None:
+        truth = _truth_file(file, len(labels))
+        return {path: truth[path.name] for path in paths if path.name in truth}
+    index = {label.replace(" ", "_").lower(): n for n, label in enumerate(labels) if label}
+    folders = {path: path.parent.name.replace(" ", "_").lower() for path in paths}
+    return {path: index[folder] for path, folder in folders.items() if folder in index}
+
+
+def _truth_file(file: Path, classes: int) -> dict[str, int]:
+    values = read_json(file, "list of classes", CalibrationError)
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < classes:
+            raise CalibrationError(f"List of classes {file}: {name} has class {value!r}, expected 0 to {classes - 1}.")
+    return values
+
+
+def _order(path: Path, seed: int = 0) -> str:
+    """Neither alphabetical nor random: the same on every machine, wherever the folder lies."""
+    salt = f"{seed}/" if seed else ""
+    return hashlib.sha256(f"{salt}{path.parent.name}/{path.name}".encode()).hexdigest()

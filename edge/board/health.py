@@ -1,0 +1,214 @@
+"""The state of the machine that makes latency figures honest or not: heat, clocks, throttling, power, other work.
+
+Two snapshots frame a measurement; :func:`objections` says why the figures between them are not valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final
+
+from edge.board import sensors
+from edge.board.cpu_load import other_load_percent
+from edge.board.power import power_w
+from edge.board.subprocesses import Run, run_command
+from edge.errors import ProfileError
+
+__all__ = ["LOAD_LIMIT_PERCENT", "Health", "glance", "objections", "read_health", "throttle_flags"]
+
+LOAD_LIMIT_PERCENT: Final = 25.0
+"""Work of other processes that a measurement bears, in percent of one CPU."""
+
+_CLOCK_FALL: Final = 0.8
+_FIXED_GOVERNORS: Final = frozenset({"performance", "userspace"})
+_FLAGS: Final = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+_SINCE_BOOT_SHIFT: Final = 16
+_NUMBER: Final = ((int, float), "a number")
+_KINDS: Final = {
+    **dict.fromkeys(("governor", "power_mode"), ((str,), "a name")),
+    **dict.fromkeys(("throttle_bits", "throttle_events", "gpu_mhz", "gpu_max_mhz"), ((int,), "a whole number")),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """One look at the machine; what it does not tell is None or empty."""
+
+    temperature_c: float | None = None
+    """The hottest thermal zone."""
+    limit_c: float | None = None
+    """Where the kernel begins to slow the board down: the lowest passive trip point of its thermal zones."""
+    zones_c: Mapping[str, float] = field(default_factory=dict)
+    """Every thermal zone by its name."""
+    clock_mhz: tuple[int, ...] = ()
+    """What each CPU runs at now."""
+    clock_max_mhz: tuple[int, ...] = ()
+    """What each CPU can run at."""
+    gpu_mhz: int | None = None
+    """What a Jetson's GPU runs at now."""
+    gpu_max_mhz: int | None = None
+    governor: str | None = None
+    """Frequency governor of all CPUs; where they differ, all names with ``/`` between."""
+    throttle_bits: int | None = None
+    """A Raspberry Pi's ``vcgencmd get_throttled``; see :func:`throttle_flags`."""
+    throttle_events: int | None = None
+    """How often the hardware was held back since boot, where it counts that: x86 and Jetson."""
+    held_back: tuple[str, ...] = ()
+    """The kernel's cooling devices that hold a clock down now."""
+    load_percent: float | None = None
+    """Work of other processes, in percent of one CPU: 400 is four busy ones."""
+    power_mode: str | None = None
+    """A Jetson's ``nvpmodel`` mode."""
+    power_w: float | None = None
+    """What the board draws, where it measures that."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every field by name, tuples as lists."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Health:
+        """What :meth:`to_dict` gave; a field that is missing is not known.
+
+        Raises:
+            ProfileError: A field has another type.
+        """
+        known = {field.name: _checked(field.name, value[field.name]) for field in fields(cls) if field.name in value}
+        return cls(**known)
+
+
+def read_health(
+    root: Path = Path("/"), run: Run = run_command, load_percent: Callable[[], float | None] = other_load_percent
+) -> Health:
+    """Look at the machine whose files lie below ``root``. Takes as long as ``load_percent`` does.
+
+    Args:
+        root: Where ``sys`` and ``etc`` are.
+        run: Runs ``vcgencmd``, ``nvpmodel`` and ``tegrastats``.
+        load_percent: Measures the work of other processes.
+    """
+    zones_c = sensors.temperatures_c(root)
+    return Health(
+        temperature_c=max(zones_c.values(), default=None),
+        limit_c=sensors.limit_c(root),
+        zones_c=zones_c,
+        clock_mhz=sensors.clocks_mhz(root, "scaling_cur_freq"),
+        clock_max_mhz=sensors.clocks_mhz(root, "cpuinfo_max_freq"),
+        gpu_mhz=sensors.gpu_mhz(root, "cur_freq"),
+        gpu_max_mhz=sensors.gpu_mhz(root, "max_freq"),
+        governor=sensors.governor(root),
+        throttle_bits=sensors.throttle_bits(root, run),
+        throttle_events=sensors.throttle_events(root),
+        held_back=sensors.held_back(root),
+        load_percent=load_percent(),
+        power_mode=sensors.power_mode(run),
+        power_w=power_w(root, run),
+    )
+
+
+def glance(
+    root: Path = Path("/"), run: Run = run_command, load_percent: Callable[[], float | None] = lambda: None
+) -> Health:
+    """Look at what changes from second to second: heat, throttling and load. Costs little beside classifying."""
+    return Health(
+        temperature_c=max(sensors.temperatures_c(root).values(), default=None),
+        limit_c=sensors.limit_c(root),
+        clock_mhz=sensors.clocks_mhz(root, "scaling_cur_freq"),
+        throttle_bits=sensors.throttle_bits(root, run),
+        held_back=sensors.held_back(root),
+        load_percent=load_percent(),
+    )
+
+
+def throttle_flags(bits: int) -> tuple[str, ...]:
+    """The names of the throttle bits that are set.
+
+    >>> throttle_flags(0x50005)
+    ('under-voltage now', 'throttled now', 'under-voltage since boot', 'throttled since boot')
+    """
+    return tuple(f"{name} now" for name in _set(bits)) + tuple(
+        f"{name} since boot" for name in _set(bits >> _SINCE_BOOT_SHIFT)
+    )
+
+
+def objections(before: Health, after: Health, load_percent: float | None = None) -> tuple[str, ...]:
+    """Why figures measured between two snapshots are not valid, one sentence each; empty if nothing speaks against.
+
+    What is not known is no objection.
+
+    Args:
+        before: The machine when the measurement began.
+        after: The machine when it ended.
+        load_percent: Work of other processes in between, in percent of one CPU.
+    """
+    found = [*_throttling(before.throttle_bits, after.throttle_bits), *_held_back(before, after)]
+    found += _clock_fall(before, after)
+    for name, old, new in (
+        ("governor", before.governor, after.governor),
+        ("power mode", before.power_mode, after.power_mode),
+    ):
+        if old is not None and new is not None and old != new:
+            found.append(f"The {name} changed from {old} to {new} during the run: keep one and measure again.")
+    if load_percent is not None and load_percent > LOAD_LIMIT_PERCENT:
+        found.append(
+            f"Other processes kept {load_percent:.0f} % of one CPU busy, more than {LOAD_LIMIT_PERCENT:.0f} %: stop "
+            "them and measure again."
+        )
+    return tuple(found)
+
+
+def _throttling(before: int | None, after: int | None) -> list[str]:
+    now = (before or 0) | (after or 0)
+    new = 0 if before is None or after is None else (after & ~before) >> _SINCE_BOOT_SHIFT
+    return [
+        *(f"The board reports {name} now: see to its power supply and cooling." for name in _set(now)),
+        *(
+            f"The board reports {name} during the run: see to its power supply and cooling."
+            for name in _set(new & ~now)
+        ),
+    ]
+
+
+def _held_back(before: Health, after: Health) -> list[str]:
+    """Objections for what the kernel holds down, and for what the hardware counted in between."""
+    found = []
+    if names := dict.fromkeys((*before.held_back, *after.held_back)):
+        found.append(f"The kernel holds clocks down against heat ({', '.join(names)}): cool the board.")
+    if before.throttle_events is not None and (after.throttle_events or 0) > before.throttle_events:
+        count = (after.throttle_events or 0) - before.throttle_events
+        found.append(f"The hardware was held back {count} times during the run: see to its power supply and cooling.")
+    return found
+
+
+def _clock_fall(before: Health, after: Health) -> list[str]:
+    """An objection if the fastest CPU fell although the governor holds the clock: the others may be idle."""
+    if not before.clock_mhz or not after.clock_mhz or before.governor not in _FIXED_GOVERNORS:
+        return []
+    old, new = max(before.clock_mhz), max(after.clock_mhz)
+    if new >= _CLOCK_FALL * old:
+        return []
+    return [f"The clock fell from {old} to {new} MHz under the governor {before.governor}: the board was held back."]
+
+
+def _set(bits: int) -> list[str]:
+    """The names of the lowest four bits that are set."""
+    return [name for position, name in enumerate(_FLAGS) if bits >> position & 1]
+
+
+def _checked(name: str, value: Any) -> Any:
+    """``value`` as the field ``name`` of a Health holds it."""
+    if name in ("clock_mhz", "clock_max_mhz", "held_back"):
+        kind, expected = (str, "names") if name == "held_back" else (int, "MHz")
+        if isinstance(value, list) and all(type(item) is kind for item in value):
+            return tuple(value)
+        raise ProfileError(f"{name} is {value!r}: expected a list of {expected}.")
+    if name == "zones_c":
+        if isinstance(value, dict) and all(type(celsius) in (int, float) for celsius in value.values()):
+            return value
+        raise ProfileError(f"{name} is {value!r}: expected temperatures by name.")
+    kinds, expected = _KINDS.get(name, _NUMBER)
+    if value is None or type(value) in kinds:
+        return value
+    raise ProfileError(f"{name} is {value!r}: expected {expected} or null.")

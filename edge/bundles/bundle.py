@@ -1,0 +1,152 @@
+"""A bundle: one folder with a manifest, the labels and the model files of every variant.
+
+It is written once, on a workstation (``convert.to_bundle``), and only read on the device. Opening one checks every
+file's size and SHA-256 first: what loads is what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from edge.bundles.manifest import BundledVariant, Manifest, read_manifest
+from edge.bundles.registry import find_installed, installed_bundles
+from edge.bundles.variant import Variant
+from edge.errors import BundleError, os_reason
+from edge.files import read_json, sha256_of
+
+__all__ = ["MANIFEST", "Bundle", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
+
+MANIFEST: Final = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """An opened bundle whose files were all found to be what the manifest says."""
+
+    root: Path
+    manifest: Manifest
+    labels: tuple[str, ...]
+    """The classes' names, in the order of the network's outputs."""
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.manifest.name
+
+    @property
+    def variants(self) -> tuple[BundledVariant, ...]:
+        """Its variants, dearest first."""
+        return self.manifest.variants
+
+    def find(self, variant: Variant) -> BundledVariant:
+        """The entry of ``variant``.
+
+        Raises:
+            BundleError: The bundle does not have it.
+        """
+        for entry in self.variants:
+            if entry.variant == variant:
+                return entry
+        known = ", ".join(entry.variant.name for entry in self.variants)
+        raise BundleError(f"Bundle {self.name} has no {variant.name}: it has {known}.")
+
+    def path(self, file: str) -> Path:
+        """Where a file the manifest names stands."""
+        return self.root / PurePosixPath(file)
+
+
+def open_bundle(place: str | Path) -> Bundle:
+    """Open a bundle and check every file in it.
+
+    Args:
+        place: A folder, or the name of a bundle that is installed (:mod:`edge.bundles.registry`) or ships with the
+            package: ``demo``. An installed one comes before a shipped one.
+
+    Raises:
+        BundleError: It is missing, damaged, of another schema, or names a file outside its folder.
+    """
+    root = _locate(place)
+    manifest = read_manifest(read_json(root / MANIFEST, "bundle manifest", BundleError), root / MANIFEST)
+    for entry in manifest.files():
+        _check(root, entry.file, entry.size_bytes, entry.sha256)
+    labels = read_labels(root / PurePosixPath(manifest.labels.file))
+    if len(labels) != manifest.classes:
+        raise BundleError(f"Bundle {root} has {len(labels)} labels for {manifest.classes} classes: write it again.")
+    return Bundle(root=root, manifest=manifest, labels=labels)
+
+
+def shipped_bundles() -> tuple[str, ...]:
+    """The names of the bundles that ship with the package."""
+    home = _home()
+    return tuple(sorted(p.name for p in home.iterdir() if (p / MANIFEST).is_file())) if home.is_dir() else ()
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Where the shipped bundle of this name is; None if there is none."""
+    return _home() / name if name in shipped_bundles() else None
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The labels in a text file: line N is class N. A byte order mark, CRLF and ``id label`` lines are understood.
+
+    Raises:
+        BundleError: The file is missing, not UTF-8, or empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as reason:
+        raise BundleError(f"Cannot read labels {path}: {os_reason(reason)}.") from reason
+    except UnicodeDecodeError as reason:
+        raise BundleError(f"Labels {path} are not UTF-8 text ({reason.reason}): save the file as UTF-8.") from reason
+    lines = [line.strip() for line in text.rstrip().splitlines()]
+    if not lines:
+        raise BundleError(f"Labels {path} are empty: expected one label a line, line N for class N.")
+    return tuple(_without_numbers(lines))
+
+
+def _without_numbers(lines: list[str]) -> Iterable[str]:
+    """Drop the class numbers of ``0 label`` lines, if every line has its own."""
+    numbered = [line.partition(" ") for line in lines]
+    if all(head == str(n) and tail.strip() for n, (head, _, tail) in enumerate(numbered)):
+        return [tail.strip() for _, _, tail in numbered]
+    return lines
+
+
+def _home() -> Path:
+    return Path(str(files("edge") / "bundles"))
+
+
+def _locate(place: str | Path) -> Path:
+    path = Path(place)
+    if path.is_dir():
+        return path
+    installed = find_installed(str(place))
+    if installed is not None and installed.active is not None:
+        return installed.folder(installed.active)
+    if shipped := shipped_folder(str(place)):
+        return shipped
+    known = ", ".join(sorted({*shipped_bundles(), *(one.name for one in installed_bundles())})) or "none"
+    raise BundleError(
+        f"There is no bundle {place}: expected a folder with a {MANIFEST}, or the name of an installed or shipped one "
+        f"({known})."
+    )
+
+
+def _check(root: Path, file: str, size_bytes: int, sha256: str) -> None:
+    path = root / PurePosixPath(file)
+    try:
+        size = path.stat().st_size
+        digest = sha256_of(path) if size == size_bytes else ""
+    except OSError as reason:
+        raise BundleError(f"Bundle {root} lacks {file} ({os_reason(reason)}): copy the bundle again.") from reason
+    if size != size_bytes:
+        raise BundleError(f"Bundle file {path} has {size} bytes, expected {size_bytes}: copy the bundle again.")
+    if digest != sha256:
+        raise BundleError(
+            f"Bundle file {path} is not the one that was measured: its SHA-256 is {digest[:12]}…, "
+            f"expected {sha256[:12]}…. Copy the bundle again."
+        )

@@ -1,0 +1,291 @@
+"""The manifest of a bundle: what every file is, what it was measured to be, and how to feed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from edge.bundles.variant import Variant
+from edge.errors import BundleError, EdgeError
+from edge.vision.preprocess import Preprocessing
+from edge.vision.tensor import TensorSpec
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Accuracy",
+    "Artifact",
+    "BundledVariant",
+    "FileEntry",
+    "Golden",
+    "GoldenAnswer",
+    "Manifest",
+    "read_manifest",
+]
+
+SCHEMA_VERSION: Final = 1
+GoldenAnswer = tuple[tuple[int, float], ...]
+"""The best classes for one picture, each with its probability, best first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileEntry:
+    """A file of the bundle and how to know it is whole."""
+
+    file: str
+    """Its path below the bundle's folder, with forward slashes."""
+    size_bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.file)
+        if not self.file or path.is_absolute() or ".." in path.parts or "\\" in self.file:
+            raise BundleError(f"file '{self.file}' would lie outside the bundle")
+        if not self.file.isprintable():
+            raise BundleError(f"no file can be called {self.file!r}")
+        if self.size_bytes < 0 or len(self.sha256) != 64:
+            raise BundleError(f"file '{self.file}' has an impossible size or SHA-256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """What one model file was measured to do on pictures it was not calibrated on; shares from 0 to 1."""
+
+    agreement: float
+    """Share of pictures whose best class is the float model's."""
+    top1: float | None = None
+    """Share of labelled pictures whose best class is the label; None without labels."""
+    top5: float | None = None
+    float_top1: float | None = None
+    """The same share of the float model, on the same pictures."""
+    pictures: int
+    labelled: int = 0
+    measured_on: str
+    """The pictures' folder."""
+    agreement_range: tuple[float, float] | None = None
+    """Where the agreement lies with 95 % confidence, as these are so many pictures and no more."""
+    top1_range: tuple[float, float] | None = None
+    confident_agreement: float | None = None
+    """The agreement where the float model gives its best class more than one half; None where it never does."""
+    confident: int = 0
+    """How many pictures those are."""
+    min_agreement: float | None = None
+    """What was asked of the agreement when the file was written."""
+
+    def __post_init__(self) -> None:
+        for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "min_agreement"):
+            value = getattr(self, name)
+            if not _is_share(value) and (name == "agreement" or value is not None):
+                raise BundleError(f"{name} {value} is not a share between 0 and 1")
+        for name in ("agreement_range", "top1_range"):
+            value = getattr(self, name)
+            if value is not None and not (len(value) == 2 and all(map(_is_share, value)) and value[0] <= value[1]):
+                raise BundleError(f"{name} {value} is not a range of shares between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact(FileEntry):
+    """One model file of a variant."""
+
+    format: str
+    """``tflite`` or ``onnx``."""
+    precision: str
+    """``int8``, ``fp16`` or ``fp32``; ``int8_full`` for an ONNX file whose depthwise layers are int8 as well."""
+    accuracy: Accuracy
+    input: TensorSpec | None = None
+    """What the model takes: a picture normalized by the bundle's preprocessing, in this shape and type; None in
+    bundles written before it was noted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledVariant:
+    """A variant's entry: its cost and its files."""
+
+    variant: Variant
+    mult_adds: int
+    parameters: int
+    artifacts: tuple[Artifact, ...]
+
+    def artifact(self, format: str, precision: str | None = None) -> Artifact | None:
+        """The first file of this format, and of this precision where one is asked for."""
+        for artifact in self.artifacts:
+            if artifact.format == format and precision in (None, artifact.precision):
+                return artifact
+        return None
+
+    def artifact_of(self, sha256: str) -> Artifact | None:
+        """The file with this SHA-256, as a latency profile names it."""
+        return next((artifact for artifact in self.artifacts if artifact.sha256 == sha256), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Golden:
+    """Pictures whose answers are known, so that a device can tell whether it gets them right."""
+
+    pictures: tuple[FileEntry, ...]
+    inputs: Mapping[int, tuple[tuple[float, ...], ...]]
+    """The network's input for each picture, by resolution: see :func:`edge.inference.selftest.input_means`."""
+    answers: Mapping[str, tuple[GoldenAnswer, ...]]
+    """For each model file by name, what it answers to each picture, in order."""
+
+    def __post_init__(self) -> None:
+        for key, known in [*self.inputs.items(), *self.answers.items()]:
+            if len(known) != len(self.pictures) or not all(known):
+                raise BundleError(f"golden: '{key}' does not have a value for each picture")
+        for file, answers in self.answers.items():
+            if not all(0 <= probability <= 1 for answer in answers for _, probability in answer):
+                raise BundleError(f"golden: '{file}' has an answer that is no probability")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything a device must know of a bundle."""
+
+    name: str
+    created: str
+    """ISO 8601, UTC."""
+    classes: int
+    labels: FileEntry
+    preprocessing: Preprocessing
+    variants: tuple[BundledVariant, ...]
+    """Dearest first, by mult-adds."""
+    source: Mapping[str, Any]
+    """Where the weights came from: checkpoint names and SHA-256, the calibration, versions of the tools."""
+    golden: Golden | None = None
+    """For the self-test; None in bundles of versions before there was one."""
+
+    def __post_init__(self) -> None:
+        names = [v.variant.name for v in self.variants]
+        if not names:
+            raise BundleError("there is no variant")
+        if len(set(names)) != len(names):
+            raise BundleError(f"{next(n for n in names if names.count(n) > 1)} stands there twice")
+
+    def files(self) -> Iterator[FileEntry]:
+        """Every file of the bundle but the manifest itself."""
+        yield self.labels
+        yield from () if self.golden is None else self.golden.pictures
+        for variant in self.variants:
+            yield from variant.artifacts
+
+    def to_dict(self) -> dict[str, Any]:
+        """The manifest as JSON values, with its schema version first."""
+        variants = []
+        for entry in self.variants:
+            row = asdict(entry)
+            row["variant"] = entry.variant.name
+            variants.append(row)
+        golden = {} if self.golden is None else {"golden": asdict(self.golden)}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "created": self.created,
+            "classes": self.classes,
+            "labels": asdict(self.labels),
+            "preprocessing": asdict(self.preprocessing),
+            "source": dict(self.source),
+            **golden,
+            "variants": variants,
+        }
+
+
+def read_manifest(values: Mapping[str, Any], path: Path) -> Manifest:
+    """The manifest in a JSON object.
+
+    Args:
+        values: The object.
+        path: Where it was read, for messages.
+
+    Raises:
+        BundleError: The schema is another one, or a value is missing or impossible.
+    """
+    version = values.get("schema_version")
+    if version != SCHEMA_VERSION:
+        newer = isinstance(version, int) and version > SCHEMA_VERSION
+        raise BundleError(
+            f"Bundle manifest {path} has schema {version!r}, this version reads {SCHEMA_VERSION}: "
+            + ("update mobilenet-edge." if newer else "write the bundle again with edge-convert bundle.")
+        )
+    try:
+        return _manifest(values)
+    except KeyError as reason:
+        raise BundleError(f"Bundle manifest {path} lacks {reason}: write the bundle again.") from reason
+    except (EdgeError, TypeError, ValueError, AttributeError, OverflowError) as reason:
+        raise BundleError(f"Bundle manifest {path} cannot be used: {str(reason).rstrip('.')}.") from reason
+
+
+def _manifest(values: Mapping[str, Any]) -> Manifest:
+    variants = tuple(_variant(v) for v in values["variants"])
+    recipe = dict(values["preprocessing"])
+    recipe |= {key: tuple(float(x) for x in recipe[key]) for key in ("mean", "std")}
+    return Manifest(
+        name=_text(values["name"]),
+        created=_text(values["created"]),
+        classes=_count(values["classes"]),
+        labels=FileEntry(**_whole(values["labels"])),
+        preprocessing=Preprocessing(**recipe),
+        variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
+        source=dict(values["source"]),
+        golden=None if values.get("golden") is None else _golden(values["golden"], _count(values["classes"])),
+    )
+
+
+def _golden(values: Mapping[str, Any], classes: int) -> Golden:
+    answers = {
+        _text(file): tuple(tuple((_class(class_id, classes), float(p)) for class_id, p in answer) for answer in known)
+        for file, known in values["answers"].items()
+    }
+    inputs = {int(side): tuple(tuple(map(float, m)) for m in known) for side, known in values["inputs"].items()}
+    pictures = tuple(FileEntry(**_whole(entry)) for entry in values["pictures"])
+    return Golden(pictures=pictures, inputs=inputs, answers=answers)
+
+
+def _class(value: object, classes: int) -> int:
+    class_id = _count(value)
+    if class_id >= classes:
+        raise BundleError(f"golden: there is no class {class_id} among {classes}")
+    return class_id
+
+
+def _variant(values: Mapping[str, Any]) -> BundledVariant:
+    artifacts = tuple(_artifact(a) for a in values["artifacts"])
+    if not artifacts:
+        raise BundleError(f"{values['variant']} has no file")
+    return BundledVariant(
+        variant=Variant.parse(_text(values["variant"])),
+        mult_adds=_count(values["mult_adds"]),
+        parameters=_count(values["parameters"]),
+        artifacts=artifacts,
+    )
+
+
+def _artifact(values: Mapping[str, Any]) -> Artifact:
+    taken = values.get("input")
+    spec = TensorSpec(**{**taken, "shape": tuple(map(_count, taken["shape"]))}) if taken is not None else None
+    return Artifact(**{**_whole(values), "accuracy": _accuracy(values["accuracy"]), "input": spec})
+
+
+def _accuracy(values: Mapping[str, Any]) -> Accuracy:
+    ranges = {name: tuple(values[name]) for name in ("agreement_range", "top1_range") if values.get(name) is not None}
+    return Accuracy(**{**values, **ranges})
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, (int, float)) and 0 <= value <= 1
+
+
+def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "file": _text(values["file"]), "size_bytes": _count(values["size_bytes"])}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError(f"expected a count, got {value!r}")
+    return value

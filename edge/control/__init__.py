@@ -1,0 +1,1 @@
+"""Keep the latency budget while running: the controller and the adaptive classifier."""

@@ -1,0 +1,283 @@
+"""A classifier that changes its variant between two frames, so that its answers stay within a latency budget.
+
+Every candidate is loaded before the first frame, so a change costs nothing but cold caches, and no frame is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+
+from edge.board.health import Health
+from edge.board.memory import available_mb, rss_mb
+from edge.bundles.bundle import Bundle
+from edge.bundles.variant import Variant
+from edge.control.controller import Cause, Change, Controller
+from edge.control.ladder import Rung, front, rungs_of
+from edge.errors import VariantError
+from edge.inference.backends import Backend, Refusal
+from edge.inference.classifier import Classifier, Prediction, Prepared
+from edge.profiling.profile import LatencyProfile
+from edge.profiling.timing import FRAME_SIZE
+from edge.selection import Budget
+from edge.vision.preprocess import Frame
+
+__all__ = ["AdaptiveClassifier", "Counts"]
+
+_LOG: Final = logging.getLogger(__name__)
+_SHARE_OF_MEMORY: Final = 0.5
+"""Of what the machine has left, the most that preloaded variants take unless another limit is given."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was done so far."""
+
+    frames: Counter[Variant] = field(default_factory=Counter)
+    """Answers of each variant."""
+    late: int = 0
+    """Answers that took longer than the budget of the moment."""
+
+
+class AdaptiveClassifier:
+    """Stands where a :class:`~edge.inference.classifier.Classifier` stands, and changes variants by itself.
+
+    One thread classifies; :meth:`set_budget`, :meth:`pin`, :meth:`release` and :meth:`feel` may come from any.
+
+    >>> with AdaptiveClassifier.open(bundle, profile, Budget.of_fps(30)) as classifier:
+    ...     with HealthSampler(classifier.feel):
+    ...         prediction = classifier.classify(frame)
+    ...         print(classifier.variant, classifier.last_change)
+    """
+
+    def __init__(
+        self,
+        classifiers: Mapping[Variant, Classifier],
+        controller: Controller,
+        *,
+        left_out: Mapping[Variant, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Join loaded classifiers with what chooses among them; see :meth:`open` for the usual way.
+
+        Args:
+            classifiers: Those of every variant that the controller may choose; closed with this object.
+            controller: Chooses.
+            left_out: Variants that were not loaded, and why.
+            clock: Seconds; gives the controller its time.
+        """
+        self._classifiers, self._controller = dict(classifiers), controller
+        self._left_out, self._clock = dict(left_out or {}), clock
+        self._lock = threading.Lock()
+        self._active = self._classifiers[controller.variant]
+        self.counts = Counts()
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        profile: LatencyProfile,
+        budget: Budget,
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        top_k: int = 5,
+        memory_limit_mb: float | None = None,
+        make_controller: Callable[[Sequence[Rung], Budget], Controller] = Controller,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> AdaptiveClassifier:
+        """Load every variant of a bundle that meets the budget's other conditions, as far as memory goes.
+
+        The variant to begin with and the fastest are loaded in any case; then those of the Pareto front, best
+        first; then the rest.
+
+        Args:
+            bundle: Whose variants.
+            profile: What they take on this machine.
+            budget: What to hold.
+            backend: A backend's name, or ``auto``.
+            threads: Threads for the inference; None for those that each variant has in the profile.
+            top_k: Classes in each answer.
+            memory_limit_mb: What the loaded variants may take together; None for half of what is available.
+            make_controller: Makes the controller for the variants that were loaded.
+            clock: Seconds; a monotonic one.
+
+        Raises:
+            NoVariantFits: No variant meets the other conditions.
+            BackendError: No backend runs one of them.
+        """
+        rungs = rungs_of(bundle, profile, budget)
+        limit_mb = _SHARE_OF_MEMORY * available_mb() if memory_limit_mb is None else memory_limit_mb
+        start = make_controller(rungs, budget).variant
+        loaded: dict[Variant, Classifier] = {}
+        left_out: dict[Variant, str] = {}
+        before_mb = rss_mb()
+        with ExitStack() as opened:
+            for rung in _by_need(rungs, start):
+                taken_mb = rss_mb() - before_mb
+                if taken_mb >= limit_mb and rung.variant not in (start, rungs[0].variant):
+                    left_out[rung.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
+                    continue
+                row = profile.find(rung.variant)
+                count = threads or (row and row.num_threads) or 1
+                classifier = Classifier.open(bundle, rung.variant, backend=backend, threads=count, top_k=top_k)
+                loaded[rung.variant] = opened.enter_context(classifier)
+                classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
+            opened.pop_all()
+        controller = make_controller([rung for rung in rungs if rung.variant in loaded], budget)
+        return cls(loaded, controller, left_out=left_out, clock=clock)
+
+    @property
+    def classifiers(self) -> Mapping[Variant, Classifier]:
+        """Every variant that is loaded."""
+        return dict(self._classifiers)
+
+    @property
+    def variant(self) -> Variant:
+        """The variant that gave the last answer; a change shows here with the next frame."""
+        return self._active.variant
+
+    @property
+    def backend(self) -> Backend:
+        """The backend that gave the last answer."""
+        return self._active.backend
+
+    @property
+    def model_sha256(self) -> str:
+        """The SHA-256 of the model file that gave the last answer."""
+        return self._active.model_sha256
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """The backends that were tried before the one in use and could not."""
+        return self._active.refusals
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """All that are loaded, and so can be pinned."""
+        return tuple(self._classifiers)
+
+    @property
+    def left_out(self) -> Mapping[Variant, str]:
+        """Variants that were not loaded, and why."""
+        return dict(self._left_out)
+
+    @property
+    def budget(self) -> Budget:
+        """What is held now."""
+        return self._controller.budget
+
+    @property
+    def pinned(self) -> Variant | None:
+        """The variant that is fixed; None while it is chosen."""
+        return self._controller.pinned
+
+    @property
+    def last_change(self) -> Change | None:
+        """The latest change with its cause and reason; ``str`` gives one line."""
+        return self._controller.last_change
+
+    @property
+    def changes(self) -> Mapping[Cause, int]:
+        """How often the variant was changed, by cause."""
+        return dict(self._controller.changes)
+
+    @property
+    def slowdown(self) -> float:
+        """How many times the profile's p95 frames took in the last second."""
+        with self._lock:
+            return self._controller.slowdown
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether the budget is expected to be met; False where even the fastest variant is too slow."""
+        with self._lock:
+            return self._controller.is_holding
+
+    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
+        """Classify one frame, uint8 (height, width, 3) BGR of any size, with the variant of the moment.
+
+        Args:
+            frame: The frame.
+            prepared: What a :meth:`preparer` made of it; left aside if the variant has changed its resolution since.
+
+        Raises:
+            ImageError: The frame has another form.
+            BackendError: The runtime failed.
+        """
+        self._active = active = self._classifiers[self._controller.variant]
+        prediction = active.classify(frame, prepared)
+        with self._lock:
+            self.counts.frames[active.variant] += 1
+            self.counts.late += prediction.total_ms > self._controller.budget.latency_ms
+            self._note(self._controller.saw(active.variant, prediction.total_ms, self._clock()))
+        return prediction
+
+    def preparer(self) -> Callable[[Frame], Prepared]:
+        """Prepares frames on one other thread, for the variant of the moment: see :meth:`Classifier.preparer`."""
+        preparers = {variant: classifier.preparer() for variant, classifier in self._classifiers.items()}
+        return lambda frame: preparers[self._active.variant](frame)
+
+    def feel(self, health: Health) -> None:
+        """Take in a look at the machine, as :class:`edge.board.sampler.HealthSampler` gives it every few seconds."""
+        with self._lock:
+            self._note(self._controller.felt(health, self._clock()))
+
+    def set_budget(self, budget: Budget) -> None:
+        """Hold another budget from the next frame on. Only its time counts; other conditions stay as opened."""
+        with self._lock:
+            self._note(self._controller.set_budget(budget, self._clock()))
+
+    def pin(self, variant: Variant) -> None:
+        """Use ``variant`` from the next frame on, whatever it takes.
+
+        Raises:
+            VariantError: It is not loaded; the message says why, or what is.
+        """
+        if variant in self._left_out:
+            raise VariantError(f"{variant.name} is not loaded: {self._left_out[variant]}. Raise the memory limit.")
+        with self._lock:
+            self._note(self._controller.pin(variant, self._clock()))
+
+    def release(self) -> None:
+        """Choose by the budget again."""
+        with self._lock:
+            self._note(self._controller.release(self._clock()))
+
+    def close(self) -> None:
+        """Free every model. A second call does nothing."""
+        for classifier in self._classifiers.values():
+            classifier.close()
+
+    def __enter__(self) -> AdaptiveClassifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _note(self, change: Change | None) -> None:
+        if change is not None:
+            _LOG.info("%s", change)
+
+
+def _by_need(rungs: Sequence[Rung], start: Variant) -> list[Rung]:
+    """The order of loading: where to begin, the fastest, the rest of the front from its best on, then the others."""
+    ladder = front(rungs)
+    first = [rung for rung in ladder if rung.variant == start]
+    return list(dict.fromkeys([*first, ladder[0], *reversed(ladder), *rungs]))
+
+
+def _blank(size: tuple[int, int]) -> Frame:
+    """A frame to run once, so that the first real one is not slow and all memory is taken."""
+    return np.zeros((size[1], size[0], 3), np.uint8)

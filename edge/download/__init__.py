@@ -1,6 +1,0 @@
-"""Files from the network: whole and the ones expected, or not there at all; a cut costs only what had not come yet."""
-
-from edge.download.connection import Limits, check_url
-from edge.download.fetching import Progress, download
-
-__all__ = ["Limits", "Progress", "check_url", "download"]

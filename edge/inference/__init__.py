@@ -1,0 +1,1 @@
+"""A bundle's variant answers: backends, the classifier and its self-test."""

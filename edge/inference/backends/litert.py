@@ -1,0 +1,126 @@
+"""LiteRT, once TensorFlow Lite: full-integer models on the CPU through XNNPACK.
+
+``ai_edge_litert`` where it has wheels, else ``tflite_runtime``, which has the same interface but, for int8, only
+the built-in kernels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as package_version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import BackendError
+from edge.inference.backends.base import ON_CPU, ModelFile
+from edge.vision.tensor import TensorSpec
+
+__all__ = ["LiteRTBackend", "load", "version"]
+
+_PACKAGES: Final = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
+
+
+class LiteRTBackend:
+    """One interpreter with its tensors allocated."""
+
+    name = "litert"
+    conditions = ON_CPU
+
+    def __init__(self, path: Path, threads: int) -> None:
+        module, self.version = _runtime()
+        self.threads = threads
+        try:
+            self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError, SystemError) as reason:
+            raise BackendError(f"{self.version} cannot load {path}: {_first_line(reason)}") from reason
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
+        self.input_spec, self.output_spec = _spec(inputs[0]), _spec(outputs[0])
+        self._input = _alias(self._interpreter.tensor(inputs[0]["index"])())
+        self._output = _alias(self._interpreter.tensor(outputs[0]["index"])())
+
+    def input(self) -> NDArray[np.generic]:
+        """The interpreter's own input memory."""
+        if self._interpreter is None:
+            raise BackendError("the litert backend is closed.")
+        return self._input
+
+    def infer(self) -> NDArray[np.generic]:
+        """Run the model; the result is the interpreter's own output memory."""
+        if self._interpreter is None:
+            raise BackendError("the litert backend is closed.")
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as reason:
+            raise BackendError(f"{self.version} failed to run the model: {_first_line(reason)}") from reason
+        return self._output
+
+    def close(self) -> None:
+        """Free the interpreter, and with it the memory that :meth:`input` and :meth:`infer` showed."""
+        self._input, self._output = self._input.copy(), self._output.copy()
+        self._interpreter = None
+
+
+def load(model: ModelFile, threads: int) -> LiteRTBackend:
+    """Load a ``.tflite`` file.
+
+    Raises:
+        BackendError: No runtime is installed, or it refuses the file.
+    """
+    return LiteRTBackend(model.path, threads)
+
+
+def version() -> str:
+    """The runtime that would be used, and its version.
+
+    Raises:
+        BackendError: None is installed.
+    """
+    return _runtime()[1]
+
+
+def _runtime() -> tuple[ModuleType, str]:
+    reasons = []
+    for module, distribution in _PACKAGES:
+        try:
+            runtime = importlib.import_module(f"{module}.interpreter")
+        except (ImportError, AttributeError) as reason:  # NumPy 2 under tflite-runtime ends in either
+            reasons.append(f"{distribution}: {_first_line(reason)}")
+            continue
+        try:
+            return runtime, f"{distribution} {package_version(distribution)}"
+        except PackageNotFoundError:
+            return runtime, distribution
+    raise BackendError(f"neither runtime can be imported ({'; '.join(reasons)}): pip install ai-edge-litert.")
+
+
+def _alias(tensor: NDArray[np.generic]) -> NDArray[np.generic]:
+    """The memory of ``tensor`` without its reference to the interpreter, which will not run while one is held.
+
+    Tensors stay where they are once allocated, for as long as the interpreter lives.
+    """
+    memory: Any = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.ctypes.data)
+    alias: NDArray[np.generic] = np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
+    return alias
+
+
+def _spec(details: dict[str, Any]) -> TensorSpec:
+    scale, zero_point = details["quantization"]
+    return TensorSpec(
+        shape=tuple(int(n) for n in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale) or 1.0,
+        zero_point=int(zero_point),
+    )
+
+
+def _first_line(reason: BaseException) -> str:
+    return str(reason).strip().partition("\n")[0] or type(reason).__name__

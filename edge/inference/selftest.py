@@ -1,0 +1,106 @@
+"""Whether a loaded model gives the answers that its bundle says it gives: wrong ones are worse than none.
+
+The bundle's golden pictures go the whole road, and are looked at twice: what reaches the network (swapped colours,
+another range or crop), and what comes out of it (a broken runtime, a kernel that miscalculates, a wrong file).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from edge.bundles.bundle import Bundle
+from edge.bundles.manifest import GoldenAnswer
+from edge.errors import SelfTestError
+from edge.inference.classifier import Classifier
+from edge.vision.images import read_image
+from edge.vision.preprocess import Frame
+
+__all__ = ["ANSWER_TOLERANCE", "INPUT_TOLERANCE", "input_means", "self_test", "verify_answers"]
+
+ANSWER_TOLERANCE: Final = 0.15
+"""The most that a probability may differ: other kernels round otherwise, and move it by hundredths."""
+INPUT_TOLERANCE: Final = 0.03
+"""The most that an input's mean may differ, as a share of the picture's range."""
+
+
+def self_test(bundle: Bundle, classifier: Classifier) -> bool:
+    """Classify the bundle's golden pictures and compare.
+
+    Args:
+        bundle: The classifier's bundle.
+        classifier: Any of its variants, with any backend.
+
+    Returns:
+        Whether the bundle has golden pictures for this model file, so that something was tested.
+
+    Raises:
+        SelfTestError: An input or an answer is wrong.
+    """
+    golden = bundle.manifest.golden
+    artifact = bundle.find(classifier.variant).artifact_of(classifier.model_sha256)
+    answers = None if golden is None or artifact is None else golden.answers.get(artifact.file)
+    inputs = None if golden is None else golden.inputs.get(classifier.variant.resolution)
+    if golden is None or answers is None or inputs is None:
+        return False
+    for entry, means, answer in zip(golden.pictures, inputs, answers, strict=True):
+        frame = read_image(bundle.path(entry.file))
+        _check_input(classifier, frame, means, f"{entry.file} of bundle {bundle.name}")
+        _check_answer(classifier, frame, answer, f"{entry.file} of bundle {bundle.name}")
+    return True
+
+
+def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
+    """Load every variant of a bundle and put it to the self-test.
+
+    Args:
+        bundle: An opened bundle.
+        backend: ``auto``, or a backend's name.
+
+    Returns:
+        How many variants were tested: none of a bundle without golden pictures, which is not even loaded.
+
+    Raises:
+        SelfTestError: An input or an answer is wrong.
+        BackendError: No backend loads a variant.
+    """
+    if bundle.manifest.golden is None:
+        return 0
+    tested = 0
+    for entry in bundle.variants:
+        with Classifier.open(bundle, entry.variant, backend=backend) as classifier:
+            tested += self_test(bundle, classifier)
+    return tested
+
+
+def input_means(classifier: Classifier, frame: Frame) -> tuple[float, ...]:
+    """The means of the network's input over each quarter of the picture, row by row, for each channel: 12 numbers."""
+    real = classifier.network_input(frame)
+    half = real.shape[0] // 2
+    quarters = real[: 2 * half, : 2 * half].reshape(2, half, 2, half, 3)
+    return tuple(quarters.mean(axis=(1, 3)).ravel().tolist())
+
+
+def _check_input(classifier: Classifier, frame: Frame, expected: tuple[float, ...], name: str) -> None:
+    seen = input_means(classifier, frame)
+    spread = max(expected) - min(expected) or 1.0
+    off = max(abs(a - b) for a, b in zip(seen, expected, strict=False)) / spread
+    if len(seen) != len(expected) or not off <= INPUT_TOLERANCE:
+        raise SelfTestError(
+            f"The preprocessing does not give {classifier.variant.name} the picture it should: for {name} the input is "
+            f"off by {off:.0%} of its range. Colours, range or crop are wrong: write the bundle again, or reinstall "
+            "this version."
+        )
+
+
+def _check_answer(classifier: Classifier, frame: Frame, expected: GoldenAnswer, name: str) -> None:
+    seen = classifier.probabilities(frame)
+    off = max(abs(float(seen[class_id]) - probability) for class_id, probability in expected)
+    if not np.isfinite(seen).all() or off > ANSWER_TOLERANCE:
+        backend = classifier.backend
+        raise SelfTestError(
+            f"{classifier.variant.name} on {backend.name} ({backend.version}) does not give the answer it should: for "
+            f"{name} a probability is off by {off:.2f}, more than {ANSWER_TOLERANCE:g}. Its answers cannot be trusted: "
+            "try another --backend, or reinstall this one."
+        )

@@ -1,0 +1,1 @@
+"""What each variant costs on a board: measured, published or predicted, and kept."""

@@ -1,0 +1,55 @@
+"""Energy of one frame, on boards that measure what they draw."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edge.profiling.timing import Clock
+
+__all__ = ["energy_mj"]
+
+_EVERY_S: Final = 0.1
+
+
+def energy_mj(
+    run: Callable[[], object],
+    power_w: Callable[[], float | None],
+    *,
+    seconds: float = 2.0,
+    clock: Clock = time.perf_counter,
+) -> float | None:
+    """Energy of the whole board for one run, in millijoules, while runs follow each other for ``seconds``.
+
+    Args:
+        run: What to run.
+        power_w: What the board draws now; read ten times a second in another thread.
+        seconds: How long.
+        clock: Seconds.
+
+    Returns:
+        Mean power times mean time; None where the power cannot be read.
+    """
+    watts: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_EVERY_S):
+            if (now_w := power_w()) is not None:
+                watts.append(now_w)
+
+    watcher = threading.Thread(target=watch, name="power", daemon=True)
+    watcher.start()
+    start_s, runs = clock(), 0
+    try:
+        while runs == 0 or clock() - start_s < seconds:
+            run()
+            runs += 1
+        took_s = clock() - start_s
+    finally:
+        ended.set()
+        watcher.join(timeout=5.0)
+    return round(1e3 * statistics.fmean(watts) * took_s / runs, 3) if watts else None

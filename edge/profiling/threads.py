@@ -1,0 +1,52 @@
+"""How many threads the inference gets: a number, a default, or the fastest found by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Final, Literal
+
+import psutil
+
+from edge.board.affinity import usable_cpus
+from edge.inference.classifier import Classifier
+from edge.profiling.timing import Effort, run_rounds
+from edge.vision.preprocess import Frame
+
+__all__ = ["MOST_THREADS", "ThreadChoice", "default_threads", "fastest_threads"]
+
+ThreadChoice = int | Literal["auto"] | None
+"""A number of threads, ``auto`` for the fastest of each variant, or None for :func:`default_threads`."""
+
+MOST_THREADS: Final = 8
+"""More are not tried: MobileNet's layers are too small to share among more."""
+_EFFORT: Final = Effort(least_rounds=3, most_s=1.0, precision=0.03)
+_GAIN: Final = 0.97
+"""Another thread must bring the time below this share, or it is left to others."""
+
+
+def default_threads() -> int:
+    """Threads for inference where the user names none: the physical cores that may be used, at most 4."""
+    return min(4, psutil.cpu_count(logical=False) or 1, len(usable_cpus()))
+
+
+def fastest_threads(open_with: Callable[[int], Classifier], frames: Sequence[Frame], most: int) -> int:
+    """The thread count with the least median time, of 1 to ``most``; of two nearly equal ones the smaller.
+
+    Args:
+        open_with: Opens the variant's classifier with so many threads.
+        frames: What to classify.
+        most: The greatest count to try, itself at most :data:`MOST_THREADS`.
+
+    Raises:
+        BackendError: The variant cannot be opened.
+    """
+    counts = range(1, min(most, MOST_THREADS) + 1)
+    with ExitStack() as stack:
+        opened = {count: stack.enter_context(open_with(count)) for count in counts}
+        found = run_rounds(opened, frames, _EFFORT)
+    best = 1
+    for count in counts:
+        if found[count].median_ms < _GAIN * found[best].median_ms:
+            best = count
+    return best

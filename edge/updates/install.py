@@ -1,0 +1,215 @@
+"""Installing bundles and putting them to use: fetched, checked, copied and tested before the switch; and back again.
+
+Until the switch nothing that is in use is touched, and the switch is one atomic write
+(:mod:`edge.bundles.registry`). The version before stays for
+:func:`roll_back`. Whatever a killed process leaves half done, the next one clears away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, shipped_folder
+from edge.bundles.manifest import Manifest, read_manifest
+from edge.bundles.registry import Installed, bundles_folder, find_installed, is_name
+from edge.errors import BundleError
+from edge.files import check_room, new_folder, parse_json, sha256_of, writing
+from edge.inference.selftest import verify_answers
+from edge.updates.archive import Source, reading
+from edge.updates.download import Limits, Progress, download
+from edge.updates.signature import SIGNATURE, check_signature
+
+__all__ = ["Activation", "activate", "roll_back"]
+
+_MANIFEST_BYTES: Final = 16_000_000
+_SIGNATURE_BYTES: Final = 64
+_SPARE_BYTES: Final = 20_000_000
+"""What has to stay free on the disk."""
+_DOWNLOADS: Final = ".downloads"
+
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """A switch that was made."""
+
+    bundle: Bundle
+    """What is in use now."""
+    installed: Installed
+    tested: int
+    """Variants that gave the golden answers; 0 for a bundle without golden pictures."""
+
+
+def activate(
+    source: str,
+    *,
+    sha256: str | None = None,
+    key: Path | None = None,
+    backend: str = "auto",
+    folder: Path | None = None,
+    limits: Limits = Limits(),
+    progress: Progress = lambda stage, share: None,
+    announce: Announce = lambda message: None,
+) -> Activation:
+    """Install a bundle and put it to use.
+
+    Args:
+        source: ``https://...``, a ``.zip`` file as :func:`edge.updates.archive.pack` writes it, or a bundle's folder.
+        sha256: What the SHA-256 of the ``.zip`` file must be.
+        key: The public keys of which one must have signed the manifest; None where no signature is asked for.
+        backend: What the self-test runs on: ``auto``, or a backend's name.
+        folder: Where bundles are installed; None for :func:`edge.bundles.registry.bundles_folder`.
+        limits: Of a download.
+        progress: Told as it goes on.
+        announce: Told when another process has to be waited for.
+
+    Raises:
+        DownloadError: It cannot be fetched, or is not the file expected.
+        SignatureError: It is not signed by one of the keys.
+        BundleError: It is damaged, or cannot be installed under its name.
+        SelfTestError: It does not give its golden answers here.
+        BackendError: No backend runs it here.
+        OutputError: It cannot be written; there is too little room for it, for example.
+    """
+    folder = folder or bundles_folder()
+    with (
+        _locked(folder, announce),
+        _fetched(source, sha256, folder, limits, progress) as place,
+        reading(place) as files,
+    ):
+        heads = _heads(files, source, key)
+        manifest = read_manifest(parse_json(heads[MANIFEST], f"Bundle manifest in {source}", BundleError), Path(source))
+        if not is_name(manifest.name):
+            raise BundleError(
+                f"'{manifest.name}' cannot be installed: expected a name of letters, digits, '.', '_', '-'."
+            )
+        installed, version = _known(manifest.name, folder), hashlib.sha256(heads[MANIFEST]).hexdigest()[:16]
+        _clear(installed, keep_versions=True)
+        tested = _install(files, manifest, heads, installed.folder(version), backend)
+        switched = installed.switch(version)
+        _clear(switched)
+        return Activation(bundle=open_bundle(switched.folder(version)), installed=switched, tested=tested)
+
+
+def roll_back(
+    name: str, *, backend: str = "auto", folder: Path | None = None, announce: Announce = lambda message: None
+) -> Activation:
+    """Put the version before to use again, once it is found whole and right. A second time leads back.
+
+    Raises:
+        BundleError: There is none, or it is damaged.
+        SelfTestError: It does not give its golden answers any more.
+        BackendError: No backend runs it here.
+        OutputError: The change cannot be written.
+    """
+    folder = folder or bundles_folder()
+    with _locked(folder, announce):
+        installed = find_installed(name, (folder,))
+        if installed is None:
+            raise BundleError(f"No bundle {name} is installed in {folder}: edge bundle list shows what is.")
+        target = installed.previous
+        place = shipped_folder(name) if target is None else installed.folder(target)
+        if place is None:
+            raise BundleError(f"Bundle {name} has no version before {installed.active}: nothing to go back to.")
+        bundle = open_bundle(place)
+        tested = verify_answers(bundle, backend=backend)
+        return Activation(bundle=bundle, installed=installed.switch(target), tested=tested)
+
+
+@contextlib.contextmanager
+def _fetched(source: str, sha256: str | None, folder: Path, limits: Limits, progress: Progress) -> Iterator[Path]:
+    """Where the bundle is on this machine: fetched if need be, for as long as the block lasts."""
+    if "://" in source:
+        downloads = folder / _DOWNLOADS
+        to = downloads / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.zip"
+        download(source, to, expected_sha256=sha256, limits=limits, progress=progress)
+        try:
+            yield to
+        finally:
+            shutil.rmtree(downloads, ignore_errors=True)
+        return
+    place = Path(source)
+    if sha256 is not None:
+        if not place.is_file():
+            raise BundleError(f"{source} is no file whose SHA-256 could be {sha256}: expected a .zip file.")
+        if (found := sha256_of(place)) != sha256.lower():
+            raise BundleError(f"{source} is not the file expected: its SHA-256 is {found}, expected {sha256}.")
+    yield place
+
+
+def _heads(files: Source, source: str, key: Path | None) -> dict[str, bytes]:
+    """The manifest's bytes and, if there is one, the signature's; of which the key approves, if there is one."""
+    content, signature = files.read(MANIFEST, _MANIFEST_BYTES), files.read(SIGNATURE, _SIGNATURE_BYTES)
+    if content is None:
+        raise BundleError(f"{source} has no {MANIFEST}: it is no bundle.")
+    if key is not None:
+        check_signature(content, signature, key)
+    return {MANIFEST: content} | ({} if signature is None else {SIGNATURE: signature})
+
+
+def _known(name: str, folder: Path) -> Installed:
+    """What is installed under a name; nothing, where what is noted of it makes no sense."""
+    try:
+        return find_installed(name, (folder,)) or Installed(home=folder / name)
+    except BundleError:
+        return Installed(home=folder / name)
+
+
+def _install(files: Source, manifest: Manifest, heads: Mapping[str, bytes], target: Path, backend: str) -> int:
+    """Copy a bundle to ``target`` and test it there, unless it is there already; then test it again.
+
+    Returns:
+        How many variants gave the golden answers.
+    """
+    if _is_whole(target):
+        return verify_answers(open_bundle(target), backend=backend)
+    entries = {entry.file: entry for entry in manifest.files()}.values()
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    check_room(target, sum(entry.size_bytes for entry in entries) + _SPARE_BYTES)
+    with new_folder(target, replace=True) as staging:
+        for name, content in heads.items():
+            (staging / name).write_bytes(content)
+        for entry in entries:
+            files.copy(entry, staging)
+        return verify_answers(open_bundle(staging), backend=backend)
+
+
+def _is_whole(target: Path) -> bool:
+    try:
+        open_bundle(target)
+    except BundleError:
+        return False
+    return True
+
+
+def _clear(installed: Installed, *, keep_versions: bool = False) -> None:
+    """Remove what a killed process left half done, and all versions but the one in use and the one before."""
+    versions = [] if keep_versions else installed.versions.glob("[!.]*")
+    kept = {installed.active, installed.previous}
+    for path in (*installed.home.glob(".*"), *installed.versions.glob(".*"), *versions):
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, announce: Announce) -> Iterator[None]:
+    """Hold the folder while something is installed: processes take turns."""
+    with writing(folder / ".lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            announce("another process is installing a bundle: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,1 @@
+"""From a picture to the input tensor: reading, resizing, and the tensor's form."""

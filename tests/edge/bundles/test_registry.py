@@ -1,0 +1,98 @@
+"""Which version of a bundle is in use, and what is noted of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge.bundles.bundle import open_bundle
+from edge.bundles.registry import (
+    SYSTEM,
+    Installed,
+    bundles_folder,
+    bundles_folders,
+    find_installed,
+    installed_bundles,
+    is_name,
+)
+from edge.errors import BundleError, OutputError
+from tests.edge.conftest import make_manifest, write_bundle
+
+ONE, TWO = "1" * 16, "2" * 16
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Installed:
+    """A bundle without a version yet."""
+    (tmp_path / "bundles/tiny").mkdir(parents=True)
+    return Installed(home=tmp_path / "bundles/tiny")
+
+
+def test_a_switch_keeps_the_version_before(tiny: Installed) -> None:
+    switched = tiny.switch(ONE).switch(TWO)
+    assert (switched.active, switched.previous) == (TWO, ONE)
+    assert find_installed("tiny", (tiny.home.parent,)) == switched
+    assert list(installed_bundles((tiny.home.parent,))) == [switched]
+
+
+def test_switching_to_what_is_in_use_changes_nothing(tiny: Installed) -> None:
+    switched = tiny.switch(ONE).switch(TWO)
+    assert switched.switch(TWO) == switched
+
+
+def test_the_shipped_one_has_no_version(tiny: Installed) -> None:
+    assert (tiny.switch(ONE).switch(None).active, tiny.switch(ONE).switch(None).previous) == (None, ONE)
+
+
+def test_a_switch_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError):
+        Installed(home=tmp_path / "none").switch(ONE)
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1, "active": "../../etc", "previous": null}'],
+)
+def test_a_note_that_makes_no_sense_is_told(tiny: Installed, state: str) -> None:
+    (tiny.home / "active.json").write_text(state)
+    with pytest.raises(BundleError):
+        find_installed("tiny", (tiny.home.parent,))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../tiny", "a/b", ".hidden", "ä", "a b", "a" * 81, "tiny\n"])
+def test_no_name_leads_elsewhere(tiny: Installed, name: str) -> None:
+    tiny.switch(ONE)
+    assert not is_name(name)
+    assert find_installed(name, (tiny.home.parent, tiny.home)) is None
+
+
+def test_the_users_folder_comes_before_the_systems() -> None:
+    assert bundles_folder({"XDG_DATA_HOME": "/data"}, is_root=True) == Path("/data/mobilenet-edge/bundles")
+    assert bundles_folder({"HOME": "/home/me"}, is_root=False) == Path("/home/me/.local/share/mobilenet-edge/bundles")
+    assert bundles_folder({"HOME": "/root"}, is_root=True) == SYSTEM
+    assert bundles_folders({"XDG_DATA_HOME": "/data"}) == (Path("/data/mobilenet-edge/bundles"), SYSTEM)
+
+
+class TestOpening:
+    @pytest.fixture
+    def birds(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+        installed = Installed(home=bundles_folder() / "birds")
+        write_bundle(installed.folder(ONE), make_manifest(name="birds"))
+        return installed.switch(ONE)
+
+    def test_an_installed_bundle_opens_by_its_name(self, birds: Installed) -> None:
+        assert open_bundle("birds").root == birds.folder(ONE)
+
+    def test_it_comes_before_a_shipped_one_while_it_is_in_use(self, birds: Installed) -> None:
+        demo = Installed(home=birds.home.parent / "demo")
+        write_bundle(demo.folder(TWO), make_manifest(name="demo"))
+        switched = demo.switch(TWO)
+        assert open_bundle("demo").root == demo.folder(TWO)
+        switched.switch(None)
+        assert open_bundle("demo").root != demo.folder(TWO)
+
+    def test_an_unknown_name_is_answered_with_the_installed_ones(self, birds: Installed) -> None:
+        with pytest.raises(BundleError, match=r"an installed or shipped one \(birds, demo\)"):
+            open_bundle("brids")

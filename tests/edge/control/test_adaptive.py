@@ -1,0 +1,190 @@
+"""The classifier that changes variants: no frame lost, every change told, memory kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.board.health import Health
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
+from edge.control import adaptive as adaptive_module
+from edge.control.adaptive import AdaptiveClassifier
+from edge.errors import BackendError, NoVariantFits, VariantError
+from edge.inference.backends import ModelFile, fake
+from edge.inference.backends.fake import FakeBackend
+from edge.selection import Budget
+from edge.vision.preprocess import Frame
+from tests.edge.conftest import make_profile
+
+BIG, MIDDLE, SMALL = Variant(1.0, 224), Variant(0.5, 160), Variant(0.25, 128)
+PROFILE = make_profile({"1.00_224": 20.0, "0.50_160": 5.0, "0.25_128": 1.0})
+FRAME: Frame = np.zeros((48, 64, 3), np.uint8)
+
+
+class Clock:
+    """Thirty frames a second, whatever they take."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        self.now_s += 1 / 30
+        return self.now_s
+
+
+@pytest.fixture
+def bundle(bundle_folder: Path) -> Bundle:
+    return open_bundle(bundle_folder)
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sides of the inputs of every backend that was closed."""
+    sides: list[int] = []
+
+    class Noted(FakeBackend):
+        def close(self) -> None:
+            sides.append(self.input_spec.resolution)
+            super().close()
+
+    def load(model: ModelFile, threads: int) -> FakeBackend:
+        return Noted(resolution=model.variant.resolution, classes=model.classes, threads=threads)
+
+    monkeypatch.setattr(fake, "load", load)
+    return sides
+
+
+def adapt(bundle: Bundle, budget_ms: float = 25.0, memory_limit_mb: float = 1e6) -> AdaptiveClassifier:
+    return AdaptiveClassifier.open(
+        bundle,
+        PROFILE,
+        Budget(latency_ms=budget_ms),
+        backend="fake",
+        memory_limit_mb=memory_limit_mb,
+        clock=Clock(),
+    )
+
+
+@pytest.fixture
+def adaptive(bundle: Bundle) -> Iterator[AdaptiveClassifier]:
+    with adapt(bundle) as opened:
+        yield opened
+
+
+def test_it_stands_where_a_classifier_stands(adaptive: AdaptiveClassifier, bundle: Bundle) -> None:
+    assert adaptive.classify(FRAME).best.label == "red"
+    assert (adaptive.variant, adaptive.backend.name, adaptive.refusals) == (BIG, "fake", ())
+    assert adaptive.model_sha256 == bundle.find(BIG).artifacts[0].sha256
+
+
+def test_every_variant_is_loaded(adaptive: AdaptiveClassifier) -> None:
+    assert set(adaptive.variants) == {BIG, MIDDLE, SMALL}
+    assert adaptive.left_out == {}
+
+
+def test_a_change_takes_hold_between_two_frames_and_is_logged(
+    adaptive: AdaptiveClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="edge"):
+        adaptive.set_budget(Budget(latency_ms=6.0))
+    assert adaptive.variant == BIG, "shown until another variant gives an answer"
+    assert adaptive.classify(FRAME)
+    assert adaptive.variant == MIDDLE
+    assert caplog.messages == [str(adaptive.last_change)]
+    assert caplog.messages[0].endswith("_224 -> mobilenet_v1_0.50_160: the budget is now 6.0 ms")
+    assert adaptive.counts.frames == {MIDDLE: 1}
+    assert adaptive.changes == {"budget": 1}
+    assert adaptive.budget.latency_ms == 6.0
+
+
+def test_frames_are_prepared_for_the_variant_of_the_moment(adaptive: AdaptiveClassifier) -> None:
+    prepare, frame = adaptive.preparer(), np.zeros((240, 320, 3), np.uint8)
+    for variant in adaptive.variants:
+        adaptive.pin(variant)
+        adaptive.classify(frame)
+        assert prepare(frame).pixels.shape == (variant.resolution, variant.resolution, 3)
+
+
+def test_late_frames_are_counted_and_answered_by_a_faster_variant(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(model: ModelFile, threads: int) -> FakeBackend:
+        latency_ms = 40.0 if model.variant == BIG else 0.0
+        return FakeBackend(resolution=model.variant.resolution, classes=model.classes, latency_ms=latency_ms)
+
+    monkeypatch.setattr(fake, "load", load)
+    with adapt(bundle) as adaptive:
+        used = [(adaptive.classify(FRAME), adaptive.variant)[1] for _ in range(12)]
+        assert used == [BIG] * 2 + [MIDDLE] * 10
+        assert adaptive.counts.late == 2
+        assert adaptive.changes == {"slow": 1}
+        assert adaptive.is_holding
+
+
+def test_heat_makes_it_change(adaptive: AdaptiveClassifier) -> None:
+    adaptive.feel(Health(temperature_c=84.0))
+    adaptive.classify(FRAME)
+    assert adaptive.variant == MIDDLE
+    assert adaptive.changes == {"hot": 1}
+
+
+def test_a_variant_is_pinned_and_released(adaptive: AdaptiveClassifier) -> None:
+    adaptive.pin(SMALL)
+    adaptive.classify(FRAME)
+    assert (adaptive.variant, adaptive.pinned) == (SMALL, SMALL)
+    adaptive.release()
+    adaptive.classify(FRAME)
+    assert (adaptive.variant, adaptive.pinned) == (BIG, None)
+
+
+def test_memory_bounds_what_is_loaded_but_for_where_it_begins_and_the_fastest(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken_mb = iter([100.0, 100.0, 130.0, 160.0])
+    monkeypatch.setattr(adaptive_module, "rss_mb", lambda: next(taken_mb))
+    with adapt(bundle, memory_limit_mb=25.0) as adaptive:
+        assert adaptive.variants == (BIG, SMALL)
+        assert adaptive.left_out == {MIDDLE: "the others take 60 of 25 MB"}
+        with pytest.raises(VariantError) as refused:
+            adaptive.pin(MIDDLE)
+        assert str(refused.value) == (
+            "mobilenet_v1_0.50_160 is not loaded: the others take 60 of 25 MB. Raise the memory limit."
+        )
+        adaptive.set_budget(Budget(latency_ms=6.0))
+        adaptive.classify(FRAME)
+        assert adaptive.variant == SMALL
+
+
+def test_all_models_are_freed_at_the_end(bundle: Bundle, closed: list[int]) -> None:
+    adapt(bundle).close()
+    assert sorted(closed) == [128, 160, 224]
+
+
+def test_nothing_stays_open_when_one_cannot_be_loaded(
+    bundle: Bundle, closed: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fake.load
+
+    def load(model: ModelFile, threads: int) -> FakeBackend:
+        if model.variant == MIDDLE:
+            raise BackendError("out of memory")
+        return whole(model, threads)
+
+    monkeypatch.setattr(fake, "load", load)
+    with pytest.raises(BackendError, match="out of memory"):
+        adapt(bundle)
+    assert sorted(closed) == [128, 224]
+
+
+def test_conditions_but_time_hold_for_every_candidate(bundle: Bundle) -> None:
+    with AdaptiveClassifier.open(
+        bundle, PROFILE, Budget(latency_ms=25.0, min_top1=75), backend="fake", memory_limit_mb=1e6
+    ) as adaptive:
+        assert set(adaptive.variants) == {BIG, MIDDLE}
+    with pytest.raises(NoVariantFits, match="however long it takes"):
+        AdaptiveClassifier.open(bundle, PROFILE, Budget(latency_ms=25.0, min_top1=99), backend="fake")

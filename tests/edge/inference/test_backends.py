@@ -1,0 +1,292 @@
+"""The table of backends, and each backend on a model of one operator."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.bundles.bundle import Bundle
+from edge.bundles.variant import Variant
+from edge.errors import BackendError, BundleError
+from edge.inference.backends import (
+    BACKENDS,
+    Backend,
+    Conditions,
+    ModelFile,
+    backend_reports,
+    litert,
+    onnxruntime,
+    open_backend,
+)
+from edge.inference.backends.fake import FakeBackend
+from edge.vision.tensor import TensorSpec
+from tests.edge.conftest import BundleOf
+
+SIDE = 32
+VARIANT = Variant(0.25, SIDE)
+NAME = VARIANT.name
+JUNK = b"This is no model. " * 20
+
+
+def tflite_bytes() -> bytes:
+    """A model that answers the mean of each channel: int8 (1, 32, 32, 3) to (1, 3)."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+
+    def tensor(name: str, shape: tuple[int, ...], kind: int, buffer: int, scale: float | None) -> Any:
+        made = schema.TensorT()
+        made.name, made.shape, made.type, made.buffer = name.encode(), np.array(shape, np.int32), kind, buffer
+        if scale is not None:
+            made.quantization = schema.QuantizationParametersT()
+            made.quantization.scale = np.array([scale], np.float32)
+            made.quantization.zeroPoint = np.array([-128], np.int64)
+        return made
+
+    axes = schema.BufferT()
+    axes.data = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.uint8)
+    graph, mean, code, model = schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT(), schema.ModelT()
+    graph.tensors = [
+        tensor("picture", (1, SIDE, SIDE, 3), schema.TensorType.INT8, 0, 1 / 256),
+        tensor("axes", (2,), schema.TensorType.INT32, 1, None),
+        tensor("answer", (1, 3), schema.TensorType.INT8, 0, 1 / 256),
+    ]
+    mean.inputs, mean.outputs = [0, 1], [2]
+    mean.builtinOptionsType, mean.builtinOptions = schema.BuiltinOptions.ReducerOptions, schema.ReducerOptionsT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.MEAN
+    code.version = 2
+    graph.inputs, graph.outputs, graph.operators = [0], [2], [mean]
+    model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], [schema.BufferT(), axes]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1) -> bytes:
+    """A model that answers the mean of each channel: (1, 3, 32, 32) to (1, 3)."""
+    onnx: Any = pytest.importorskip("onnx")
+    element = getattr(onnx.TensorProto, kind)
+    info, shape = onnx.helper.make_tensor_value_info, [batch, 3, SIDE, SIDE]
+    names = [f"picture{n}" for n in range(inputs)]
+    nodes = [onnx.helper.make_node("ReduceMean", names[:1], ["answer"], axes=[2, 3], keepdims=0)]
+    outputs = [info("answer", element, [batch, 3])]
+    graph = onnx.helper.make_graph(nodes, "mean", [info(name, element, shape) for name in names], outputs)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+@pytest.fixture
+def junk(bundle_of: BundleOf) -> Bundle:
+    return bundle_of({"tflite": JUNK, "onnx": JUNK})
+
+
+def refusal(bundle: Bundle, **wanted: Any) -> str:
+    with pytest.raises(BackendError) as refused:
+        open_backend(bundle, VARIANT, **wanted)
+    message = str(refused.value)
+    assert "\n" not in message
+    return message
+
+
+def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Make modules look as if they were not installed."""
+    for name in names:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+class TestTable:
+    def test_lists_the_backends_in_the_order_in_which_they_are_tried(self) -> None:
+        assert [row.name for row in BACKENDS if not row.by_name_only] == ["tensorrt", "litert", "onnxruntime"]
+        assert [row.name for row in BACKENDS if row.by_name_only] == ["fake"]
+
+    @pytest.mark.parametrize("row", BACKENDS, ids=lambda row: row.name)
+    def test_names_a_module_with_both_functions(self, row: Any) -> None:
+        module = importlib.import_module(f"edge.inference.backends.{row.name}")
+        assert callable(module.load) and callable(module.version)
+
+    def test_automatic_choice_takes_the_first_that_works(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"onnx": onnx_bytes(), "tflite": tflite_bytes()}), VARIANT)
+        assert (opened.backend.name, opened.artifact.format, opened.refusals) == ("litert", "tflite", ())
+
+    def test_automatic_choice_keeps_the_reason_of_those_it_passed_over(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"onnx": onnx_bytes()}), VARIANT)
+        assert opened.backend.name == "onnxruntime"
+        assert [(r.backend, r.reason) for r in opened.refusals] == [
+            ("litert", f"the bundle has no .tflite file of {NAME}.")
+        ]
+
+    def test_automatic_choice_passes_over_a_damaged_file(self, bundle_of: BundleOf) -> None:
+        opened = open_backend(bundle_of({"tflite": JUNK, "onnx": onnx_bytes()}), VARIANT)
+        assert (opened.backend.name, opened.artifact.format) == ("onnxruntime", "onnx")
+        assert "cannot load" in opened.refusals[0].reason
+
+    def test_automatic_choice_never_takes_the_fake(self, junk: Bundle) -> None:
+        message = refusal(junk)
+        assert message.startswith(f"No backend could open {NAME}. litert: ")
+        assert " onnxruntime: " in message
+        assert "fake" not in message
+
+    def test_a_name_is_obeyed(self, bundle_of: BundleOf) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+        for name in ("litert", "onnxruntime", "fake"):
+            opened = open_backend(bundle, VARIANT, name=name, threads=2)
+            assert (opened.backend.name, opened.backend.threads, opened.refusals) == (name, 2, ())
+            assert opened.backend.conditions == Conditions(includes_transfers=False, cuda_graph=False)
+
+    def test_a_name_is_obeyed_even_if_that_fails(self, bundle_of: BundleOf) -> None:
+        message = refusal(bundle_of({"tflite": JUNK, "onnx": onnx_bytes()}), name="litert")
+        assert message.startswith(f"No backend could open {NAME}. litert: ")
+        assert "onnxruntime" not in message
+
+    def test_an_unknown_name_is_answered_with_the_known_ones(self, junk: Bundle) -> None:
+        known = "auto, tensorrt, litert, onnxruntime, fake"
+        assert refusal(junk, name="tpu") == f"There is no backend 'tpu': expected {known}."
+
+    @pytest.mark.parametrize("threads", [0, -1])
+    def test_there_is_at_least_one_thread(self, junk: Bundle, threads: int) -> None:
+        assert refusal(junk, threads=threads) == f"A backend cannot use {threads} threads: expected 1 or more."
+
+    def test_a_format_that_the_bundle_lacks_is_named(self, bundle_of: BundleOf) -> None:
+        assert refusal(bundle_of({"tflite": JUNK}), name="onnxruntime") == (
+            f"No backend could open {NAME}. onnxruntime: the bundle has no .onnx file of {NAME}."
+        )
+
+    def test_a_variant_that_the_bundle_lacks_is_the_bundles_error(self, junk: Bundle) -> None:
+        with pytest.raises(BundleError, match=r"Bundle tiny has no mobilenet_v1_1\.00_224"):
+            open_backend(junk, Variant(1.0, 224))
+
+    def test_nothing_installed_gives_every_reason_and_the_way_out(
+        self, junk: Bundle, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hide(monkeypatch, "ai_edge_litert.interpreter", "tflite_runtime.interpreter", "onnxruntime")
+        message = refusal(junk)
+        assert "litert: neither runtime can be imported (ai-edge-litert: " in message
+        assert "; tflite-runtime: " in message
+        assert "pip install ai-edge-litert." in message
+        assert "onnxruntime: it cannot be imported (" in message
+        assert message.endswith("pip install onnxruntime.")
+
+    def test_reports_tell_versions_and_reasons(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pytest.importorskip("ai_edge_litert")
+        hide(monkeypatch, "onnxruntime")
+        reports = {report.name: report for report in backend_reports()}
+        assert list(reports) == ["litert", "onnxruntime"]
+        assert reports["litert"].is_available
+        assert reports["litert"].detail == f"ai-edge-litert {importlib.metadata.version('ai-edge-litert')}"
+        assert not reports["onnxruntime"].is_available
+        assert "pip install onnxruntime" in reports["onnxruntime"].detail
+
+
+def load_litert(folder: Path, content: bytes) -> Backend:
+    (folder / "model.tflite").write_bytes(content)
+    return litert.load(ModelFile(folder / "model.tflite", VARIANT, 3), 1)
+
+
+def load_onnx(folder: Path, content: bytes) -> Backend:
+    (folder / "model.onnx").write_bytes(content)
+    return onnxruntime.load(ModelFile(folder / "model.onnx", VARIANT, 3), 1)
+
+
+class TestLiteRT:
+    def test_tells_its_tensors_and_runs(self, tmp_path: Path) -> None:
+        backend = load_litert(tmp_path, tflite_bytes())
+        scale = float(np.float32(1 / 256))
+        assert backend.input_spec == TensorSpec(shape=(1, SIDE, SIDE, 3), dtype="int8", scale=scale, zero_point=-128)
+        assert backend.output_spec == TensorSpec(shape=(1, 3), dtype="int8", scale=scale, zero_point=-128)
+        for picture in ((10, 20, 30), (-128, 0, 127)):
+            backend.input()[:] = np.array(picture, np.int8)
+            assert backend.infer().tolist() == [list(picture)]
+        assert backend.version.startswith("ai-edge-litert ")
+
+    def test_closing_twice_is_closing_once(self, tmp_path: Path) -> None:
+        backend = load_litert(tmp_path, tflite_bytes())
+        backend.close()
+        backend.close()
+
+    @pytest.mark.parametrize("content", [JUNK, b"", tflite_bytes()[:200]])
+    def test_refuses_a_damaged_file_on_one_line(self, tmp_path: Path, content: bytes) -> None:
+        with pytest.raises(BackendError) as refused:
+            load_litert(tmp_path, content)
+        assert str(refused.value).startswith(f"{litert.version()} cannot load {tmp_path / 'model.tflite'}: ")
+        assert "\n" not in str(refused.value)
+
+    def test_takes_tflite_runtime_where_ai_edge_litert_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        hide(monkeypatch, "ai_edge_litert.interpreter")
+        for name in ("tflite_runtime", "tflite_runtime.interpreter"):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        monkeypatch.setattr(litert, "package_version", {"tflite-runtime": "2.14.0"}.__getitem__)
+        assert litert.version() == "tflite-runtime 2.14.0"
+
+    def test_does_without_a_version_where_none_is_recorded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(distribution: str) -> str:
+            raise importlib.metadata.PackageNotFoundError(distribution)
+
+        pytest.importorskip("ai_edge_litert")
+        monkeypatch.setattr(litert, "package_version", unknown)
+        assert litert.version() == "ai-edge-litert"
+
+
+class TestOnnxRuntime:
+    def test_tells_its_tensors_and_runs(self, tmp_path: Path) -> None:
+        backend = load_onnx(tmp_path, onnx_bytes())
+        assert backend.input_spec == TensorSpec(shape=(1, 3, SIDE, SIDE), dtype="float32")
+        assert backend.output_spec == TensorSpec(shape=(1, 3), dtype="float32")
+        for value in (0.25, -3.0):
+            backend.input()[:] = value
+            assert backend.infer().tolist() == [[value] * 3]
+        assert backend.version == onnxruntime.version()
+
+    def test_takes_half_floats(self, tmp_path: Path) -> None:
+        assert load_onnx(tmp_path, onnx_bytes(kind="FLOAT16")).input_spec.dtype == "float16"
+
+    def test_closing_twice_is_closing_once(self, tmp_path: Path) -> None:
+        backend = load_onnx(tmp_path, onnx_bytes())
+        backend.close()
+        backend.close()
+
+    @pytest.mark.parametrize("content", [JUNK, b"", onnx_bytes()[:80]])
+    def test_refuses_a_damaged_file_on_one_line(self, tmp_path: Path, content: bytes) -> None:
+        with pytest.raises(BackendError) as refused:
+            load_onnx(tmp_path, content)
+        assert "\n" not in str(refused.value)
+        assert str(tmp_path / "model.onnx") in str(refused.value)
+
+    def test_refuses_sizes_that_are_not_fixed(self, tmp_path: Path) -> None:
+        with pytest.raises(BackendError) as refused:
+            load_onnx(tmp_path, onnx_bytes(batch="N"))
+        assert str(refused.value) == (
+            f"{tmp_path / 'model.onnx'}: tensor picture0 is tensor(float) ['N', 3, 32, 32]: expected fixed sizes and "
+            "one of tensor(float), tensor(float16), tensor(uint8), tensor(int8)."
+        )
+
+    def test_refuses_another_type(self, tmp_path: Path) -> None:
+        with pytest.raises(BackendError, match=r"tensor picture0 is tensor\(double\)"):
+            load_onnx(tmp_path, onnx_bytes(kind="DOUBLE"))
+
+    def test_refuses_two_inputs(self, tmp_path: Path) -> None:
+        with pytest.raises(BackendError) as refused:
+            load_onnx(tmp_path, onnx_bytes(inputs=2))
+        assert str(refused.value) == (f"{tmp_path / 'model.onnx'} has 2 inputs and 1 outputs: expected one of each.")
+
+
+class TestFake:
+    def test_goes_by_brightness(self) -> None:
+        backend = FakeBackend(resolution=32, classes=4)
+        for level, best in ((-128, 0), (-60, 1), (0, 2), (127, 3)):
+            backend.input()[:] = np.int8(level)
+            assert int(backend.infer()[0].argmax()) == best
+
+    def test_takes_as_long_as_it_is_told(self) -> None:
+        import time
+
+        backend = FakeBackend(latency_ms=3.0)
+        start = time.perf_counter()
+        backend.infer()
+        assert 1e3 * (time.perf_counter() - start) >= 3.0
