@@ -113,7 +113,7 @@ def one_run(
     with AdaptiveClassifier.open(bundle, profile, budget, backend=options.backend) as classifier:
         if name == "fixed":
             classifier.pin(classifier.variant)
-        with HealthSampler(classifier.feel, every_s=1.0):
+        with HealthSampler(classifier.on_health, every_s=1.0):
             stream(classifier, run, fps, options.seconds, options.hogs or len(usable_cpus()))
         run.changes = [f"{cause} {count}" for cause, count in classifier.changes.items()]
         if classifier.last_change:

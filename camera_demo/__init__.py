@@ -1,1 +1,1 @@
-"""Live classification: sources, the loop, overlay and sinks."""
+"""RunState classification: sources, the loop, overlay and sinks."""

@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 from camera_demo.errors import SourceError
 
-__all__ = ["Flip", "Wishes"]
+__all__ = ["CaptureFormat", "Flip"]
 
 Flip = Literal["none", "horizontal", "vertical", "clockwise", "counterclockwise", "rotate-180"]
 """How a picture is turned or mirrored, in jetson-utils' words."""
@@ -16,7 +16,7 @@ _RATES_HZ: Final = (0.1, 1000.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class CaptureFormat:
     """The form of the pictures that a camera is asked for; files keep their own, but may be turned."""
 
     width: int = 640

@@ -15,7 +15,7 @@ from edge.inference.classifier import Classifier
 from edge.profiling.profile import LatencyProfile
 from edge.selection import Budget
 
-__all__ = ["AnyClassifier", "Option", "Steering", "options_of"]
+__all__ = ["AnyClassifier", "Control", "Option", "options_of"]
 
 AnyClassifier = AdaptiveClassifier | Classifier
 
@@ -34,7 +34,7 @@ class Option:
     size_mb: float
 
 
-class Steering:
+class Control:
     """One face for a classifier that adapts and for one that somebody fixed at the start. For any thread."""
 
     def __init__(self, classifier: AnyClassifier, budget: Budget, options: Sequence[Option]) -> None:

@@ -10,7 +10,7 @@ from camera_demo.region import Region
 from edge.inference.classifier import Guess, Prediction, Prepared
 from edge.vision.preprocess import Frame
 
-__all__ = ["CapturedFrame", "Shown"]
+__all__ = ["CapturedFrame", "Result"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class CapturedFrame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Result:
     """A frame with its answer, as every sink gets it."""
 
     frame: CapturedFrame

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from camera_demo.control import AnyClassifier, Steering, options_of
+from camera_demo.control import AnyClassifier, Control, options_of
 from camera_demo.settings import Settings
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
@@ -26,7 +26,7 @@ _SMOOTHED: Final = 10
 
 def load(
     bundle: Bundle, budget: Budget, settings: Settings, announce: Callable[[str], None]
-) -> tuple[AnyClassifier, Steering]:
+) -> tuple[AnyClassifier, Control]:
     """Load what answers: one variant where it was named, else all that may be needed to keep the budget.
 
     Each gets the bundle's golden pictures first.
@@ -52,7 +52,7 @@ def load(
         chosen = select(bundle, profile, budget).chosen
         latency = "" if chosen.latency_ms is None else f": {budget.percentile} {chosen.latency_ms:.2f} ms"
         announce(f"Using {chosen.variant.name}{latency} within the budget of {budget.latency_ms:.2f} ms.")
-    return classifier, Steering(classifier, budget, options_of(bundle, profile))
+    return classifier, Control(classifier, budget, options_of(bundle, profile))
 
 
 def _profile(bundle: Bundle, settings: Settings, threads: int, announce: Callable[[str], None]) -> LatencyProfile:

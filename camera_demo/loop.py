@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
-from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.frames import CapturedFrame, Result
 from camera_demo.overlay import draw
 from camera_demo.region import Region
 from camera_demo.sinks.base import Sink, WatcherLeft
@@ -16,13 +16,13 @@ from camera_demo.smoothing import Smoothing
 from camera_demo.sources.base import Source
 from camera_demo.sources.prefetch import BackgroundSource
 from camera_demo.stop import Stop
-from camera_demo.summary import Tally
+from camera_demo.summary import Stats
 from edge.bundles.variant import Variant
 from edge.inference.backends import Backend
 from edge.inference.classifier import Prediction, Prepared
 from edge.vision.preprocess import Frame
 
-__all__ = ["Classifies", "FrameRate", "LiveLoop", "Taste"]
+__all__ = ["Classifies", "ClassifyOptions", "FrameRate", "LiveLoop"]
 
 _WINDOW: Final = 31
 
@@ -58,7 +58,7 @@ class FrameRate:
         return (len(self._times_s) - 1) / span_s if span_s > 0 else 0.0
 
 
-class Taste:
+class ClassifyOptions:
     """Which part of a picture is looked at, and which of the guesses are shown."""
 
     def __init__(
@@ -81,9 +81,9 @@ class LiveLoop:
         self,
         classifier: Classifies,
         sinks: Sequence[Sink],
-        tally: Tally,
+        stats: Stats,
         *,
-        taste: Taste | None = None,
+        options: ClassifyOptions | None = None,
         budget_ms: Callable[[], float] = lambda: float("inf"),
         beat: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -94,14 +94,19 @@ class LiveLoop:
         Args:
             classifier: An opened classifier.
             sinks: Opened sinks.
-            tally: Counts the answers.
-            taste: What is looked at and shown.
+            stats: Counts the answers.
+            options: What is looked at and shown.
             budget_ms: What a frame may take, now.
             beat: Called before each frame, and several times a second while none comes.
             clock: The clock that stamps the source's frames.
             wall_clock: Seconds since 1970.
         """
-        self._classifier, self._sinks, self._tally, self._taste = classifier, sinks, tally, taste or Taste()
+        self._classifier, self._sinks, self._stats, self._options = (
+            classifier,
+            sinks,
+            stats,
+            options or ClassifyOptions(),
+        )
         self._budget_ms, self._beat, self._clock, self._wall_clock = budget_ms, beat, clock, wall_clock
         self._rate = FrameRate()
 
@@ -120,30 +125,30 @@ class LiveLoop:
             self._beat()
             if frame is None:
                 continue
-            shown = self._answer(frame, source.dropped)
-            self._tally.add(shown)
+            result = self._answer(frame, source.dropped)
+            self._stats.add(result)
             try:
                 for sink in self._sinks:
-                    sink.show(shown)
+                    sink.show(result)
             except WatcherLeft:
                 return
-            if stop.is_requested or self._tally.frames == max_frames:
+            if stop.is_requested or self._stats.frames == max_frames:
                 return
 
     def _preparer(self) -> Callable[[Frame], Prepared]:
-        region, prepare = self._taste.region, self._classifier.preparer()
+        region, prepare = self._options.region, self._classifier.preparer()
         return prepare if region is None else lambda image: prepare(region.of(image))
 
-    def _answer(self, frame: CapturedFrame, dropped: int) -> Shown:
-        region, smoothing = self._taste.region, self._taste.smoothing
+    def _answer(self, frame: CapturedFrame, dropped: int) -> Result:
+        region, smoothing = self._options.region, self._options.smoothing
         seen = frame.image if region is None else region.of(frame.image)
         prediction = self._classifier.classify(seen, frame.prepared)
         now_s = self._clock()
         guesses = prediction.guesses if smoothing is None else smoothing(prediction.guesses, now_s)
-        shown = Shown(
+        result = Result(
             frame=frame,
             prediction=prediction,
-            guesses=tuple(g for g in guesses if g.probability >= self._taste.threshold),
+            guesses=tuple(g for g in guesses if g.probability >= self._options.threshold),
             variant=self._classifier.variant.name,
             backend=self._classifier.backend.name,
             answer_ms=1e3 * (now_s - frame.captured_at_s),
@@ -153,4 +158,4 @@ class LiveLoop:
             answered_at_s=self._wall_clock(),
             region=region,
         )
-        return replace(shown, picture=draw(shown)) if any(sink.wants_picture for sink in self._sinks) else shown
+        return replace(result, picture=draw(result)) if any(sink.wants_picture for sink in self._sinks) else result

@@ -7,7 +7,7 @@ from typing import Final
 
 import cv2
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from edge.vision.preprocess import Frame
 
 __all__ = ["draw"]
@@ -21,30 +21,30 @@ _LEAST_HEIGHT: Final = 24
 """Pixels below which a picture is too small for letters."""
 
 
-def draw(shown: Shown) -> Frame:
+def draw(result: Result) -> Frame:
     """A copy of the frame with a dark band at its foot: label, probability bar, variant and frames a second.
 
     Returns:
         uint8 (height, width, 3) BGR, of the frame's size.
     """
-    image: Frame = shown.frame.image.copy()
+    image: Frame = result.frame.image.copy()
     height, width = image.shape[:2]
     band = max(_LEAST_HEIGHT, round(height * _BAND_SHARE))
     if height < 2 * _LEAST_HEIGHT or width < 2 * _LEAST_HEIGHT:
         return image
-    if shown.region is not None:
-        left, top, right, bottom = shown.region.box(height, width)
+    if result.region is not None:
+        left, top, right, bottom = result.region.box(height, width)
         cv2.rectangle(image, (left, top), (right - 1, bottom - 1), _GREEN, thickness=max(1, height // 240))
     foot = image[height - band :]
     foot //= 4
-    best = shown.best
+    best = result.best
     pad = max(2, band // 10)
     bar_height = max(2, band // 10)
     if best is not None:
         length = round((width - 2 * pad) * min(1.0, max(0.0, best.probability)))
         cv2.rectangle(foot, (pad, pad), (pad + length, pad + bar_height), _GREEN, thickness=-1)
     headline = f"{best.label} {best.probability:.0%}" if best else "not sure"
-    details = f"{shown.variant} {shown.backend}  {shown.fps:.1f} fps  {shown.answer_ms:.1f} ms"
+    details = f"{result.variant} {result.backend}  {result.fps:.1f} fps  {result.answer_ms:.1f} ms"
     _write(foot, headline, pad, round(0.62 * band), 0.36 * band, _WHITE)
     _write(foot, details, pad, round(0.92 * band), 0.2 * band, _GREY)
     return image

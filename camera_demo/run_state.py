@@ -6,25 +6,25 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from camera_demo.control import Steering
-from camera_demo.source_status import SourceBoard
+from camera_demo.control import Control
+from camera_demo.source_status import SourceStatus
 from edge.board.health import Health, throttle_flags
 
-__all__ = ["Live"]
+__all__ = ["RunState"]
 
 
-class Live:
+class RunState:
     """Shared by the loop and the sinks; each part is set once it is there, and read by any thread."""
 
-    def __init__(self, board: SourceBoard, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.board = board
-        self.steering: Steering | None = None
+    def __init__(self, source_status: SourceStatus, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.source = source_status
+        self.control: Control | None = None
         """None until the model is loaded."""
         self.health = Health()
         """The last look at the machine."""
         self._clock, self._started_s = clock, clock()
 
-    def felt(self, health: Health) -> None:
+    def on_health(self, health: Health) -> None:
         """Keep a look at the machine."""
         self.health = health
 
@@ -32,8 +32,8 @@ class Live:
         """All of it as JSON values."""
         now_s = self._clock()
         return {
-            "source": self.board.status.to_dict(now_s),
-            "variant": None if self.steering is None else self.steering.to_dict(),
+            "source": self.source.now.to_dict(now_s),
+            "variant": None if self.control is None else self.control.to_dict(),
             "machine": _machine(self.health),
             "uptime_s": round(now_s - self._started_s, 1),
         }

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Final
 
 from camera_demo.addresses import redacted
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.control import AnyClassifier
 from camera_demo.errors import SinkError
 from camera_demo.loading import load
-from camera_demo.loop import LiveLoop, Taste
+from camera_demo.loop import ClassifyOptions, LiveLoop
 from camera_demo.region import Region
-from camera_demo.run_state import Live
+from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
 from camera_demo.sinks import Sink, SinkContext, open_sink
 from camera_demo.smoothing import Smoothing
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources import Source, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
-from camera_demo.summary import Tally
+from camera_demo.summary import Stats
 from camera_demo.systemd import Notifier
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.board.health import Health
@@ -55,34 +55,39 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     Raises:
         EdgeError: Anything that is wrong, see :mod:`edge.errors`; the summary of what was done is told first.
     """
-    budget, sink_uris, taste = _budget(settings), _sink_uris(settings), _taste(settings)
-    wishes = _wishes(settings)
+    budget, sink_uris, options = _budget(settings), _sink_uris(settings), _classify_options(settings)
+    capture_format = _capture_format(settings)
     source_uri = default_source(announce) if settings.input is None else parse_source(settings.input)
     _check_distinct(source_uri, sink_uris)
     bundle = open_bundle(settings.bundle)
     if settings.variant is not None:
         bundle.find(Variant.parse(settings.variant))
-    live, tally, notifier = Live(SourceBoard(source_uri.name)), None, Notifier()
+    run_state, stats, notifier = RunState(SourceStatus(source_uri.name)), None, Notifier()
     try:
         with contextlib.ExitStack() as opened:
             source = open_source(
-                source_uri, live.board, wishes=wishes, pace=settings.pace, loop=settings.loop, wait=settings.wait
+                source_uri,
+                run_state.source,
+                capture_format=capture_format,
+                pace=settings.pace,
+                loop=settings.loop,
+                wait=settings.wait,
             )
             opened.callback(source.close)
-            sinks = _open_sinks(sink_uris, source, opened, live, settings, announce)
-            classifier, steering = load(bundle, budget, settings, announce)
+            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, announce)
+            classifier, control = load(bundle, budget, settings, announce)
             opened.callback(classifier.close)
-            opened.enter_context(HealthSampler(_feeler(classifier, live)))
-            live.steering, tally = steering, Tally(backend=_describe(classifier.backend))
+            opened.enter_context(HealthSampler(_on_health(classifier, run_state)))
+            run_state.control, stats = control, Stats(backend=_describe(classifier.backend))
             loop = LiveLoop(
-                classifier, sinks, tally, taste=taste, budget_ms=lambda: steering.budget_ms, beat=notifier.beat
+                classifier, sinks, stats, options=options, budget_ms=lambda: control.budget_ms, beat=notifier.beat
             )
             stop.is_attended = True
             notifier.ready(f"classifying {source.name}")
             opened.callback(notifier.stopping)
             loop.run(source, stop, max_frames=settings.max_frames)
     finally:
-        for line in tally.summary().lines() if tally else ():
+        for line in stats.summary().lines() if stats else ():
             announce(line)
 
 
@@ -94,14 +99,14 @@ def _budget(settings: Settings) -> Budget:
     return Budget(latency_ms=settings.budget_ms)
 
 
-def _taste(settings: Settings) -> Taste:
+def _classify_options(settings: Settings) -> ClassifyOptions:
     smoothing = Smoothing(settings.smoothing, settings.top_k) if settings.smoothing else None
     region = None if settings.roi is None else Region.parse(settings.roi)
-    return Taste(threshold=settings.threshold, smoothing=smoothing, region=region)
+    return ClassifyOptions(threshold=settings.threshold, smoothing=smoothing, region=region)
 
 
-def _wishes(settings: Settings) -> Wishes:
-    return Wishes(
+def _capture_format(settings: Settings) -> CaptureFormat:
+    return CaptureFormat(
         width=settings.input_width,
         height=settings.input_height,
         rate_hz=settings.input_rate,
@@ -132,13 +137,15 @@ def _open_sinks(
     uris: list[Uri],
     source: Source,
     opened: contextlib.ExitStack,
-    live: Live,
+    run_state: RunState,
     settings: Settings,
     announce: Callable[[str], None],
 ) -> list[Sink]:
     writes_data = any(uri.scheme.name == "json" and uri.place == _STDOUT for uri in uris)
     text = sys.stderr if writes_data else sys.stdout
-    context = SinkContext(rate_hz=source.rate_hz, text=text, announce=announce, live=live, token=settings.token)
+    context = SinkContext(
+        rate_hz=source.rate_hz, text=text, announce=announce, run_state=run_state, token=settings.token
+    )
     sinks = []
     for uri in uris:
         sink = open_sink(uri, context, is_live=source.is_live)
@@ -147,15 +154,15 @@ def _open_sinks(
     return sinks
 
 
-def _feeler(classifier: AnyClassifier, live: Live) -> Callable[[Health], None]:
+def _on_health(classifier: AnyClassifier, run_state: RunState) -> Callable[[Health], None]:
     """Takes looks at the machine, for the page and for a classifier that adapts to heat."""
 
-    def feel(health: Health) -> None:
-        live.felt(health)
+    def on_health(health: Health) -> None:
+        run_state.on_health(health)
         if isinstance(classifier, AdaptiveClassifier):
-            classifier.feel(health)
+            classifier.on_health(health)
 
-    return feel
+    return on_health
 
 
 def _describe(backend: Backend) -> str:

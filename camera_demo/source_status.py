@@ -1,4 +1,4 @@
-"""How the source fares, told by the thread that reads it and shown by the page, MQTT and the log."""
+"""Status of the frame source, set by the thread that reads it and shown by the page, MQTT and the log."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-__all__ = ["SourceBoard", "SourceStatus"]
+__all__ = ["SourceState", "SourceStatus"]
 
 _log = logging.getLogger(__name__)
 State = Literal["opening", "live", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceStatus:
+class SourceState:
     """One state of the source."""
 
     name: str
@@ -24,7 +24,7 @@ class SourceStatus:
     reason: str = ""
     """Why it gives no frames; empty while it does."""
     since_s: float
-    """When this state began, of the board's clock."""
+    """When this state began, of the status's clock."""
     losses: int = 0
     """How often it broke off so far."""
 
@@ -39,7 +39,7 @@ class SourceStatus:
         }
 
 
-class SourceBoard:
+class SourceStatus:
     """Keeps the source's state, logs each change once, and tells who asked to be told.
 
     A :class:`camera_demo.sources.reconnecting.Report`; every method may be called by any thread.
@@ -48,15 +48,15 @@ class SourceBoard:
     def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._status = SourceStatus(name=name, state="opening", since_s=clock())
-        self._listeners: list[Callable[[SourceStatus], None]] = []
+        self._status = SourceState(name=name, state="opening", since_s=clock())
+        self._listeners: list[Callable[[SourceState], None]] = []
 
     @property
-    def status(self) -> SourceStatus:
+    def now(self) -> SourceState:
         """The state of now."""
         return self._status
 
-    def subscribe(self, listener: Callable[[SourceStatus], None]) -> None:
+    def subscribe(self, listener: Callable[[SourceState], None]) -> None:
         """Call ``listener`` at each change, from the thread that brought it about; it must not wait for anybody."""
         self._listeners.append(listener)
 
@@ -69,7 +69,7 @@ class SourceBoard:
                 return
             since_s = before.since_s if before.state == "lost" else now_s
             losses = before.losses + (before.state == "live")
-            after = SourceStatus(name=before.name, state="lost", reason=reason, since_s=since_s, losses=losses)
+            after = SourceState(name=before.name, state="lost", reason=reason, since_s=since_s, losses=losses)
             self._status = after
         _log.warning("%s Trying again until it is back.", reason, extra={"event": "source_lost", "losses": losses})
         self._tell(after)
@@ -90,6 +90,6 @@ class SourceBoard:
             _log.warning("%s is back after %.1f s%s", before.name, after_s, as_other, extra=extra)
         self._tell(after)
 
-    def _tell(self, status: SourceStatus) -> None:
+    def _tell(self, status: SourceState) -> None:
         for listener in self._listeners:
             listener(status)

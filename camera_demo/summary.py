@@ -10,9 +10,9 @@ from typing import Final
 
 import numpy as np
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 
-__all__ = ["Summary", "Tally"]
+__all__ = ["Stats", "Summary"]
 
 _KEPT_FRAMES: Final = 100_000
 """Latencies kept for the percentiles, the newest: most of an hour at 30 frames a second."""
@@ -67,17 +67,17 @@ class _Run:
     frames: int = 0
     probability_sum: float = 0.0
 
-    def add(self, shown: Shown) -> None:
+    def add(self, result: Result) -> None:
         self.frames += 1
-        self.end_s = shown.frame.position_s
-        self.probability_sum += shown.best.probability if shown.best else 0.0
+        self.end_s = result.frame.position_s
+        self.probability_sum += result.best.probability if result.best else 0.0
 
     @property
     def certainty(self) -> str:
         return "" if self.label == _UNSURE else f" {100 * self.probability_sum / self.frames:.0f} %"
 
 
-class Tally:
+class Stats:
     """Counts answers as they come, in bounded memory."""
 
     def __init__(self, *, backend: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,21 +96,21 @@ class Tally:
         """Answers so far."""
         return self._frames
 
-    def add(self, shown: Shown) -> None:
+    def add(self, result: Result) -> None:
         """Count one answer."""
         self._frames += 1
         self._last_s = self._clock()
-        self._answers_ms.append(shown.answer_ms)
-        self._over += shown.is_late
-        self._budget_ms = shown.budget_ms
-        self._variants[shown.variant] += 1
-        self._dropped = shown.dropped
-        label = shown.best.label if shown.best else _UNSURE
+        self._answers_ms.append(result.answer_ms)
+        self._over += result.is_late
+        self._budget_ms = result.budget_ms
+        self._variants[result.variant] += 1
+        self._dropped = result.dropped
+        label = result.best.label if result.best else _UNSURE
         if not self._runs or self._runs[-1].label != label:
-            self._runs.append(_Run(label, shown.frame.position_s))
+            self._runs.append(_Run(label, result.frame.position_s))
             self._runs_begun += 1
-        self._runs[-1].add(shown)
-        self._totals.setdefault(label, _Run(label, shown.frame.position_s)).add(shown)
+        self._runs[-1].add(result)
+        self._totals.setdefault(label, _Run(label, result.frame.position_s)).add(result)
 
     def summary(self) -> Summary:
         """What was counted, from the beginning to the last answer."""

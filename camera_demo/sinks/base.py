@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
-from camera_demo.frames import Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 
 __all__ = ["Sink", "SinkContext", "WatcherLeft"]
 
@@ -26,7 +26,7 @@ class SinkContext:
     """Where lines for people go."""
     announce: Callable[[str], None]
     """Takes one line for people, said once."""
-    live: Live
+    run_state: RunState
     """What the run tells of itself."""
     token: str | None = None
     """What a browser must know to see the page; None to make one up where one is needed."""
@@ -39,7 +39,7 @@ class Sink(Protocol):
     def wants_picture(self) -> bool:
         """Whether the next answer should come with the frame it was drawn on."""
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Take one answer. Must not wait for anybody, unless its scheme says that it may.
 
         Raises:

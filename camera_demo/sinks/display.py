@@ -10,7 +10,7 @@ from typing import Any, Final
 import cv2
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import opencv_reason
 
@@ -29,20 +29,20 @@ class DisplaySink:
         """Use ``gui``'s window functions, which are OpenCV's."""
         self._gui, self._is_open = gui, False
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Put the picture in the window.
 
         Raises:
             WatcherLeft: The window was closed, or q or Esc pressed.
             SinkError: The window system refused.
         """
-        if shown.picture is None:
+        if result.picture is None:
             return
         try:
             is_closed = self._is_open and self._gui.getWindowProperty(_TITLE, cv2.WND_PROP_VISIBLE) < 1
             if is_closed:
                 raise WatcherLeft
-            self._gui.imshow(_TITLE, shown.picture)
+            self._gui.imshow(_TITLE, result.picture)
             self._is_open = True
             if self._gui.waitKey(1) & 0xFF in _QUIT_KEYS:
                 raise WatcherLeft

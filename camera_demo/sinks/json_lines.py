@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import OutputError, os_reason
 
@@ -26,14 +26,14 @@ class JsonLinesSink:
         self._file, self._name = file, name
         self._written_bytes = 0
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Write one line.
 
         Raises:
             WatcherLeft: The pipe's reader is gone.
             OutputError: The disk is full; a file keeps its whole lines.
         """
-        line = json.dumps(shown.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        line = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
         try:
             rest = memoryview(line)
             while rest:

@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from camera_demo.addresses import redacted
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.sinks.home_assistant import discovery
-from camera_demo.source_status import SourceBoard, SourceStatus
+from camera_demo.source_status import SourceState, SourceStatus
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -68,20 +68,20 @@ class MqttSink:
     wants_picture = False
 
     def __init__(
-        self, broker: Broker, board: SourceBoard, *, name: str, clock: Callable[[], float] = time.monotonic
+        self, broker: Broker, source_status: SourceStatus, *, name: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Begin to connect; a broker that is not there yet is waited for.
 
         Args:
             broker: Where to publish, and what.
-            board: How the source fares.
+            source_status: State of the frame source.
             name: The broker's address, for people.
             clock: Paces the messages.
 
         Raises:
             SinkError: paho-mqtt is not installed.
         """
-        self._broker, self._board, self._name, self._clock = broker, board, name, clock
+        self._broker, self._source_status, self._name, self._clock = broker, source_status, name, clock
         self._client = _client(broker)
         self._client.will_set(self._topic("availability"), _OFFLINE, qos=1, retain=True)
         self._client.on_connect = self._on_connect
@@ -90,18 +90,18 @@ class MqttSink:
         self._last_label: str | None = None
         self._due_s = self._free_s = 0.0
         self._has_complained = self._is_closed = False
-        board.subscribe(self._on_source)
+        source_status.subscribe(self._on_source)
         self._client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Publish the answer if it is time."""
-        now_s, label = self._clock(), shown.best.label if shown.best else None
+        now_s, label = self._clock(), result.best.label if result.best else None
         is_news = label != self._last_label and now_s >= self._free_s
         if not self._client.is_connected() or not (is_news or now_s >= self._due_s):
             return
         self._last_label, self._due_s, self._free_s = label, now_s + self._broker.interval_s, now_s + _CHANGE_S
-        self._publish("state", json.dumps(_state(shown), ensure_ascii=False))
+        self._publish("state", json.dumps(_state(result), ensure_ascii=False))
 
     def close(self) -> None:
         """Say that nothing more will come, and leave."""
@@ -130,7 +130,7 @@ class MqttSink:
         for topic, message in discovery(self._broker.topic, self._broker.discovery_prefix).items():
             client.publish(topic, message, qos=1, retain=True)
         client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
-        self._on_source(self._board.status)
+        self._on_source(self._source_status.now)
         self._due_s = 0.0
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
@@ -140,7 +140,7 @@ class MqttSink:
         if reason.is_failure and not self._is_closed:
             self._complain(f"hung up: {str(reason).lower()}")
 
-    def _on_source(self, status: SourceStatus) -> None:
+    def _on_source(self, status: SourceState) -> None:
         self._publish("camera", "ON" if status.state == "live" else "OFF", retain=True)
 
     def _complain(self, cause: str) -> None:
@@ -155,7 +155,7 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
     Raises:
         SinkError: The address makes no sense, or paho-mqtt is not installed.
     """
-    return MqttSink(broker_of(place), context.live.board, name=redacted(place))
+    return MqttSink(broker_of(place), context.run_state.source, name=redacted(place))
 
 
 def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Broker:
@@ -218,13 +218,13 @@ def _client(broker: Broker) -> Client:
     return client
 
 
-def _state(shown: Shown) -> dict[str, Any]:
+def _state(result: Result) -> dict[str, Any]:
     """The answer, with the best class on top for programs that want no more."""
-    best = shown.best
+    best = result.best
     return {
         "label": best.label if best else None,
         "probability": round(best.probability, 4) if best else None,
-        **shown.to_dict(),
+        **result.to_dict(),
     }
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks.base import SinkContext
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PageSink:
         self,
         host: str,
         port: int,
-        live: Live,
+        run_state: RunState,
         *,
         token: str | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -44,7 +44,7 @@ class PageSink:
         Args:
             host: A name or address of this machine.
             port: The port.
-            live: What the run tells of itself.
+            run_state: What the run tells of itself.
             token: What a browser must know; None where only this machine may ask.
             clock: Seconds; a monotonic one.
 
@@ -59,15 +59,15 @@ class PageSink:
         except ImportError as reason:
             message = f"http:// needs {reason.name}, which is not installed: ./install.sh --with live."
             raise SinkError(message) from reason
-        self._hub: Hub = Hub(live, clock)
+        self._hub: Hub = Hub(run_state, clock)
         self._metrics: Metrics = Metrics(self._hub)
         self._server = Server(page_app(self._hub, self._metrics, token=token), listen(host, port))
         self.port = self._server.port
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Hand the answer to the server's thread."""
-        self._metrics.count(shown)
-        self._hub.publish(shown)
+        self._metrics.count(result)
+        self._hub.publish(result)
 
     def close(self) -> None:
         """Send the watchers home and end the thread."""
@@ -88,7 +88,7 @@ def open_sink(place: str, context: SinkContext) -> PageSink:
     host, port = address_of(place)
     is_open = not is_loopback(host)
     token = context.token or (secrets.token_urlsafe(_TOKEN_BYTES) if is_open else None)
-    sink = PageSink(host, port, context.live, token=token)
+    sink = PageSink(host, port, context.run_state, token=token)
     address = f"http://{outward_address(host)}:{sink.port}"
     context.announce(f"The live picture is at {address}" + (f"/?token={token}" if token else ""))
     if is_open:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TextIO
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 
 __all__ = ["TerminalSink", "describe", "open_sink"]
@@ -27,16 +27,16 @@ class TerminalSink:
         self._is_terminal = stream.isatty()
         self._period_s = _TERMINAL_S if self._is_terminal else _LOG_S
         self._due_s: float | None = None
-        self._waiting: Shown | None = None
+        self._waiting: Result | None = None
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Write the line if it is time.
 
         Raises:
             WatcherLeft: The stream's reader is gone.
         """
         now_s = self._clock()
-        self._waiting = shown
+        self._waiting = result
         if self._due_s is None or now_s >= self._due_s:
             self._due_s = now_s + self._period_s
             self._write_line()
@@ -52,10 +52,10 @@ class TerminalSink:
         self._due_s = None
 
     def _write_line(self) -> None:
-        shown, self._waiting = self._waiting, None
-        if shown is None:
+        result, self._waiting = self._waiting, None
+        if result is None:
             return
-        line = describe(shown)
+        line = describe(result)
         if self._is_terminal:
             self._write(_CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1])
         else:
@@ -70,16 +70,16 @@ class TerminalSink:
             raise WatcherLeft from reason
 
 
-def describe(shown: Shown) -> str:
+def describe(result: Result) -> str:
     """An answer on one line; control characters in labels are left out."""
-    best = shown.best
+    best = result.best
     label = "".join(c for c in best.label if c.isprintable()) if best else "not sure"
     certainty = f" {best.probability:.0%}" if best else ""
-    where = shown.frame.file or f"frame {shown.frame.index}"
-    dropped = f", {shown.dropped} dropped" if shown.dropped else ""
+    where = result.frame.file or f"frame {result.frame.index}"
+    dropped = f", {result.dropped} dropped" if result.dropped else ""
     return (
-        f"{label}{certainty} | {shown.answer_ms:.1f} ms | {shown.fps:.1f} fps | "
-        f"{shown.variant} {shown.backend} | {where}{dropped}"
+        f"{label}{certainty} | {result.answer_ms:.1f} ms | {result.fps:.1f} fps | "
+        f"{result.variant} {result.backend} | {where}{dropped}"
     )
 
 

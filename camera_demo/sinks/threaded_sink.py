@@ -6,7 +6,7 @@ import logging
 import threading
 from typing import Final
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.mailbox import Mailbox
 from camera_demo.sinks.base import Sink, WatcherLeft
 from edge.errors import EdgeError
@@ -28,7 +28,7 @@ class DetachedSink:
 
     def __init__(self, sink: Sink, name: str, *, join_s: float = _JOIN_S) -> None:
         self._sink, self._name, self._join_s = sink, name, join_s
-        self._mailbox: Mailbox[Shown] = Mailbox(_WAITING)
+        self._mailbox: Mailbox[Result] = Mailbox(_WAITING)
         self._error: EdgeError | WatcherLeft | None = None
         self._is_closed = self._has_complained = False
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
@@ -39,7 +39,7 @@ class DetachedSink:
         """As the sink says."""
         return self._sink.wants_picture
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Leave the answer for the sink.
 
         Raises:
@@ -49,7 +49,7 @@ class DetachedSink:
         """
         if self._error is not None:
             raise self._error
-        self._mailbox.put(shown)
+        self._mailbox.put(result)
         if self._mailbox.dropped and not self._has_complained:
             self._has_complained = True
             _log.warning("%s is too slow for every answer; the oldest of those that wait are left out", self._name)
@@ -72,10 +72,10 @@ class DetachedSink:
 
     def _run(self) -> None:
         while not self._mailbox.is_finished:
-            shown = self._mailbox.take(_POLL_S)
+            result = self._mailbox.take(_POLL_S)
             try:
-                if shown is not None:
-                    self._sink.show(shown)
+                if result is not None:
+                    self._sink.show(result)
             except (EdgeError, WatcherLeft) as error:
                 self._error = error
                 self._mailbox.close()

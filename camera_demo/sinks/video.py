@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.uri import VIDEO_CODECS
 from edge.errors import OutputError, os_reason
@@ -41,20 +41,20 @@ class VideoSink:
         self._size, self._written, self._skipped, self._next_check = (0, 0), 0, 0, 0
         self._part: Path | None = _part_of(path)
 
-    def show(self, shown: Shown) -> None:
+    def show(self, result: Result) -> None:
         """Write the picture, as often as it takes to keep the stream's time.
 
         Raises:
             OutputError: The disk is full, or OpenCV cannot write such a file; nothing is left behind.
         """
-        if shown.picture is None or self._part is None:
+        if result.picture is None or self._part is None:
             return
         if self._writer is None:
-            self._writer = self._begin(shown.picture)
+            self._writer = self._begin(result.picture)
         if self._written >= self._next_check:
             self._check_space()
-        picture = _fitted(shown.picture, self._size)
-        for _ in range(self._due(shown.frame.position_s)):
+        picture = _fitted(result.picture, self._size)
+        for _ in range(self._due(result.frame.position_s)):
             self._writer.write(picture)
             self._written += 1
 

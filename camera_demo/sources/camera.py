@@ -11,7 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
@@ -42,7 +42,7 @@ class CameraSource:
     def __init__(
         self,
         path: str,
-        wishes: Wishes = Wishes(),
+        capture_format: CaptureFormat = CaptureFormat(),
         *,
         stop: Stop | None = None,
         capture: Callable[[str, int], cv2.VideoCapture] = cv2.VideoCapture,
@@ -52,7 +52,7 @@ class CameraSource:
 
         Args:
             path: Its node.
-            wishes: What to ask of it. It gives what it can, which is said where it is something else.
+            capture_format: What to ask of it. It gives what it can, which is said where it is something else.
             stop: Ends the waiting when requested.
             capture: OpenCV's capture.
             clock: The clock that stamps frames; the kernel stamps with the monotonic one.
@@ -65,10 +65,10 @@ class CameraSource:
         self._capture = capture(path, cv2.CAP_V4L2)
         if not self._capture.isOpened():
             raise SourceError(explain_camera(path))
-        _ask(self._capture, wishes)
+        _ask(self._capture, capture_format)
         rate_hz = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate_hz = rate_hz if 0 < rate_hz <= 1000 else None
-        self.departure = _departure(path, self._capture, wishes)
+        self.departure = _departure(path, self._capture, capture_format)
         """In what the camera's own form, read back from it, differs from the one asked for; empty if it does not."""
         self._await_first_picture(stop or Stop())
 
@@ -126,7 +126,7 @@ class CameraSource:
             raise SourceError(f"Camera {self.name} is frozen: no frame for {silent_s:.1f} s, after {index} frames.")
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the camera at the node ``place``, and finds it again wherever it comes back.
 
     It raises :class:`SourceError` when the camera is absent, busy, forbidden or gives no picture.
@@ -135,7 +135,7 @@ def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
 
     def open_camera(stop: Stop) -> CameraSource:
         nonlocal said
-        source = CameraSource(trail.node(), wishes, stop=stop)
+        source = CameraSource(trail.node(), capture_format, stop=stop)
         trail.seen(source.name)
         if source.departure != said:
             said = source.departure
@@ -145,25 +145,28 @@ def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
     return open_camera
 
 
-def _ask(capture: cv2.VideoCapture, wishes: Wishes) -> None:
+def _ask(capture: cv2.VideoCapture, capture_format: CaptureFormat) -> None:
     """Ask for a form. The answers say nothing: OpenCV claims success where the driver does something else."""
-    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*wishes.codec))
-    capture.set(cv2.CAP_PROP_FRAME_WIDTH, wishes.width)
-    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, wishes.height)
-    if wishes.rate_hz is not None:
-        capture.set(cv2.CAP_PROP_FPS, wishes.rate_hz)
+    capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*capture_format.codec))
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, capture_format.width)
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, capture_format.height)
+    if capture_format.rate_hz is not None:
+        capture.set(cv2.CAP_PROP_FPS, capture_format.rate_hz)
 
 
-def _departure(path: str, capture: cv2.VideoCapture, wishes: Wishes) -> str:
+def _departure(path: str, capture: cv2.VideoCapture, capture_format: CaptureFormat) -> str:
     width, height = (round(capture.get(name)) for name in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
     codec, rate_hz = _letters(int(capture.get(cv2.CAP_PROP_FOURCC))), capture.get(cv2.CAP_PROP_FPS)
     wrong = []
-    if (width, height) != (wishes.width, wishes.height):
-        wrong.append(f"{width}x{height} instead of {wishes.width}x{wishes.height}")
-    if codec != wishes.codec:
-        wrong.append(f"{codec} instead of {wishes.codec}")
-    if wishes.rate_hz is not None and abs(rate_hz - wishes.rate_hz) > _RATE_SLACK * wishes.rate_hz:
-        wrong.append(f"{rate_hz:g} fps instead of {wishes.rate_hz:g}")
+    if (width, height) != (capture_format.width, capture_format.height):
+        wrong.append(f"{width}x{height} instead of {capture_format.width}x{capture_format.height}")
+    if codec != capture_format.codec:
+        wrong.append(f"{codec} instead of {capture_format.codec}")
+    if (
+        capture_format.rate_hz is not None
+        and abs(rate_hz - capture_format.rate_hz) > _RATE_SLACK * capture_format.rate_hz
+    ):
+        wrong.append(f"{rate_hz:g} fps instead of {capture_format.rate_hz:g}")
     return f"Camera {path} gives {', '.join(wrong)}" if wrong else ""
 
 

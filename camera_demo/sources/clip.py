@@ -12,7 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
@@ -81,7 +81,7 @@ class ClipSource:
         return np.asarray(image, np.uint8) if is_read else None
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the clip at the path ``place``, in its own form.
 
     It raises :class:`SourceError` when the clip is missing, empty, damaged or no video.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.sources.base import Source
 from camera_demo.sources.gstreamer import ChildPipeline, OpenCVPipeline, has_gstreamer
@@ -18,7 +18,7 @@ __all__ = ["argus_elements", "open_csi", "opener"]
 _USUAL_HZ: Final = 30.0
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the camera of number ``place``.
 
     It raises :class:`SourceError` when there is none, or this board has no such cameras.
@@ -28,12 +28,12 @@ def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
     """
     if not (place or "0").isdecimal():
         raise SourceError(f"'csi://{place}' names no camera: expected csi:// and a number, e.g. csi://0.")
-    return lambda stop: open_csi(int(place or "0"), wishes, stop)
+    return lambda stop: open_csi(int(place or "0"), capture_format, stop)
 
 
 def open_csi(
     number: int,
-    wishes: Wishes,
+    capture_format: CaptureFormat,
     stop: Stop,
     *,
     board: Callable[[], Device] = describe,
@@ -46,13 +46,13 @@ def open_csi(
     """
     device = board()
     if device.is_jetson:
-        elements = argus_elements(number, wishes)
+        elements = argus_elements(number, capture_format)
         if has_gstreamer():
-            return OpenCVPipeline(f"csi://{number}", elements, wishes)
-        return ChildPipeline(f"csi://{number}", elements, wishes, stop=stop)
+            return OpenCVPipeline(f"csi://{number}", elements, capture_format)
+        return ChildPipeline(f"csi://{number}", elements, capture_format, stop=stop)
     module = picamera2()
     if module is not None:
-        return PiCameraSource(number, wishes, picamera2=module)
+        return PiCameraSource(number, capture_format, picamera2=module)
     if device.is_raspberry_pi:
         raise SourceError(
             f"csi://{number} needs picamera2: sudo apt-get install python3-picamera2, then ./install.sh again: it lets "
@@ -64,10 +64,11 @@ def open_csi(
     )
 
 
-def argus_elements(number: int, wishes: Wishes) -> str:
+def argus_elements(number: int, capture_format: CaptureFormat) -> str:
     """The pipeline of a Jetson's ribbon camera up to raw pictures: captured and scaled by its own hardware."""
-    rate = round(1000 * (wishes.rate_hz or _USUAL_HZ))
+    rate = round(1000 * (capture_format.rate_hz or _USUAL_HZ))
     return (
         f"nvarguscamerasrc sensor-id={number} ! video/x-raw(memory:NVMM),framerate={rate}/1000 ! "
-        f"nvvidconv ! video/x-raw,format=BGRx,width={wishes.width},height={wishes.height} ! videoconvert"
+        f"nvvidconv ! video/x-raw,format=BGRx,width={capture_format.width},"
+        f"height={capture_format.height} ! videoconvert"
     )

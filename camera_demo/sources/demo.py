@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.sources import clip
 from camera_demo.sources.base import Source
@@ -19,7 +19,7 @@ DEMO_CLIP: Final = "clips/digits.mp4"
 """Its path within this package."""
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the clip; ``place`` is not used.
 
     Raises:
@@ -28,4 +28,4 @@ def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
     path = Path(str(files("camera_demo"))) / DEMO_CLIP
     if not path.is_file():
         raise SourceError(f"The demo clip {path} is missing: install mobilenet-edge again.")
-    return clip.opener(str(path), wishes)
+    return clip.opener(str(path), capture_format)

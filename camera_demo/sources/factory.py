@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Protocol
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.sources.base import Source
 from camera_demo.sources.flipped import TurnedSource
@@ -20,7 +20,7 @@ __all__ = ["open_source"]
 
 
 class _Module(Protocol):
-    def opener(self, place: str, wishes: Wishes) -> Opener:
+    def opener(self, place: str, capture_format: CaptureFormat) -> Opener:
         """A function that opens what ``place`` names, again and again."""
 
 
@@ -28,7 +28,7 @@ def open_source(
     uri: Uri,
     report: Report,
     *,
-    wishes: Wishes = Wishes(),
+    capture_format: CaptureFormat = CaptureFormat(),
     pace: bool | None = None,
     loop: bool = False,
     wait: bool = False,
@@ -41,7 +41,7 @@ def open_source(
     Args:
         uri: What to open.
         report: Is told how a camera fares.
-        wishes: The form of the pictures to ask for.
+        capture_format: The form of the pictures to ask for.
         pace: Whether to play at the source's own rate; None for what is natural to it.
         loop: Whether to begin again at the end.
         wait: Whether to wait for a camera that cannot be opened yet, instead of raising.
@@ -53,20 +53,20 @@ def open_source(
     module: _Module = importlib.import_module(f"camera_demo.sources.{uri.scheme.module}")
     if uri.scheme.is_live and (loop or pace is False):
         raise SourceError(f"{uri.name} is a camera: --loop and --no-pace are for files.")
-    opener = module.opener(uri.place, wishes)
+    opener = module.opener(uri.place, capture_format)
     if uri.scheme.is_live:
-        return latest_frames(_turned(_live(uri, opener, report, wait=wait), wishes))
-    source = _turned(opener(Stop()), wishes)
+        return latest_frames(_turned(_live(uri, opener, report, wait=wait), capture_format))
+    source = _turned(opener(Stop()), capture_format)
     report.found(source.name)
     if loop:
-        source = RepeatedSource(source, lambda: _turned(opener(Stop()), wishes))
+        source = RepeatedSource(source, lambda: _turned(opener(Stop()), capture_format))
     if pace or (pace is None and uri.scheme.keeps_time):
         return latest_frames(PacedSource(source))
     return read_ahead(source) if uri.scheme.is_decoded else source
 
 
-def _turned(source: Source, wishes: Wishes) -> Source:
-    return source if wishes.flip == "none" else TurnedSource(source, wishes.flip)
+def _turned(source: Source, capture_format: CaptureFormat) -> Source:
+    return source if capture_format.flip == "none" else TurnedSource(source, capture_format.flip)
 
 
 def _live(uri: Uri, opener: Opener, report: Report, *, wait: bool) -> Source:

@@ -19,7 +19,7 @@ from typing import IO, Final
 import cv2
 import numpy as np
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
@@ -45,7 +45,7 @@ class ChildPipeline:
         self,
         name: str,
         elements: str,
-        wishes: Wishes,
+        capture_format: CaptureFormat,
         *,
         stop: Stop | None = None,
         program: Sequence[str] = ("gst-launch-1.0",),
@@ -55,8 +55,8 @@ class ChildPipeline:
 
         Args:
             name: What the source is, for people.
-            elements: The pipeline up to raw video of the size in ``wishes``.
-            wishes: The size and rate of the pictures.
+            elements: The pipeline up to raw video of the size in ``capture_format``.
+            capture_format: The size and rate of the pictures.
             stop: Ends the waiting when requested.
             program: The command that runs a pipeline.
             clock: The clock that stamps frames.
@@ -64,10 +64,10 @@ class ChildPipeline:
         Raises:
             SourceError: GStreamer is not installed, or the pipeline gives no picture; the message has its reason.
         """
-        self.name, self.dropped, self.rate_hz = name, 0, wishes.rate_hz or _USUAL_HZ
+        self.name, self.dropped, self.rate_hz = name, 0, capture_format.rate_hz or _USUAL_HZ
         self._clock, self._program = clock, program
-        self._stride = -(-3 * wishes.width // 4) * 4  # GStreamer pads each row to four bytes
-        self._shape = wishes.height, wishes.width
+        self._stride = -(-3 * capture_format.width // 4) * 4  # GStreamer pads each row to four bytes
+        self._shape = capture_format.height, capture_format.width
         if shutil.which(program[0]) is None:
             raise SourceError(f"{name} needs {program[0]}: sudo apt-get install gstreamer1.0-tools.")
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
@@ -159,14 +159,14 @@ class OpenCVPipeline:
     is_live = True
 
     def __init__(
-        self, name: str, elements: str, wishes: Wishes, *, clock: Callable[[], float] = time.monotonic
+        self, name: str, elements: str, capture_format: CaptureFormat, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Start the pipeline.
 
         Raises:
             SourceError: It gives no picture.
         """
-        self.name, self.dropped, self.rate_hz = name, 0, wishes.rate_hz or _USUAL_HZ
+        self.name, self.dropped, self.rate_hz = name, 0, capture_format.rate_hz or _USUAL_HZ
         self._clock = clock
         pipeline = f"{elements} ! {_RAW} ! appsink drop=true max-buffers=1 sync=false"
         patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1e3 * _FIRST_FRAME_S)]

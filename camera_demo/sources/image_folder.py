@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
@@ -64,7 +64,7 @@ class PicturesSource:
         """Nothing is held."""
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the folder, the one picture, or the pictures of a pattern as ``photos/*.jpg``.
 
     It raises :class:`SourceError` where there are no pictures, and :class:`edge.errors.ImageError` where the folder,

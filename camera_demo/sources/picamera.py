@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
@@ -31,27 +31,27 @@ class PiCameraSource:
     is_live = True
 
     def __init__(
-        self, number: int, wishes: Wishes, *, picamera2: Any, clock: Callable[[], float] = time.monotonic
+        self, number: int, capture_format: CaptureFormat, *, picamera2: Any, clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Open a camera and wait for its first picture.
 
         Args:
             number: Which of the board's cameras, from 0.
-            wishes: The size and rate to ask for.
+            capture_format: The size and rate to ask for.
             picamera2: The module, see :func:`load_picamera2`.
             clock: The clock that stamps frames.
 
         Raises:
             SourceError: There is no such camera, another program has it, or it gives no picture.
         """
-        self.name, self.dropped, self.rate_hz = f"csi://{number}", 0, wishes.rate_hz
+        self.name, self.dropped, self.rate_hz = f"csi://{number}", 0, capture_format.rate_hz
         self._clock = clock
         known = picamera2.Picamera2.global_camera_info()
         if number >= len(known):
             raise SourceError(_absent(number, known))
         try:
             self._camera = picamera2.Picamera2(number)
-            self._camera.configure(self._camera.create_video_configuration(**_configuration(wishes)))
+            self._camera.configure(self._camera.create_video_configuration(**_configuration(capture_format)))
             self._camera.start()
         except (RuntimeError, IndexError) as reason:  # libcamera's own are RuntimeErrors
             self.close()
@@ -116,9 +116,9 @@ def has_ribbon_camera(load: Callable[[], Any | None] = load_picamera2) -> bool:
     return module is not None and bool(module.Picamera2.global_camera_info())
 
 
-def _configuration(wishes: Wishes) -> dict[str, Any]:
-    controls = {"FrameRate": wishes.rate_hz} if wishes.rate_hz is not None else {}
-    main = {"format": _FORM, "size": (wishes.width, wishes.height)}
+def _configuration(capture_format: CaptureFormat) -> dict[str, Any]:
+    controls = {"FrameRate": capture_format.rate_hz} if capture_format.rate_hz is not None else {}
+    main = {"format": _FORM, "size": (capture_format.width, capture_format.height)}
     return {"main": main, "controls": controls, "buffer_count": _BUFFERS}
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from camera_demo.addresses import redacted
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
@@ -78,7 +78,7 @@ class StreamSource:
         self._capture.release()
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that connects to the address ``place``; the stream's form is the camera's own.
 
     It raises :class:`SourceError` when nobody answers, access is refused, or there is no picture.

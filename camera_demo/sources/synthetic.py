@@ -11,7 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
@@ -61,7 +61,7 @@ class SyntheticSource:
         """Nothing is held."""
 
 
-def opener(place: str, wishes: Wishes) -> Callable[[Stop], Source]:
+def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source]:
     """A function that opens the moving picture with options ``WIDTHxHEIGHT@RATE``, each of which may be left out.
 
     Raises:

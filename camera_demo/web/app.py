@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from camera_demo.control import Steering
+from camera_demo.control import Control
 from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
@@ -52,15 +52,15 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         return _Watched(hub, pictures, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
     async def snapshot(request: Request) -> Response:
-        if hub.shown is None:
+        if hub.result is None:
             raise HTTPException(503, "There is no picture yet.")
-        return Response(await hub.jpeg(hub.shown, is_annotated=_is_annotated(request)), media_type="image/jpeg")
+        return Response(await hub.jpeg(hub.result, is_annotated=_is_annotated(request)), media_type="image/jpeg")
 
     async def events(request: Request) -> Response:
         return _Watched(hub, _events(hub), media_type="text/event-stream")
 
     async def state(request: Request) -> Response:
-        return JSONResponse({"answer": hub.answer, **hub.live.to_dict()})
+        return JSONResponse({"answer": hub.answer, **hub.run_state.to_dict()})
 
     async def variants(request: Request) -> Response:
         return JSONResponse(_steering(hub).options())
@@ -129,14 +129,14 @@ def _is_annotated(request: Request) -> bool:
 
 async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
     """The pictures as parts of one endless answer; whoever reads slowly gets fewer of them."""
-    loop, shown = asyncio.get_running_loop(), None
+    loop, result = asyncio.get_running_loop(), None
     while not hub.is_closed:
         started_s = loop.time()
-        newest = await hub.next(shown, _LIVE_S)
+        newest = await hub.next(result, _LIVE_S)
         if newest is None:
             continue
-        shown = newest
-        data = await hub.jpeg(shown, is_annotated=is_annotated)
+        result = newest
+        data = await hub.jpeg(result, is_annotated=is_annotated)
         head = f"--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
         yield head.encode() + data + b"\r\n"
         await asyncio.sleep(max(0.0, _PICTURE_S - (loop.time() - started_s)))
@@ -144,16 +144,16 @@ async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
 
 async def _events(hub: Hub) -> AsyncIterator[bytes]:
     """Server-sent events: each answer, at most ten a second, and the run's state, each second and when it changes."""
-    loop, shown, told_s, told = asyncio.get_running_loop(), None, float("-inf"), ""
+    loop, result, told_s, told = asyncio.get_running_loop(), None, float("-inf"), ""
     while not hub.is_closed:
-        news, live = hub.news(), hub.live.to_dict()
-        gist = json.dumps([live["source"]["state"], live["source"]["reason"], live["variant"]], sort_keys=True)
+        news, state = hub.news(), hub.run_state.to_dict()
+        gist = json.dumps([state["source"]["state"], state["source"]["reason"], state["variant"]], sort_keys=True)
         if gist != told or loop.time() - told_s >= _LIVE_S:
             told_s, told = loop.time(), gist
-            yield _event("live", live)
-        if hub.shown is not None and hub.shown is not shown:
-            shown = hub.shown
-            yield _event("answer", shown.to_dict())
+            yield _event("live", state)
+        if hub.result is not None and hub.result is not result:
+            result = hub.result
+            yield _event("answer", result.to_dict())
         await asyncio.sleep(_EVENT_S)
         await wait_for(news, _LIVE_S)
 
@@ -162,13 +162,13 @@ def _event(name: str, value: dict[str, Any]) -> bytes:
     return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
 
 
-def _steering(hub: Hub) -> Steering:
-    if hub.live.steering is None:
+def _steering(hub: Hub) -> Control:
+    if hub.run_state.control is None:
         raise HTTPException(503, "The model is being loaded: try again in a moment.")
-    return hub.live.steering
+    return hub.run_state.control
 
 
-def _control(steering: Steering, body: bytes) -> dict[str, Any]:
+def _control(control: Control, body: bytes) -> dict[str, Any]:
     """Do what a request asks, all of it or nothing as far as can be told beforehand."""
     try:
         wishes = json.loads(body)
@@ -182,17 +182,17 @@ def _control(steering: Steering, body: bytes) -> dict[str, Any]:
     if "variant" in wishes and not isinstance(wishes["variant"], str):
         raise HTTPException(400, 'variant must be a name, or "auto".')
     if "variant" in wishes:
-        steering.choose(wishes["variant"])
+        control.choose(wishes["variant"])
     if "budget_ms" in wishes:
-        steering.set_budget(float(wishes["budget_ms"]))
+        control.set_budget(float(wishes["budget_ms"]))
     if "fps" in wishes:
-        steering.set_budget(1000 / float(wishes["fps"]) if wishes["fps"] else float("inf"))
-    return steering.to_dict()
+        control.set_budget(1000 / float(wishes["fps"]) if wishes["fps"] else float("inf"))
+    return control.to_dict()
 
 
 def _health(hub: Hub) -> Response:
     """Well while answers come; before the first, after ten seconds without one, and without a source, not."""
-    source, age_s = hub.live.board.status, hub.age_s
+    source, age_s = hub.run_state.source.now, hub.age_s
     if source.state == "lost":
         return JSONResponse({"status": "source lost", "reason": source.reason}, 503)
     if age_s is None:

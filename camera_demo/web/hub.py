@@ -11,9 +11,9 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.overlay import draw
-from camera_demo.run_state import Live
+from camera_demo.run_state import RunState
 from edge.vision.preprocess import Frame
 
 __all__ = ["Hub", "wait_for"]
@@ -35,14 +35,14 @@ class Hub:
     watchers' side, once for all of them.
     """
 
-    def __init__(self, live: Live, clock: Callable[[], float] = time.monotonic) -> None:
-        self.live = live
+    def __init__(self, run_state: RunState, clock: Callable[[], float] = time.monotonic) -> None:
+        self.run_state = run_state
         """What the run tells of itself."""
         self.watchers = 0
         """Streams that are being sent."""
         self.is_closed = False
         self._clock = clock
-        self._shown: Shown | None = None
+        self._result: Result | None = None
         self._published_s = self._woke_s = 0.0
         self._samples: deque[tuple[float, float, float, float]] = deque(maxlen=_SAMPLES)
         self._latencies_ms: list[float] = []
@@ -50,23 +50,23 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._encoding = asyncio.Lock()
-        self._encoded: dict[bool, tuple[Shown, bytes]] = {}
-        live.board.subscribe(lambda status: self._wake())
+        self._encoded: dict[bool, tuple[Result, bytes]] = {}
+        run_state.source.subscribe(lambda status: self._wake())
 
     @property
     def answer(self) -> dict[str, Any] | None:
         """The newest answer as JSON values; None before the first."""
-        return None if self._shown is None else self._shown.to_dict()
+        return None if self._result is None else self._result.to_dict()
 
     @property
-    def shown(self) -> Shown | None:
+    def result(self) -> Result | None:
         """The newest answer; None before the first."""
-        return self._shown
+        return self._result
 
     @property
     def age_s(self) -> float | None:
         """Seconds since the newest answer; None before the first."""
-        return None if self._shown is None else self._clock() - self._published_s
+        return None if self._result is None else self._clock() - self._published_s
 
     def history(self) -> list[dict[str, float]]:
         """The last two minutes, twice a second: how long ago, the rate, the median and the greatest latency."""
@@ -75,15 +75,15 @@ class Hub:
         samples = list(self._samples)
         return [dict(zip(names, (round(now_s - at_s, 2), *rest), strict=True)) for at_s, *rest in samples]
 
-    def publish(self, shown: Shown) -> None:
+    def publish(self, result: Result) -> None:
         """Replace the newest answer. Called by the loop's thread; waits for nobody."""
         now_s = self._clock()
-        self._shown, self._published_s = shown, now_s
-        self._latencies_ms.append(shown.answer_ms)
+        self._result, self._published_s = result, now_s
+        self._latencies_ms.append(result.answer_ms)
         if now_s - self._sampled_s >= _SAMPLE_S:
             ordered = sorted(self._latencies_ms)
             middle, greatest = ordered[len(ordered) // 2], ordered[-1]
-            self._samples.append((now_s, round(shown.fps, 2), round(middle, 2), round(greatest, 2)))
+            self._samples.append((now_s, round(result.fps, 2), round(middle, 2), round(greatest, 2)))
             self._latencies_ms, self._sampled_s = [], now_s
         if now_s - self._woke_s >= _WAKE_S:
             self._woke_s = now_s
@@ -94,14 +94,14 @@ class Hub:
         self.is_closed = True
         self._wake()
 
-    async def next(self, last: Shown | None, timeout_s: float) -> Shown | None:
+    async def next(self, last: Result | None, timeout_s: float) -> Result | None:
         """The newest answer that is not ``last``, waiting for one; None when none came in time, or there is an end."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
         while not self.is_closed:
             news = self.news()
-            if self._shown is not None and self._shown is not last:
-                return self._shown
+            if self._result is not None and self._result is not last:
+                return self._result
             if not await wait_for(news, end_s - loop.time()):
                 return None
         return None
@@ -111,12 +111,12 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         return self._news
 
-    async def jpeg(self, shown: Shown, *, is_annotated: bool) -> bytes:
+    async def jpeg(self, result: Result, *, is_annotated: bool) -> bytes:
         """The picture as JPEG, encoded once for all who watch, beside the loop."""
         async with self._encoding:
             known = self._encoded.get(is_annotated)
-            if known is None or known[0] is not shown:
-                known = shown, await asyncio.to_thread(_encode, shown, is_annotated)
+            if known is None or known[0] is not result:
+                known = result, await asyncio.to_thread(_encode, result, is_annotated)
                 self._encoded[is_annotated] = known
             return known[1]
 
@@ -138,8 +138,8 @@ async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
         return False
 
 
-def _encode(shown: Shown, is_annotated: bool) -> bytes:
-    picture = draw(shown) if is_annotated else shown.frame.image
+def _encode(result: Result, is_annotated: bool) -> bytes:
+    picture = draw(result) if is_annotated else result.frame.image
     _, data = cv2.imencode(".jpg", _narrowed(picture), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return data.tobytes()
 

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from camera_demo.frames import Shown
+from camera_demo.frames import Result
 from camera_demo.web.hub import Hub
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
@@ -32,12 +32,12 @@ class Metrics(Collector):
         self._answer_s = self._histogram("capture_to_answer_seconds", "From the capture of a frame to its answer.")
         self._infer_s = self._histogram("inference_seconds", "The model alone.")
 
-    def count(self, shown: Shown) -> None:
+    def count(self, result: Result) -> None:
         """Count one answer. Called by the loop's thread."""
         self._answers += 1
-        self._late += shown.is_late
-        self._answer_s.observe(shown.answer_ms / 1e3)
-        self._infer_s.observe(shown.prediction.infer_ms / 1e3)
+        self._late += result.is_late
+        self._answer_s.observe(result.answer_ms / 1e3)
+        self._infer_s.observe(result.prediction.infer_ms / 1e3)
 
     def text(self) -> bytes:
         """All figures in Prometheus' text form."""
@@ -54,28 +54,28 @@ class Metrics(Collector):
         yield from self._of_machine()
 
     def _of_answer(self) -> Iterator[Metric]:
-        shown = self._hub.shown
-        if shown is not None:
+        result = self._hub.result
+        if result is not None:
             yield CounterMetricFamily(
-                f"{_PREFIX}_dropped", "Frames that a newer one replaced while the model was busy.", shown.dropped
+                f"{_PREFIX}_dropped", "Frames that a newer one replaced while the model was busy.", result.dropped
             )
-            yield GaugeMetricFamily(f"{_PREFIX}_fps", "Answers a second, of late.", shown.fps)
-            info = {"variant": shown.variant, "backend": shown.backend}
+            yield GaugeMetricFamily(f"{_PREFIX}_fps", "Answers a second, of late.", result.fps)
+            info = {"variant": result.variant, "backend": result.backend}
             yield InfoMetricFamily(f"{_PREFIX}_active", "What gives the answers.", info)
 
     def _of_source(self) -> Iterator[Metric]:
-        status = self._hub.live.board.status
+        status = self._hub.run_state.source.now
         yield GaugeMetricFamily(f"{_PREFIX}_source_up", "Whether the source gives frames.", status.state == "live")
         yield CounterMetricFamily(f"{_PREFIX}_source_losses", "How often the source broke off.", status.losses)
 
     def _of_steering(self) -> Iterator[Metric]:
-        steering = self._hub.live.steering
-        if steering is not None:
-            yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "What a frame may take.", steering.budget_ms / 1e3)
-            yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Changes of the variant.", steering.switches)
+        control = self._hub.run_state.control
+        if control is not None:
+            yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "What a frame may take.", control.budget_ms / 1e3)
+            yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Changes of the variant.", control.switches)
 
     def _of_machine(self) -> Iterator[Metric]:
-        health = self._hub.live.health
+        health = self._hub.run_state.health
         if health.temperature_c is not None:
             yield GaugeMetricFamily(f"{_PREFIX}_temperature_celsius", "The hottest zone.", health.temperature_c)
         if health.throttle_bits is not None:

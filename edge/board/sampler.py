@@ -16,7 +16,7 @@ __all__ = ["HealthSampler"]
 class HealthSampler:
     """Looks at temperature, throttle bits and load while a block runs.
 
-    >>> with HealthSampler(classifier.feel):
+    >>> with HealthSampler(classifier.on_health):
     ...     loop.run(source, stop)
     """
 

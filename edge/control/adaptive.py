@@ -54,7 +54,7 @@ class AdaptiveClassifier:
     One thread classifies; :meth:`set_budget`, :meth:`pin`, :meth:`release` and :meth:`feel` may come from any.
 
     >>> with AdaptiveClassifier.open(bundle, profile, Budget.of_fps(30)) as classifier:
-    ...     with HealthSampler(classifier.feel):
+    ...     with HealthSampler(classifier.on_health):
     ...         prediction = classifier.classify(frame)
     ...         print(classifier.variant, classifier.last_change)
     """
@@ -227,7 +227,7 @@ class AdaptiveClassifier:
         preparers = {variant: classifier.preparer() for variant, classifier in self._classifiers.items()}
         return lambda frame: preparers[self._active.variant](frame)
 
-    def feel(self, health: Health) -> None:
+    def on_health(self, health: Health) -> None:
         """Take in a look at the machine, as :class:`edge.board.sampler.HealthSampler` gives it every few seconds."""
         with self._lock:
             self._note(self._controller.felt(health, self._clock()))

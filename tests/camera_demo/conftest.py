@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import CapturedFrame, Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks import SinkContext
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
 from edge.bundles.variant import Variant
 from edge.files import to_json
@@ -64,10 +64,10 @@ def make_frame() -> Callable[..., CapturedFrame]:
 
 
 @pytest.fixture
-def make_shown(make_frame: Callable[..., CapturedFrame]) -> Callable[..., Shown]:
-    def make(index: int = 0, label: str = "three", probability: float = 0.97, **changes: Any) -> Shown:
+def make_result(make_frame: Callable[..., CapturedFrame]) -> Callable[..., Result]:
+    def make(index: int = 0, label: str = "three", probability: float = 0.97, **changes: Any) -> Result:
         guesses = (Guess(3, label, probability), Guess(8, "eight", 0.02))
-        shown = Shown(
+        result = Result(
             frame=make_frame(index),
             prediction=Prediction(guesses, 0.5, 5.25, 0.25),
             guesses=guesses,
@@ -79,26 +79,26 @@ def make_shown(make_frame: Callable[..., CapturedFrame]) -> Callable[..., Shown]
             budget_ms=33.3,
             answered_at_s=1_700_000_000.25,
         )
-        return replace(shown, **changes)
+        return replace(result, **changes)
 
     return make
 
 
 @pytest.fixture
-def board() -> SourceBoard:
-    """The board of a source called feed."""
-    return SourceBoard("feed")
+def source_status() -> SourceStatus:
+    """Status of a source called feed."""
+    return SourceStatus("feed")
 
 
 @pytest.fixture
-def live(board: SourceBoard) -> Live:
-    return Live(board)
+def run_state(source_status: SourceStatus) -> RunState:
+    return RunState(source_status)
 
 
 @pytest.fixture
-def context(live: Live) -> SinkContext:
+def context(run_state: RunState) -> SinkContext:
     """A sink's surroundings, in which nobody listens."""
-    return SinkContext(rate_hz=25.0, text=io.StringIO(), announce=lambda line: None, live=live)
+    return SinkContext(rate_hz=25.0, text=io.StringIO(), announce=lambda line: None, run_state=run_state)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 import json
 from collections.abc import Callable
 
-from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.frames import CapturedFrame, Result
 
 
-def test_an_answer_as_json_has_the_labels_the_variant_and_the_times(make_shown: Callable[..., Shown]) -> None:
-    assert json.loads(json.dumps(make_shown(5).to_dict())) == {
+def test_an_answer_as_json_has_the_labels_the_variant_and_the_times(make_result: Callable[..., Result]) -> None:
+    assert json.loads(json.dumps(make_result(5).to_dict())) == {
         "frame": 5,
         "time": "2023-11-14T22:13:20.250+00:00",
         "position_s": 0.2,
@@ -25,10 +25,10 @@ def test_an_answer_as_json_has_the_labels_the_variant_and_the_times(make_shown: 
 
 
 def test_a_picture_of_a_folder_is_named(
-    make_shown: Callable[..., Shown], make_frame: Callable[..., CapturedFrame]
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame]
 ) -> None:
-    assert make_shown(frame=make_frame(file="a/b.png")).to_dict()["file"] == "a/b.png"
+    assert make_result(frame=make_frame(file="a/b.png")).to_dict()["file"] == "a/b.png"
 
 
-def test_without_a_guess_there_is_no_best(make_shown: Callable[..., Shown]) -> None:
-    assert make_shown(guesses=()).best is None
+def test_without_a_guess_there_is_no_best(make_result: Callable[..., Result]) -> None:
+    assert make_result(guesses=()).best is None

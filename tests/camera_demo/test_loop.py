@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.loop import FrameRate, LiveLoop, Taste
+from camera_demo.frames import CapturedFrame, Result
+from camera_demo.loop import ClassifyOptions, FrameRate, LiveLoop
 from camera_demo.region import Region
 from camera_demo.sinks import WatcherLeft
 from camera_demo.sources.prefetch import latest_frames, read_ahead
 from camera_demo.stop import Stop
-from camera_demo.summary import Tally
+from camera_demo.summary import Stats
 from edge.inference.classifier import Classifier, Prepared
 from edge.vision.preprocess import Frame
 
@@ -35,12 +35,12 @@ class Album:
 
     def __init__(self, *, wants_picture: bool = False, enough: int = 1000, on_show: Callable[[], None] = lambda: None):
         self.wants_picture, self._enough, self._on_show = wants_picture, enough, on_show
-        self.shown: list[Shown] = []
+        self.results: list[Result] = []
 
-    def show(self, shown: Shown) -> None:
-        self.shown.append(shown)
+    def show(self, result: Result) -> None:
+        self.results.append(result)
         self._on_show()
-        if len(self.shown) >= self._enough:
+        if len(self.results) >= self._enough:
             raise WatcherLeft
 
     def close(self) -> None:
@@ -53,8 +53,8 @@ def ten_frames(make_frame: Callable[..., CapturedFrame]) -> ListedFrames:
 
 
 @pytest.fixture
-def tally() -> Tally:
-    return Tally(backend="b")
+def stats() -> Stats:
+    return Stats(backend="b")
 
 
 @pytest.fixture
@@ -63,55 +63,55 @@ def classifier(make_classifier: Callable[..., Classifier]) -> Classifier:
 
 
 def test_every_frame_of_a_file_is_answered_in_order(
-    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+    ten_frames: ListedFrames, classifier: Classifier, stats: Stats
 ) -> None:
     album = Album()
-    LiveLoop(classifier, [album], tally).run(ten_frames, Stop())
-    assert [shown.frame.index for shown in album.shown] == list(range(10))
-    assert [shown.best.class_id for shown in album.shown if shown.best] == list(range(10))
-    assert {shown.variant for shown in album.shown} == {"mobilenet_v1_0.25_128"}
-    assert tally.frames == 10
+    LiveLoop(classifier, [album], stats).run(ten_frames, Stop())
+    assert [result.frame.index for result in album.results] == list(range(10))
+    assert [result.best.class_id for result in album.results if result.best] == list(range(10))
+    assert {result.variant for result in album.results} == {"mobilenet_v1_0.25_128"}
+    assert stats.frames == 10
 
 
 def test_the_answer_s_age_is_counted_from_the_capture(
-    make_frame: Callable[..., CapturedFrame], classifier: Classifier, tally: Tally
+    make_frame: Callable[..., CapturedFrame], classifier: Classifier, stats: Stats
 ) -> None:
     album = Album()
     source = ListedFrames([make_frame(captured_at_s=100.0)])
-    LiveLoop(classifier, [album], tally, clock=lambda: 100.25, wall_clock=lambda: 1.7e9).run(source, Stop())
-    assert album.shown[0].answer_ms == 250.0
-    assert album.shown[0].answered_at_s == 1.7e9
+    LiveLoop(classifier, [album], stats, clock=lambda: 100.25, wall_clock=lambda: 1.7e9).run(source, Stop())
+    assert album.results[0].answer_ms == 250.0
+    assert album.results[0].answered_at_s == 1.7e9
 
 
 def test_a_picture_is_drawn_only_for_a_sink_that_wants_one(
-    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+    ten_frames: ListedFrames, classifier: Classifier, stats: Stats
 ) -> None:
     plain, drawn = Album(), Album(wants_picture=True)
-    LiveLoop(classifier, [plain], tally).run(ten_frames, Stop())
-    LiveLoop(classifier, [plain, drawn], tally).run(ten_frames, Stop())
-    assert [shown.picture is None for shown in plain.shown] == [True] * 10 + [False] * 10
-    assert all(shown.picture is not None for shown in drawn.shown)
+    LiveLoop(classifier, [plain], stats).run(ten_frames, Stop())
+    LiveLoop(classifier, [plain, drawn], stats).run(ten_frames, Stop())
+    assert [result.picture is None for result in plain.results] == [True] * 10 + [False] * 10
+    assert all(result.picture is not None for result in drawn.results)
 
 
-def test_it_ends_after_the_frames_asked_for(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
-    LiveLoop(classifier, [], tally).run(ten_frames, Stop(), max_frames=4)
-    assert tally.frames == 4
+def test_it_ends_after_the_frames_asked_for(ten_frames: ListedFrames, classifier: Classifier, stats: Stats) -> None:
+    LiveLoop(classifier, [], stats).run(ten_frames, Stop(), max_frames=4)
+    assert stats.frames == 4
 
 
-def test_it_ends_when_the_end_is_requested(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
+def test_it_ends_when_the_end_is_requested(ten_frames: ListedFrames, classifier: Classifier, stats: Stats) -> None:
     stop = Stop()
-    LiveLoop(classifier, [Album(on_show=stop.request)], tally).run(ten_frames, stop)
-    assert tally.frames == 1
+    LiveLoop(classifier, [Album(on_show=stop.request)], stats).run(ten_frames, stop)
+    assert stats.frames == 1
 
 
-def test_it_ends_when_nobody_watches(ten_frames: ListedFrames, classifier: Classifier, tally: Tally) -> None:
-    LiveLoop(classifier, [Album(enough=3)], tally).run(ten_frames, Stop())
-    assert tally.frames == 3
+def test_it_ends_when_nobody_watches(ten_frames: ListedFrames, classifier: Classifier, stats: Stats) -> None:
+    LiveLoop(classifier, [Album(enough=3)], stats).run(ten_frames, Stop())
+    assert stats.frames == 3
 
 
 @pytest.mark.parametrize("is_live", [False, True])
 def test_a_source_with_a_thread_of_its_own_prepares_the_region_there(
-    is_live: bool, make_frame: Callable[..., CapturedFrame], classifier: Classifier, tally: Tally
+    is_live: bool, make_frame: Callable[..., CapturedFrame], classifier: Classifier, stats: Stats
 ) -> None:
     frame, album, shapes = make_frame(level=3), Album(enough=1), list[tuple[int, ...]]()
     frame.image[:, 32:] = make_frame(level=7).image[:, 32:]
@@ -128,13 +128,13 @@ def test_a_source_with_a_thread_of_its_own_prepares_the_region_there(
             return note
 
     source = (latest_frames if is_live else read_ahead)(ListedFrames([frame]))
-    taste = Taste(region=Region.parse("0.5,0,1,1"))
-    LiveLoop(Noted(), [album], tally, taste=taste).run(source, Stop())
+    options = ClassifyOptions(region=Region.parse("0.5,0,1,1"))
+    LiveLoop(Noted(), [album], stats, options=options).run(source, Stop())
     source.close()
     assert [shape[1:] for shape in shapes] == [(48, 32, 3)]
     assert shapes[0][0] != threading.get_ident()
-    assert album.shown[0].frame.prepared is not None
-    assert album.shown[0].best is not None and album.shown[0].best.class_id == 7
+    assert album.results[0].frame.prepared is not None
+    assert album.results[0].best is not None and album.results[0].best.class_id == 7
 
 
 def test_a_file_s_frame_is_as_old_as_its_preparing_took(make_frame: Callable[..., CapturedFrame]) -> None:
@@ -146,13 +146,13 @@ def test_a_file_s_frame_is_as_old_as_its_preparing_took(make_frame: Callable[...
 
 
 def test_guesses_below_the_threshold_are_left_out(
-    ten_frames: ListedFrames, classifier: Classifier, tally: Tally
+    ten_frames: ListedFrames, classifier: Classifier, stats: Stats
 ) -> None:
     album = Album()
-    LiveLoop(classifier, [album], tally, taste=Taste(threshold=0.5)).run(ten_frames, Stop())
-    assert {len(shown.guesses) for shown in album.shown} == {1}
-    LiveLoop(classifier, [album], tally, taste=Taste(threshold=1.0)).run(ten_frames, Stop())
-    assert album.shown[-1].best is None
+    LiveLoop(classifier, [album], stats, options=ClassifyOptions(threshold=0.5)).run(ten_frames, Stop())
+    assert {len(result.guesses) for result in album.results} == {1}
+    LiveLoop(classifier, [album], stats, options=ClassifyOptions(threshold=1.0)).run(ten_frames, Stop())
+    assert album.results[-1].best is None
 
 
 def test_the_rate_is_that_of_the_last_answers() -> None:

@@ -3,15 +3,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from camera_demo.frames import CapturedFrame, Shown
+from camera_demo.frames import CapturedFrame, Result
 from camera_demo.overlay import draw
 
 
 def test_the_answer_is_drawn_on_a_copy(
-    make_shown: Callable[..., Shown], make_frame: Callable[..., CapturedFrame]
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame]
 ) -> None:
     frame = make_frame(image=np.full((480, 640, 3), 100, np.uint8))
-    drawn = draw(make_shown(frame=frame))
+    drawn = draw(make_result(frame=frame))
     assert (frame.image == 100).all()
     assert drawn.shape == frame.image.shape
     assert (drawn[:390] == 100).all()
@@ -20,13 +20,13 @@ def test_the_answer_is_drawn_on_a_copy(
 
 
 def test_the_bar_is_as_long_as_the_network_is_sure(
-    make_shown: Callable[..., Shown], make_frame: Callable[..., CapturedFrame]
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame]
 ) -> None:
     frame = make_frame(image=np.zeros((480, 640, 3), np.uint8))
 
     def bar(probability: float) -> int:
-        shown = make_shown(frame=frame, probability=probability)
-        return int((draw(shown)[410] == (96, 200, 64)).all(axis=-1).sum())
+        result = make_result(frame=frame, probability=probability)
+        return int((draw(result)[410] == (96, 200, 64)).all(axis=-1).sum())
 
     assert abs(bar(1.0) - 2 * bar(0.5)) <= 2
     assert bar(0.5) > 250
@@ -35,12 +35,12 @@ def test_the_bar_is_as_long_as_the_network_is_sure(
 @pytest.mark.parametrize("size", [(1, 1), (30, 400), (400, 30), (48, 48), (1080, 1920)])
 @pytest.mark.parametrize("label", ["three", "Größe", "数字", "a" * 500, "", "bell\a\n"])
 def test_any_label_on_any_size_is_drawn(
-    make_shown: Callable[..., Shown], make_frame: Callable[..., CapturedFrame], size: tuple[int, int], label: str
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame], size: tuple[int, int], label: str
 ) -> None:
     image = np.full((*size, 3), 128, np.uint8)
-    assert draw(make_shown(label=label, frame=make_frame(image=image))).shape == image.shape
+    assert draw(make_result(label=label, frame=make_frame(image=image))).shape == image.shape
 
 
-def test_without_a_guess_it_says_so(make_shown: Callable[..., Shown]) -> None:
-    sure, unsure = draw(make_shown()), draw(make_shown(guesses=()))
+def test_without_a_guess_it_says_so(make_result: Callable[..., Result]) -> None:
+    sure, unsure = draw(make_result()), draw(make_result(guesses=()))
     assert (sure != unsure).any()

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from camera_demo.errors import SourceError
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources import Source, open_source
 from camera_demo.sources.v4l2 import camera_nodes, probe_node
 from camera_demo.stop import Stop
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not CAMERA, reason="no camera: none of /dev/vide
 
 
 def opened() -> Source:
-    return open_source(parse_source(CAMERA), SourceBoard(CAMERA))
+    return open_source(parse_source(CAMERA), SourceStatus(CAMERA))
 
 
 def test_a_camera_gives_fresh_frames_and_lets_go_in_time() -> None:

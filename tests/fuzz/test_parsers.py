@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.config import read_config, settings_of
 from camera_demo.region import Region
-from camera_demo.run_state import Live
+from camera_demo.run_state import RunState
 from camera_demo.sinks.mqtt import broker_of
 from camera_demo.sinks.page import PageSink
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources.synthetic import opener as synthetic_opener
 from camera_demo.uri import SINKS, SOURCES, parse_sink, parse_source
 from camera_demo.web.address import address_of
@@ -65,7 +65,7 @@ def test_an_address(parse: Callable[[str], object], text: str) -> None:
 @given(text=st.one_of(st.text(max_size=30), st.from_regex(r"\d{0,9}x\d{0,9}@\d{0,9}(\.\d{0,9})?", fullmatch=True)))
 def test_the_options_of_a_synthetic_source(text: str) -> None:
     try:
-        synthetic_opener(text, Wishes())
+        synthetic_opener(text, CaptureFormat())
     except EdgeError as error:
         assert is_one_clear_line(error)
 
@@ -205,7 +205,7 @@ def test_files_that_are_no_json(folder: Path, data: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    page = PageSink("127.0.0.1", 0, Live(SourceBoard("feed")), token="a token of some length")
+    page = PageSink("127.0.0.1", 0, RunState(SourceStatus("feed")), token="a token of some length")
     yield page.port
     page.close()
 

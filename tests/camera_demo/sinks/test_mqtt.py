@@ -19,11 +19,11 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks.home_assistant import discovery
 from camera_demo.sinks.mqtt import Broker, MqttSink, broker_of
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
@@ -102,27 +102,27 @@ class Listener:
         return [text for name, text in self.heard if name == topic]
 
 
-def sink_at(port: int, board: SourceBoard, **changes: Any) -> MqttSink:
+def sink_at(port: int, source_status: SourceStatus, **changes: Any) -> MqttSink:
     broker = Broker(host="127.0.0.1", port=port, topic="attic/cam", **changes)
-    return MqttSink(broker, board, name="mqtt://127.0.0.1")
+    return MqttSink(broker, source_status, name="mqtt://127.0.0.1")
 
 
 @needs_mosquitto
 def test_answers_the_camera_and_the_last_will_reach_a_real_broker(
-    real: RealBroker, board: SourceBoard, make_shown: Callable[..., Shown]
+    real: RealBroker, source_status: SourceStatus, make_result: Callable[..., Result]
 ) -> None:
     real.start()
     with Listener(real.port) as listener:
-        sink = sink_at(real.port, board)
+        sink = sink_at(real.port, source_status)
         eventually(lambda: "online" in listener.of("attic/cam/availability"))
-        sink.show(make_shown(1, label="three"))
+        sink.show(make_result(1, label="three"))
         eventually(lambda: bool(listener.of("attic/cam/state")))
         state = json.loads(listener.of("attic/cam/state")[0])
         assert (state["label"], state["probability"], state["frame"]) == ("three", 0.97, 1)
         assert listener.of("attic/cam/camera")[-1] == "OFF"
-        board.found("feed")
+        source_status.found("feed")
         eventually(lambda: listener.of("attic/cam/camera")[-1] == "ON")
-        board.lost("feed", "unplugged")
+        source_status.lost("feed", "unplugged")
         eventually(lambda: listener.of("attic/cam/camera")[-1] == "OFF")
         sink.close()
         eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
@@ -134,10 +134,10 @@ def test_answers_the_camera_and_the_last_will_reach_a_real_broker(
 
 
 @needs_mosquitto
-def test_a_program_that_dies_is_offline_by_its_last_will(real: RealBroker, board: SourceBoard) -> None:
+def test_a_program_that_dies_is_offline_by_its_last_will(real: RealBroker, source_status: SourceStatus) -> None:
     real.start()
     with Listener(real.port) as listener:
-        sink = sink_at(real.port, board)
+        sink = sink_at(real.port, source_status)
         eventually(lambda: "online" in listener.of("attic/cam/availability"))
         transport: Any = sink._client.socket()
         sink._client.loop_stop()
@@ -148,15 +148,15 @@ def test_a_program_that_dies_is_offline_by_its_last_will(real: RealBroker, board
 
 @needs_mosquitto
 def test_a_broker_that_goes_and_comes_back_is_found_again(
-    real: RealBroker, board: SourceBoard, make_shown: Callable[..., Shown], caplog: pytest.LogCaptureFixture
+    real: RealBroker, source_status: SourceStatus, make_result: Callable[..., Result], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    sink = sink_at(real.port, board)
+    sink = sink_at(real.port, source_status)
     eventually(lambda: "cannot be reached" in caplog.text)
     took_s = []
     for index in range(100):
         start_s = time.perf_counter()
-        sink.show(make_shown(index))
+        sink.show(make_result(index))
         took_s.append(time.perf_counter() - start_s)
     assert max(took_s) < 0.05, "a broker that is away holds up nobody"
     real.start()
@@ -166,16 +166,18 @@ def test_a_broker_that_goes_and_comes_back_is_found_again(
     real.start()
     with Listener(real.port) as listener:
         eventually(lambda: "online" in listener.of("attic/cam/availability"), 15)
-        sink.show(make_shown(7))
+        sink.show(make_result(7))
         eventually(lambda: bool(listener.of("attic/cam/state")))
     sink.close()
     assert len([line for line in caplog.messages if "trying again" in line]) == 2
 
 
 @needs_mosquitto
-def test_a_wrong_password_is_said(real: RealBroker, board: SourceBoard, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_password_is_said(
+    real: RealBroker, source_status: SourceStatus, caplog: pytest.LogCaptureFixture
+) -> None:
     real.start("allow_anonymous false")
-    sink = sink_at(real.port, board, user="me", password="wrong")
+    sink = sink_at(real.port, source_status, user="me", password="wrong")
     eventually(lambda: "refuses the connection: " in caplog.text)
     assert "wrong" not in caplog.text
     sink.close()
@@ -183,17 +185,17 @@ def test_a_wrong_password_is_said(real: RealBroker, board: SourceBoard, caplog: 
 
 @needs_mosquitto
 def test_the_same_label_is_told_once_a_second_and_a_new_one_at_once(
-    real: RealBroker, live: Live, make_shown: Callable[..., Shown]
+    real: RealBroker, run_state: RunState, make_result: Callable[..., Result]
 ) -> None:
     real.start()
     now_s = [0.0]
     broker = Broker(host="127.0.0.1", port=real.port, topic="t", discovery_prefix="")
     with Listener(real.port) as listener:
-        sink = MqttSink(broker, live.board, name="x", clock=lambda: now_s[0])
+        sink = MqttSink(broker, run_state.source, name="x", clock=lambda: now_s[0])
         eventually(lambda: "online" in listener.of("t/availability"))
         for number in range(31):
             now_s[0] = 10 + number / 10
-            sink.show(make_shown(number, label="three" if number != 15 else "four"))
+            sink.show(make_result(number, label="three" if number != 15 else "four"))
         sink.close()
         eventually(lambda: listener.of("t/availability")[-1] == "offline")
         frames = [json.loads(text)["frame"] for text in listener.of("t/state")]

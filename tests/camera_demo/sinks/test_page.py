@@ -18,12 +18,12 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks import SinkContext
 from camera_demo.sinks.page import PageSink
 from camera_demo.sinks.page import open_sink as open_page
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.web import app as page_app_module
 from camera_demo.web.address import address_of, is_loopback
 from camera_demo.web.hub import Hub
@@ -33,8 +33,8 @@ from edge.selection import Budget
 
 
 @pytest.fixture
-def page(live: Live) -> Iterator[PageSink]:
-    sink = PageSink("127.0.0.1", 0, live)
+def page(run_state: RunState) -> Iterator[PageSink]:
+    sink = PageSink("127.0.0.1", 0, run_state)
     yield sink
     sink.close()
 
@@ -46,7 +46,7 @@ def browser(page: PageSink) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def shower(page: PageSink, make_shown: Callable[..., Shown]) -> Iterator[list[float]]:
+def shower(page: PageSink, make_result: Callable[..., Result]) -> Iterator[list[float]]:
     """Shows an answer each 10 ms while the test runs, and keeps what each took, in seconds.
 
     Its pictures are noise, some 250 kB each as JPEG: no buffer of the system holds many.
@@ -57,10 +57,10 @@ def shower(page: PageSink, make_shown: Callable[..., Shown]) -> Iterator[list[fl
     def run() -> None:
         index = 0
         while not stop.wait(0.01):
-            shown = make_shown(index)
-            shown = replace(shown, frame=replace(shown.frame, image=noise[index % 8].copy()))
+            result = make_result(index)
+            result = replace(result, frame=replace(result.frame, image=noise[index % 8].copy()))
             start_s = time.perf_counter()
-            page.show(shown)
+            page.show(result)
             took_s.append(time.perf_counter() - start_s)
             index += 1
 
@@ -134,28 +134,30 @@ def events_of(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
 
 
 def test_state_and_events_are_the_answer_as_json(
-    page: PageSink, browser: httpx.Client, make_shown: Callable[..., Shown]
+    page: PageSink, browser: httpx.Client, make_result: Callable[..., Result]
 ) -> None:
     assert browser.get("/api/state").json()["answer"] is None
-    page.show(make_shown(7))
+    page.show(make_result(7))
     state = browser.get("/api/state").json()
-    assert state["answer"] == make_shown(7).to_dict()
+    assert state["answer"] == make_result(7).to_dict()
     assert state["source"]["state"] == "opening"
     with browser.stream("GET", "/api/events") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         events = events_of(answer.iter_lines())
         first, second = next(events), next(events)
         assert (first[0], second[0], second[1]["frame"]) == ("live", "answer", 7)
-        page.show(make_shown(8))
+        page.show(make_result(8))
         assert next(value for name, value in events if name == "answer")["frame"] == 8
 
 
-def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(browser: httpx.Client, board: SourceBoard) -> None:
+def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(
+    browser: httpx.Client, source_status: SourceStatus
+) -> None:
     with browser.stream("GET", "/api/events") as answer:
         events = events_of(answer.iter_lines())
         assert next(events)[1]["source"]["state"] == "opening"
-        board.found("feed")
-        board.lost("feed", "Camera feed was unplugged.")
+        source_status.found("feed")
+        source_status.lost("feed", "Camera feed was unplugged.")
         start_s = time.monotonic()
         seen = next(value["source"] for _, value in events if value["source"]["state"] == "lost")
         assert time.monotonic() - start_s < 0.5
@@ -164,12 +166,12 @@ def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(browser: http
     assert (answer.status_code, answer.json()["status"]) == (503, "source lost")
 
 
-def test_the_last_two_minutes_are_told_twice_a_second(live: Live, make_shown: Callable[..., Shown]) -> None:
+def test_the_last_two_minutes_are_told_twice_a_second(run_state: RunState, make_result: Callable[..., Result]) -> None:
     now_s = [0.0]
-    hub = Hub(live, lambda: now_s[0])
+    hub = Hub(run_state, lambda: now_s[0])
     for number in range(400):
         now_s[0] = number * 0.1
-        hub.publish(make_shown(number, answer_ms=float(number % 5), fps=10.0))
+        hub.publish(make_result(number, answer_ms=float(number % 5), fps=10.0))
     history = hub.history()
     assert 60 < len(history) < 85
     assert {sample["fps"] for sample in history} == {10.0}
@@ -178,13 +180,17 @@ def test_the_last_two_minutes_are_told_twice_a_second(live: Live, make_shown: Ca
 
 
 def test_the_metrics_are_prometheus_text(
-    page: PageSink, browser: httpx.Client, board: SourceBoard, live: Live, make_shown: Callable[..., Shown]
+    page: PageSink,
+    browser: httpx.Client,
+    source_status: SourceStatus,
+    run_state: RunState,
+    make_result: Callable[..., Result],
 ) -> None:
     for index in range(3):
-        page.show(make_shown(index))
-    page.show(make_shown(3, budget_ms=1.0))
-    board.found("feed")
-    live.felt(Health(temperature_c=61.5, throttle_bits=0x50000))
+        page.show(make_result(index))
+    page.show(make_result(3, budget_ms=1.0))
+    source_status.found("feed")
+    run_state.on_health(Health(temperature_c=61.5, throttle_bits=0x50000))
     seen = figures(browser)
     assert browser.get("/metrics").headers["content-type"].startswith("text/plain; version=")
     assert seen["camera_demo_answers_total"] == 4
@@ -201,16 +207,16 @@ def figures(browser: httpx.Client) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
 
-def test_a_snapshot_is_one_picture(page: PageSink, browser: httpx.Client, make_shown: Callable[..., Shown]) -> None:
+def test_a_snapshot_is_one_picture(page: PageSink, browser: httpx.Client, make_result: Callable[..., Result]) -> None:
     assert browser.get("/snapshot.jpg").status_code == 503
-    page.show(make_shown())
+    page.show(make_result())
     plain, annotated = browser.get("/snapshot.jpg"), browser.get("/snapshot.jpg?overlay=1")
     assert plain.headers["content-type"] == "image/jpeg"
     assert plain.content != annotated.content
 
 
 class Steered:
-    """Stands for a steering, and keeps what it was asked."""
+    """Stands for a control, and keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[object] = []
@@ -231,10 +237,10 @@ class Steered:
 
 
 @pytest.fixture
-def steered(live: Live) -> Steered:
-    steering = Steered()
-    live.steering = cast(Any, steering)
-    return steering
+def steered(run_state: RunState) -> Steered:
+    control = Steered()
+    run_state.control = cast(Any, control)
+    return control
 
 
 @pytest.mark.parametrize(
@@ -289,9 +295,9 @@ TOKEN = "correct horse battery"
 
 
 @pytest.fixture
-def locked(live: Live) -> Iterator[str]:
+def locked(run_state: RunState) -> Iterator[str]:
     """The address of a page that needs a token."""
-    sink = PageSink("127.0.0.1", 0, live, token=TOKEN)
+    sink = PageSink("127.0.0.1", 0, run_state, token=TOKEN)
     yield f"http://127.0.0.1:{sink.port}"
     sink.close()
 
@@ -354,8 +360,8 @@ def test_long_addresses_and_large_bodies_are_refused(browser: httpx.Client, stee
     assert steered.asked == []
 
 
-def test_streams_beyond_the_most_are_turned_away(live: Live) -> None:
-    hub = Hub(live)
+def test_streams_beyond_the_most_are_turned_away(run_state: RunState) -> None:
+    hub = Hub(run_state)
     hub.watchers = 48
     with pytest.raises(HTTPException) as raised:
         page_app_module._Watched(hub, cast(Any, None), media_type="x")
@@ -369,12 +375,12 @@ def test_a_connection_that_says_nothing_is_cut(page: PageSink, monkeypatch: pyte
         assert idle.recv(10) == b""
 
 
-def test_health_is_that_of_the_stream(live: Live, make_shown: Callable[..., Shown]) -> None:
+def test_health_is_that_of_the_stream(run_state: RunState, make_result: Callable[..., Result]) -> None:
     now_s = [100.0]
-    page = PageSink("127.0.0.1", 0, live, clock=lambda: now_s[0])
+    page = PageSink("127.0.0.1", 0, run_state, clock=lambda: now_s[0])
     with httpx.Client(base_url=f"http://127.0.0.1:{page.port}", trust_env=False) as browser:
         answers = [browser.get("/healthz")]
-        page.show(make_shown())
+        page.show(make_result())
         for now_s[0] in (101.0, 111.0):
             answers.append(browser.get("/healthz"))
     page.close()
@@ -437,22 +443,24 @@ def test_closing_ends_every_stream(page: PageSink, browser: httpx.Client, shower
         browser.get("/")
 
 
-def test_a_port_that_is_taken_is_an_error(page: PageSink, live: Live) -> None:
+def test_a_port_that_is_taken_is_an_error(page: PageSink, run_state: RunState) -> None:
     with pytest.raises(SinkError) as raised:
-        PageSink("127.0.0.1", page.port, live)
+        PageSink("127.0.0.1", page.port, run_state)
     assert str(raised.value) == (
         f"Cannot serve at 127.0.0.1:{page.port}: address already in use. "
         "Choose another port, e.g. http://127.0.0.1:8080."
     )
 
 
-def test_a_host_that_is_not_here_is_an_error(live: Live) -> None:
+def test_a_host_that_is_not_here_is_an_error(run_state: RunState) -> None:
     with pytest.raises(SinkError) as raised:
-        PageSink("192.0.2.1", 0, live)
+        PageSink("192.0.2.1", 0, run_state)
     assert str(raised.value).startswith("Cannot serve at 192.0.2.1:0: cannot assign requested address.")
 
 
-def test_missing_web_libraries_are_named_with_their_remedy(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_web_libraries_are_named_with_their_remedy(
+    run_state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real_import = builtins.__import__
 
     def without_uvicorn(name: str, *others: Any) -> Any:
@@ -462,7 +470,7 @@ def test_missing_web_libraries_are_named_with_their_remedy(live: Live, monkeypat
 
     monkeypatch.setattr(builtins, "__import__", without_uvicorn)
     with pytest.raises(SinkError) as raised:
-        PageSink("127.0.0.1", 0, live)
+        PageSink("127.0.0.1", 0, run_state)
     assert str(raised.value) == ("http:// needs uvicorn, which is not installed: ./install.sh --with live.")
 
 

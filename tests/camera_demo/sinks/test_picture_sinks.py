@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from camera_demo.errors import SinkError
-from camera_demo.frames import CapturedFrame, Shown
-from camera_demo.run_state import Live
+from camera_demo.frames import CapturedFrame, Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks import SinkContext, WatcherLeft
 from camera_demo.sinks.display import DisplaySink, refusal
 from camera_demo.sinks.video import VideoSink
 from camera_demo.sinks.video import open_sink as open_video
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from edge.errors import OutputError
 from edge.vision.preprocess import Frame
 
-CONTEXT = SinkContext(rate_hz=25.0, text=io.StringIO(), announce=print, live=Live(SourceBoard("feed")))
+CONTEXT = SinkContext(rate_hz=25.0, text=io.StringIO(), announce=print, run_state=RunState(SourceStatus("feed")))
 
 
 def frames_of(path: Path) -> list[Frame]:
@@ -32,17 +32,17 @@ def frames_of(path: Path) -> list[Frame]:
 
 
 @pytest.fixture
-def picture(make_shown: Callable[..., Shown], make_grey: Callable[..., Frame]) -> Callable[..., Shown]:
+def picture(make_result: Callable[..., Result], make_grey: Callable[..., Frame]) -> Callable[..., Result]:
     """An answer with a picture of one grey level."""
 
-    def make(index: int, level: int = 5, width: int = 64, height: int = 48) -> Shown:
-        return make_shown(index, picture=make_grey(level, width, height))
+    def make(index: int, level: int = 5, width: int = 64, height: int = 48) -> Result:
+        return make_result(index, picture=make_grey(level, width, height))
 
     return make
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv", ".avi"])
-def test_a_video_has_each_frame_once(tmp_path: Path, picture: Callable[..., Shown], ending: str) -> None:
+def test_a_video_has_each_frame_once(tmp_path: Path, picture: Callable[..., Result], ending: str) -> None:
     path = tmp_path / f"out{ending}"
     sink = open_video(str(path), CONTEXT)
     for index in range(10):
@@ -53,7 +53,7 @@ def test_a_video_has_each_frame_once(tmp_path: Path, picture: Callable[..., Show
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_live_video_keeps_its_time(tmp_path: Path, picture: Callable[..., Shown]) -> None:
+def test_a_live_video_keeps_its_time(tmp_path: Path, picture: Callable[..., Result]) -> None:
     sink = open_video(str(tmp_path / "out.mp4"), CONTEXT)
     for index in (0, 5, 6, 14):
         sink.show(picture(index))
@@ -61,16 +61,16 @@ def test_a_live_video_keeps_its_time(tmp_path: Path, picture: Callable[..., Show
     assert len(frames_of(tmp_path / "out.mp4")) == 15
 
 
-def test_of_a_long_silence_only_some_seconds_are_kept(tmp_path: Path, picture: Callable[..., Shown]) -> None:
+def test_of_a_long_silence_only_some_seconds_are_kept(tmp_path: Path, picture: Callable[..., Result]) -> None:
     sink = VideoSink(tmp_path / "out.mp4", rate_hz=1.0)
     for position in (0, 1000, 1001):
-        shown = picture(25 * position)
-        sink.show(shown)
+        result = picture(25 * position)
+        sink.show(result)
     sink.close()
     assert len(frames_of(tmp_path / "out.mp4")) == 1 + 10 + 1
 
 
-def test_pictures_of_other_sizes_are_fitted(tmp_path: Path, picture: Callable[..., Shown]) -> None:
+def test_pictures_of_other_sizes_are_fitted(tmp_path: Path, picture: Callable[..., Result]) -> None:
     sink = open_video(str(tmp_path / "out.mp4"), CONTEXT)
     for index, (width, height) in enumerate([(65, 49), (200, 100), (1, 1), (64, 48)]):
         sink.show(picture(index, width=width, height=height))
@@ -84,7 +84,7 @@ def test_without_a_frame_there_is_no_video(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_noticed_and_nothing_half_written_stays(
-    tmp_path: Path, picture: Callable[..., Shown], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, picture: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"the one before")
@@ -109,7 +109,7 @@ def test_a_full_disk_is_noticed_and_nothing_half_written_stays(
 
 @pytest.mark.parametrize("kept_bytes", [0, 300])
 def test_a_video_that_came_out_damaged_is_removed(
-    tmp_path: Path, picture: Callable[..., Shown], kept_bytes: int
+    tmp_path: Path, picture: Callable[..., Result], kept_bytes: int
 ) -> None:
     class Filling:
         """A writer whose disk fills up without a word, as OpenCV's does."""
@@ -138,7 +138,7 @@ def test_a_video_that_came_out_damaged_is_removed(
 
 
 def test_an_encoder_that_is_missing_is_an_error(
-    tmp_path: Path, picture: Callable[..., Shown], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, picture: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("camera_demo.sinks.video.VIDEO_CODECS", {".mp4": "XXXX"})
     sink = open_video(str(tmp_path / "out.mp4"), CONTEXT)
@@ -189,7 +189,7 @@ class FakeGui:
 
 
 @pytest.mark.parametrize("key", [ord("q"), 27])
-def test_a_window_shows_pictures_until_a_key_says_no_more(picture: Callable[..., Shown], key: int) -> None:
+def test_a_window_shows_pictures_until_a_key_says_no_more(picture: Callable[..., Result], key: int) -> None:
     gui = FakeGui([-1, ord("x"), key])
     sink = DisplaySink(gui)
     sink.show(picture(0))
@@ -201,7 +201,7 @@ def test_a_window_shows_pictures_until_a_key_says_no_more(picture: Callable[...,
     assert gui.is_closed
 
 
-def test_a_window_that_was_closed_stays_closed(picture: Callable[..., Shown]) -> None:
+def test_a_window_that_was_closed_stays_closed(picture: Callable[..., Result]) -> None:
     gui = FakeGui(is_visible=False)
     sink = DisplaySink(gui)
     sink.show(picture(0))
@@ -210,7 +210,7 @@ def test_a_window_that_was_closed_stays_closed(picture: Callable[..., Shown]) ->
     assert len(gui.shown) == 1
 
 
-def test_a_window_system_that_refuses_is_an_error(picture: Callable[..., Shown]) -> None:
+def test_a_window_system_that_refuses_is_an_error(picture: Callable[..., Result]) -> None:
     with pytest.raises(SinkError, match="The display cannot show a picture: no window system"):
         DisplaySink(FakeGui(breaks=True)).show(picture(0))
 
@@ -228,11 +228,11 @@ def test_a_display_needs_a_screen_and_an_opencv_that_opens_windows() -> None:
 
 
 def test_a_picture_sink_passes_over_an_answer_without_picture(
-    tmp_path: Path, make_shown: Callable[..., Shown], make_frame: Callable[..., CapturedFrame]
+    tmp_path: Path, make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame]
 ) -> None:
     gui = FakeGui()
-    DisplaySink(gui).show(make_shown())
+    DisplaySink(gui).show(make_result())
     sink = open_video(str(tmp_path / "out.mp4"), CONTEXT)
-    sink.show(make_shown())
+    sink.show(make_result())
     sink.close()
     assert gui.shown == []

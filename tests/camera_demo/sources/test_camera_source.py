@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.sources.camera import CameraSource
 from camera_demo.sources.default import default_source
@@ -199,8 +199,8 @@ def test_what_a_camera_gives_instead_of_what_was_asked_is_said(tmp_path: Path) -
         cv2.CAP_PROP_FRAME_HEIGHT: 360.0,
         cv2.CAP_PROP_FPS: 15.0,
     }
-    wishes = Wishes(rate_hz=30)
-    camera = CameraSource(str(tmp_path / "video0"), wishes, capture=lambda *_: capture, clock=lambda: 0.0)  # type: ignore
+    capture_format = CaptureFormat(rate_hz=30)
+    camera = CameraSource(str(tmp_path / "video0"), capture_format, capture=lambda *_: capture, clock=lambda: 0.0)  # type: ignore
     assert camera.departure == (
         f"Camera {tmp_path / 'video0'} gives 640x360 instead of 640x480, YUYV instead of MJPG, 15 fps instead of 30"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.sources.csi import argus_elements, open_csi, opener
 from camera_demo.sources.gstreamer import ChildPipeline
@@ -89,7 +89,9 @@ PICAMERA2 = SimpleNamespace(Picamera2=FakePicamera2)
 
 
 def test_a_pi_s_camera_gives_frames_stamped_by_its_sensor() -> None:
-    source = open_csi(0, Wishes(width=64, height=48, rate_hz=25), Stop(), board=lambda: PI, picamera2=lambda: PICAMERA2)
+    source = open_csi(
+        0, CaptureFormat(width=64, height=48, rate_hz=25), Stop(), board=lambda: PI, picamera2=lambda: PICAMERA2
+    )
     camera = FakePicamera2.last
     assert camera.configuration["main"] == {"format": "RGB888", "size": (64, 48)}
     assert camera.configuration["controls"] == {"FrameRate": 25}
@@ -104,7 +106,7 @@ def test_a_pi_s_camera_gives_frames_stamped_by_its_sensor() -> None:
 
 
 def test_a_pi_s_camera_that_freezes_breaks_off() -> None:
-    source = PiCameraSource(0, Wishes(), picamera2=PICAMERA2)
+    source = PiCameraSource(0, CaptureFormat(), picamera2=PICAMERA2)
     frames = source.frames(Stop())
     next(frames)
     FakePicamera2.last.is_frozen = True
@@ -127,7 +129,7 @@ def test_whether_there_is_a_ribbon_camera_is_known() -> None:
 )
 def test_a_pi_s_camera_that_cannot_be_opened_is_explained(number: int, told: str) -> None:
     with pytest.raises(SourceError, match=told):
-        PiCameraSource(number, Wishes(), picamera2=PICAMERA2)
+        PiCameraSource(number, CaptureFormat(), picamera2=PICAMERA2)
 
 
 @pytest.mark.parametrize(
@@ -140,23 +142,23 @@ def test_a_pi_s_camera_that_cannot_be_opened_is_explained(number: int, told: str
 )
 def test_a_board_without_such_cameras_says_so(board: Device, told: str) -> None:
     with pytest.raises(SourceError) as raised:
-        open_csi(0, Wishes(), Stop(), board=lambda: board, picamera2=lambda: None)
+        open_csi(0, CaptureFormat(), Stop(), board=lambda: board, picamera2=lambda: None)
     assert str(raised.value).startswith(told)
 
 
 def test_a_jetson_without_gstreamer_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SourceError, match=r"csi://1 needs gst-launch-1.0: sudo apt-get install gstreamer1.0-tools\."):
-        open_csi(1, Wishes(), Stop(), board=lambda: JETSON)
+        open_csi(1, CaptureFormat(), Stop(), board=lambda: JETSON)
 
 
 def test_only_numbers_name_a_ribbon_camera() -> None:
     with pytest.raises(SourceError, match="'csi://left' names no camera"):
-        opener("left", Wishes())
+        opener("left", CaptureFormat())
 
 
 def test_a_jetson_s_pipeline_asks_for_number_rate_and_size() -> None:
-    elements = argus_elements(2, Wishes(width=1280, height=720, rate_hz=29.97))
+    elements = argus_elements(2, CaptureFormat(width=1280, height=720, rate_hz=29.97))
     assert elements == (
         "nvarguscamerasrc sensor-id=2 ! video/x-raw(memory:NVMM),framerate=29970/1000 ! "
         "nvvidconv ! video/x-raw,format=BGRx,width=1280,height=720 ! videoconvert"
@@ -180,7 +182,7 @@ def picture_of(width: int, height: int, buffers: int = -1) -> str:
 @needs_gstreamer
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (66, 50), (65, 49)])
 def test_a_real_pipeline_gives_pictures_in_opencv_s_order(width: int, height: int) -> None:
-    source = ChildPipeline("csi://0", picture_of(width, height), Wishes(width=width, height=height))
+    source = ChildPipeline("csi://0", picture_of(width, height), CaptureFormat(width=width, height=height))
     frames = source.frames(Stop())
     frame = [next(frames) for _ in range(5)][-1]
     source.close()
@@ -190,7 +192,7 @@ def test_a_real_pipeline_gives_pictures_in_opencv_s_order(width: int, height: in
 
 @needs_gstreamer
 def test_a_real_pipeline_that_ends_breaks_off() -> None:
-    source = ChildPipeline("csi://0", picture_of(64, 48, buffers=3), Wishes(width=64, height=48))
+    source = ChildPipeline("csi://0", picture_of(64, 48, buffers=3), CaptureFormat(width=64, height=48))
     with pytest.raises(SourceError, match="csi://0 broke off after 3 frames: GStreamer says nothing"):
         list(source.frames(Stop()))
     source.close()
@@ -199,7 +201,7 @@ def test_a_real_pipeline_that_ends_breaks_off() -> None:
 @needs_gstreamer
 def test_a_real_pipeline_that_cannot_be_is_explained_in_gstreamer_s_words() -> None:
     with pytest.raises(SourceError, match=r'csi://0 gives no picture: .*no element "nvarguscamerasrc"'):
-        ChildPipeline("csi://0", argus_elements(0, Wishes()), Wishes())
+        ChildPipeline("csi://0", argus_elements(0, CaptureFormat()), CaptureFormat())
 
 
 @pytest.fixture
@@ -219,7 +221,7 @@ def test_a_pipeline_that_hangs_breaks_off_and_is_ended(stubborn: Callable[[str],
     code = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nos.write(fd, b'x' * 64 * 48 * 3)\ntime.sleep(60)\n"
     ticks = iter(range(10_000))
     source = ChildPipeline(
-        "csi://0", "none", Wishes(width=64, height=48), program=stubborn(code), clock=lambda: next(ticks) / 5
+        "csi://0", "none", CaptureFormat(width=64, height=48), program=stubborn(code), clock=lambda: next(ticks) / 5
     )
     with pytest.raises(SourceError, match="broke off after 1 frames"):
         list(source.frames(Stop()))
@@ -231,7 +233,7 @@ def test_a_pipeline_that_hangs_breaks_off_and_is_ended(stubborn: Callable[[str],
 
 def test_what_a_driver_prints_does_not_disturb_the_pictures(stubborn: Callable[[str], list[str]]) -> None:
     code = "print('GST_ARGUS: Creating', flush=True)\nos.write(fd, bytes([7]) * 64 * 48 * 3)\ntime.sleep(9)"
-    source = ChildPipeline("csi://0", "none", Wishes(width=64, height=48), program=stubborn(code))
+    source = ChildPipeline("csi://0", "none", CaptureFormat(width=64, height=48), program=stubborn(code))
     assert (next(source.frames(Stop())).image == 7).all()
     source.close()
 
@@ -240,4 +242,4 @@ def test_waiting_for_the_first_picture_ends_when_asked_to(stubborn: Callable[[st
     stop = Stop()
     stop.request()
     with pytest.raises(SourceError, match="gives no picture"):
-        ChildPipeline("csi://0", "none", Wishes(), stop=stop, program=stubborn("time.sleep(60)"))
+        ChildPipeline("csi://0", "none", CaptureFormat(), stop=stop, program=stubborn("time.sleep(60)"))

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources import Source
 from camera_demo.sources import open_source as open_reported
 from camera_demo.sources.clip import ClipSource
@@ -22,15 +22,15 @@ from edge.vision.preprocess import Frame
 
 
 def open_clip(place: str) -> Source:
-    return clip_opener(place, Wishes())(Stop())
+    return clip_opener(place, CaptureFormat())(Stop())
 
 
 def open_pictures(place: str) -> Source:
-    return pictures_opener(place, Wishes())(Stop())
+    return pictures_opener(place, CaptureFormat())(Stop())
 
 
 def open_source(uri: Uri, *, loop: bool = False) -> Source:
-    return open_reported(uri, SourceBoard("file"), loop=loop)
+    return open_reported(uri, SourceStatus("file"), loop=loop)
 
 
 def levels_of(source: Source, count: int = 10_000) -> list[int]:

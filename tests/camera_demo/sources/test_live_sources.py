@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from camera_demo.capture_format import Wishes
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources import open_source
 from camera_demo.sources.paced import PacedSource
 from camera_demo.sources.prefetch import latest_frames
@@ -110,37 +110,37 @@ def test_synthetic_frames_move_and_are_always_the_same() -> None:
     ],
 )
 def test_synthetic_options_may_be_left_out(options: str, name: str) -> None:
-    assert opener(options, Wishes())(Stop()).name == name
+    assert opener(options, CaptureFormat())(Stop()).name == name
 
 
 @pytest.mark.parametrize("options", ["5x5", "640x480@0", "9999x480", "fast", "640x480@", "@-1", "640"])
 def test_synthetic_options_that_make_no_picture_are_refused(options: str) -> None:
     with pytest.raises(SourceError) as raised:
-        opener(options, Wishes())
+        opener(options, CaptureFormat())
     assert str(raised.value) == (
         f"'synthetic:{options}' makes no picture: expected synthetic:WIDTHxHEIGHT@RATE, e.g. synthetic:640x480@30, "
         "with sides of 16 to 4096 pixels and 0.1 to 1000 frames a second."
     )
 
 
-def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path], board: SourceBoard) -> None:
+def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path], source_status: SourceStatus) -> None:
     uri = parse_source(str(make_clip([1, 2])))
     for pace, is_live in ((None, False), (False, False), (True, True)):
-        source = open_source(uri, board, pace=pace)
+        source = open_source(uri, source_status, pace=pace)
         assert source.is_live is is_live
         source.close()
 
 
-def test_synthetic_keeps_its_rate_unless_told_otherwise(board: SourceBoard) -> None:
+def test_synthetic_keeps_its_rate_unless_told_otherwise(source_status: SourceStatus) -> None:
     uri = parse_source("synthetic:16x16")
     for pace, is_live in ((None, True), (False, False), (True, True)):
-        source = open_source(uri, board, pace=pace)
+        source = open_source(uri, source_status, pace=pace)
         assert source.is_live is is_live
         source.close()
 
 
 @pytest.mark.parametrize("asked", [{"loop": True}, {"pace": False}])
-def test_a_camera_can_neither_loop_nor_wait(board: SourceBoard, asked: dict[str, bool]) -> None:
+def test_a_camera_can_neither_loop_nor_wait(source_status: SourceStatus, asked: dict[str, bool]) -> None:
     with pytest.raises(SourceError) as raised:
-        open_source(parse_source("/dev/video0"), board, pace=asked.get("pace"), loop=asked.get("loop", False))
+        open_source(parse_source("/dev/video0"), source_status, pace=asked.get("pace"), loop=asked.get("loop", False))
     assert str(raised.value) == "/dev/video0 is a camera: --loop and --no-pace are for files."

@@ -1,4 +1,4 @@
-"""Sources that break off and come back, and the board that tells of it."""
+"""Sources that break off and come back, and the status that says so."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
-from camera_demo.source_status import SourceBoard, SourceStatus
+from camera_demo.source_status import SourceState, SourceStatus
 from camera_demo.sources.base import Source
 from camera_demo.sources.camera_identity import CameraTrail, identity_of
 from camera_demo.sources.flipped import turn
@@ -54,7 +54,7 @@ class Quick(Stop):
 
 
 def test_frames_run_on_across_interruptions(
-    board: SourceBoard, make_frame: Callable[..., CapturedFrame], caplog: pytest.LogCaptureFixture
+    source_status: SourceStatus, make_frame: Callable[..., CapturedFrame], caplog: pytest.LogCaptureFixture
 ) -> None:
     made: list[Flaky] = []
 
@@ -63,31 +63,33 @@ def test_frames_run_on_across_interruptions(
         return made[-1]
 
     stop = Quick(3)
-    source = ReconnectingSource(reopen(stop), reopen, board, name="flaky")
+    source = ReconnectingSource(reopen(stop), reopen, source_status, name="flaky")
     frames = list(source.frames(stop))
     assert [frame.index for frame in frames] == list(range(9))
     assert [each.closed for each in made] == [1, 1, 1]
-    assert board.status.losses == 3
+    assert source_status.now.losses == 3
     assert stop.slept_s == [0.25, 0.5, 1.0], "the pauses grow while it does not last"
     told = [line.split(" after ")[0] for line in caplog.messages]
     assert told == ["Camera flaky was unplugged. Trying again until it is back.", "flaky is back"] * 2 + told[:1]
 
 
-def test_a_reason_is_told_once_however_often_it_is_met(board: SourceBoard, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reason_is_told_once_however_often_it_is_met(
+    source_status: SourceStatus, caplog: pytest.LogCaptureFixture
+) -> None:
     reasons = iter(["absent"] * 4 + ["busy"] * 3)
 
     def reopen(stop: Stop) -> Source:
         raise SourceError(f"The camera is {next(reasons)}.")
 
     stop = Quick(7)
-    assert list(ReconnectingSource(None, reopen, board, name="cam").frames(stop)) == []
+    assert list(ReconnectingSource(None, reopen, source_status, name="cam").frames(stop)) == []
     assert [line.split(".")[0] for line in caplog.messages] == ["The camera is absent", "The camera is busy"]
     assert stop.slept_s == [0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0]
-    assert (board.status.state, board.status.losses) == ("lost", 0), "it was never there to be lost"
+    assert (source_status.now.state, source_status.now.losses) == ("lost", 0), "it was never there to be lost"
 
 
 def test_a_hundred_interruptions_leave_no_thread_behind(
-    board: SourceBoard, make_frame: Callable[..., CapturedFrame], monkeypatch: pytest.MonkeyPatch
+    source_status: SourceStatus, make_frame: Callable[..., CapturedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("camera_demo.sources.reconnecting._FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr("camera_demo.sources.reconnecting._LONGEST_PAUSE_S", 0.001)
@@ -96,35 +98,35 @@ def test_a_hundred_interruptions_leave_no_thread_behind(
         return Flaky([make_frame(0)])
 
     before = threading.active_count()
-    source = latest_frames(ReconnectingSource(None, reopen, board, name="flaky"))
+    source = latest_frames(ReconnectingSource(None, reopen, source_status, name="flaky"))
     for _ in source.frames(Stop()):
-        if board.status.losses > 100:
+        if source_status.now.losses > 100:
             break
     assert threading.active_count() == before + 1
     source.close()
     assert threading.active_count() == before
 
 
-def test_closing_while_a_camera_is_waited_for_takes_no_time(board: SourceBoard) -> None:
+def test_closing_while_a_camera_is_waited_for_takes_no_time(source_status: SourceStatus) -> None:
     def reopen(stop: Stop) -> Source:
         raise SourceError("absent")
 
-    source = latest_frames(ReconnectingSource(None, reopen, board, name="cam"))
+    source = latest_frames(ReconnectingSource(None, reopen, source_status, name="cam"))
     assert next(source.frames(Stop())) is None
     start_s = time.monotonic()
     source.close()
     assert time.monotonic() - start_s < 0.5
 
 
-def test_the_board_tells_those_who_asked(board: SourceBoard, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_status_calls_its_subscribers(source_status: SourceStatus, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    heard: list[SourceStatus] = []
-    board.subscribe(heard.append)
-    board.found("feed")
-    board.found("feed")
-    board.lost("feed", "unplugged.")
-    board.lost("feed", "unplugged.")
-    board.found("/dev/video1")
+    heard: list[SourceState] = []
+    source_status.subscribe(heard.append)
+    source_status.found("feed")
+    source_status.found("feed")
+    source_status.lost("feed", "unplugged.")
+    source_status.lost("feed", "unplugged.")
+    source_status.found("/dev/video1")
     assert [status.state for status in heard] == ["live", "lost", "live"]
     assert caplog.messages[-1].endswith(", as /dev/video1")
     assert caplog.records[-1].event == "source_found"  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from camera_demo.errors import SourceError
-from camera_demo.source_status import SourceBoard
+from camera_demo.source_status import SourceStatus
 from camera_demo.sources import open_source
 from camera_demo.sources.stream import StreamSource, explain_stream
 from camera_demo.stop import Stop
@@ -62,22 +62,22 @@ def server() -> Iterator[Server]:
 
 @pytest.mark.timeout(90)
 def test_a_stream_that_breaks_off_goes_on_when_its_camera_is_back(server: Server) -> None:
-    board = SourceBoard(server.address)
-    source = open_source(parse_source(server.address), board)
+    source_status = SourceStatus(server.address)
+    source = open_source(parse_source(server.address), source_status)
     frames = source.frames(Stop())
     try:
         first = next(frame for frame in frames if frame is not None)
         assert first.image.shape == (240, 320, 3)
         server.stop()
         deadline_s = time.monotonic() + 20
-        while board.status.state == "live" and time.monotonic() < deadline_s:
+        while source_status.now.state == "live" and time.monotonic() < deadline_s:
             next(frames)
-        assert board.status.state == "lost"
+        assert source_status.now.state == "lost"
         server.start()
-        while board.status.state == "lost" and time.monotonic() < deadline_s + 20:
+        while source_status.now.state == "lost" and time.monotonic() < deadline_s + 20:
             next(frames)
         again = next(frame for frame in frames if frame is not None and frame.index > first.index)
-        assert (board.status.state, board.status.losses) == ("live", 1)
+        assert (source_status.now.state, source_status.now.losses) == ("live", 1)
         assert again.position_s > first.position_s
     finally:
         source.close()

@@ -127,7 +127,7 @@ def test_late_frames_are_counted_and_answered_by_a_faster_variant(
 
 
 def test_heat_makes_it_change(adaptive: AdaptiveClassifier) -> None:
-    adaptive.feel(Health(temperature_c=84.0))
+    adaptive.on_health(Health(temperature_c=84.0))
     adaptive.classify(FRAME)
     assert adaptive.variant == MIDDLE
     assert adaptive.changes == {"hot": 1}
