@@ -18,6 +18,7 @@ from convert.fetch.lock import Lock, Locked
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import DownloadError, VariantError
 from edge.files import read_json, sha256_of, write_atomically
+from edge.paths import cache_folder
 from edge.updates.download import Limits, download
 
 __all__ = [
@@ -75,10 +76,9 @@ class Fetched:
     """Whether it was fetched just now."""
 
 
-def default_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where fetched files stay unless told otherwise: ``~/.cache/mobilenet-edge/imagenet``."""
-    home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "/var/tmp") / ".cache"
-    return Path(home) / "mobilenet-edge/imagenet"
+def default_folder() -> Path:
+    """Where fetched files are kept by default: ``~/.cache/mobilenet-edge/imagenet``."""
+    return cache_folder() / "imagenet"
 
 
 def published(alphas: Sequence[float] = ALPHAS, resolutions: Sequence[int] = RESOLUTIONS) -> list[Published]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edge.errors import BundleError
 from edge.files import read_json, to_json, write_atomically
+from edge.paths import data_folder
 
 __all__ = ["Installed", "bundles_folder", "bundles_folders", "find_installed", "installed_bundles", "is_name"]
 
@@ -64,20 +65,16 @@ class Installed:
         return Installed(home=self.home, active=version, previous=self.active)
 
 
-def bundles_folder(environment: Mapping[str, str] = os.environ, *, is_root: bool | None = None) -> Path:
-    """Where this user installs bundles.
-
-    ``$XDG_DATA_HOME/mobilenet-edge/bundles``, by default below ``~/.local/share``; for root :data:`SYSTEM`.
-    """
-    home = environment.get("XDG_DATA_HOME")
-    if home is None and (os.geteuid() == 0 if is_root is None else is_root):
+def bundles_folder() -> Path:
+    """Where this user installs bundles: below the user's data folder; for root, unless that is set, :data:`SYSTEM`."""
+    if os.geteuid() == 0 and "XDG_DATA_HOME" not in os.environ:
         return SYSTEM
-    return Path(home or Path(environment.get("HOME") or "/var/tmp") / ".local/share") / "mobilenet-edge/bundles"
+    return data_folder() / "bundles"
 
 
-def bundles_folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+def bundles_folders() -> tuple[Path, ...]:
     """Where installed bundles are looked for: this user's folder, then the system's."""
-    return tuple(dict.fromkeys((bundles_folder(environment), SYSTEM)))
+    return tuple(dict.fromkeys((bundles_folder(), SYSTEM)))
 
 
 def is_name(name: str) -> bool:

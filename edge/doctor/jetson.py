@@ -98,7 +98,7 @@ def cuda_bindings(around: Surroundings) -> Iterator[Finding]:
 
 def engines(around: Surroundings) -> Iterator[Finding]:
     """The TensorRT engines built here fit the system as it is now."""
-    device, folder = around.device, EngineStore(environment=around.environ).folder
+    device, folder = around.device, EngineStore().folder
     names = sorted(path.name for path in folder.glob("*.engine")) if device.is_jetson else []
     if not names:
         return

@@ -23,7 +23,7 @@ def bundles(around: Surroundings) -> Iterator[Finding]:
         return  # which is told already
     installed = []
     try:
-        installed = [one.name for one in installed_bundles(bundles_folders(around.environ)) if one.active is not None]
+        installed = [one.name for one in installed_bundles(bundles_folders()) if one.active is not None]
     except EdgeError as reason:
         yield warning("bundles", str(reason), "edge bundle activate installs it anew")
     for name in dict.fromkeys(("demo", *installed)):
@@ -52,7 +52,7 @@ def profiles(around: Surroundings) -> Iterator[Finding]:
     except ImportError:
         return
     start = f"{around.device.board_slug}--"
-    for path in sorted(profiles_folder(around.environ).glob(f"{start}*.json")):
+    for path in sorted(profiles_folder().glob(f"{start}*.json")):
         check, again = f"profile {path.stem.removeprefix(start)}", "edge profile --bundle NAME measures anew"
         try:
             profile = load_profile(path)

@@ -8,8 +8,6 @@ stands a JSON file that says how it was built and what its own SHA-256 is.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +15,8 @@ from typing import Any, Final
 
 from edge.errors import BackendError, OutputError, os_reason
 from edge.files import read_json, sha256_of, to_json, write_atomically
+from edge.locks import locked
+from edge.paths import cache_folder
 
 __all__ = ["Engine", "EngineStore", "Platform", "Source"]
 
@@ -72,9 +72,8 @@ class Engine:
 class EngineStore:
     """The folder of this user's engines, by default ``~/.cache/mobilenet-edge/engines``."""
 
-    def __init__(self, folder: Path | None = None, environment: Mapping[str, str] = os.environ) -> None:
-        home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME") or "/var/tmp") / ".cache"
-        self.folder = folder or Path(home) / "mobilenet-edge/engines"
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or cache_folder() / "engines"
 
     def path(self, source: Source, platform: Platform) -> Path:
         """Where the engine of ``source`` for ``platform`` stands, or would."""
@@ -138,22 +137,12 @@ class EngineStore:
         """Hold the folder while an engine is built: builders take turns, also for the sake of the timings they take.
 
         Args:
-            announce: Told when another process is at work and this one waits.
+            announce: Called with a message if this process has to wait for another one.
 
         Raises:
             OutputError: The folder cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("w")
-        except OSError as reason:
-            raise OutputError(f"Cannot write in {self.folder}: {os_reason(reason)}.") from reason
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                announce("another process is building an engine: waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with locked(self.folder / ".lock", lambda: announce("another process is building an engine: waiting for it")):
             yield
 
 

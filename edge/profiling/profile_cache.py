@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -15,6 +14,7 @@ from edge.board.device import Device, describe
 from edge.bundles.bundle import Bundle
 from edge.errors import BackendError, EdgeError
 from edge.inference.backends import backend_reports, open_backend
+from edge.paths import state_folder
 from edge.profiling.measure import QUICK, Progress, measure
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
@@ -28,10 +28,9 @@ _TRY_AGAIN_S: Final = 600.0
 """How long a profile that is not valid still serves: a busy machine is not measured at every start."""
 
 
-def profiles_folder(environment: Mapping[str, str] = os.environ) -> Path:
+def profiles_folder() -> Path:
     """``$XDG_STATE_HOME/mobilenet-edge/profiles``, by default below ``~/.local/state``."""
-    home = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/var/tmp") / ".local/state"
-    return Path(home) / "mobilenet-edge/profiles"
+    return state_folder() / "profiles"
 
 
 def profile_path(

@@ -8,7 +8,6 @@ Until the switch nothing that is in use is touched, and the switch is one atomic
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,7 @@ from edge.bundles.registry import Installed, bundles_folder, find_installed, is_
 from edge.errors import BundleError
 from edge.files import check_room, new_folder, parse_json, sha256_of, writing
 from edge.inference.selftest import verify_answers
+from edge.locks import locked
 from edge.updates.archive import Source, reading
 from edge.updates.download import Limits, Progress, download
 from edge.updates.signature import SIGNATURE, check_signature
@@ -203,13 +203,5 @@ def _clear(installed: Installed, *, keep_versions: bool = False) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path, announce: Announce) -> Iterator[None]:
     """Hold the folder while something is installed: processes take turns."""
-    with writing(folder / ".lock"):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            announce("another process is installing a bundle: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(folder / ".lock", lambda: announce("another process is installing a bundle: waiting for it")):
         yield

@@ -7,13 +7,12 @@ needed only where a key is configured.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
 from edge.errors import SignatureError, os_reason
+from edge.paths import config_folder
 
 __all__ = ["SIGNATURE", "check_signature", "configured_key", "sign"]
 
@@ -32,14 +31,13 @@ class _PublicKey(Protocol):
         """Raise ``InvalidSignature`` if ``signature`` is not this key's for ``data``."""
 
 
-def configured_key(environment: Mapping[str, str] = os.environ, system: Path = Path("/etc")) -> Path | None:
+def configured_key(system: Path = Path("/etc")) -> Path | None:
     """The file of the public keys whose signature a bundle needs here; None where it needs none.
 
     ``/etc/mobilenet-edge/bundle.pub``, else ``$XDG_CONFIG_HOME/mobilenet-edge/bundle.pub`` (by default below
     ``~/.config``). A file that is there counts even if it cannot be read: then nothing can be checked.
     """
-    home = Path(environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or "/nonexistent") / ".config")
-    places = (folder / "mobilenet-edge/bundle.pub" for folder in (system, home))
+    places = (folder / "bundle.pub" for folder in (system / "mobilenet-edge", config_folder()))
     return next((place for place in places if place.exists()), None)
 
 

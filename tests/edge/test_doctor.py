@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 
@@ -77,7 +78,8 @@ def doctor(
         "c_library": lambda: ("glibc", "2.36"),
         "groups": lambda: frozenset({"video", "render", "ada"}),
     }
-    findings = examine(Surroundings(root=root, **parts | replaced))
+    with patch.dict(os.environ, (parts | replaced)["environ"]):
+        findings = examine(Surroundings(root=root, **parts | replaced))
     assert len({finding.check for finding in findings}) == len(findings)
     return {finding.check: finding for finding in findings}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from edge.errors import DownloadError, EdgeError
 from edge.files import read_json, sync, to_json, write_atomically, writing
+from edge.locks import locked
 
 __all__ = ["Partial", "partial"]
 
@@ -35,7 +35,7 @@ class Partial:
         return self._file.seek(0, os.SEEK_END)
 
     def restart(self, validator: str | None) -> None:
-        """Forget what has come: the file begins anew, in the version that ``validator`` tells from others."""
+        """Forget what has come: the file starts from its first byte, in the version that ``validator`` identifies."""
         with writing(self._to):
             self._file.truncate(0)
             self._file.seek(0)
@@ -90,13 +90,18 @@ def partial(to: Path, url: str) -> Iterator[Partial]:
         DownloadError: Another process fetches to the same place.
         OutputError: Nothing can be written there.
     """
-    path = to.with_name(f".{to.name}.part")
-    with writing(to), path.open("ab", buffering=0) as file:
+    part, lock = to.with_name(f".{to.name}.part"), to.with_name(f".{to.name}.lock")
+
+    def refuse() -> None:
+        raise DownloadError(f"Another process is fetching {to}: wait until it has ended.")
+
+    with locked(lock, refuse):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_alone = os.fstat(file.fileno()).st_ino == path.stat().st_ino  # not finished by another one meanwhile
-        except (BlockingIOError, FileNotFoundError):
-            is_alone = False
-        if not is_alone:
-            raise DownloadError(f"Another process is fetching {to}: wait until it has ended.")
-        yield Partial(to, url, file, to.with_name(f".{to.name}.part.json"))
+            with writing(to), open(part, "ab", buffering=0, opener=_no_link) as file:
+                yield Partial(to, url, file, part.with_name(f"{part.name}.json"))
+        finally:
+            lock.unlink(missing_ok=True)  # while it is held: filelock takes no file that has lost its name
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -67,11 +68,23 @@ def test_no_name_leads_elsewhere(tiny: Installed, name: str) -> None:
     assert find_installed(name, (tiny.home.parent, tiny.home)) is None
 
 
-def test_the_users_folder_comes_before_the_systems() -> None:
-    assert bundles_folder({"XDG_DATA_HOME": "/data"}, is_root=True) == Path("/data/mobilenet-edge/bundles")
-    assert bundles_folder({"HOME": "/home/me"}, is_root=False) == Path("/home/me/.local/share/mobilenet-edge/bundles")
-    assert bundles_folder({"HOME": "/root"}, is_root=True) == SYSTEM
-    assert bundles_folders({"XDG_DATA_HOME": "/data"}) == (Path("/data/mobilenet-edge/bundles"), SYSTEM)
+@pytest.mark.parametrize(
+    ("variables", "user", "folder"),
+    [
+        ({"XDG_DATA_HOME": "/data"}, 0, Path("/data/mobilenet-edge/bundles")),
+        ({"HOME": "/home/me"}, 1000, Path("/home/me/.local/share/mobilenet-edge/bundles")),
+        ({"HOME": "/root"}, 0, SYSTEM),
+    ],
+)
+def test_the_users_folder_comes_before_the_systems(
+    variables: dict[str, str], user: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert bundles_folder() == folder
+    assert bundles_folders() == tuple(dict.fromkeys((folder, SYSTEM)))
 
 
 class TestOpening:

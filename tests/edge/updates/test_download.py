@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import resource
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+from filelock import FileLock
 
 from edge.errors import DownloadError, OutputError
 from edge.updates.download import Limits, check_url, download
@@ -376,10 +376,17 @@ class TestDisks:
 
     def test_two_do_not_fetch_to_the_same_place(self, to: Path) -> None:
         to.parent.mkdir()
-        with (to.parent / ".file.bin.part").open("ab") as other:
-            fcntl.flock(other, fcntl.LOCK_EX)
+        with FileLock(to.parent / ".file.bin.lock"):
             told = complaint("http://127.0.0.1:9/file", to)
         assert told == f"Another process is fetching {to}: wait until it has ended."
+
+    def test_a_link_in_place_of_the_part_file_is_not_followed(self, to: Path) -> None:
+        to.parent.mkdir()
+        (other := to.parent / "important").write_text("root:important")
+        (to.parent / ".file.bin.part").symlink_to(other)
+        with serving(CONTENT) as server, pytest.raises(OutputError, match="too many levels of symbolic links"):
+            fetch(server.url, to)
+        assert other.read_text() == "root:important"
 
     @pytest.mark.parametrize("note", ["", "{", "[]", '{"url": 5}', '{"url": "https://else.where/file"}'])
     def test_a_beginning_of_something_else_does_not_count(self, to: Path, note: str) -> None:

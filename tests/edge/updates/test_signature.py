@@ -121,14 +121,15 @@ def test_without_the_library_nothing_passes_unchecked(tmp_path: Path, monkeypatc
         sign(MANIFEST, private)
 
 
-def test_the_systems_key_comes_before_the_users(tmp_path: Path) -> None:
-    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
-    assert configured_key(environment, tmp_path / "etc") is None
+def test_the_systems_key_comes_before_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert configured_key(tmp_path / "etc") is None
     for folder in (tmp_path / "config", tmp_path / "etc"):
         (folder / "mobilenet-edge").mkdir(parents=True)
         (folder / "mobilenet-edge/bundle.pub").touch()
-        assert configured_key(environment, tmp_path / "etc") == folder / "mobilenet-edge/bundle.pub"
-    home = {"HOME": str(tmp_path)}
+        assert configured_key(tmp_path / "etc") == folder / "mobilenet-edge/bundle.pub"
+    monkeypatch.delenv("XDG_CONFIG_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".config/mobilenet-edge").mkdir(parents=True)
     (tmp_path / ".config/mobilenet-edge/bundle.pub").touch()
-    assert configured_key(home, tmp_path / "nowhere") == tmp_path / ".config/mobilenet-edge/bundle.pub"
+    assert configured_key(tmp_path / "nowhere") == tmp_path / ".config/mobilenet-edge/bundle.pub"

@@ -1,0 +1,45 @@
+"""This user's folders for what the package keeps: the XDG Base Directory Specification's, by ``platformdirs``.
+
+They are the same on every system, macOS too: the documents and ``install.sh --uninstall`` name them. Without ``HOME``,
+the home folder in the system's password database counts, never a folder that several users share.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+__all__ = ["cache_folder", "config_folder", "data_folder", "state_folder"]
+
+_NO_HOME: Final = Path("/nonexistent")
+"""Debian's home folder for users without one. Nothing is found there and nothing can be written."""
+
+
+def cache_folder() -> Path:
+    """What can be made or fetched again: ``$XDG_CACHE_HOME/mobilenet-edge``, by default below ``~/.cache``."""
+    return _folder("cache", ".cache")
+
+
+def config_folder() -> Path:
+    """What the user configures: ``$XDG_CONFIG_HOME/mobilenet-edge``, by default below ``~/.config``."""
+    return _folder("config", ".config")
+
+
+def data_folder() -> Path:
+    """What the user installs: ``$XDG_DATA_HOME/mobilenet-edge``, by default below ``~/.local/share``."""
+    return _folder("data", ".local/share")
+
+
+def state_folder() -> Path:
+    """What was measured on this machine: ``$XDG_STATE_HOME/mobilenet-edge``, by default below ``~/.local/state``."""
+    return _folder("state", ".local/state")
+
+
+def _folder(kind: str, below_home: str) -> Path:
+    from platformdirs.unix import Unix
+
+    try:
+        folder = Path(getattr(Unix("mobilenet-edge"), f"user_{kind}_dir"))
+    except RuntimeError:  # newer versions of platformdirs: the user has no home folder
+        folder = Path()
+    return folder if folder.is_absolute() else _NO_HOME / below_home / "mobilenet-edge"
