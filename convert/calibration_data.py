@@ -47,6 +47,11 @@ class Material:
         """Whether there were no pictures to calibrate on, and some were drawn."""
         return not self.calibration.paths
 
+    @property
+    def measures_on_drawn(self) -> bool:
+        """Whether what was held back is drawn, too."""
+        return not self.held_out.paths
+
 
 def gather(
     calibration: Path | None,

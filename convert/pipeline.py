@@ -124,7 +124,13 @@ def emit(
     variant = Variant(network.alpha, resolution)
     card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(
-        network, material.held_out, resolution, material.preprocessing, material.truth, material.measured_on
+        network,
+        material.held_out,
+        resolution,
+        material.preprocessing,
+        material.truth,
+        material.measured_on,
+        are_synthetic=material.measures_on_drawn,
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
@@ -259,7 +265,14 @@ class _Writer:
     @cached_property
     def _integers(self) -> QuantizedNetwork:
         recipe = self._material.preprocessing
-        found = quantize(self._conditioned, self._pixels, recipe, effort=self._effort, progress=self._progress)
+        found = quantize(
+            self._conditioned,
+            self._pixels,
+            recipe,
+            effort=self._effort,
+            are_synthetic=self._material.is_drawn,
+            progress=self._progress,
+        )
         return self._tune(self._conditioned, found, self._progress) if self._tune else found
 
 

@@ -22,6 +22,8 @@ from edge.vision.preprocess import Preprocessing, Preprocessor
 __all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wilson_interval"]
 
 _BATCH: Final = 8
+MOST_TIED: Final = 0.03
+"""Ties where float is sure are no rounding: above this share the file is refused."""
 CONFIDENT: Final = 0.5
 """Above this probability the float network is sure of its answer."""
 Z_95: Final = 1.959964
@@ -39,6 +41,8 @@ class Reference:
     truth: NDArray[np.int64]
     """(count,), -1 where the class is not known."""
     measured_on: str
+    are_synthetic: bool = False
+    """Drawn ones, which cannot show how the file does on what float is sure of."""
 
 
 @torch.inference_mode()
@@ -49,6 +53,8 @@ def float_answers(
     preprocessing: Preprocessing,
     truth: Mapping[Path, int],
     measured_on: str,
+    *,
+    are_synthetic: bool = False,
 ) -> Reference:
     """Run the float network on held-out pictures."""
     pixels = pictures.pixels[resolution]
@@ -62,6 +68,7 @@ def float_answers(
         probabilities=np.concatenate(answers),
         truth=np.array([truth.get(path, -1) for path in pictures.paths], np.int64),
         measured_on=measured_on,
+        are_synthetic=are_synthetic,
     )
 
 
@@ -85,13 +92,15 @@ def _accuracy(found: NDArray[np.float32], reference: Reference) -> Accuracy:
     """What ``found``, probabilities (count, classes), shows beside the reference."""
     wanted, best = reference.probabilities.argmax(1), found.argmax(1)
     is_same, is_confident = best == wanted, reference.probabilities.max(1) > CONFIDENT
+    can_tell = is_confident.any() and not reference.are_synthetic
     known = reference.truth >= 0
     truth, is_labelled = reference.truth[known], bool(known.any())
     return Accuracy(
         agreement=_share(is_same),
         agreement_range=wilson_interval(int(is_same.sum()), len(is_same)),
-        confident_agreement=_share(is_same[is_confident]) if is_confident.any() else None,
-        confident=int(is_confident.sum()),
+        confident_agreement=_share(is_same[is_confident]) if can_tell else None,
+        confident=int(is_confident.sum()) if can_tell else 0,
+        tied=_share(_is_tied(found[is_confident])) if can_tell else None,
         top1=_share(best[known] == truth) if is_labelled else None,
         top1_range=wilson_interval(int((best[known] == truth).sum()), len(truth)) if is_labelled else None,
         top5=_share(_among_best(found[known], truth)) if is_labelled else None,
@@ -120,8 +129,14 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
         The accuracy with the threshold that it passed.
 
     Raises:
-        AccuracyError: The agreement is below ``min_agreement``.
+        AccuracyError: The agreement is below ``min_agreement``, or classes tie where float is sure of one.
     """
+    if accuracy.tied is not None and accuracy.tied > MOST_TIED and accuracy.tied * accuracy.confident > 1.5:
+        raise AccuracyError(
+            f"In {name} two or more classes tie for the best on {accuracy.tied:.1%} of the {accuracy.confident} "
+            f"held-out pictures that float is sure of, expected at most {MOST_TIED:.0%}; nothing was written. "
+            "Its logits clip: calibrate on pictures that the network is sure of as well."
+        )
     if accuracy.agreement < min_agreement:
         raise AccuracyError(
             f"{name} agrees with float on {accuracy.agreement:.1%} of {accuracy.pictures} held-out pictures, expected "
@@ -133,6 +148,13 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
 
 def _share(hits: NDArray[np.bool_]) -> float:
     return round(float(hits.mean()), 4)
+
+
+def _is_tied(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether the best of each row's classes shares its probability with another."""
+    best = probabilities.max(axis=1, keepdims=True)
+    ties: NDArray[np.bool_] = (probabilities == best).sum(axis=1) > 1
+    return ties
 
 
 def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64], best: int = 5) -> NDArray[np.bool_]:

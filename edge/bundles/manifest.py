@@ -70,11 +70,13 @@ class Accuracy:
     """The agreement where the float model gives its best class more than one half; None where it never does."""
     confident: int = 0
     """How many pictures those are."""
+    tied: float | None = None
+    """Share of those on which two or more classes tie for the best: the range of the logits was too narrow for them."""
     min_agreement: float | None = None
     """What was asked of the agreement when the file was written."""
 
     def __post_init__(self) -> None:
-        for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "min_agreement"):
+        for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "tied", "min_agreement"):
             value = getattr(self, name)
             if not _is_share(value) and (name == "agreement" or value is not None):
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")

@@ -76,7 +76,7 @@ def test_a_target_that_is_not_known_is_answered_with_those_that_are(
 
 def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
-    arguments = ("--resolution", 32, "--calibration", pictures, "--out", out, "--min-agreement", 1.0)
+    arguments = ("--resolution", 96, "--calibration", pictures, "--out", out, "--min-agreement", 1.0)
     assert "nothing was written" in refusal("tflite", checkpoint.path, *arguments)
     assert not out.exists()
 

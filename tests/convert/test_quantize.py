@@ -8,6 +8,7 @@ from convert.calibration_data import Material
 from convert.errors import CalibrationError, ConversionError
 from convert.model import MobileNetV1
 from convert.quantize import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
+from convert.quantize.quantizer import highest_logit
 from edge.vision.preprocess import Preprocessing
 
 
@@ -163,6 +164,19 @@ def test_a_range_becomes_the_finest_quantization_that_holds_zero(
 def test_an_impossible_quantization_is_refused(scale: float, zero_point: int) -> None:
     with pytest.raises(ConversionError):
         Quantization(scale, zero_point)
+
+
+def test_the_highest_logit_comes_from_the_spread_where_no_picture_is_one_that_the_network_is_sure_of() -> None:
+    logits = torch.randn(64, 1000, generator=torch.Generator().manual_seed(0))
+    assert highest_logit(logits) == pytest.approx(10.5, rel=0.01)
+    logits[0, 0] = 20.0
+    assert highest_logit(logits) == 20.0
+
+
+def test_the_highest_logit_of_few_classes_is_what_one_of_them_can_reach() -> None:
+    sure = 8.0 * torch.eye(10)  # around the mean of 0.8 with standard deviation 2.4: (8 - 0.8) / 2.4 = √9
+    assert highest_logit(sure) == pytest.approx(8.0)
+    assert highest_logit(0.5 * sure) == pytest.approx(4.0)
 
 
 def test_the_logits_range_is_cut_where_only_the_least_probable_lie(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -70,6 +72,23 @@ def test_where_float_is_never_sure_there_is_no_such_agreement() -> None:
     unsure.probabilities[:] = 0.25
     accuracy = verify(FakeBackend(resolution=32, classes=4), unsure, Preprocessing())
     assert (accuracy.confident_agreement, accuracy.confident) == (None, 0)
+
+
+def test_ties_count_where_float_is_sure_and_too_many_are_refused() -> None:
+    saturated = FakeBackend(resolution=32, classes=4)
+    output = saturated.infer()
+    saturated.infer = lambda: np.full_like(output, output.dtype.type(1))  # type: ignore[method-assign]
+    accuracy = verify(saturated, reference([0, 1, 2, 3], [-1] * 4), Preprocessing())
+    assert accuracy.tied == 1.0 and measured([0, 1, 2, 3], [-1] * 4).tied == 0.0
+    with pytest.raises(AccuracyError, match=r"In m\.tflite two or more classes tie for the best on 100\.0% of the 4 "):
+        require(accuracy, 0.0, "m.tflite")
+    require(replace(accuracy, tied=0.25), 0.0, "m.tflite")  # one picture of four
+
+
+def test_drawn_pictures_claim_nothing_about_what_float_is_sure_of() -> None:
+    drawn = replace(reference([0, 1, 2, 3], [-1] * 4), are_synthetic=True)
+    accuracy = verify(FakeBackend(resolution=32, classes=4), drawn, Preprocessing())
+    assert (accuracy.agreement, accuracy.confident_agreement, accuracy.confident, accuracy.tied) == (1.0, None, 0, None)
 
 
 @pytest.mark.parametrize(
