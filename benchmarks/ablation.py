@@ -25,10 +25,10 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from convert.checkpoints import load_checkpoint
-from convert.image_sets import find_pictures, read_pictures, split
-from convert.quantize import FoldedNetwork, condition, fold, gptq, quantize
-from convert.quantize.calibration import batches
-from convert.quantize.fake_quant import RoundedLayer, rounded_integers
+from convert.data.image_sets import find_pictures, read_pictures, split
+from convert.quantization import FoldedNetwork, condition, fold, gptq, quantize
+from convert.quantization.calibration import batches
+from convert.quantization.fake_quant import RoundedLayer, rounded_integers
 from edge.vision.preprocess import Preprocessing
 
 RECIPE: Final = Preprocessing()

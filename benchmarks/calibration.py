@@ -28,11 +28,11 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
-from convert.calibration_data import DRAWN
 from convert.checkpoints import load_checkpoint
-from convert.image_sets import at_most, find_pictures, read_pictures, split
-from convert.quantize import Effort, FoldedNetwork, drawn, fold
-from convert.verify import Reference, float_answers, verify
+from convert.data.calibration_data import DRAWN
+from convert.data.image_sets import at_most, find_pictures, read_pictures, split
+from convert.pipeline.verification import Reference, float_answers, verify
+from convert.quantization import Effort, FoldedNetwork, drawn, fold
 from edge.bundles.manifest import Accuracy
 from edge.vision.preprocess import Preprocessing
 

@@ -67,7 +67,7 @@ def ask(model: Path, photos: Sequence[Path], python: Path = PYTHON) -> Answers:
 def _ours(model: Path, photos: Sequence[Path]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """Our answers, and the pixels (count, ρ, ρ, 3) RGB that they are of."""
     from benchmarks.models import best_classes, load
-    from convert.image_sets import read_pictures
+    from convert.data.image_sets import read_pictures
     from edge.vision.preprocess import Preprocessing
 
     with contextlib.closing(load(model)) as backend:

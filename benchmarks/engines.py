@@ -24,12 +24,12 @@ import tensorrt_rtx as trt
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from convert.to_tensorrt import build
+from convert.export.tensorrt import build
 from edge.bundles.bundle import open_bundle
 from edge.inference.backends.tensorrt import new_log
 
 if TYPE_CHECKING:
-    from convert.quantize import SymmetricNetwork
+    from convert.quantization import SymmetricNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def build_all(options: argparse.Namespace) -> None:
 def explain(options: argparse.Namespace) -> None:
     """Print what each depthwise layer adds to the weights once it works in int8."""
     from convert.checkpoints import load_checkpoint
-    from convert.quantize import fold, quantize, symmetrize
+    from convert.quantization import fold, quantize, symmetrize
     from edge.vision.preprocess import Preprocessing
 
     network, side = fold(load_checkpoint(options.checkpoint).model), options.resolution
@@ -89,7 +89,7 @@ def explain(options: argparse.Namespace) -> None:
 
 def weight_of(full: SymmetricNetwork, kept: Any) -> float:
     """Weights in MB of the engine with these depthwise layers in int8, and the others in float."""
-    from convert.to_onnx import to_qdq
+    from convert.export.onnx import to_qdq
 
     layers = [
         layer if layer.kind != "depthwise" or index in kept else in_float(layer)

@@ -23,10 +23,10 @@ def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[in
     import cv2
     import torch
 
-    from convert.calibration_data import gather
     from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.data.calibration_data import gather
     from convert.model import MobileNetV1, ModelConfig
-    from convert.to_bundle import BundlePlan, write_bundle
+    from convert.pipeline.bundle import BundlePlan, write_bundle
     from edge.profiling.timing import timing_frames
 
     folder.parent.mkdir(parents=True, exist_ok=True)

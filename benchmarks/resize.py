@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from convert.checkpoints import load_checkpoint
-from convert.quantize import FoldedNetwork, fold
+from convert.quantization import FoldedNetwork, fold
 from edge.vision.images import image_files, read_image
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor, Resize
 from edge.vision.tensor import TensorSpec

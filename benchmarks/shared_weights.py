@@ -26,11 +26,11 @@ from torch import nn
 
 from convert.checkpoints.statistics import with_statistics
 from convert.model import MobileNetV1, ModelConfig
-from convert.train.evaluation import Settling, accuracy, members, settled
-from convert.train.family import Family
-from convert.train.recipe import Recipe
-from convert.train.tasks import FamilyTask, SingleTask, Task
-from convert.train.trainer import Trainer
+from convert.training.evaluation import Settling, accuracy, members, settled
+from convert.training.family import Family
+from convert.training.recipe import Recipe
+from convert.training.tasks import FamilyTask, SingleTask, Task
+from convert.training.trainer import Trainer
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from edge.files import to_json, write_atomically
 from edge.vision.preprocess import Frame, Preprocessing

@@ -21,8 +21,8 @@ ROOT: Final = Path(__file__).parent.parent
 TABLE: Final = ROOT / "tests/convert/tensorrt_api.json"
 MODULES: Final = (
     "edge/inference/backends/tensorrt.py",
-    "convert/to_tensorrt/build.py",
-    "convert/to_tensorrt/progress.py",
+    "convert/export/tensorrt/build.py",
+    "convert/export/tensorrt/progress.py",
 )
 BINDINGS: Final = {
     "8.6": "tensorrt-bindings==8.6.1",

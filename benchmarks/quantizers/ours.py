@@ -1,4 +1,4 @@
-"""This package: ``convert.quantize`` and ``to_tflite``."""
+"""This package: ``convert.quantization`` and ``to_tflite``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from benchmarks.quantizers.task import Task, read_task
 
 if TYPE_CHECKING:
-    from convert.quantize import Effort, FoldedNetwork
+    from convert.quantization import Effort, FoldedNetwork
 
 __all__ = ["write"]
 
 
 def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
-    from convert.quantize import condition, quantize
-    from convert.to_tflite import to_tflite
+    from convert.export.tflite import to_tflite
+    from convert.quantization import condition, quantize
     from edge.vision.preprocess import Preprocessing
 
     recipe = Preprocessing()
@@ -30,7 +30,7 @@ def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out
 def main(task: Task) -> None:
     """Read the checkpoint, quantize it and write it."""
     from convert.checkpoints import load_checkpoint
-    from convert.quantize import fold
+    from convert.quantization import fold
 
     write(fold(load_checkpoint(task.checkpoint).model), task.pixels, task.effort, task.out)
 

@@ -32,8 +32,8 @@ from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
-    from convert.pipeline import Target, Tune
-    from convert.to_bundle import BundlePlan
+    from convert.pipeline.bundle import BundlePlan
+    from convert.pipeline.variant import Target, Tune
 
 __all__ = ["bundle", "make_bundle", "numbers", "targets_of"]
 
@@ -67,7 +67,7 @@ def bundle(
 
     Example: edge-convert bundle a_1.0.h5 a_0.5.h5 --calibration photos --labels labels.txt --out bundle
     """
-    from convert.to_bundle import BundlePlan, check_place
+    from convert.pipeline.bundle import BundlePlan, check_place
     from edge.bundles.bundle import read_labels
 
     check_place(out, replace=force)
@@ -90,7 +90,7 @@ def bundle(
 
 def make_bundle(plan: BundlePlan, pictures: Pictures, out: Path, *, replace: bool, as_json: bool) -> None:
     """Write a bundle and show it."""
-    from convert.to_bundle import write_bundle
+    from convert.pipeline.bundle import write_bundle
 
     with progress_bar("converting") as progress:
         material = gather_material(
@@ -112,8 +112,8 @@ def make_bundle(plan: BundlePlan, pictures: Pictures, out: Path, *, replace: boo
 
 
 def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
-    from convert.train.dataset import read_dataset
-    from convert.train.qat import Qat
+    from convert.data.dataset import read_dataset
+    from convert.training.qat import Qat
 
     return Qat(dataset=read_dataset(data), labels=labels).tune
 
@@ -139,7 +139,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def targets_of(text: str) -> tuple[Target, ...]:
     """What to emit, as one option names it."""
-    from convert.pipeline import FILES
+    from convert.pipeline.variant import FILES
 
     parts = [part.strip() for part in text.split(",")]
     chosen = tuple(target for target in FILES if target in parts)

@@ -12,8 +12,8 @@ from edge.bundles.variant import Variant
 from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.calibration_data import Material, Progress
     from convert.checkpoints import Checkpoint
+    from convert.data.calibration_data import Material, Progress
 
 __all__ = ["gather_material"]
 
@@ -32,8 +32,8 @@ def gather_material(
     progress: Progress,
 ) -> Material:
     """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
-    from convert.calibration_data import gather
-    from convert.quantize import folded_recipe
+    from convert.data.calibration_data import gather
+    from convert.quantization import folded_recipe
 
     classes = checkpoint.config.classes
     if checkpoint.note:

@@ -9,7 +9,7 @@ import typer
 from convert.cli.onnx import Precision
 from convert.cli.options import AsJson
 from convert.errors import ConversionError
-from convert.to_tensorrt import BuildOptions, Made, make_engine
+from convert.export.tensorrt import BuildOptions, Made, make_engine
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant

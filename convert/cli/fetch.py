@@ -29,7 +29,7 @@ from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.fetch import Fetched
-    from convert.to_bundle import BundlePlan
+    from convert.pipeline.bundle import BundlePlan
 
 __all__ = ["fetch"]
 
@@ -61,7 +61,7 @@ def fetch(
     """
     from convert.fetch import Lock, fetch_imagenet, published
     from convert.fetch.imagenet import default_folder
-    from convert.to_bundle import check_place
+    from convert.pipeline.bundle import check_place
 
     chosen_targets = targets_of(targets)
     if bundle is not None:
@@ -89,7 +89,7 @@ def _alphas(text: str) -> tuple[float, ...]:
 def _plan(found: Sequence[Fetched], labels: Path, out: Path) -> BundlePlan:
     from convert.checkpoints import load_checkpoint
     from convert.fetch.imagenet import AUTHOR, LICENSE
-    from convert.to_bundle import BundlePlan
+    from convert.pipeline.bundle import BundlePlan
     from edge.bundles.bundle import read_labels
 
     variants = [(one, one.published.variant) for one in found]

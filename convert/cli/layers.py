@@ -15,7 +15,7 @@ from edge.plot.chart import Axis, Chart, Mark, Series
 from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.layers import NetworkReport
+    from convert.pipeline.layers import NetworkReport
 
 __all__ = ["layers"]
 
@@ -39,7 +39,7 @@ def layers(
     Example: edge-convert layers mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --plot layers.png
     """
     from convert.checkpoints import load_checkpoint
-    from convert.pipeline import report_layers
+    from convert.pipeline.variant import report_layers
 
     if plot is not None:
         check_plot(plot)

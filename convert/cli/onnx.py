@@ -12,7 +12,7 @@ from convert.cli.write_model import Pictures, write_model
 from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.pipeline import Target
+    from convert.pipeline.variant import Target
 
 __all__ = ["Precision", "onnx"]
 

@@ -45,7 +45,7 @@ def tflite(
 
     Example: edge-convert tflite mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --out m.tflite
     """
-    from convert.tflite_metadata import ModelCard
+    from convert.export.tflite_metadata import ModelCard
     from edge.bundles.bundle import read_labels
 
     names = read_labels(labels) if labels else ()

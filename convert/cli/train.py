@@ -13,9 +13,9 @@ from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import OutputError, VariantError
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.train.dataset import DataSet
-    from convert.train.job import Job
-    from convert.train.run import Schedule
+    from convert.data.dataset import DataSet
+    from convert.training.job import Job
+    from convert.training.run import Schedule
 
 __all__ = ["train"]
 
@@ -53,13 +53,13 @@ def train(
     Example: edge-convert train photos --out checkpoints --from mobilenet_1_0_224_tf.h5
     """
     from convert.checkpoints import load_checkpoint
-    from convert.train.dataset import read_dataset
-    from convert.train.distributed import device_of, joined
-    from convert.train.image_dataset import Augmentation
-    from convert.train.job import Job
-    from convert.train.plan import Plan
-    from convert.train.recipe import Recipe
-    from convert.train.run import Schedule
+    from convert.data.dataset import read_dataset
+    from convert.training.distributed import device_of, joined
+    from convert.training.image_dataset import Augmentation
+    from convert.training.job import Job
+    from convert.training.plan import Plan
+    from convert.training.recipe import Recipe
+    from convert.training.run import Schedule
 
     alphas = ALPHAS if single is None else (single,)
     sides = _resolutions(resolutions, alphas)
@@ -106,7 +106,7 @@ def _run(job: Job, schedule: Schedule, resume: bool, tensorboard: Path | None) -
 
 
 def _tell(job: Job, dataset: DataSet, *, is_silent: bool) -> None:
-    from convert.train.run import in_hours
+    from convert.training.run import in_hours
 
     guess = job.estimate()
     if not is_silent:
@@ -128,7 +128,7 @@ def _resolutions(text: str, alphas: tuple[float, ...]) -> tuple[int, ...]:
 
 def _check_place(out: Path, data: Path, *, resume: bool, force: bool) -> None:
     """Refuse a folder in use, before work is spent on what shall lie there."""
-    from convert.train.state import STATE
+    from convert.training.state import STATE
 
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file: expected a folder, or a name that is free.")

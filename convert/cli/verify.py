@@ -31,8 +31,8 @@ def verify(
     Example: edge-convert verify m.tflite mobilenet_1_0_224_tf.h5 --pictures photos
     """
     from convert.checkpoints import load_checkpoint
-    from convert.pipeline import compare
-    from convert.verify import require
+    from convert.pipeline.variant import compare
+    from convert.pipeline.verification import require
     from edge.bundles.bundle import read_labels
 
     loaded = load_checkpoint(checkpoint)

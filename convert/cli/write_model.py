@@ -12,10 +12,10 @@ from convert.cli.formatting import in_words
 from edge.console import progress_bar, stdout, write_json
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.pipeline import Target
-    from convert.quantize import Effort
-    from convert.tflite_metadata import ModelCard
-    from convert.to_tflite import IoType
+    from convert.export.tflite import IoType
+    from convert.export.tflite_metadata import ModelCard
+    from convert.pipeline.variant import Target
+    from convert.quantization import Effort
     from edge.vision.preprocess import Preprocessing
 
 __all__ = ["Pictures", "write_model"]
@@ -47,7 +47,7 @@ def write_model(
 ) -> None:
     """Convert one variant to one file, and say how good it is."""
     from convert.checkpoints import load_checkpoint
-    from convert.pipeline import emit
+    from convert.pipeline.variant import emit
     from edge.files import write_atomically
 
     loaded = load_checkpoint(checkpoint)

@@ -21,10 +21,10 @@ from convert.errors import TrainingError
 from convert.model import ModelConfig
 from convert.paper.digits import Digits
 from convert.paper.networks import Body
-from convert.train.evaluation import Settling, accuracy, settled
-from convert.train.recipe import Recipe
-from convert.train.tasks import SingleTask
-from convert.train.trainer import Trainer
+from convert.training.evaluation import Settling, accuracy, settled
+from convert.training.recipe import Recipe
+from convert.training.tasks import SingleTask
+from convert.training.trainer import Trainer
 from edge.files import read_json, to_json, write_atomically
 from edge.vision.preprocess import Preprocessing
 

@@ -1,7 +1,7 @@
 """A bundle: one folder with a manifest, the labels and the model files of every variant.
 
-It is written once, on a workstation (``convert.to_bundle``), and only read on the device. Opening one checks every
-file's size and SHA-256 first: what loads is what was measured.
+It is written once, on a workstation (``convert.pipeline.bundle``), and only read on the device. Opening one checks
+every file's size and SHA-256 first: what loads is what was measured.
 """
 
 from __future__ import annotations

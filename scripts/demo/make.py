@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 
-from convert.golden import CANDIDATES, add_golden
-from convert.train.results import checkpoint_name
-from convert.train.state import STATE
+from convert.pipeline.golden import CANDIDATES, add_golden
+from convert.training.results import checkpoint_name
+from convert.training.state import STATE
 from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from edge.errors import EdgeError

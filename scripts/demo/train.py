@@ -12,15 +12,15 @@ from typing import Final
 import torch
 
 from convert.model import MobileNetV1, ModelConfig
-from convert.train.evaluation import Settling
-from convert.train.family import Family
-from convert.train.recipe import Recipe
-from convert.train.results import write_checkpoints
-from convert.train.run import Schedule, restored
-from convert.train.run import train as run_to_its_end
-from convert.train.state import STATE, StateFile
-from convert.train.tasks import FamilyTask
-from convert.train.trainer import Trainer
+from convert.training.evaluation import Settling
+from convert.training.family import Family
+from convert.training.recipe import Recipe
+from convert.training.results import write_checkpoints
+from convert.training.run import Schedule, restored
+from convert.training.run import train as run_to_its_end
+from convert.training.state import STATE, StateFile
+from convert.training.tasks import FamilyTask
+from convert.training.trainer import Trainer
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from scripts.demo.cards import LABELS
 from scripts.demo.pictures import PREPROCESSING, Cards, held_out_pictures

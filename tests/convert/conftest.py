@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.data.calibration_data import Material, gather
 from convert.model import MobileNetV1, ModelConfig
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec

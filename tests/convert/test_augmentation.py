@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convert.quantize.augmentation import drawn, with_views
+from convert.quantization.augmentation import drawn, with_views
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
 

@@ -11,10 +11,10 @@ import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
 from benchmarks import clients
-from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.pipeline import emit
-from convert.tflite_metadata import ModelCard
+from convert.data.calibration_data import Material, gather
+from convert.export.tflite_metadata import ModelCard
+from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
 from edge.vision.images import image_files
 from tests.conftest import draw

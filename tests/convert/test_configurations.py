@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.data.calibration_data import Material, gather
 from convert.errors import ConversionError
+from convert.export.tflite import to_tflite
 from convert.model import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
-from convert.pipeline import compare, emit
-from convert.quantize import fold, folded_recipe, quantize
-from convert.to_tflite import to_tflite
+from convert.pipeline.variant import compare, emit
+from convert.quantization import fold, folded_recipe, quantize
 from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively
 

@@ -11,12 +11,12 @@ import pytest
 from typer.testing import CliRunner
 
 import convert.cli.engine as command
-from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
+from convert.data.calibration_data import Material
 from convert.errors import ConversionError
-from convert.to_bundle import BundlePlan, write_bundle
-from convert.to_tensorrt import make_engine
+from convert.export.tensorrt import make_engine
+from convert.pipeline.bundle import BundlePlan, write_bundle
 from edge.inference.engine_cache import Platform
 from tests.convert.conftest import LABELS
 from tests.edge.inference.test_backends import hide

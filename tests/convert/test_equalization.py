@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from convert.calibration_data import Material
+from convert.data.calibration_data import Material
 from convert.model import MobileNetV1
-from convert.quantize import FoldedNetwork, condition, fold
-from convert.quantize.equalization import reaches
+from convert.quantization import FoldedNetwork, condition, fold
+from convert.quantization.equalization import reaches
 from edge.vision.preprocess import Preprocessing
 
 DEAD = (1, 5)

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from convert.quantize.folding import FoldedLayer, Kind
-from convert.quantize.gptq import MomentSums, round_weights
+from convert.quantization.folding import FoldedLayer, Kind
+from convert.quantization.gptq import MomentSums, round_weights
 
 
 def layer_of(kind: Kind, weight: Tensor, pads: tuple[int, int, int, int] = (0, 0, 0, 0)) -> FoldedLayer:

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
+from convert.data.image_sets import find_pictures, read_pictures, read_truth, split
 from convert.errors import CalibrationError
-from convert.image_sets import find_pictures, read_pictures, read_truth, split
 from edge.vision.preprocess import Preprocessing
 from tests.conftest import draw
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
-from convert.layers import examine
-from convert.pipeline import Target, emit, report_layers
-from convert.quantize import fold, quantize
-from convert.quantize.fake_quant import Grid, rounded_integers
+from convert.data.calibration_data import Material
+from convert.pipeline.layers import examine
+from convert.pipeline.variant import Target, emit, report_layers
+from convert.quantization import fold, quantize
+from convert.quantization.fake_quant import Grid, rounded_integers
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 

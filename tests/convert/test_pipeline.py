@@ -4,11 +4,11 @@ from pathlib import Path
 import cv2
 import pytest
 
-from convert.calibration_data import Material, gather
 from convert.checkpoints import Checkpoint
+from convert.data.calibration_data import Material, gather
 from convert.errors import AccuracyError, CalibrationError, ConversionError
 from convert.model import MobileNetV1, ModelConfig
-from convert.pipeline import compare, emit
+from convert.pipeline.variant import compare, emit
 from edge.errors import BackendError
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS

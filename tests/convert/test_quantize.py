@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from convert.calibration_data import Material
+from convert.data.calibration_data import Material
 from convert.errors import CalibrationError, ConversionError
 from convert.model import MobileNetV1
-from convert.quantize import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
-from convert.quantize.quantizer import highest_logit
+from convert.quantization import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
+from convert.quantization.quantizer import highest_logit
 from edge.vision.preprocess import Preprocessing
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from convert.calibration_data import gather
 from convert.checkpoints import load_checkpoint
-from convert.pipeline import emit
+from convert.data.calibration_data import gather
+from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
 
 

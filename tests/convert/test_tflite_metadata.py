@@ -9,13 +9,13 @@ from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
-from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint
+from convert.data.calibration_data import Material
 from convert.errors import ConversionError
-from convert.pipeline import emit
-from convert.quantize import QuantizedNetwork, fold, quantize
-from convert.tflite_metadata import METADATA, ModelCard, append_labels, metadata
-from convert.to_tflite import to_tflite
+from convert.export.tflite import to_tflite
+from convert.export.tflite_metadata import METADATA, ModelCard, append_labels, metadata
+from convert.pipeline.variant import emit
+from convert.quantization import QuantizedNetwork, fold, quantize
 from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, LABELS
 from tests.convert.test_to_tflite import run

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from convert.calibration_data import Material
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from convert.data.calibration_data import Material
 from convert.errors import AccuracyError, CheckpointError
-from convert.golden import mistakes
 from convert.model import ModelConfig
-from convert.to_bundle import BundlePlan, write_bundle
+from convert.pipeline.bundle import BundlePlan, write_bundle
+from convert.pipeline.golden import mistakes
 from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import OutputError, SelfTestError

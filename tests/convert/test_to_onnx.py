@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from convert.calibration_data import Material
+from convert.data.calibration_data import Material
+from convert.export.onnx import to_onnx, to_qdq
 from convert.model import Activation, ModelConfig, Padding
-from convert.quantize import FoldedNetwork, Form, SymmetricNetwork, fold, quantize, symmetrize
-from convert.to_onnx import to_onnx, to_qdq
+from convert.quantization import FoldedNetwork, Form, SymmetricNetwork, fold, quantize, symmetrize
 from edge.bundles.variant import Variant
 from tests.convert.conftest import CLASSES, lively
 

@@ -21,13 +21,13 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper
 
-from convert.calibration_data import Material, gather
+from convert.data.calibration_data import Material, gather
 from convert.errors import ConversionError
+from convert.export.onnx import to_onnx, to_qdq
+from convert.export.tensorrt import BuildOptions, Built, build, make_engine, subprocess_builder
+from convert.export.tensorrt.progress import Phases
 from convert.model import ModelConfig
-from convert.quantize import Form, fold, quantize, symmetrize
-from convert.to_onnx import to_onnx, to_qdq
-from convert.to_tensorrt import BuildOptions, Built, build, make_engine, subprocess_builder
-from convert.to_tensorrt.progress import Phases
+from convert.quantization import Form, fold, quantize, symmetrize
 from edge.bundles.variant import RESOLUTIONS, Variant
 from edge.files import sha256_of
 from edge.inference.backends.tensorrt import new_log
@@ -161,7 +161,7 @@ class TestBadInput:
         assert told.endswith("Build with --precision fp16.")
 
     def test_int8_where_tensorrt_itself_says_no(self) -> None:
-        from convert.to_tensorrt.build import _has_int8
+        from convert.export.tensorrt.build import _has_int8
 
         assert not _has_int8(SimpleNamespace(platform_has_fast_int8=False), "8.7")
         assert _has_int8(SimpleNamespace(platform_has_fast_int8=True), "5.3")
@@ -294,7 +294,7 @@ class TestMaking:
         request = subprocess_builder._request(path, SMALL, "fp16", PLATFORM, BuildOptions(), "endless")
         request |= {"out": str(tmp_path / "out"), "timing_cache": str(tmp_path / "timings")}
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, "-m", "convert.to_tensorrt.worker"]
+        command = [sys.executable, "-m", "convert.export.tensorrt.worker"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, text=True) as worker:
             assert worker.stdin is not None
             worker.stdin.write(json.dumps(request) + "\n")
@@ -319,5 +319,5 @@ def test_phases_within_phases_become_one_share_that_never_falls() -> None:
 
 def test_building_needs_neither_torch_nor_onnx() -> None:
     blocked = "import sys\nfor name in ('torch', 'onnx', 'h5py'): sys.modules[name] = None\n"
-    script = f"{blocked}import convert.to_tensorrt.worker, convert.cli.app, convert.cli.engine"
+    script = f"{blocked}import convert.export.tensorrt.worker, convert.cli.app, convert.cli.engine"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

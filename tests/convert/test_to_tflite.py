@@ -10,11 +10,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from convert.calibration_data import Material
+from convert.data.calibration_data import Material
 from convert.errors import ConversionError
+from convert.export.tflite import to_tflite
 from convert.model import ModelConfig
-from convert.quantize import QuantizedNetwork, fold, quantize
-from convert.to_tflite import to_tflite
+from convert.quantization import QuantizedNetwork, fold, quantize
 from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively
 from tests.convert.test_quantize import simulate_layer

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.errors import AccuracyError
-from convert.verify import Reference, require, verify, wilson_interval
+from convert.pipeline.verification import Reference, require, verify, wilson_interval
 from edge.bundles.manifest import Accuracy
 from edge.inference.backends.fake import FakeBackend
 from edge.vision.preprocess import Preprocessing

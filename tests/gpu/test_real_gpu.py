@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from convert.errors import ConversionError
-from convert.to_tensorrt import make_engine
+from convert.export.tensorrt import make_engine
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
@@ -48,10 +48,10 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
     pytest.importorskip("torch", reason="name a bundle with ONNX files, or install torch to make one")
     import cv2
 
-    from convert.calibration_data import gather
     from convert.checkpoints import load_checkpoint, save_checkpoint
+    from convert.data.calibration_data import gather
     from convert.model import ModelConfig
-    from convert.to_bundle import BundlePlan, write_bundle
+    from convert.pipeline.bundle import BundlePlan, write_bundle
     from tests.convert.conftest import CLASSES, LABELS, lively
 
     folder = tmp_path_factory.mktemp("gpu")

@@ -15,8 +15,8 @@ import torch
 
 from convert.checkpoints import load_checkpoint
 from convert.errors import TrainingError
-from convert.train.recipe import Recipe
-from convert.train.results import checkpoint_name
+from convert.training.recipe import Recipe
+from convert.training.results import checkpoint_name
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place

@@ -1,0 +1,167 @@
+"""Labelled pictures on disk: found by class folder or listed in a CSV, and divided once and for all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from convert.data.image_sets import bursts
+from convert.errors import TrainingError
+from edge.errors import ImageError, os_reason
+from edge.files import write_atomically
+from edge.vision.images import image_files
+
+__all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
+
+UNLABELLED: Final = -1
+"""The class of a picture whose class is not known."""
+Split = Literal["train", "validation"]
+_FOLDERS: Final[dict[str, Split]] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+}
+_COLUMNS: Final = ("path", "label", "split")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A picture and its class; ``UNLABELLED`` where that is not known."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """Pictures to learn from, and others to measure on."""
+
+    labels: tuple[str, ...]
+    """The name of each class."""
+    train: tuple[Labelled, ...]
+    validation: tuple[Labelled, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2:
+            raise TrainingError(
+                f"There is one class only, '{self.labels[0]}': expected two or more. Add a class for everything else."
+            )
+        for split, items in (("train", self.train), ("validation", self.validation)):
+            counts = Counter(item.label for item in items)
+            missing = [name for index, name in enumerate(self.labels) if not counts[index]]
+            if missing and not (split == "train" and counts[UNLABELLED]):
+                raise TrainingError(
+                    f"Class '{missing[0]}' has no picture in the {split} split ({len(missing)} such): its accuracy "
+                    "could not be learned or known. Give it two pictures or more, or leave the split to this command."
+                )
+
+
+def read_dataset(data: Path, share: float = 0.2) -> DataSet:
+    """The pictures of ``data``, divided into those to learn from and those to measure on.
+
+    Args:
+        data: A folder with a folder for each class; or with such folders in ``train`` and ``val``; or a CSV file with
+            the columns ``path``, ``label`` (which may be empty, if there is a teacher) and, if the split is made,
+            ``split`` (``train`` or ``validation``).
+        share: Part of each class to hold back for measuring where no split is made. The same pictures each time;
+            those that look like one burst by their names stay together.
+
+    Raises:
+        TrainingError: There is nothing to learn from, a class is empty, or there is only one.
+    """
+    rows = _from_csv(data) if data.is_file() else _from_folders(data)
+    labels = tuple(sorted({label for _, label, _ in rows if label}))
+    if not labels:
+        raise TrainingError(f"{data} names no class: expected two or more.")
+    index = {label: n for n, label in enumerate(labels)}
+    items: dict[Split, list[Labelled]] = {"train": [], "validation": []}
+    for path, label, split in rows if any(split for *_, split in rows) else _divided(rows, share):
+        items[split or "train"].append(Labelled(path, index.get(label, UNLABELLED)))
+    return DataSet(labels=labels, train=tuple(items["train"]), validation=tuple(items["validation"]))
+
+
+def write_splits(dataset: DataSet, path: Path) -> None:
+    """Write which picture is in which split, as a CSV that :func:`read_dataset` reads."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for split, items in (("train", dataset.train), ("validation", dataset.validation)):
+        for item in items:
+            label = "" if item.label == UNLABELLED else dataset.labels[item.label]
+            writer.writerow((os.path.relpath(item.path.resolve(), path.parent.resolve()), label, split))
+    write_atomically(path, text.getvalue())
+
+
+_Row = tuple[Path, str, Split | None]
+
+
+def _from_folders(data: Path) -> list[_Row]:
+    named = {folder.name: folder for folder in _folders(data)}
+    splits = {name: split for name, split in _FOLDERS.items() if name in named}
+    if set(splits.values()) == {"train", "validation"} and len(splits) == len(named):
+        return [(p, c, split) for name, split in splits.items() for p, c in _by_class(named[name])]
+    return [(path, label, None) for path, label in _by_class(data)]
+
+
+def _folders(data: Path) -> list[Path]:
+    try:
+        found = [folder for folder in data.iterdir() if folder.is_dir() and not folder.name.startswith(".")]
+    except OSError as reason:
+        raise TrainingError(
+            f"Cannot read {data}: {os_reason(reason)}. Expected a folder with a folder for each class, or a CSV file."
+        ) from reason
+    return sorted(found)
+
+
+def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
+    folders = _folders(data)
+    if not folders:
+        raise TrainingError(f"{data} holds no folder: expected one for each class, named as the class is.")
+    for folder in folders:
+        try:
+            paths = image_files(folder)
+        except ImageError as reason:
+            raise TrainingError(str(reason)) from reason
+        if not paths:
+            raise TrainingError(f"Class folder {folder} holds no picture: put some in it, or remove it.")
+        yield from ((path, folder.name.replace("_", " ")) for path in paths)
+
+
+def _from_csv(data: Path) -> list[_Row]:
+    try:
+        with data.open(encoding="utf-8-sig", newline="") as file:
+            return [_row(data, number, row) for number, row in enumerate(csv.DictReader(file), start=2)]
+    except (OSError, UnicodeDecodeError, csv.Error) as reason:
+        told = os_reason(reason) if isinstance(reason, OSError) else "it is no text in UTF-8"
+        raise TrainingError(f"Cannot read {data}: {told}.") from reason
+
+
+def _row(data: Path, number: int, row: dict[str, str | None]) -> _Row:
+    path, label = row.get("path"), row.get("label")
+    split = (row.get("split") or "").strip()
+    if not path or label is None:
+        raise TrainingError(f"{data}, line {number}: expected the columns path and label, and perhaps split.")
+    if split not in ("", *_FOLDERS):
+        raise TrainingError(f"{data}, line {number}: split '{split}' is not known: expected train or validation.")
+    return data.parent / path, label.strip(), _FOLDERS.get(split)
+
+
+def _divided(rows: Sequence[_Row], share: float) -> Iterable[_Row]:
+    """``share`` of each class, at least one picture, for measuring; pictures without a class only to learn from."""
+    classes: dict[str, list[Path]] = {}
+    for path, label, _ in rows:
+        classes.setdefault(label, []).append(path)
+    for label, paths in classes.items():
+        wanted = 0 if not label else max(1, round(share * len(paths)))
+        held_back: set[Path] = set()
+        for group in bursts(paths):
+            if len(held_back) < wanted and len(held_back) + len(group) <= max(wanted, len(paths) // 2):
+                held_back.update(group)
+        yield from ((path, label, "validation" if path in held_back else "train") for path in paths)

@@ -1,0 +1,1 @@
+"""Writers of the formats that devices run: TensorFlow Lite, ONNX, TensorRT engines."""

@@ -1,0 +1,175 @@
+"""Have an engine built and taken into the store: by one process at a time, within the memory there is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any, Final
+
+import psutil
+
+from convert.errors import ConversionError
+from convert.export.tensorrt.build import BuildOptions
+from edge.bundles.variant import Variant
+from edge.errors import BackendError
+from edge.inference.engine_cache import Engine, EngineStore, Platform, Source
+
+__all__ = ["Made", "make_engine"]
+
+_BUILDER_MB: Final = 700
+"""What a builder takes besides its workspace, libraries and kernels to choose from: an estimate, not yet measured on
+a Jetson."""
+_MORE_MEMORY: Final = "Close other programs, add swap, or lower --workspace-mb."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An engine of the store, and whether it was built now."""
+
+    engine: Engine
+    is_new: bool
+
+
+def make_engine(
+    source: Source,
+    variant: Variant,
+    precision: str,
+    platform: Platform,
+    *,
+    store: EngineStore,
+    options: BuildOptions | None = None,
+    force: bool = False,
+    module: str = "tensorrt",
+    free_mb: Callable[[], float] = lambda: psutil.virtual_memory().available / 1e6,
+    announce: Callable[[str], None] = lambda message: None,
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+) -> Made:
+    """The engine of ``source`` for ``platform``: the one in the store, else a new one.
+
+    Args:
+        source: The ONNX file.
+        variant: What it is a model of.
+        precision: As the file was written.
+        platform: This machine's.
+        store: Where engines are kept.
+        options: How to build; None for the defaults.
+        force: Build even if there is one.
+        module: The module that builds: ``tensorrt``, or ``tensorrt_rtx``.
+        free_mb: Memory that programs can still get, in MB.
+        announce: Told what a user should know.
+        progress: Called as the builder goes on.
+
+    Raises:
+        ConversionError: The engine cannot be built; what was in the store before still is.
+        OutputError: The store cannot be written.
+    """
+    options = options or BuildOptions()
+    with store.lock(announce):
+        if not force and (engine := _in_store(source, platform, store, announce)):
+            return Made(engine=engine, is_new=False)
+        _check_memory(options, free_mb())
+        announce(f"building {source.name} for {platform}; on a Jetson this can take minutes")
+        with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building.") as folder:
+            out, start = Path(folder).resolve() / "engine", time.monotonic()
+            request = _request(source.path, variant, precision, platform, options, module)
+            request |= {"out": str(out), "timing_cache": str(store.timing_cache(platform).resolve())}
+            found = _run(request, progress)
+            record = asdict(options) | found | {"precision": precision, "seconds": round(time.monotonic() - start, 1)}
+            record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            return Made(engine=store.add(source, platform, out, record), is_new=True)
+
+
+def _in_store(source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]) -> Engine | None:
+    path = store.path(source, platform)
+    try:
+        return store.find(source, platform) if path.exists() else None
+    except BackendError as reason:
+        announce(f"{str(reason).partition(':')[0]}: building it again")
+        return None
+
+
+def _check_memory(options: BuildOptions, free_mb: float) -> None:
+    needed_mb = options.workspace_mb * 1.049 + _BUILDER_MB
+    if free_mb < needed_mb:
+        raise ConversionError(
+            f"Building needs about {needed_mb:.0f} MB of memory, and {free_mb:.0f} MB are free: the system would kill "
+            f"it. {_MORE_MEMORY}"
+        )
+
+
+def _request(
+    model: Path, variant: Variant, precision: str, platform: Platform, options: BuildOptions, module: str
+) -> dict[str, Any]:
+    """What :mod:`.worker` is told to build, and of what."""
+    return {
+        "module": module,
+        "model": str(model.resolve()),
+        "resolution": variant.resolution,
+        "precision": precision,
+        "compute_capability": platform.compute_capability,
+        "options": asdict(options),
+    }
+
+
+def _run(request: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
+    """Start the builder, pass on what it tells, and see it end, whatever happens here."""
+    with tempfile.TemporaryFile("w+", errors="replace") as complaints, _worker(complaints) as worker:
+        try:
+            result = _talk(worker, request, progress)
+        except BaseException:  # Ctrl-C too, which does not reach the builder
+            worker.kill()
+            raise
+        if result is None:
+            raise ConversionError(_end_of(worker.wait(), complaints))
+        return result
+
+
+def _worker(complaints: IO[str]) -> subprocess.Popen[str]:
+    """A builder in a session of its own, so that Ctrl-C reaches this process alone."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "convert.export.tensorrt.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _talk(
+    worker: subprocess.Popen[str], request: dict[str, Any], progress: Callable[[str, float], None]
+) -> dict[str, Any] | None:
+    """What the builder did; None if it ended without a word."""
+    assert worker.stdin is not None and worker.stdout is not None
+    with contextlib.suppress(BrokenPipeError):  # it is gone already, and its exit code tells why
+        worker.stdin.write(json.dumps(request) + "\n")
+        worker.stdin.flush()
+    for line in worker.stdout:
+        if not line.startswith("{"):
+            continue  # a library that prints to stdout
+        message = json.loads(line)
+        if "error" in message:
+            raise ConversionError(message["error"])
+        if "done" in message:
+            done: dict[str, Any] = message["done"]
+            return done
+        progress(message["stage"], message["share"])
+    return None
+
+
+def _end_of(code: int, complaints: IO[str]) -> str:
+    complaints.seek(0)
+    last = ([line.strip() for line in complaints if line.strip()] or ["it said nothing"])[-1].rstrip(".")
+    if code == -signal.SIGKILL:
+        return f"The builder was killed: most likely memory ran out. {_MORE_MEMORY}"
+    name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    return f"The builder ended without an engine ({name}): {last}."

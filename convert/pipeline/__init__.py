@@ -1,0 +1,1 @@
+"""From a checkpoint and pictures to model files and bundles that were run and compared with float."""

@@ -1,0 +1,213 @@
+"""Write a bundle: convert every variant of every checkpoint, measure it, and only then let the folder appear."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from convert.checkpoints import Checkpoint
+from convert.complexity import count, mult_adds_of, parameters_of
+from convert.data.calibration_data import Material, Progress
+from convert.data.image_sets import at_most
+from convert.errors import CheckpointError
+from convert.export.tflite_metadata import ModelCard
+from convert.pipeline.golden import CANDIDATES, add_golden
+from convert.pipeline.variant import Emitted, Target, Tune, emit
+from convert.quantization import Effort, folded_recipe
+from edge.bundles.bundle import MANIFEST, Bundle
+from edge.bundles.manifest import Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.variant import Variant
+from edge.errors import OutputError
+from edge.files import check_free, new_folder, sha256_of
+from edge.profiling.timing import timing_frames
+from edge.vision.images import read_image
+from edge.vision.preprocess import Frame
+
+__all__ = ["BundlePlan", "check_place", "write_bundle"]
+
+_LABELS = "labels.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BundlePlan:
+    """What a bundle shall hold."""
+
+    name: str
+    checkpoints: tuple[Checkpoint, ...]
+    """One for each α, or for each α and ρ, all of the same classes and prepared pictures."""
+    resolutions: tuple[int, ...]
+    labels: tuple[str, ...]
+    targets: tuple[Target, ...]
+    min_agreement: float
+    """The least share of held-out pictures on which a file must agree with float."""
+    effort: Effort = "fast"
+    """How much time the integers may take."""
+    tune: Tune | None = None
+    """What to do with the quantizer's integers before they are written."""
+    author: str = ""
+    """Who made the weights."""
+    license: str = ""
+    """The weights' licence."""
+
+    def __post_init__(self) -> None:
+        first = self.checkpoints[0]
+        for other in self.checkpoints[1:]:
+            if other.config.classes != first.config.classes:
+                raise CheckpointError(
+                    f"{other.path} has {other.config.classes} classes, {first.path} has {first.config.classes}: "
+                    "the checkpoints of one bundle must have the same classes."
+                )
+            if folded_recipe(other.config) != folded_recipe(first.config):
+                raise CheckpointError(
+                    f"{other.path} takes {other.config.colour_order} pixels less {other.config.mean}, {first.path} "
+                    f"{first.config.colour_order} less {first.config.mean}: a bundle prepares its pictures in one way."
+                )
+        variants = [Variant(checkpoint.config.alpha, side) for checkpoint, side in self.tasks]
+        for variant in variants:
+            if variants.count(variant) > 1:
+                raise CheckpointError(
+                    f"Two checkpoints have α={variant.alpha:g} at ρ={variant.resolution}: a bundle holds one for each. "
+                    "Name the resolutions of each: FILE@224."
+                )
+        if not variants:
+            raise CheckpointError(f"No checkpoint is for any of the resolutions {self.resolutions}.")
+
+    @property
+    def tasks(self) -> tuple[tuple[Checkpoint, int], ...]:
+        """Each checkpoint at each of its resolutions."""
+        return tuple((c, r) for c in self.checkpoints for r in self.resolutions if r in (c.only_at or (r,)))
+
+
+def check_place(out: Path, *, replace: bool) -> None:
+    """Refuse a place that a bundle cannot take, before work is spent on it.
+
+    Raises:
+        OutputError: Something stands there that may not be replaced; what is no bundle never may.
+    """
+    check_free(out, replace=replace)
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise OutputError(f"{out} is no bundle, and --force replaces bundles only: choose another name.")
+
+
+def write_bundle(
+    plan: BundlePlan,
+    material: Material,
+    out: Path,
+    *,
+    replace: bool = False,
+    progress: Progress = lambda stage, share: None,
+) -> Manifest:
+    """Convert and measure every variant, and write the bundle.
+
+    Args:
+        plan: What the bundle shall hold.
+        material: Pictures, read for every resolution of the plan.
+        out: The folder to write; it appears whole or not at all.
+        replace: Whether a folder that already stands there gives way.
+        progress: Called as the work goes on.
+
+    Raises:
+        AccuracyError: A file disagrees too often with float.
+        OutputError: The folder exists, or cannot be written.
+    """
+    check_place(out, replace=replace)
+    with new_folder(out, replace=replace) as folder:
+        labels = folder / _LABELS
+        labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")
+        variants = []
+        for number, (checkpoint, resolution) in enumerate(plan.tasks):
+            share = _share(progress, number, len(plan.tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}")
+            emitted = emit(
+                checkpoint,
+                resolution,
+                material,
+                targets=plan.targets,
+                effort=plan.effort,
+                tune=plan.tune,
+                card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
+                min_agreement=plan.min_agreement,
+                progress=share,
+            )
+            variants.append(_entry(checkpoint, emitted, folder))
+        manifest = Manifest(
+            name=plan.name,
+            created=_now(),
+            classes=len(plan.labels),
+            labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
+            preprocessing=material.preprocessing,
+            variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
+            source=_source(plan, material),
+        )
+        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(material))
+
+
+def _candidates(material: Material) -> Iterable[Frame]:
+    """Pictures to choose the golden ones from: held-out ones, or blurred noise where there are none."""
+    paths = at_most(CANDIDATES, list(material.held_out.paths))
+    return map(read_image, paths) if paths else timing_frames(CANDIDATES)
+
+
+def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:
+    layers = count(checkpoint.model, emitted[0].variant.resolution)
+    return BundledVariant(
+        variant=emitted[0].variant,
+        mult_adds=mult_adds_of(layers),
+        parameters=parameters_of(layers),
+        artifacts=tuple(_artifacts(emitted, folder)),
+    )
+
+
+def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
+    for one in emitted:
+        path = folder / one.file_name
+        path.write_bytes(one.content)
+        yield Artifact(
+            file=one.file_name,
+            size_bytes=len(one.content),
+            sha256=sha256_of(path),
+            format=one.format,
+            precision=one.precision,
+            accuracy=one.accuracy,
+            input=one.input,
+        )
+
+
+def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
+    try:
+        tool = f"mobilenet-edge {version('mobilenet-edge')}"
+    except PackageNotFoundError:
+        tool = "mobilenet-edge"
+    return {
+        "tool": tool,
+        "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
+        "calibration_pictures": len(material.calibration.paths),
+        "effort": plan.effort,
+        "fine_tuned": plan.tune is not None,
+        "held_out_pictures": len(material.held_out.paths),
+    }
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {
+        "file": checkpoint.path.name,
+        "layout": checkpoint.layout,
+        "sha256": checkpoint.sha256,
+        "configuration": checkpoint.config.to_dict(),
+        **({"only_at": list(checkpoint.only_at)} if checkpoint.only_at else {}),
+    }
+
+
+def _now() -> str:
+    """The time, or the one that ``SOURCE_DATE_EPOCH`` sets for reproducible files."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
+    return moment.isoformat(timespec="seconds")
+
+
+def _share(progress: Progress, number: int, count: int, name: str) -> Progress:
+    return lambda stage, share: progress(f"{name}: {stage}", (number + share) / count)

@@ -1,0 +1,297 @@
+"""The road of one variant: from a checkpoint and pictures to model files that were run and compared."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convert.checkpoints import Checkpoint
+from convert.data.calibration_data import Material, Progress
+from convert.data.image_sets import (
+    MOST_TO_MEASURE,
+    at_most,
+    find_pictures,
+    read_pictures,
+    read_truth,
+)
+from convert.errors import ConversionError
+from convert.export.onnx import to_onnx, to_qdq
+from convert.export.tflite import IoType, to_tflite
+from convert.export.tflite_metadata import ModelCard
+from convert.pipeline.layers import NetworkReport, examine
+from convert.pipeline.verification import Reference, float_answers, require, verify
+from convert.quantization import (
+    Effort,
+    FoldedNetwork,
+    Form,
+    QuantizedNetwork,
+    SymmetricNetwork,
+    condition,
+    fold,
+    folded_recipe,
+    quantize,
+    symmetrize,
+)
+from convert.quantization.fake_quant import RoundedLayer, rounded_integers, rounded_symmetric
+from edge.bundles.manifest import Accuracy
+from edge.bundles.variant import Variant
+from edge.errors import BackendError
+from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
+from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.tensor import TensorSpec
+
+__all__ = ["FILES", "Emitted", "Target", "Tune", "compare", "emit", "report_layers"]
+
+Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
+"""What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
+does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
+Tune = Callable[[FoldedNetwork, QuantizedNetwork, Progress], QuantizedNetwork]
+"""Makes better integers of a conditioned float network and what the quantizer made of it."""
+FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
+    "tflite": (("tflite", "int8"),),
+    "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
+    "onnx-fp32": (("onnx", "fp32"),),
+    "onnx-fp16": (("onnx", "fp16"),),
+    "onnx-int8": (("onnx", "int8"),),
+    "onnx-int8_full": (("onnx", "int8_full"),),
+}
+"""Format and precision of each target's files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Emitted:
+    """One model file's bytes, and what running it showed."""
+
+    variant: Variant
+    content: bytes
+    format: str
+    precision: str
+    accuracy: Accuracy
+    input: TensorSpec
+    """What the file takes."""
+
+    @property
+    def file_name(self) -> str:
+        """``mobilenet_v1_0.50_160_int8.tflite``."""
+        return f"{self.variant.name}_{self.precision}.{self.format}"
+
+
+def emit(
+    checkpoint: Checkpoint,
+    resolution: int,
+    material: Material,
+    *,
+    targets: Sequence[Target] = ("tflite",),
+    effort: Effort = "fast",
+    io: IoType = "int8",
+    card: ModelCard | None = None,
+    tune: Tune | None = None,
+    min_agreement: float,
+    progress: Progress = lambda stage, share: None,
+) -> list[Emitted]:
+    """Convert one variant, run every file made and compare it with float on the held-out pictures.
+
+    Args:
+        checkpoint: The trained network.
+        resolution: The variant's ρ; ``material`` was read for it.
+        material: Pictures to calibrate and to measure on.
+        targets: The formats to emit.
+        effort: How much time the integers may take.
+        io: Type of the TFLite file's input and output.
+        card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
+        tune: What to do with the quantizer's integers before they are written.
+        min_agreement: The least share of held-out pictures on which a file must agree with float.
+        progress: Called as the work goes on.
+
+    Raises:
+        AccuracyError: A file disagrees too often.
+        ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
+    """
+    network = _folded(checkpoint, resolution, material.preprocessing)
+    if network.classes < 2:
+        raise ConversionError(
+            f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
+            "Train it with a class for everything else."
+        )
+    variant = Variant(network.alpha, resolution)
+    card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
+    reference = float_answers(
+        network,
+        material.held_out,
+        resolution,
+        material.preprocessing,
+        material.truth,
+        material.measured_on,
+        are_synthetic=material.measures_on_drawn,
+    )
+    emitted = []
+    files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
+    writer = _Writer(network, variant, material, effort, io, card, tune)
+    for number, (format, precision) in enumerate(files):
+        step = _stage(progress, number / len(files), 1 / len(files))
+        content = writer.content(format, precision, _stage(step, 0, 0.6))
+        accuracy, spec = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        result = Emitted(
+            variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
+        )
+        emitted.append(replace(result, accuracy=require(accuracy, min_agreement, result.file_name)))
+    return emitted
+
+
+def compare(
+    path: Path,
+    checkpoint: Checkpoint,
+    pictures: Path,
+    *,
+    labels: Sequence[str] = (),
+    truth: Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress = lambda stage, share: None,
+) -> Accuracy:
+    """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
+
+    Raises:
+        BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
+        CalibrationError: The pictures or their classes cannot be used.
+    """
+    recipe, config = folded_recipe(checkpoint.config, preprocessing), checkpoint.config
+    with contextlib.closing(_load(path, Variant(config.alpha, 32), config.classes)) as backend:
+        resolution = Preprocessor(recipe, backend.input_spec).side
+        if backend.output_spec.shape[-1] != config.classes:
+            outputs = backend.output_spec.shape[-1]
+            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {config.classes}: not its model.")
+        network = fold(checkpoint.at(resolution))
+        paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
+        found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
+        classes = read_truth(found.paths, labels or [""] * config.classes, truth)
+        measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
+        reference = float_answers(network, found, resolution, recipe, classes, measured_on)
+        return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
+
+
+def report_layers(
+    checkpoint: Checkpoint,
+    resolution: int,
+    material: Material,
+    *,
+    form: Target = "tflite",
+    effort: Effort = "fast",
+    progress: Progress = lambda stage, share: None,
+) -> NetworkReport:
+    """Quantize one variant and compare every layer with float on the held-out pictures.
+
+    Args:
+        checkpoint: The trained network.
+        resolution: The variant's ρ; ``material`` was read for it.
+        material: Pictures to calibrate and to examine on.
+        form: ``tflite``, ``onnx-int8`` or ``onnx-int8_full``.
+        effort: How much time the integers may take.
+        progress: Called as the work goes on.
+    """
+    network = _folded(checkpoint, resolution, material.preprocessing)
+    variant = Variant(network.alpha, resolution)
+    writer = _Writer(network, variant, material, effort, "int8", ModelCard())
+    layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
+    return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
+
+
+def _folded(checkpoint: Checkpoint, resolution: int, recipe: Preprocessing) -> FoldedNetwork:
+    """The float network, if it takes pictures as ``recipe`` prepares them."""
+    wanted = folded_recipe(checkpoint.config, recipe)
+    if wanted != recipe:
+        raise ConversionError(
+            f"{checkpoint.path} takes {wanted.colour_order} pixels less {wanted.mean}, but the pictures are "
+            f"{recipe.colour_order} less {recipe.mean}. Around a picture stands its mean, so one preparation cannot "
+            "serve both: put such checkpoints into bundles of their own."
+        )
+    return fold(checkpoint.at(resolution))
+
+
+class _Writer:
+    """Writes one variant in every form; the integers are found once, and shared."""
+
+    def __init__(
+        self,
+        network: FoldedNetwork,
+        variant: Variant,
+        material: Material,
+        effort: Effort,
+        io: IoType,
+        card: ModelCard,
+        tune: Tune | None = None,
+    ) -> None:
+        self._network, self._variant, self._material = network, variant, material
+        self._effort, self._io, self._card, self._tune = effort, io, card, tune
+        self._progress: Progress = lambda stage, share: None
+
+    def content(self, format: str, precision: str, progress: Progress) -> bytes:
+        self._progress = progress
+        if format == "tflite":
+            return to_tflite(self._integers, io=self._io, card=self._card)
+        if precision == "fp32":
+            return to_onnx(self._network, self._variant)
+        if precision == "fp16":  # half floats round as well, and what is good for int8 is good for them
+            return to_onnx(self._conditioned, self._variant, "fp16")
+        return to_qdq(self._symmetric(precision))
+
+    def rounded(self, file: tuple[str, str], progress: Progress) -> list[RoundedLayer]:
+        """The layers of an int8 form beside their float originals."""
+        self._progress = progress
+        format, precision = file
+        if format == "tflite":
+            return rounded_integers(self._conditioned, self._integers)
+        return rounded_symmetric(self._conditioned, self._symmetric(precision))
+
+    def _symmetric(self, precision: str) -> SymmetricNetwork:
+        form: Form = "full" if precision == "int8_full" else "mixed"
+        return symmetrize(self._conditioned, self._integers, self._pixels, form, self._progress)
+
+    @property
+    def _pixels(self) -> NDArray[np.uint8]:
+        return self._material.calibration.pixels[self._variant.resolution]
+
+    @cached_property
+    def _conditioned(self) -> FoldedNetwork:
+        return condition(self._network, self._pixels, self._material.preprocessing)
+
+    @cached_property
+    def _integers(self) -> QuantizedNetwork:
+        recipe = self._material.preprocessing
+        found = quantize(
+            self._conditioned,
+            self._pixels,
+            recipe,
+            effort=self._effort,
+            are_synthetic=self._material.is_drawn,
+            progress=self._progress,
+        )
+        return self._tune(self._conditioned, found, self._progress) if self._tune else found
+
+
+def _measure(
+    content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
+) -> tuple[Accuracy, TensorSpec]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model.{format}"
+        path.write_bytes(content)
+        with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
+            told = f"running the {format} file"
+            return verify(backend, reference, recipe, lambda share: progress(told, share)), backend.input_spec
+
+
+def _load(path: Path, variant: Variant, classes: int) -> Backend:
+    model = ModelFile(path, variant, classes)
+    return onnxruntime.load(model, 1) if path.suffix == ".onnx" else litert.load(model, 1)
+
+
+def _stage(progress: Progress, start: float, length: float) -> Progress:
+    """Progress of a part, as progress of the whole."""
+    return lambda stage, share: progress(stage, start + length * share)

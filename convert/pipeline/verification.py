@@ -1,0 +1,163 @@
+"""Does a written file answer as the float network does? Measured by running the file itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convert.data.image_sets import Pictures
+from convert.errors import AccuracyError
+from convert.quantization import FoldedNetwork
+from edge.bundles.manifest import Accuracy
+from edge.inference.backends import Backend
+from edge.vision.preprocess import Preprocessing, Preprocessor
+
+__all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wilson_interval"]
+
+_BATCH: Final = 8
+MOST_TIED: Final = 0.03
+"""Ties where float is sure are no rounding: above this share the file is refused."""
+CONFIDENT: Final = 0.5
+"""Above this probability the float network is sure of its answer."""
+Z_95: Final = 1.959964
+"""The normal distribution's 97.5 % point."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """Held-out pictures at one resolution, what the float network says of them, and what they show."""
+
+    pixels: NDArray[np.uint8]
+    """(count, ρ, ρ, 3) in the network's colour order."""
+    probabilities: NDArray[np.float32]
+    """(count, classes), of the float network."""
+    truth: NDArray[np.int64]
+    """(count,), -1 where the class is not known."""
+    measured_on: str
+    are_synthetic: bool = False
+    """Drawn ones, which cannot show how the file does on what float is sure of."""
+
+
+@torch.inference_mode()
+def float_answers(
+    network: FoldedNetwork,
+    pictures: Pictures,
+    resolution: int,
+    preprocessing: Preprocessing,
+    truth: Mapping[Path, int],
+    measured_on: str,
+    *,
+    are_synthetic: bool = False,
+) -> Reference:
+    """Run the float network on held-out pictures."""
+    pixels = pictures.pixels[resolution]
+    answers = []
+    for start in range(0, len(pixels), _BATCH):
+        real = preprocessing.real(pixels[start : start + _BATCH])
+        x = torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
+        answers.append(network.logits(x).softmax(dim=1).numpy())
+    return Reference(
+        pixels=pixels,
+        probabilities=np.concatenate(answers),
+        truth=np.array([truth.get(path, -1) for path in pictures.paths], np.int64),
+        measured_on=measured_on,
+        are_synthetic=are_synthetic,
+    )
+
+
+def verify(
+    backend: Backend,
+    reference: Reference,
+    preprocessing: Preprocessing,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Accuracy:
+    """Run a written model on the held-out pictures, through the device's own preprocessing."""
+    preprocessor = Preprocessor(preprocessing, backend.input_spec)
+    answers = []
+    for done, pixels in enumerate(reference.pixels, start=1):
+        preprocessor.normalize(pixels, backend.input())
+        answers.append(backend.infer()[0].copy())
+        progress(done / len(reference.pixels))
+    return _accuracy(backend.output_spec.real(np.stack(answers)), reference)
+
+
+def _accuracy(found: NDArray[np.float32], reference: Reference) -> Accuracy:
+    """What ``found``, probabilities (count, classes), shows beside the reference."""
+    wanted, best = reference.probabilities.argmax(1), found.argmax(1)
+    is_same, is_confident = best == wanted, reference.probabilities.max(1) > CONFIDENT
+    can_tell = is_confident.any() and not reference.are_synthetic
+    known = reference.truth >= 0
+    truth, is_labelled = reference.truth[known], bool(known.any())
+    return Accuracy(
+        agreement=_share(is_same),
+        agreement_range=wilson_interval(int(is_same.sum()), len(is_same)),
+        confident_agreement=_share(is_same[is_confident]) if can_tell else None,
+        confident=int(is_confident.sum()) if can_tell else 0,
+        tied=_share(_is_tied(found[is_confident])) if can_tell else None,
+        top1=_share(best[known] == truth) if is_labelled else None,
+        top1_range=wilson_interval(int((best[known] == truth).sum()), len(truth)) if is_labelled else None,
+        top5=_share(_among_best(found[known], truth)) if is_labelled else None,
+        float_top1=_share(wanted[known] == truth) if is_labelled else None,
+        pictures=len(reference.pixels),
+        labelled=int(known.sum()),
+        measured_on=reference.measured_on,
+    )
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Where the true share lies with 95 % confidence when ``hits`` of ``count`` were seen (Wilson's score interval).
+
+    Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
+    """
+    share, z2 = hits / count, Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z_95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
+
+
+def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
+    """Refuse a file that disagrees too often.
+
+    Returns:
+        The accuracy with the threshold that it passed.
+
+    Raises:
+        AccuracyError: The agreement is below ``min_agreement``, or classes tie where float is sure of one.
+    """
+    if accuracy.tied is not None and accuracy.tied > MOST_TIED and accuracy.tied * accuracy.confident > 1.5:
+        raise AccuracyError(
+            f"In {name} two or more classes tie for the best on {accuracy.tied:.1%} of the {accuracy.confident} "
+            f"held-out pictures that float is sure of, expected at most {MOST_TIED:.0%}; nothing was written. "
+            "Its logits clip: calibrate on pictures that the network is sure of as well."
+        )
+    if accuracy.agreement < min_agreement:
+        raise AccuracyError(
+            f"{name} agrees with float on {accuracy.agreement:.1%} of {accuracy.pictures} held-out pictures, expected "
+            f"{min_agreement:.1%} or more; nothing was written. Calibrate on more pictures like those the camera "
+            "will see, or lower --min-agreement."
+        )
+    return replace(accuracy, min_agreement=min_agreement)
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return round(float(hits.mean()), 4)
+
+
+def _is_tied(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether the best of each row's classes shares its probability with another."""
+    best = probabilities.max(axis=1, keepdims=True)
+    ties: NDArray[np.bool_] = (probabilities == best).sum(axis=1) > 1
+    return ties
+
+
+def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64], best: int = 5) -> NDArray[np.bool_]:
+    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :best]
+    hits: NDArray[np.bool_] = (ranked == truth[:, None]).any(axis=1)
+    return hits

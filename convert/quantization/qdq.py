@@ -1,0 +1,184 @@
+"""Quantization for TensorRT, whose zero point is always 0: the same int8 weights, other activations.
+
+A ReLU6 output over [0, 6] quantized with zero point 0 leaves half of the int8 levels unused. A 1x1 layer pads nothing,
+so its input may be shifted exactly: the depthwise layer before it gives ``clip(x - c, -c, 6 - c)``, with ``-c`` in its
+own bias and ``c`` times the sum of the weights in the bias after. Likewise before the classifier, through the pool.
+
+Two forms: ``mixed`` rounds only what goes into pointwise layers and the classifier, 95 % of the mult-adds, and leaves
+the stem and the depthwise layers in half floats; ``full`` rounds the input of every layer, for DLAs and for GPUs on
+which that is faster. Biases are corrected as :mod:`convert.quantization.quantizer` does: layer by layer, so that each
+channel keeps the mean it has in float. The shifts fall out of the same equation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convert.errors import CalibrationError
+from convert.quantization.calibration import FloatStatistics, batches, channel_mean, float_statistics
+from convert.quantization.folding import FoldedLayer, FoldedNetwork, Kind
+from convert.quantization.network import QuantizedLayer, QuantizedNetwork
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Preprocessing
+
+__all__ = ["Form", "SymmetricLayer", "SymmetricNetwork", "symmetrize"]
+
+Form = Literal["mixed", "full"]
+_LEVELS: Final = 127
+_NARROWEST: Final = 1e-3
+"""The least range of a tensor, as of a layer that never fires."""
+_POOL_HEADROOM: Final = 1.25
+"""Few or unsure pictures reach 4.7 after the pool where others reach 6 (ImageNet checkpoint, ρ = 224)."""
+_IN_INT8: Final[dict[Form, tuple[Kind, ...]]] = {
+    "mixed": ("pointwise", "classifier"),
+    "full": ("conv", "depthwise", "pointwise", "classifier"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SymmetricLayer:
+    """One convolution, in int8 or in float; all shifts are in the bias and the limits."""
+
+    name: str
+    kind: Kind
+    weight: NDArray[np.int8] | NDArray[np.float32]
+    """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer."""
+    weight_scales: NDArray[np.float32] | None
+    """(out,); None where the weights are float."""
+    bias: NDArray[np.float32]
+    """(out,)."""
+    stride: int
+    pads: tuple[int, int, int, int]
+    """Zeros around the input: (left, right, top, bottom)."""
+    limits: tuple[float, float] | None
+    """Where the activation ends below and above; None for no activation."""
+    input_scale: float | None
+    """The input's int8 step; None where the input is not rounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SymmetricNetwork:
+    """A network whose rounded activations have zero point 0; the global average pool stands before the last layer."""
+
+    variant: Variant
+    classes: int
+    form: Form
+    layers: tuple[SymmetricLayer, ...]
+
+
+@torch.inference_mode()
+def symmetrize(
+    network: FoldedNetwork,
+    quantized: QuantizedNetwork,
+    pixels: NDArray[np.uint8],
+    form: Form = "mixed",
+    progress: Callable[[str, float], None] = lambda layer, share: None,
+) -> SymmetricNetwork:
+    """Quantize the activations of ``network`` around zero, with the int8 weights of ``quantized``.
+
+    Args:
+        network: Batch norm folded.
+        quantized: The same network in integers.
+        pixels: Calibration pictures (count, ρ, ρ, 3), as ``quantized`` was calibrated on.
+        form: Which layers work in int8.
+        progress: Called as the work goes on.
+
+    Raises:
+        CalibrationError: There is no picture.
+    """
+    if not len(pixels):
+        raise CalibrationError("There are no calibration pictures: expected at least one.")
+    recipe = quantized.preprocessing
+    statistics = float_statistics(network, pixels, recipe, lambda s: progress("float ranges", s / 3))
+    current = _Activations(tuple(x.half() for _, x in batches(pixels, recipe)), _largest(pixels, recipe))
+    layers: list[SymmetricLayer] = []
+    for index, (layer, integers) in enumerate(zip(network.layers, quantized.layers, strict=True)):
+        progress(layer.name, (1 + 2 * index / len(network.layers)) / 3)
+        made, current = _layer(
+            layer,
+            integers,
+            statistics[index],
+            current,
+            is_int8=layer.kind in _IN_INT8[form],
+            feeds=network.layers[index + 1].kind if index + 1 < len(network.layers) else None,
+        )
+        layers.append(made)
+    progress("done", 1.0)
+    return SymmetricNetwork(variant=quantized.variant, classes=network.classes, form=form, layers=tuple(layers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Activations:
+    """What flows from layer to layer, in half floats as on the GPU, and its largest magnitude."""
+
+    batches: tuple[Tensor, ...]
+    largest: float
+
+    @property
+    def scale(self) -> float:
+        return float(np.float32(max(self.largest, _NARROWEST) / _LEVELS))
+
+    def rounded(self) -> _Activations:
+        scale = self.scale
+        levels = ((x.float() / scale).round().clamp(-_LEVELS - 1, _LEVELS) for x in self.batches)
+        return _Activations(tuple((level * scale).half() for level in levels), self.largest)
+
+
+def _largest(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> float:
+    """The largest input that a pixel can become: the pictures at hand need not hold black and white."""
+    return float(np.abs(preprocessing.real(np.array([[0] * 3, [255] * 3], np.uint8))).max())
+
+
+def _layer(
+    layer: FoldedLayer,
+    integers: QuantizedLayer,
+    statistics: FloatStatistics,
+    current: _Activations,
+    *,
+    is_int8: bool,
+    feeds: Kind | None,
+) -> tuple[SymmetricLayer, _Activations]:
+    """The layer, and its output for the input ``current``; ``feeds`` is the kind of layer that takes it."""
+    weight, real = _weights(layer, integers, is_int8)
+    inputs = current.rounded() if is_int8 else current
+    nothing = torch.zeros_like(layer.bias)
+    sums = [layer.convolve(x.float(), real, nothing) for x in inputs.batches]
+    bias = (statistics.mean - channel_mean(sums)).float()[:, None, None]
+    outputs = [layer.activate(y.add_(bias)) for y in sums]
+    largest = statistics.high if layer.cap is not None else max(statistics.high, -statistics.low)
+    shift = 0.0
+    if feeds == "classifier":  # the pool comes at once: what it gives is rounded, not what it takes
+        outputs = [y.mean(dim=(2, 3), keepdim=True) for y in outputs]
+        largest = min(statistics.high, _POOL_HEADROOM * max(y.max().item() for y in outputs))
+    if feeds in ("pointwise", "classifier"):
+        shift = largest / 2
+    made = SymmetricLayer(
+        name=layer.name,
+        kind=layer.kind,
+        weight=weight,
+        weight_scales=integers.weight_scales if is_int8 else None,
+        bias=bias.flatten().numpy() - np.float32(shift),
+        stride=layer.stride,
+        pads=layer.pads,
+        limits=None if layer.cap is None else (-shift, layer.cap - shift),
+        input_scale=current.scale if is_int8 else None,
+    )
+    return made, _Activations(tuple((y - shift).half() for y in outputs), largest - shift)
+
+
+def _weights(
+    layer: FoldedLayer, integers: QuantizedLayer, is_int8: bool
+) -> tuple[NDArray[np.int8] | NDArray[np.float32], Tensor]:
+    """The weights as they are kept, and the reals that they stand for."""
+    if not is_int8:
+        real = layer.weight.half().float()
+        return real.numpy(), real
+    scales = torch.from_numpy(integers.weight_scales)[:, None, None, None]
+    return integers.weight, torch.from_numpy(integers.weight).float() * scales

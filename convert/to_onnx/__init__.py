@@ -1,6 +1,0 @@
-"""Emit ONNX, for TensorRT and ONNX Runtime: the float network, and the symmetric one with Q/DQ operators."""
-
-from convert.to_onnx.floating import to_onnx
-from convert.to_onnx.quantized import to_qdq
-
-__all__ = ["to_onnx", "to_qdq"]

@@ -1,6 +1,0 @@
-"""From ONNX to TensorRT engines, on the device that will run them. Needs neither torch nor onnx."""
-
-from convert.to_tensorrt.build import BuildOptions, Built, build
-from convert.to_tensorrt.subprocess_builder import Made, make_engine
-
-__all__ = ["BuildOptions", "Built", "Made", "build", "make_engine"]

@@ -1,0 +1,64 @@
+"""What a run leaves behind: a checkpoint for each α, and how accurate each variant is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from convert.checkpoints import save_checkpoint
+from convert.checkpoints.statistics import with_statistics
+from convert.data.calibration_data import Progress
+from convert.model import MobileNetV1
+from convert.training.evaluation import Settling, accuracy, members, settled
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Frame
+
+__all__ = ["checkpoint_name", "write_checkpoints"]
+
+
+def checkpoint_name(alpha: float) -> str:
+    """``mobilenet_v1_0.50.safetensors``."""
+    return Variant(alpha, 32).name.rpartition("_")[0] + ".safetensors"
+
+
+def write_checkpoints(
+    network: nn.Module,
+    resolutions: Sequence[int],
+    settling: Settling,
+    folder: Path,
+    examples: Sequence[tuple[Frame, int]],
+    progress: Progress = lambda stage, share: None,
+) -> dict[Variant, float]:
+    """Write each member of ``network`` as an ordinary checkpoint with the statistics of every resolution.
+
+    Args:
+        network: A family, or one ``MobileNetV1``, as training leaves it.
+        resolutions: Every ρ to be able to serve.
+        settling: What batch norm's statistics are estimated on.
+        folder: Where the checkpoints go, which exists.
+        examples: Labelled pictures to measure on.
+        progress: Called as the work goes on.
+
+    Returns:
+        Top-1 accuracy of every variant on ``examples``, 0 to 1.
+
+    Raises:
+        OutputError: A checkpoint cannot be written.
+    """
+    found = members(network)
+    accuracies: dict[Variant, float] = {}
+    for member in found:
+        assert isinstance(member, MobileNetV1)
+        alpha = member.config.alpha
+        model, statistics = settled(member, resolutions, settling)
+        save_checkpoint(model, folder / checkpoint_name(alpha), statistics)
+        for side, own in statistics.items():
+            share = len(accuracies) / (len(found) * len(statistics))
+            progress(f"measuring α={alpha:g} ρ={side}", share)
+            at_side = with_statistics(model, own)
+            accuracies[Variant(alpha, side)] = accuracy(
+                at_side, examples, side, preprocessing=settling.preprocessing, device=settling.device
+            )
+    return accuracies
