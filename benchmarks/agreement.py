@@ -21,10 +21,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from edge.board.affinity import default_threads
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
-from edge.profiling.threads import default_threads
 from edge.profiling.timing import settle, timing_frames
 
 _RUNS = 50
@@ -45,7 +45,7 @@ def theirs_ms(tool: str, model: Path, threads: int) -> float:
 def ours_ms(bundle: Bundle, variant: Variant, threads: int) -> float:
     """The median of as many inferences within a classifier's call, as ``edge profile`` takes it."""
     frames = timing_frames()
-    with Classifier.open(bundle, variant, backend="litert", threads=threads) as classifier:
+    with Classifier(bundle, variant, backend="litert", threads=threads) as classifier:
         settle(lambda: classifier.classify(frames[0]))
         return statistics.median(classifier.classify(frames[n % len(frames)]).infer_ms for n in range(_RUNS))
 

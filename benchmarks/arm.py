@@ -51,7 +51,7 @@ def classifiers(bundle: Bundle) -> Iterator[tuple[str, Classifier]]:
     from edge.inference.classifier import Classifier
 
     for entry in bundle.variants:
-        classifier = Classifier.open(bundle, entry.variant, backend="litert", threads=1)
+        classifier = Classifier(bundle, entry.variant, backend="litert", threads=1)
         with closing(classifier.backend):
             yield entry.variant.name, classifier
 

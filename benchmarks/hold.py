@@ -23,16 +23,16 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge.board.affinity import usable_cpus
+from edge.board.affinity import default_threads, usable_cpus
 from edge.board.sampler import HealthSampler
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.control.adaptive import AdaptiveClassifier
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.profile import LatencyProfile
-from edge.profiling.threads import default_threads
 from edge.profiling.timing import timing_frames
-from edge.selection import Budget, select
+from edge.selection import select
 
 PHASES: Final = ("calm", "busy", "calm again")
 _HOG: Final = "while True: pass"
@@ -110,7 +110,7 @@ def one_run(
 ) -> Run:
     """Run the stream, fixed or adapting."""
     run = Run(name, budget.latency_ms)
-    with AdaptiveClassifier.open(bundle, profile, budget, backend=options.backend) as classifier:
+    with AdaptiveClassifier(bundle, profile, budget, backend=options.backend) as classifier:
         if name == "fixed":
             classifier.pin(classifier.variant)
         with HealthSampler(classifier.on_health, every_s=1.0):

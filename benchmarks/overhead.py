@@ -56,7 +56,7 @@ def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], o
     artifact = bundle.find(variant).artifacts[0]
     interpreter: Any = Interpreter(model_path=str(bundle.path(artifact.file)), num_threads=1)
     interpreter.allocate_tensors()
-    classifier = Classifier.open(bundle, variant, backend="litert", threads=1)
+    classifier = Classifier(bundle, variant, backend="litert", threads=1)
     frame = timing_frames(1)[0]
     return interpreter.invoke, lambda: classifier.classify(frame), lambda: np.bitwise_xor(frame, 1, out=frame)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
@@ -13,7 +14,6 @@ from edge.control.adaptive import AdaptiveClassifier
 from edge.errors import VariantError
 from edge.inference.classifier import Classifier
 from edge.profiling.profile import LatencyProfile
-from edge.selection import Budget
 
 __all__ = ["AnyClassifier", "Control", "Option", "options_of"]
 

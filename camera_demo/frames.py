@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from camera_demo.region import Region
-from edge.inference.classifier import Guess, Prediction, Prepared
+from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.vision.preprocess import Frame
 
 __all__ = ["CapturedFrame", "Result"]

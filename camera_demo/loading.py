@@ -7,6 +7,8 @@ from typing import Final
 
 from camera_demo.control import AnyClassifier, Control, options_of
 from camera_demo.settings import Settings
+from edge.board.affinity import default_threads
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
 from edge.console import progress_bar
@@ -15,8 +17,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.selftest import self_test
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.profile_cache import profile_for
-from edge.profiling.threads import default_threads
-from edge.selection import Budget, select
+from edge.selection import select
 
 __all__ = ["load"]
 
@@ -66,6 +67,6 @@ def _open(
     top_k = max(settings.top_k, _SMOOTHED) if settings.smoothing else settings.top_k
     if profile is None:
         variant = Variant.parse(settings.variant or "")
-        return Classifier.open(bundle, variant, backend=settings.backend, threads=threads, top_k=top_k)
+        return Classifier(bundle, variant, backend=settings.backend, threads=threads, top_k=top_k)
     select(bundle, profile, budget)  # says no, and why, before models are loaded
-    return AdaptiveClassifier.open(bundle, profile, budget, backend=settings.backend, threads=threads, top_k=top_k)
+    return AdaptiveClassifier(bundle, profile, budget, backend=settings.backend, threads=threads, top_k=top_k)

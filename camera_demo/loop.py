@@ -19,7 +19,7 @@ from camera_demo.stop import Stop
 from camera_demo.summary import Stats
 from edge.bundles.variant import Variant
 from edge.inference.backends import Backend
-from edge.inference.classifier import Prediction, Prepared
+from edge.inference.prediction import Prediction, Prepared
 from edge.vision.preprocess import Frame
 
 __all__ = ["Classifies", "ClassifyOptions", "FrameRate", "LiveLoop"]

@@ -28,12 +28,12 @@ from camera_demo.systemd import Notifier
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.board.health import Health
 from edge.board.sampler import HealthSampler
+from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
 from edge.control.adaptive import AdaptiveClassifier
 from edge.errors import BudgetError
 from edge.inference.backends import Backend
-from edge.selection import Budget
 
 __all__ = ["run"]
 
@@ -93,7 +93,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
 
 def _budget(settings: Settings) -> Budget:
     if settings.budget_ms is None:
-        return Budget.of_fps(_USUAL_FPS if settings.fps is None else settings.fps)
+        return Budget.of(fps=_USUAL_FPS if settings.fps is None else settings.fps)
     if settings.fps is not None:
         raise BudgetError("--fps and --budget-ms say the same thing: give one of them.")
     return Budget(latency_ms=settings.budget_ms)

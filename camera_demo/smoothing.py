@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from edge.inference.classifier import Guess
+from edge.inference.prediction import Guess
 
 __all__ = ["Smoothing"]
 

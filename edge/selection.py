@@ -3,68 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
-from edge.bundles.bundle import Bundle
+from edge.budget import Budget
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
-from edge.errors import BudgetError, NoVariantFits
-from edge.profiling.latency import PERCENTILES
+from edge.errors import NoVariantFits
 from edge.profiling.profile import LatencyProfile, ProfileRow, Provenance
 
-__all__ = ["Budget", "Candidate", "Selection", "pareto_front", "ranked", "select"]
+__all__ = ["Candidate", "Selection", "pareto_front", "ranked", "select"]
 
-_LONGEST_MS = 600_000.0
 _Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What a variant may cost, and what it must be worth."""
-
-    latency_ms: float
-    """The longest a frame may take."""
-    percentile: str = "p95"
-    """The figure held against it, one of :data:`edge.profiling.latency.PERCENTILES`."""
-    min_top1: float | None = None
-    """The least accuracy, in percent."""
-    max_mb: float | None = None
-    """The largest model file, in MB of 10^6 bytes."""
-    max_rss_mb: float | None = None
-    """The most memory the process may take, in MB of 10^6 bytes."""
-    max_cpu_percent: float | None = None
-    """The largest share of all CPUs that one frame every :attr:`latency_ms` may keep busy."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.latency_ms) and 0 < self.latency_ms <= _LONGEST_MS):
-            raise BudgetError(
-                f"A budget of {self.latency_ms:g} ms makes no sense: expected above 0, at most {_LONGEST_MS:.0f} ms."
-            )
-        if self.percentile not in PERCENTILES:
-            raise BudgetError(f"There is no percentile '{self.percentile}': expected one of {', '.join(PERCENTILES)}.")
-        if self.min_top1 is not None and not 0 <= self.min_top1 <= 100:
-            raise BudgetError(f"A top-1 of {self.min_top1:g} % makes no sense: expected 0 to 100.")
-        if self.max_cpu_percent is not None and not 0 < self.max_cpu_percent <= 100:
-            raise BudgetError(
-                f"{self.max_cpu_percent:g} % of the CPUs make no sense: expected above 0, at most 100, which is all of "
-                "them."
-            )
-        for what, megabytes in (("model", self.max_mb), ("process", self.max_rss_mb)):
-            if megabytes is not None and not (math.isfinite(megabytes) and megabytes > 0):
-                raise BudgetError(f"A {what} of {megabytes:g} MB makes no sense: expected above 0.")
-
-    @classmethod
-    def of_fps(cls, fps: float, **others: object) -> Budget:
-        """The budget that leaves one frame's time at ``fps`` frames a second.
-
-        Raises:
-            BudgetError: ``fps`` is not a positive number.
-        """
-        if not (math.isfinite(fps) and fps > 0):
-            raise BudgetError(f"{fps:g} frames a second make no sense: expected a number above 0.")
-        return cls(latency_ms=1000 / fps, **others)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +73,16 @@ class Selection:
     ranked_by: str
     """What "best" rests on: ``measured top-1``, or ``mult-adds`` where the bundle was measured without labels."""
 
+    @property
+    def variant(self) -> Variant:
+        """The chosen variant."""
+        return self.chosen.variant
+
+    @property
+    def rejected(self) -> Mapping[Variant, str]:
+        """Why each other variant was not chosen."""
+        return {c.variant: self.verdict(c) for c in self.candidates if c is not self.chosen}
+
     def verdict(self, candidate: Candidate) -> str:
         """Why ``candidate`` was chosen or not, in a few words."""
         if candidate is self.chosen:
@@ -127,15 +90,44 @@ class Selection:
         return "; ".join(candidate.objections) or f"fits; {_weaker(candidate, self.chosen, self.ranked_by)}"
 
 
-def select(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> Selection:
+def select(
+    bundle: Bundle | str | Path,
+    profile: LatencyProfile,
+    budget: Budget | None = None,
+    *,
+    fps: float | None = None,
+    budget_ms: float | None = None,
+    percentile: str = "p95",
+    min_top1: float | None = None,
+    max_mb: float | None = None,
+    max_rss_mb: float | None = None,
+    max_cpu_percent: float | None = None,
+) -> Selection:
     """Choose the best variant that meets the budget.
 
     Best is the highest measured top-1; where the bundle was measured without labels, the most mult-adds. Of two
     equally good ones the faster wins.
 
+    Args:
+        bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
+        profile: What its variants take.
+        budget: What a variant may cost; or give ``fps`` or ``budget_ms``, and conditions, as fields of a budget.
+        fps: Frames a second to keep up with.
+        budget_ms: The longest a frame may take.
+        percentile: The latency to compare with the budget.
+        min_top1: The least accuracy, in percent.
+        max_mb: The largest model file.
+        max_rss_mb: The most memory the process may take.
+        max_cpu_percent: The largest share of all CPUs.
+
     Raises:
         NoVariantFits: None meets it; the message names the nearest.
+        BudgetError: There is no budget, or several, or a value is out of range.
+        BundleError: The bundle cannot be opened.
     """
+    conditions = {"min_top1": min_top1, "max_mb": max_mb, "max_rss_mb": max_rss_mb, "max_cpu_percent": max_cpu_percent}
+    budget = Budget.of(budget, fps=fps, budget_ms=budget_ms, percentile=percentile, **conditions)
+    bundle = open_bundle(bundle)
     candidates, ranked_by = ranked(bundle, profile, budget)
     chosen = next((c for c in candidates if c.fits), None)
     if chosen is None:

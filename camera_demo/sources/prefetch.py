@@ -16,7 +16,7 @@ from camera_demo.mailbox import Mailbox
 from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
 from edge.errors import EdgeError
-from edge.inference.classifier import Prepared
+from edge.inference.prediction import Prepared
 from edge.vision.preprocess import Frame
 
 __all__ = ["BackgroundSource", "latest_frames", "read_ahead"]

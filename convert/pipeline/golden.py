@@ -116,7 +116,7 @@ def _harm(bundle: Bundle, entry: BundledVariant, candidates: Sequence[Frame]) ->
     right = bundle.manifest.preprocessing
     backend = _open(bundle, entry, next(a for a in entry.artifacts if a.format in _RUNTIMES))
     recipes = [right, *mistakes(right).values()]
-    classifiers = [Classifier(backend, bundle.labels, recipe, variant=entry.variant) for recipe in recipes]
+    classifiers = [Classifier.of_backend(backend, bundle.labels, recipe, variant=entry.variant) for recipe in recipes]
     rows = []
     for frame in candidates:
         truth, *wrong = (classifier.probabilities(frame) for classifier in classifiers)
@@ -153,7 +153,7 @@ def _input(classifier: Classifier, frame: Frame) -> tuple[float, ...]:
 
 def _classifier(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Classifier:
     recipe = bundle.manifest.preprocessing
-    return Classifier(_open(bundle, entry, artifact), bundle.labels, recipe, variant=entry.variant)
+    return Classifier.of_backend(_open(bundle, entry, artifact), bundle.labels, recipe, variant=entry.variant)
 
 
 def _open(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Backend:

@@ -1,4 +1,4 @@
-"""Bind the process to the fast CPUs, on boards whose CPUs differ."""
+"""Which CPUs to use: how many threads, and the fast ones on boards whose CPUs differ."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from edge.board.sensors import integer
 
-__all__ = ["big_cpus", "bound", "usable_cpus"]
+__all__ = ["big_cpus", "bound", "default_threads", "usable_cpus"]
 
 _NEARLY: Final = 0.9
 """CPUs with this share of the greatest capacity count as big: cores of one kind may differ by a bin."""
@@ -19,6 +21,11 @@ _NEARLY: Final = 0.9
 def usable_cpus() -> tuple[int, ...]:
     """The CPUs that this process may use."""
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def default_threads() -> int:
+    """Threads for the inference by default: the physical cores that may be used, at most 4."""
+    return min(4, psutil.cpu_count(logical=False) or 1, len(usable_cpus()))
 
 
 def big_cpus(root: Path = Path("/")) -> tuple[int, ...]:

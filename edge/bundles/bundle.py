@@ -42,6 +42,12 @@ class Bundle:
         """Its variants, dearest first."""
         return self.manifest.variants
 
+    @property
+    def most_accurate(self) -> Variant:
+        """The variant with the highest measured top-1; the largest where one was measured without labels."""
+        top1 = [entry.artifacts[0].accuracy.top1 or 0.0 for entry in self.variants]
+        return self.variants[top1.index(max(top1)) if all(top1) else 0].variant
+
     def find(self, variant: Variant) -> BundledVariant:
         """The entry of ``variant``.
 
@@ -59,16 +65,18 @@ class Bundle:
         return self.root / PurePosixPath(file)
 
 
-def open_bundle(place: str | Path) -> Bundle:
+def open_bundle(place: str | Path | Bundle) -> Bundle:
     """Open a bundle and check every file in it.
 
     Args:
         place: A folder, or the name of a bundle that is installed (:mod:`edge.bundles.registry`) or ships with the
-            package: ``demo``. An installed one comes before a shipped one.
+            package: ``demo``. An installed one comes before a shipped one. A bundle that is already open is returned.
 
     Raises:
         BundleError: It is missing, damaged, of another schema, or names a file outside its folder.
     """
+    if isinstance(place, Bundle):
+        return place
     root = _locate(place)
     manifest = read_manifest(read_json(root / MANIFEST, "bundle manifest", BundleError), root / MANIFEST)
     for entry in manifest.files():

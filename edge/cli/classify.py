@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from edge.board.affinity import default_threads
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
-from edge.inference.classifier import Classifier, Prediction
-from edge.profiling.threads import default_threads
+from edge.inference.classifier import Classifier
+from edge.inference.prediction import Prediction
 from edge.vision.images import image_files, read_image
 
 __all__ = ["classify"]
@@ -35,9 +36,7 @@ def classify(
     opened = open_bundle(bundle)
     chosen = Variant.parse(variant) if variant else _most_accurate(opened)
     results, failed = [], 0
-    with Classifier.open(
-        opened, chosen, backend=backend, threads=threads or default_threads(), top_k=top_k
-    ) as classifier:
+    with Classifier(opened, chosen, backend=backend, threads=threads or default_threads(), top_k=top_k) as classifier:
         for refusal in classifier.refusals:
             note(f"not {refusal.backend}: {refusal.reason}")
         for path in _files(images):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.board.device import describe
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
@@ -20,7 +21,6 @@ from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
 from edge.profiling.profile import LatencyProfile, ProfileRow
 from edge.profiling.profile_cache import merged, profile_path, store
 from edge.profiling.threads import ThreadChoice
-from edge.selection import Budget
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge import selection as selecting
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
@@ -18,7 +19,7 @@ from edge.profiling.profile import LatencyProfile, load_profile
 from edge.profiling.profile_cache import profile_for
 from edge.profiling.reference_profiles import nearest_published
 from edge.profiling.threads import ThreadChoice
-from edge.selection import Budget, Candidate, Selection
+from edge.selection import Candidate, Selection
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -76,7 +77,7 @@ def budget_of(budget_ms: float | None, fps: float | None, **others: Any) -> Budg
     if (budget_ms is None) == (fps is None):
         raise BudgetError("Expected one of --budget-ms and --fps, e.g. --fps 30.")
     if fps is not None:
-        return Budget.of_fps(fps, **others)
+        return Budget.of(fps=fps, **others)
     assert budget_ms is not None
     return Budget(latency_ms=budget_ms, **others)
 

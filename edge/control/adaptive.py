@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -19,16 +20,20 @@ import numpy as np
 
 from edge.board.health import Health
 from edge.board.memory import available_mb, rss_mb
-from edge.bundles.bundle import Bundle
+from edge.board.sampler import HealthSampler
+from edge.budget import Budget
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.control.controller import Cause, Change, Controller
 from edge.control.ladder import Rung, front, rungs_of
 from edge.errors import VariantError
 from edge.inference.backends import Backend, Refusal
-from edge.inference.classifier import Classifier, Prediction, Prepared
+from edge.inference.classifier import Classifier
+from edge.inference.live_classifier import Mode
+from edge.inference.prediction import Prediction, Prepared
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
-from edge.selection import Budget
+from edge.vision.images import Picture
 from edge.vision.preprocess import Frame
 
 __all__ = ["AdaptiveClassifier", "Counts"]
@@ -49,96 +54,83 @@ class Counts:
 
 
 class AdaptiveClassifier:
-    """Stands where a :class:`~edge.inference.classifier.Classifier` stands, and changes variants by itself.
+    """Changes variants by itself to keep the budget: a :class:`~edge.inference.live_classifier.LiveClassifier`.
 
-    One thread classifies; :meth:`set_budget`, :meth:`pin`, :meth:`release` and :meth:`feel` may come from any.
+    As a context manager it also samples the machine's health, so that it takes a smaller variant before heat slows the
+    board down.
 
-    >>> with AdaptiveClassifier.open(bundle, profile, Budget.of_fps(30)) as classifier:
-    ...     with HealthSampler(classifier.on_health):
-    ...         prediction = classifier.classify(frame)
-    ...         print(classifier.variant, classifier.last_change)
+    >>> with AdaptiveClassifier(bundle, profile, fps=30) as classifier:
+    ...     prediction = classifier.classify(frame)
+    ...     print(classifier.variant, classifier.last_change)
     """
 
     def __init__(
         self,
-        classifiers: Mapping[Variant, Classifier],
-        controller: Controller,
-        *,
-        left_out: Mapping[Variant, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Join loaded classifiers with what chooses among them; see :meth:`open` for the usual way.
-
-        Args:
-            classifiers: Those of every variant that the controller may choose; closed with this object.
-            controller: Chooses.
-            left_out: Variants that were not loaded, and why.
-            clock: Seconds; gives the controller its time.
-        """
-        self._classifiers, self._controller = dict(classifiers), controller
-        self._left_out, self._clock = dict(left_out or {}), clock
-        self._lock = threading.Lock()
-        self._active = self._classifiers[controller.variant]
-        self.counts = Counts()
-
-    @classmethod
-    def open(
-        cls,
-        bundle: Bundle,
+        bundle: Bundle | str | Path,
         profile: LatencyProfile,
-        budget: Budget,
+        budget: Budget | None = None,
         *,
+        fps: float | None = None,
         backend: str = "auto",
         threads: int | None = None,
         top_k: int = 5,
         memory_limit_mb: float | None = None,
+        samples_health: bool = True,
         make_controller: Callable[[Sequence[Rung], Budget], Controller] = Controller,
         clock: Callable[[], float] = time.monotonic,
-    ) -> AdaptiveClassifier:
+    ) -> None:
         """Load every variant of a bundle that meets the budget's other conditions, as far as memory goes.
 
         The variant to begin with and the fastest are loaded in any case; then those of the Pareto front, best
         first; then the rest.
 
         Args:
-            bundle: Whose variants.
-            profile: What they take on this machine.
-            budget: What to hold.
+            bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
+            profile: What its variants take on this machine.
+            budget: What to hold; or give ``fps``.
+            fps: Frames a second to keep up with.
             backend: A backend's name, or ``auto``.
             threads: Threads for the inference; None for those that each variant has in the profile.
-            top_k: Classes in each answer.
+            top_k: Number of classes in each answer.
             memory_limit_mb: What the loaded variants may take together; None for half of what is available.
+            samples_health: Whether the ``with`` block samples the machine's health; else call :meth:`on_health`.
             make_controller: Makes the controller for the variants that were loaded.
             clock: Seconds; a monotonic one.
 
         Raises:
+            BudgetError: There is no budget, or two.
+            BundleError: The bundle cannot be opened.
             NoVariantFits: No variant meets the other conditions.
             BackendError: No backend runs one of them.
         """
+        bundle, budget = open_bundle(bundle), Budget.of(budget, fps=fps)
         rungs = rungs_of(bundle, profile, budget)
         limit_mb = _SHARE_OF_MEMORY * available_mb() if memory_limit_mb is None else memory_limit_mb
         start = make_controller(rungs, budget).variant
-        loaded: dict[Variant, Classifier] = {}
-        left_out: dict[Variant, str] = {}
+        self._classifiers: dict[Variant, Classifier] = {}
+        self._left_out: dict[Variant, str] = {}
         before_mb = rss_mb()
         with ExitStack() as opened:
             for rung in _by_need(rungs, start):
                 taken_mb = rss_mb() - before_mb
                 if taken_mb >= limit_mb and rung.variant not in (start, rungs[0].variant):
-                    left_out[rung.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
+                    self._left_out[rung.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
                     continue
                 row = profile.find(rung.variant)
                 count = threads or (row and row.num_threads) or 1
-                classifier = Classifier.open(bundle, rung.variant, backend=backend, threads=count, top_k=top_k)
-                loaded[rung.variant] = opened.enter_context(classifier)
+                classifier = Classifier(bundle, rung.variant, backend=backend, threads=count, top_k=top_k)
+                self._classifiers[rung.variant] = opened.enter_context(classifier)
                 classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
+            self._controller = make_controller([rung for rung in rungs if rung.variant in self._classifiers], budget)
             opened.pop_all()
-        controller = make_controller([rung for rung in rungs if rung.variant in loaded], budget)
-        return cls(loaded, controller, left_out=left_out, clock=clock)
+        self._clock, self._lock = clock, threading.Lock()
+        self._active = self._classifiers[self._controller.variant]
+        self._sampler = HealthSampler(self.on_health) if samples_health else None
+        self.counts = Counts()
 
     @property
     def classifiers(self) -> Mapping[Variant, Classifier]:
-        """Every variant that is loaded."""
+        """The classifier of each loaded variant."""
         return dict(self._classifiers)
 
     @property
@@ -163,7 +155,7 @@ class AdaptiveClassifier:
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """All that are loaded, and so can be pinned."""
+        """The variants that are loaded, and so can be pinned."""
         return tuple(self._classifiers)
 
     @property
@@ -172,13 +164,18 @@ class AdaptiveClassifier:
         return dict(self._left_out)
 
     @property
+    def mode(self) -> Mode:
+        """``pinned`` or ``auto``."""
+        return "auto" if self.pinned is None else "pinned"
+
+    @property
     def budget(self) -> Budget:
-        """What is held now."""
+        """The budget of now."""
         return self._controller.budget
 
     @property
     def pinned(self) -> Variant | None:
-        """The variant that is fixed; None while it is chosen."""
+        """The variant that you fixed; None while it is chosen automatically."""
         return self._controller.pinned
 
     @property
@@ -193,7 +190,7 @@ class AdaptiveClassifier:
 
     @property
     def slowdown(self) -> float:
-        """How many times the profile's p95 frames took in the last second."""
+        """Latency of the last second as a multiple of the profile's p95."""
         with self._lock:
             return self._controller.slowdown
 
@@ -203,19 +200,10 @@ class AdaptiveClassifier:
         with self._lock:
             return self._controller.is_holding
 
-    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
-        """Classify one frame, uint8 (height, width, 3) BGR of any size, with the variant of the moment.
-
-        Args:
-            frame: The frame.
-            prepared: What a :meth:`preparer` made of it; left aside if the variant has changed its resolution since.
-
-        Raises:
-            ImageError: The frame has another form.
-            BackendError: The runtime failed.
-        """
+    def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
+        """Classify one picture with the variant of the moment: see :meth:`Classifier.classify`."""
         self._active = active = self._classifiers[self._controller.variant]
-        prediction = active.classify(frame, prepared)
+        prediction = active.classify(picture, prepared, rgb=rgb)
         with self._lock:
             self.counts.frames[active.variant] += 1
             self.counts.late += prediction.total_ms > self._controller.budget.latency_ms
@@ -228,21 +216,22 @@ class AdaptiveClassifier:
         return lambda frame: preparers[self._active.variant](frame)
 
     def on_health(self, health: Health) -> None:
-        """Take in a look at the machine, as :class:`edge.board.sampler.HealthSampler` gives it every few seconds."""
+        """Take in a sample of the machine's health, as :class:`edge.board.sampler.HealthSampler` gives it."""
         with self._lock:
             self._note(self._controller.felt(health, self._clock()))
 
     def set_budget(self, budget: Budget) -> None:
-        """Hold another budget from the next frame on. Only its time counts; other conditions stay as opened."""
+        """Replace the budget from the next frame on. Only its latency counts; other conditions stay as opened."""
         with self._lock:
             self._note(self._controller.set_budget(budget, self._clock()))
 
-    def pin(self, variant: Variant) -> None:
-        """Use ``variant`` from the next frame on, whatever it takes.
+    def pin(self, variant: Variant | str) -> None:
+        """Use ``variant`` from the next frame on, whatever its latency.
 
         Raises:
             VariantError: It is not loaded; the message says why, or what is.
         """
+        variant = Variant.parse(str(variant))
         if variant in self._left_out:
             raise VariantError(f"{variant.name} is not loaded: {self._left_out[variant]}. Raise the memory limit.")
         with self._lock:
@@ -255,10 +244,14 @@ class AdaptiveClassifier:
 
     def close(self) -> None:
         """Free every model. A second call does nothing."""
+        if self._sampler is not None:
+            self._sampler.close()
         for classifier in self._classifiers.values():
             classifier.close()
 
     def __enter__(self) -> AdaptiveClassifier:
+        if self._sampler is not None:
+            self._sampler.start()
         return self
 
     def __exit__(

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge.board.health import Health
+from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.backoff import Patience
 from edge.control.ladder import Rung, front
 from edge.control.slowdown import Slowdown
 from edge.control.thermal import Heat
 from edge.errors import NoVariantFits, VariantError
-from edge.selection import Budget
 
 __all__ = ["Cause", "Change", "Controller", "Tuning"]
 

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
 from edge.errors import NoVariantFits, ProfileError
 from edge.profiling.profile import LatencyProfile
-from edge.selection import Budget, pareto_front, ranked
+from edge.selection import pareto_front, ranked
 
 __all__ = ["Rung", "front", "rungs_of"]
 

@@ -3,129 +3,129 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundles.bundle import Bundle
+from edge.board.affinity import default_threads
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
-from edge.errors import BackendError
+from edge.errors import BackendError, VariantError
 from edge.inference.backends import Backend, Refusal, open_backend
+from edge.inference.live_classifier import Mode
+from edge.inference.prediction import Guess, Prediction, Prepared, top_k
+from edge.vision.images import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
-from edge.vision.tensor import TensorSpec
 
-__all__ = ["Classifier", "Guess", "Prediction", "Prepared", "label_mismatch", "top_k"]
+if TYPE_CHECKING:
+    from edge.board.health import Health
+    from edge.budget import Budget
+    from edge.control.controller import Cause, Change
 
-
-class Guess(NamedTuple):
-    """One class and how sure the network is of it."""
-
-    class_id: int
-    label: str
-    probability: float
-    """From 0 to 1."""
-
-
-class Prediction(NamedTuple):
-    """What the network sees in one frame, best class first, and what the answer took."""
-
-    guesses: tuple[Guess, ...]
-    preprocess_ms: float
-    infer_ms: float
-    top_k_ms: float
-
-    @property
-    def best(self) -> Guess:
-        """The most probable class."""
-        return self.guesses[0]
-
-    @property
-    def total_ms(self) -> float:
-        """From frame to answer."""
-        return self.preprocess_ms + self.infer_ms + self.top_k_ms
-
-
-class Prepared(NamedTuple):
-    """A frame cropped and shrunk ahead of its turn, by another thread than the one that classifies."""
-
-    pixels: Frame
-    """uint8 (ρ, ρ, 3) in the network's colour order."""
-    preprocess_ms: float
-    """What that took."""
+__all__ = ["Classifier", "label_mismatch"]
 
 
 class Classifier:
-    """A variant, loaded and ready. Buffers are made once; a call allocates next to nothing.
+    """One variant of a bundle, loaded and ready: a :class:`~edge.inference.live_classifier.LiveClassifier`.
 
-    >>> with Classifier.open(open_bundle("demo"), Variant(0.25, 128)) as classifier:
-    ...     classifier.classify(frame).best.label
+    Buffers are made once; a call with an array allocates next to nothing.
+
+    >>> with Classifier("demo", "0.25_128") as classifier:
+    ...     classifier.classify("photo.jpg").best.label
     """
+
+    backend: Backend
+    variant: Variant
+    model_sha256: str
+    refusals: tuple[Refusal, ...]
+    budget: Budget | None
 
     def __init__(
         self,
+        bundle: Bundle | str | Path,
+        variant: Variant | str | None = None,
+        *,
+        backend: str = "auto",
+        threads: int | None = None,
+        top_k: int = 5,
+        budget: Budget | None = None,
+    ) -> None:
+        """Load a variant of a bundle with the first backend that takes it, or with the one named.
+
+        Args:
+            bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
+            variant: The variant or its name; None for the most accurate one.
+            backend: ``auto``, or a backend's name; a precision may follow: ``tensorrt:fp16``.
+            threads: Threads for the inference; None for :func:`edge.board.affinity.default_threads`.
+            top_k: Number of classes in each answer.
+            budget: What an answer may cost. Nothing depends on it here; it is kept for whoever asks.
+
+        Raises:
+            BundleError: The bundle cannot be opened, or does not have the variant.
+            VariantError: The variant's name is invalid.
+            BackendError: No backend works; the message has every reason.
+        """
+        bundle = open_bundle(bundle)
+        chosen = bundle.most_accurate if variant is None else Variant.parse(str(variant))
+        opened = open_backend(bundle, chosen, name=backend, threads=threads or default_threads())
+        try:
+            self._join(opened.backend, bundle.labels, bundle.manifest.preprocessing, chosen, top_k)
+        except BackendError:
+            opened.backend.close()
+            raise
+        self.model_sha256, self.refusals, self.budget = opened.artifact.sha256, opened.refusals, budget
+
+    @classmethod
+    def of_backend(
+        cls,
         backend: Backend,
         labels: Sequence[str],
         preprocessing: Preprocessing,
         *,
         variant: Variant,
         top_k: int = 5,
-        model_sha256: str = "",
-        refusals: tuple[Refusal, ...] = (),
-    ) -> None:
-        """Join a loaded model with its labels and preprocessing.
+    ) -> Classifier:
+        """Join a backend that is already loaded with its labels and preprocessing.
 
         Raises:
             BackendError: The model's output does not have one value for each label.
         """
+        made = cls.__new__(cls)
+        made._join(backend, labels, preprocessing, variant, top_k)
+        made.model_sha256, made.refusals, made.budget = "", (), None
+        return made
+
+    def _join(
+        self, backend: Backend, labels: Sequence[str], preprocessing: Preprocessing, variant: Variant, top_k: int
+    ) -> None:
         classes = backend.output_spec.shape[-1]
         if top_k < 1:
-            raise BackendError(f"An answer cannot have {top_k} classes: expected at least 1.")
+            raise BackendError(f"top_k must be at least 1, got {top_k}.")
         if len(labels) != classes:
             cause = label_mismatch(len(labels), classes)
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
-        self.backend, self.variant, self.model_sha256, self.refusals = backend, variant, model_sha256, refusals
+        self.backend, self.variant = backend, variant
         self._labels, self._top_k = tuple(labels), min(top_k, classes)
         self._preprocessing, self._preprocessor = preprocessing, Preprocessor(preprocessing, backend.input_spec)
 
-    @classmethod
-    def open(
-        cls, bundle: Bundle, variant: Variant, *, backend: str = "auto", threads: int = 1, top_k: int = 5
-    ) -> Classifier:
-        """Load a variant of a bundle with the first backend that takes it, or with the one named.
-
-        Raises:
-            BundleError: The bundle does not have the variant.
-            BackendError: No backend works; the message has every reason.
-        """
-        opened = open_backend(bundle, variant, name=backend, threads=threads)
-        try:
-            return cls(
-                opened.backend,
-                bundle.labels,
-                bundle.manifest.preprocessing,
-                variant=variant,
-                top_k=top_k,
-                model_sha256=opened.artifact.sha256,
-                refusals=opened.refusals,
-            )
-        except BackendError:
-            opened.backend.close()
-            raise
-
-    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
-        """Classify one frame, uint8 (height, width, 3) BGR of any size.
+    def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
+        """Classify one picture.
 
         Args:
-            frame: The frame.
-            prepared: What a :meth:`preparer` made of it. One for another resolution is left aside.
+            picture: uint8 (height, width, 3) BGR of any size, a file's path, or a PIL image. Reading or converting it
+                is not part of the times in the answer.
+            prepared: What a :meth:`preparer` made of it. One for another resolution is ignored.
+            rgb: Whether the array's channels are in the order RGB.
 
         Raises:
-            ImageError: The frame has another form.
+            ImageError: The picture cannot be read, or is of another type or shape.
             BackendError: The runtime failed.
         """
+        frame = picture if isinstance(picture, np.ndarray) and not rgb else as_frame(picture, rgb=rgb)
         start = time.perf_counter()
         if prepared is not None and len(prepared.pixels) == self._preprocessor.side:
             self._preprocessor.normalize(prepared.pixels, self.backend.input())
@@ -143,9 +143,9 @@ class Classifier:
         return Prediction(guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred))
 
     def preparer(self) -> Callable[[Frame], Prepared]:
-        """Does the preprocessing that needs no tensor, for one other thread: see :meth:`classify`.
+        """A function that does the preprocessing ahead, on one other thread: see :meth:`classify`.
 
-        The function raises :class:`edge.errors.ImageError` for frames of another form.
+        It raises :class:`edge.errors.ImageError` for frames of another type or shape.
         """
         preprocessor = Preprocessor(self._preprocessing, self.backend.input_spec)
 
@@ -157,10 +157,10 @@ class Classifier:
         return prepare
 
     def network_input(self, frame: Frame) -> NDArray[np.float32]:
-        """The real numbers that the network is given for ``frame``, float32 (ρ, ρ, 3) in its colour order.
+        """The network's input for ``frame`` as real numbers, float32 (ρ, ρ, 3) in its colour order.
 
         Raises:
-            ImageError: The frame has another form.
+            ImageError: The frame is of another type or shape.
         """
         spec, tensor = self.backend.input_spec, self.backend.input()
         self._preprocessor(frame, tensor)
@@ -171,11 +171,80 @@ class Classifier:
         """The probability of every class, float32 (classes,): slower than :meth:`classify`, and the whole answer.
 
         Raises:
-            ImageError: The frame has another form.
+            ImageError: The frame is of another type or shape.
             BackendError: The runtime failed.
         """
         self._preprocessor(frame, self.backend.input())
         return self.backend.output_spec.real(self.backend.infer()[0])
+
+    @property
+    def classifiers(self) -> Mapping[Variant, Classifier]:
+        """This one by its variant."""
+        return {self.variant: self}
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """The variant alone."""
+        return (self.variant,)
+
+    @property
+    def left_out(self) -> Mapping[Variant, str]:
+        """Empty: the bundle's other variants were not asked for."""
+        return {}
+
+    @property
+    def mode(self) -> Mode:
+        """``fixed``: the variant was chosen when the classifier was opened."""
+        return "fixed"
+
+    @property
+    def pinned(self) -> Variant | None:
+        """The variant."""
+        return self.variant
+
+    @property
+    def changes(self) -> Mapping[Cause, int]:
+        """Empty: the variant never changes."""
+        return {}
+
+    @property
+    def last_change(self) -> Change | None:
+        """None: the variant never changes."""
+        return None
+
+    @property
+    def slowdown(self) -> float | None:
+        """None: there is no profile to compare with."""
+        return None
+
+    @property
+    def is_holding(self) -> bool | None:
+        """None: there is no profile to tell it by."""
+        return None
+
+    def on_health(self, health: Health) -> None:
+        """Do nothing: heat does not change the variant."""
+
+    def set_budget(self, budget: Budget) -> None:
+        """Keep another budget."""
+        self.budget = budget
+
+    def pin(self, variant: Variant | str) -> None:
+        """Do nothing for the classifier's own variant.
+
+        Raises:
+            VariantError: It is another one.
+        """
+        if Variant.parse(str(variant)) != self.variant:
+            raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
+
+    def release(self) -> None:
+        """Refuse.
+
+        Raises:
+            VariantError: Always, as the variant is fixed.
+        """
+        raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
 
     def close(self) -> None:
         """Free the model. A second call does nothing."""
@@ -190,19 +259,8 @@ class Classifier:
         self.close()
 
 
-def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int, float]]:
-    """The ``count`` greatest of ``output`` (classes,) as (class, probability), greatest first, ties by class.
-
-    Only those few leave the integers.
-    """
-    # A stable sort of the mirrored values, read from its end, has the greatest first and equals by class.
-    ranked: list[int] = output[::-1].argsort(kind="stable")[: -count - 1 : -1].tolist()
-    last, scale, zero_point = len(output) - 1, spec.scale, spec.zero_point
-    return [(last - mirrored, scale * (output.item(last - mirrored) - zero_point)) for mirrored in ranked]
-
-
 def label_mismatch(labels: int, classes: int) -> str:
-    """What a wrong number of labels most likely means, as an end of a sentence."""
+    """The likely cause of a wrong number of labels, as the end of a sentence."""
     if abs(labels - classes) == 1:
         return "off by one: background class? TF-slim's lists begin with 'background', Keras' do not."
     return "they belong to another model."

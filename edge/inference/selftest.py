@@ -69,7 +69,7 @@ def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
         return 0
     tested = 0
     for entry in bundle.variants:
-        with Classifier.open(bundle, entry.variant, backend=backend) as classifier:
+        with Classifier(bundle, entry.variant, backend=backend) as classifier:
             tested += self_test(bundle, classifier)
     return tested
 

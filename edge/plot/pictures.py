@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.plot.chart import Axis, Chart, Mark, Series
 from edge.profiling.profile import LatencyProfile
-from edge.selection import Budget, Candidate, pareto_front, ranked
+from edge.selection import Candidate, pareto_front, ranked
 
 __all__ = ["comparison_charts", "profile_charts"]
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Final
 
-from edge.board.affinity import big_cpus, bound, usable_cpus
+from edge.board.affinity import big_cpus, bound, default_threads, usable_cpus
 from edge.board.cpu_load import LoadMeter
 from edge.board.device import Device, describe
 from edge.board.health import Health, objections, read_health
@@ -21,7 +21,7 @@ from edge.inference.classifier import Classifier
 from edge.profiling.energy import energy_mj
 from edge.profiling.profile import HeatPoint, LatencyProfile, ProfileRow
 from edge.profiling.sustained_run import sustain
-from edge.profiling.threads import ThreadChoice, default_threads, fastest_threads
+from edge.profiling.threads import ThreadChoice, fastest_threads
 from edge.profiling.timing import FRAME_SIZE, Effort, Timed, run_rounds, timing_frames
 from edge.vision.preprocess import Frame
 
@@ -131,7 +131,7 @@ def measure(
 
 
 def _open(bundle: Bundle, variant: Variant, backend: str, threads: int) -> Classifier:
-    return Classifier.open(bundle, variant, backend=backend, threads=threads)
+    return Classifier(bundle, variant, backend=backend, threads=threads)
 
 
 def _load_each(

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
+from edge.board.affinity import default_threads
 from edge.board.device import Device, describe
 from edge.bundles.bundle import Bundle
 from edge.errors import BackendError, EdgeError
@@ -18,7 +19,7 @@ from edge.paths import state_folder
 from edge.profiling.measure import QUICK, Progress, measure
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
-from edge.profiling.threads import ThreadChoice, default_threads
+from edge.profiling.threads import ThreadChoice
 from edge.profiling.timing import Effort
 
 __all__ = ["merged", "misfit", "profile_for", "profile_path", "profiles_folder", "store"]

@@ -6,28 +6,20 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final, Literal
 
-import psutil
-
-from edge.board.affinity import usable_cpus
 from edge.inference.classifier import Classifier
 from edge.profiling.timing import Effort, run_rounds
 from edge.vision.preprocess import Frame
 
-__all__ = ["MOST_THREADS", "ThreadChoice", "default_threads", "fastest_threads"]
+__all__ = ["MOST_THREADS", "ThreadChoice", "fastest_threads"]
 
 ThreadChoice = int | Literal["auto"] | None
-"""A number of threads, ``auto`` for the fastest of each variant, or None for :func:`default_threads`."""
+"""A number, ``auto`` for the fastest of each variant, None for :func:`edge.board.affinity.default_threads`."""
 
 MOST_THREADS: Final = 8
 """More are not tried: MobileNet's layers are too small to share among more."""
 _EFFORT: Final = Effort(least_rounds=3, most_s=1.0, precision=0.03)
 _GAIN: Final = 0.97
 """Another thread must bring the time below this share, or it is left to others."""
-
-
-def default_threads() -> int:
-    """Threads for inference where the user names none: the physical cores that may be used, at most 4."""
-    return min(4, psutil.cpu_count(logical=False) or 1, len(usable_cpus()))
 
 
 def fastest_threads(open_with: Callable[[int], Classifier], frames: Sequence[Frame], most: int) -> int:

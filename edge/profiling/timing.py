@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 import cv2
 import numpy as np
 
-from edge.inference.classifier import Classifier, Prediction
+from edge.inference.classifier import Classifier
+from edge.inference.prediction import Prediction
 from edge.profiling.latency import Latency, interval
 from edge.vision.preprocess import Frame
 

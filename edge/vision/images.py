@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,7 +11,13 @@ import numpy as np
 from edge.errors import ImageError, opencv_reason, os_reason
 from edge.vision.preprocess import Frame
 
-__all__ = ["IMAGE_SUFFIXES", "image_files", "read_image"]
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "read_image"]
+
+Picture: TypeAlias = "Frame | str | Path | Image"
+"""What can be classified: uint8 (height, width, 3) BGR, a file's path, or a PIL image."""
 
 IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 """File name endings taken for pictures, in lower case."""
@@ -32,7 +38,42 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def read_image(path: Path) -> Frame:
+def as_frame(picture: object, *, rgb: bool = False) -> Frame:
+    """Any picture as a frame, uint8 (height, width, 3) BGR.
+
+    Args:
+        picture: A :data:`Picture`. A PIL image is turned as its EXIF says, like a file.
+        rgb: Whether an array's channels are in the order RGB.
+
+    Raises:
+        ImageError: It is none of these, or cannot be read.
+    """
+    if isinstance(picture, (str, Path)):
+        return read_image(Path(picture))
+    if isinstance(picture, np.ndarray):
+        is_colour = picture.ndim == 3 and picture.shape[2] == 3  # others are refused by the preprocessing
+        return np.ascontiguousarray(picture[..., ::-1]) if rgb and is_colour else picture
+    if picture is None:
+        raise ImageError("There is no picture: cv2.imread returns None when a file cannot be read.")
+    if hasattr(picture, "getexif") and hasattr(picture, "convert"):
+        return _of_pil(picture)
+    raise ImageError(
+        f"Cannot classify a {type(picture).__name__}: expected a path, a uint8 (height, width, 3) BGR array or a "
+        "PIL image."
+    )
+
+
+def _of_pil(image: Any) -> Frame:
+    from PIL import ImageOps  # there is an image of it, so it is installed
+
+    try:
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    except OSError as reason:
+        raise ImageError(f"The PIL image cannot be decoded: {reason}.") from reason
+    return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
+
+
+def read_image(path: str | Path) -> Frame:
     """The picture in ``path`` as a frame, uint8 (height, width, 3) BGR, turned as its EXIF says.
 
     Greyscale becomes three equal channels, 16 bits become 8, transparency is dropped.
@@ -41,7 +82,7 @@ def read_image(path: Path) -> Frame:
         ImageError: The file is missing, is no picture, or is cut short.
     """
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes()
     except OSError as reason:
         raise ImageError(f"Cannot read image {path}: {os_reason(reason)}.") from reason
     if not data:

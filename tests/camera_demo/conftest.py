@@ -22,7 +22,8 @@ from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry,
 from edge.bundles.variant import Variant
 from edge.files import to_json
 from edge.inference.backends.fake import FakeBackend
-from edge.inference.classifier import Classifier, Guess, Prediction
+from edge.inference.classifier import Classifier
+from edge.inference.prediction import Guess, Prediction
 from edge.vision.preprocess import Frame, Preprocessing
 
 LABELS = tuple(f"grey {level}" for level in range(10))
@@ -107,7 +108,7 @@ def make_classifier() -> Iterator[Callable[..., Classifier]]:
 
     def make(latency_ms: float = 0.0) -> Classifier:
         backend = FakeBackend(resolution=VARIANT.resolution, classes=len(LABELS), latency_ms=latency_ms)
-        made.append(Classifier(backend, LABELS, Preprocessing(), variant=VARIANT))
+        made.append(Classifier.of_backend(backend, LABELS, Preprocessing(), variant=VARIANT))
         return made[-1]
 
     yield make

@@ -11,7 +11,8 @@ from camera_demo.sinks import WatcherLeft
 from camera_demo.sources.prefetch import latest_frames, read_ahead
 from camera_demo.stop import Stop
 from camera_demo.summary import Stats
-from edge.inference.classifier import Classifier, Prepared
+from edge.inference.classifier import Classifier
+from edge.inference.prediction import Prepared
 from edge.vision.preprocess import Frame
 
 

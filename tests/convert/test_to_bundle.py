@@ -46,7 +46,7 @@ def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: M
     assert bundle.variants[0].mult_adds == Variant(0.25, 96).mult_adds(CLASSES).total
     answers = []
     for backend in ("litert", "onnxruntime", "onnxruntime:fp16", "onnxruntime:int8"):
-        with Classifier.open(bundle, Variant(0.25, 96), backend=backend) as classifier:
+        with Classifier(bundle, Variant(0.25, 96), backend=backend) as classifier:
             prediction = classifier.classify(draw(7))
             answers.append({guess.class_id: guess.probability for guess in prediction.guesses})
             assert 0.9 < sum(guess.probability for guess in prediction.guesses) <= 1.01
@@ -111,12 +111,11 @@ def test_a_bundle_has_golden_pictures_and_tells_a_wrong_preprocessing(
     write_bundle(plan, material, tmp_path / "tiny")
     bundle = open_bundle(tmp_path / "tiny")
     entry = bundle.variants[0]
-    with Classifier.open(bundle, entry.variant) as right:
+    with Classifier(bundle, entry.variant) as right:
         assert self_test(bundle, right)
         for name, recipe in mistakes(bundle.manifest.preprocessing).items():
-            wrong = Classifier(
-                right.backend, bundle.labels, recipe, variant=entry.variant, model_sha256=right.model_sha256
-            )
+            wrong = Classifier.of_backend(right.backend, bundle.labels, recipe, variant=entry.variant)
+            wrong.model_sha256 = right.model_sha256
             with pytest.raises(SelfTestError, match="The preprocessing does not give"):
                 self_test(bundle, wrong)
                 pytest.fail(name)

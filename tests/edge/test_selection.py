@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
-from edge.errors import BudgetError, NoVariantFits
+from edge.errors import NoVariantFits
 from edge.profiling.latency import PERCENTILES, Latency
 from edge.profiling.profile import ProfileRow
-from edge.selection import Budget, Selection, select
+from edge.selection import Selection, select
 from tests.edge.conftest import TOP1, make_bundle, make_profile
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}
@@ -227,54 +228,3 @@ class TestRefusals:
             "The profile has none of this bundle's variants on Raspberry Pi 4 Model B Rev 1.4 (litert, 4 threads). "
             "Measure them: edge profile."
         )
-
-
-class TestBudget:
-    @pytest.mark.parametrize(
-        ("latency_ms", "shown"),
-        [(0, "0"), (-1, "-1"), (float("nan"), "nan"), (float("inf"), "inf"), (600_001, "600001"), (1e300, "1e+300")],
-    )
-    def test_of_no_sense_is_refused(self, latency_ms: float, shown: str) -> None:
-        with pytest.raises(BudgetError) as refused:
-            Budget(latency_ms=latency_ms)
-        assert str(refused.value) == f"A budget of {shown} ms makes no sense: expected above 0, at most 600000 ms."
-
-    @pytest.mark.parametrize("fps", [0, -30, float("nan"), float("inf")])
-    def test_of_frames_of_no_sense_is_refused(self, fps: float) -> None:
-        with pytest.raises(BudgetError) as refused:
-            Budget.of_fps(fps)
-        assert str(refused.value) == f"{fps:g} frames a second make no sense: expected a number above 0."
-
-    @pytest.mark.parametrize("fps", [1e-300, 1e-5])
-    def test_of_far_too_few_frames_is_refused(self, fps: float) -> None:
-        with pytest.raises(BudgetError, match="makes no sense: expected above 0, at most 600000 ms"):
-            Budget.of_fps(fps)
-
-    def test_of_frames_is_one_frames_time(self) -> None:
-        budget = Budget.of_fps(30, percentile="p99", min_top1=60)
-        assert budget == Budget(latency_ms=1000 / 30, percentile="p99", min_top1=60)
-
-    def test_of_an_unknown_percentile_is_refused(self) -> None:
-        with pytest.raises(BudgetError) as refused:
-            Budget(latency_ms=10, percentile="p42")
-        assert str(refused.value) == "There is no percentile 'p42': expected one of p50, p90, p95, p99, avg, max."
-
-    @pytest.mark.parametrize("min_top1", [-1, 101, float("nan")])
-    def test_of_an_impossible_accuracy_is_refused(self, min_top1: float) -> None:
-        with pytest.raises(BudgetError) as refused:
-            Budget(latency_ms=10, min_top1=min_top1)
-        assert str(refused.value) == f"A top-1 of {min_top1:g} % makes no sense: expected 0 to 100."
-
-    @pytest.mark.parametrize("max_mb", [0, -1, float("nan"), float("inf")])
-    def test_of_an_impossible_size_is_refused(self, max_mb: float) -> None:
-        with pytest.raises(BudgetError) as refused:
-            Budget(latency_ms=10, max_mb=max_mb)
-        assert str(refused.value) == f"A model of {max_mb:g} MB makes no sense: expected above 0."
-        with pytest.raises(BudgetError) as refused:
-            Budget(latency_ms=10, max_rss_mb=max_mb)
-        assert str(refused.value) == f"A process of {max_mb:g} MB makes no sense: expected above 0."
-
-    @pytest.mark.parametrize("share", [0, -5, 101, float("nan")])
-    def test_of_an_impossible_share_is_refused(self, share: float) -> None:
-        with pytest.raises(BudgetError, match="of the CPUs make no sense: expected above 0, at most 100"):
-            Budget(latency_ms=10, max_cpu_percent=share)

@@ -118,7 +118,7 @@ def test_it_agrees_with_onnx_runtime(bundle: Bundle, precision: str, platform: P
     frames = [draw(100 + seed, (240, 320)) for seed in range(32)]
     answers = []
     for backend in ("tensorrt", "onnxruntime"):
-        with Classifier.open(bundle, variant_of(bundle), backend=f"{backend}:{precision}", top_k=10**6) as classifier:
+        with Classifier(bundle, variant_of(bundle), backend=f"{backend}:{precision}", top_k=10**6) as classifier:
             assert classifier.backend.name == backend
             rows = [{g.class_id: g.probability for g in classifier.classify(frame).guesses} for frame in frames]
             answers.append(np.array([[row[c] for c in sorted(row)] for row in rows]))

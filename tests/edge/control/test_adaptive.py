@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge.board.health import Health
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.control import adaptive as adaptive_module
@@ -17,7 +18,6 @@ from edge.control.adaptive import AdaptiveClassifier
 from edge.errors import BackendError, NoVariantFits, VariantError
 from edge.inference.backends import ModelFile, fake
 from edge.inference.backends.fake import FakeBackend
-from edge.selection import Budget
 from edge.vision.preprocess import Frame
 from tests.edge.conftest import make_profile
 
@@ -60,7 +60,7 @@ def closed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def adapt(bundle: Bundle, budget_ms: float = 25.0, memory_limit_mb: float = 1e6) -> AdaptiveClassifier:
-    return AdaptiveClassifier.open(
+    return AdaptiveClassifier(
         bundle,
         PROFILE,
         Budget(latency_ms=budget_ms),
@@ -182,9 +182,9 @@ def test_nothing_stays_open_when_one_cannot_be_loaded(
 
 
 def test_conditions_but_time_hold_for_every_candidate(bundle: Bundle) -> None:
-    with AdaptiveClassifier.open(
+    with AdaptiveClassifier(
         bundle, PROFILE, Budget(latency_ms=25.0, min_top1=75), backend="fake", memory_limit_mb=1e6
     ) as adaptive:
         assert set(adaptive.variants) == {BIG, MIDDLE}
     with pytest.raises(NoVariantFits, match="however long it takes"):
-        AdaptiveClassifier.open(bundle, PROFILE, Budget(latency_ms=25.0, min_top1=99), backend="fake")
+        AdaptiveClassifier(bundle, PROFILE, Budget(latency_ms=25.0, min_top1=99), backend="fake")

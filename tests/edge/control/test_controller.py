@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge.board.health import Health
+from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.controller import Change, Controller, Tuning
 from edge.control.ladder import Rung
 from edge.errors import NoVariantFits, VariantError
-from edge.selection import Budget
 
 BIG, MIDDLE, SMALL, TINY = (Variant(1.0, 224), Variant(0.75, 192), Variant(0.5, 160), Variant(0.25, 128))
 RUNGS = tuple(

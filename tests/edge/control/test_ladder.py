@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.ladder import Rung, front, rungs_of
 from edge.errors import NoVariantFits, ProfileError
-from edge.selection import Budget
 from tests.edge.conftest import make_bundle, make_profile
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}

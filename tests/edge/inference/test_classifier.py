@@ -15,7 +15,8 @@ from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, BundleError, ImageError
 from edge.inference.backends.fake import FakeBackend
-from edge.inference.classifier import Classifier, Guess, Prediction, Prepared, label_mismatch, top_k
+from edge.inference.classifier import Classifier, label_mismatch
+from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.vision.preprocess import Frame, Preprocessing
 from edge.vision.tensor import TensorSpec
 from tests.edge.conftest import LABELS, bundled
@@ -32,7 +33,7 @@ def grey(level: int) -> Frame:
 
 def make(labels: tuple[str, ...] = LABELS, top: int = 5, **fake: Any) -> Classifier:
     backend = FakeBackend(resolution=32, classes=5, **fake)
-    return Classifier(backend, labels, Preprocessing(), variant=VARIANT, top_k=top)
+    return Classifier.of_backend(backend, labels, Preprocessing(), variant=VARIANT, top_k=top)
 
 
 class TestTopK:
@@ -150,7 +151,7 @@ class TestClassifier:
 class TestOpening:
     def test_takes_what_the_bundle_says(self, bundle_folder: Path) -> None:
         bundle = open_bundle(bundle_folder)
-        with Classifier.open(bundle, Variant(0.5, 160), backend="fake", threads=3, top_k=1) as classifier:
+        with Classifier(bundle, Variant(0.5, 160), backend="fake", threads=3, top_k=1) as classifier:
             assert classifier.variant == Variant(0.5, 160)
             assert classifier.model_sha256 == bundled("0.5_160", 0.8).artifacts[0].sha256
             assert classifier.backend.input_spec.resolution == 160
@@ -160,8 +161,8 @@ class TestOpening:
 
     def test_refuses_a_variant_that_the_bundle_does_not_have(self, bundle_folder: Path) -> None:
         with pytest.raises(BundleError, match=r"Bundle tiny has no mobilenet_v1_0\.75_192"):
-            Classifier.open(open_bundle(bundle_folder), Variant(0.75, 192), backend="fake")
+            Classifier(open_bundle(bundle_folder), Variant(0.75, 192), backend="fake")
 
     def test_refuses_files_that_are_no_models(self, bundle_folder: Path) -> None:
         with pytest.raises(BackendError, match=r"No backend could open mobilenet_v1_0\.50_160\. litert: "):
-            Classifier.open(open_bundle(bundle_folder), Variant(0.5, 160))
+            Classifier(open_bundle(bundle_folder), Variant(0.5, 160))

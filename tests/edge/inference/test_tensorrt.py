@@ -269,7 +269,7 @@ class TestFallback:
     def test_the_classifier_runs_on_it(self, board: Board, bundle_of: BundleOf) -> None:
         bundle = bundle_of({"onnx": onnx_bytes()})
         board.build(bundle)
-        with classify.Classifier.open(bundle, VARIANT, top_k=1) as classifier:
+        with classify.Classifier(bundle, VARIANT, top_k=1) as classifier:
             blue = np.zeros((48, 64, 3), np.uint8)
             blue[..., 0] = 255
             assert classifier.backend.name == "tensorrt"

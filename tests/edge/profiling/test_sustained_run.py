@@ -8,12 +8,12 @@ import pytest
 
 from edge.board.health import Health
 from edge.bundles.variant import Variant
-from edge.inference.backends.fake import FakeBackend
-from edge.inference.classifier import Classifier, Prediction, Prepared
+from edge.inference.classifier import Classifier
+from edge.inference.prediction import Prediction, Prepared
 from edge.profiling.energy import energy_mj
 from edge.profiling.sustained_run import sustain
 from edge.profiling.timing import timing_frames
-from edge.vision.preprocess import Frame, Preprocessing
+from edge.vision.images import Picture
 
 SMALL = Variant(0.25, 128)
 
@@ -30,10 +30,9 @@ class Heating(Classifier):
     """Takes 10 ms a frame on a cold board, and twice that after a minute."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(FakeBackend(), tuple("0123456789"), Preprocessing(), variant=SMALL)
-        self.clock = clock
+        self.variant, self.clock = SMALL, clock
 
-    def classify(self, frame: Frame, prepared: Prepared | None = None) -> Prediction:
+    def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
         took_ms = 10.0 if self.clock.now_s < 60 else 20.0
         self.clock.now_s += took_ms / 1000
         return Prediction((), 0.0, took_ms, 0.0)

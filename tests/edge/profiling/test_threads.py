@@ -5,11 +5,12 @@ from __future__ import annotations
 import psutil
 import pytest
 
+from edge.board import affinity
+from edge.board.affinity import default_threads
 from edge.bundles.variant import Variant
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
-from edge.profiling import threads as threading_choice
-from edge.profiling.threads import MOST_THREADS, default_threads, fastest_threads
+from edge.profiling.threads import MOST_THREADS, fastest_threads
 from edge.profiling.timing import timing_frames
 from edge.vision.preprocess import Preprocessing
 
@@ -21,7 +22,7 @@ def test_the_default_is_the_physical_cores_that_may_be_used_but_four_at_most(
     monkeypatch: pytest.MonkeyPatch, cores: int | None, usable: int, count: int
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
-    monkeypatch.setattr(threading_choice, "usable_cpus", lambda: tuple(range(usable)))
+    monkeypatch.setattr(affinity, "usable_cpus", lambda: tuple(range(usable)))
     assert default_threads() == count
 
 
@@ -36,7 +37,7 @@ def test_the_default_is_the_physical_cores_that_may_be_used_but_four_at_most(
 def test_the_fastest_count_wins_and_of_equal_ones_the_smallest(times_ms: dict[int, float], best: int) -> None:
     def open_with(count: int) -> Classifier:
         backend = FakeBackend(latency_ms=times_ms[count])
-        return Classifier(backend, tuple("0123456789"), Preprocessing(), variant=Variant(0.25, 128))
+        return Classifier.of_backend(backend, tuple("0123456789"), Preprocessing(), variant=Variant(0.25, 128))
 
     assert fastest_threads(open_with, timing_frames(1, (64, 48)), 4) == best
 
@@ -46,7 +47,7 @@ def test_no_more_than_eight_are_tried() -> None:
 
     def open_with(count: int) -> Classifier:
         tried.append(count)
-        return Classifier(FakeBackend(), tuple("0123456789"), Preprocessing(), variant=Variant(0.25, 128))
+        return Classifier.of_backend(FakeBackend(), tuple("0123456789"), Preprocessing(), variant=Variant(0.25, 128))
 
     fastest_threads(open_with, timing_frames(1, (64, 48)), 64)
     assert tried == list(range(1, MOST_THREADS + 1))

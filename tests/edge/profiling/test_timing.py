@@ -46,7 +46,8 @@ def order(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def pair() -> Iterator[dict[Variant, Classifier]]:
     yield {
-        v: Classifier(FakeBackend(resolution=v.resolution), LABELS, Preprocessing(), variant=v) for v in (BIG, SMALL)
+        v: Classifier.of_backend(FakeBackend(resolution=v.resolution), LABELS, Preprocessing(), variant=v)
+        for v in (BIG, SMALL)
     }
 
 

@@ -1,0 +1,60 @@
+"""An answer: the best classes of one frame and its times."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from edge.vision.preprocess import Frame
+from edge.vision.tensor import TensorSpec
+
+__all__ = ["Guess", "Prediction", "Prepared", "top_k"]
+
+
+class Guess(NamedTuple):
+    """One class and its probability."""
+
+    class_id: int
+    label: str
+    probability: float
+    """From 0 to 1."""
+
+
+class Prediction(NamedTuple):
+    """The answer to one frame, best class first, and its times."""
+
+    guesses: tuple[Guess, ...]
+    preprocess_ms: float
+    infer_ms: float
+    top_k_ms: float
+
+    @property
+    def best(self) -> Guess:
+        """The most probable class."""
+        return self.guesses[0]
+
+    @property
+    def total_ms(self) -> float:
+        """From frame to answer."""
+        return self.preprocess_ms + self.infer_ms + self.top_k_ms
+
+
+class Prepared(NamedTuple):
+    """A frame cropped and resized ahead of time, by another thread than the one that classifies."""
+
+    pixels: Frame
+    """uint8 (ρ, ρ, 3) in the network's colour order."""
+    preprocess_ms: float
+    """Time that took."""
+
+
+def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int, float]]:
+    """The ``count`` greatest of ``output`` (classes,) as (class, probability), greatest first, ties by class.
+
+    Only those few leave the integers.
+    """
+    # A stable sort of the mirrored values, read from its end, has the greatest first and equals by class.
+    ranked: list[int] = output[::-1].argsort(kind="stable")[: -count - 1 : -1].tolist()
+    last, scale, zero_point = len(output) - 1, spec.scale, spec.zero_point
+    return [(last - mirrored, scale * (output.item(last - mirrored) - zero_point)) for mirrored in ranked]
