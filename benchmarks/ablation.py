@@ -26,9 +26,9 @@ sys.path.insert(0, str(ROOT))
 
 from convert.checkpoints import load_checkpoint
 from convert.data.image_sets import find_pictures, read_pictures, split
-from convert.quantization import FoldedNetwork, condition, fold, gptq, quantize
+from convert.quantization import FoldedNetwork, equalize, fold, gptq, quantize
 from convert.quantization.calibration import batches
-from convert.quantization.fake_quant import RoundedLayer, rounded_integers
+from convert.quantization.fake_quant import FakeQuantLayer, fake_quant_integers
 from edge.vision.preprocess import Preprocessing
 
 RECIPE: Final = Preprocessing()
@@ -57,7 +57,7 @@ def main() -> None:
             print(f"ρ={resolution} {name:58} {100 * agreement:5.1f} % ({each})  {divergence:.4f} nats", flush=True)
 
 
-def measured(network: FoldedNetwork, layers: Sequence[RoundedLayer], pixels: Pixels) -> tuple[float, float]:
+def measured(network: FoldedNetwork, layers: Sequence[FakeQuantLayer], pixels: Pixels) -> tuple[float, float]:
     """Agreement with float, and divergence from it."""
     same, total = 0, 0.0
     with torch.inference_mode():
@@ -71,40 +71,40 @@ def measured(network: FoldedNetwork, layers: Sequence[RoundedLayer], pixels: Pix
     return same / len(pixels), total / len(pixels)
 
 
-def nearest(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+def nearest(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
     """Each weight to its nearest level; biases corrected."""
     with patch.object(gptq, "DAMPING", 1e9), patch.object(gptq, "PULL", 1e9):
-        return rounded_integers(network, quantize(network, pixels, RECIPE))
+        return fake_quant_integers(network, quantize(network, pixels, RECIPE))
 
 
-def fast(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+def fast(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
     """All of ``--effort fast`` but conditioning."""
-    return rounded_integers(network, quantize(network, pixels, RECIPE))
+    return fake_quant_integers(network, quantize(network, pixels, RECIPE))
 
 
-def best(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+def best(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
     """All of ``--effort best`` but conditioning."""
-    return rounded_integers(network, quantize(network, pixels, RECIPE, effort="best"))
+    return fake_quant_integers(network, quantize(network, pixels, RECIPE, effort="best"))
 
 
-def activations(network: FoldedNetwork, pixels: Pixels) -> list[RoundedLayer]:
+def activations(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
     """Float weights and biases, int8 activations."""
     return [replace(r, weight=r.exact.weight, bias=r.exact.bias) for r in fast(network, pixels)]
 
 
-def conditioned(step: Callable[[FoldedNetwork, Pixels], list[RoundedLayer]]) -> Callable[..., list[RoundedLayer]]:
-    """The same step on the conditioned network."""
-    return lambda network, pixels: step(condition(network, pixels, RECIPE), pixels)
+def equalized(step: Callable[[FoldedNetwork, Pixels], list[FakeQuantLayer]]) -> Callable[..., list[FakeQuantLayer]]:
+    """The same step on the equalized network."""
+    return lambda network, pixels: step(equalize(network, pixels, RECIPE), pixels)
 
 
 STEPS: Final = {
     "nearest weights, bias correction": nearest,
-    "the same, conditioned": conditioned(nearest),
-    "rounded by covariance, not conditioned": fast,
-    "rounded by covariance, conditioned (fast)": conditioned(fast),
-    "the same on views (best)": conditioned(best),
+    "the same, equalized": equalized(nearest),
+    "rounded by covariance, not equalized": fast,
+    "rounded by covariance, equalized (fast)": equalized(fast),
+    "the same on views (best)": equalized(best),
     "only activations rounded": activations,
-    "only activations rounded, conditioned": conditioned(activations),
+    "only activations rounded, equalized": equalized(activations),
 }
 
 if __name__ == "__main__":

@@ -29,10 +29,10 @@ from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
 from convert.checkpoints import load_checkpoint
-from convert.data.calibration_data import DRAWN
+from convert.data.calibration_data import SYNTHETIC
 from convert.data.image_sets import at_most, find_pictures, read_pictures, split
 from convert.pipeline.verification import Reference, float_answers, verify
-from convert.quantization import Effort, FoldedNetwork, drawn, fold
+from convert.quantization import Effort, FoldedNetwork, fold, synthetic_images
 from edge.bundles.manifest import Accuracy
 from edge.vision.preprocess import Preprocessing
 
@@ -49,7 +49,7 @@ def divide(photos: Sequence[Path], seed: int, most: int) -> tuple[list[Path], li
 def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
     """Pixels (count, side, side, 3) of the first photos of the pool, or of drawn pictures if ``count`` is 0."""
     if count == 0:
-        return drawn(DRAWN, side, seed=1)
+        return synthetic_images(SYNTHETIC, side, seed=1)
     return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
 
 

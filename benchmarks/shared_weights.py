@@ -26,7 +26,7 @@ from torch import nn
 
 from convert.checkpoints.statistics import with_statistics
 from convert.model import MobileNetV1, ModelConfig
-from convert.training.evaluation import Settling, accuracy, members, settled
+from convert.training.evaluation import Recalibration, accuracy, members, recalibrate_batch_norm
 from convert.training.family import Family
 from convert.training.recipe import Recipe
 from convert.training.tasks import FamilyTask, SingleTask, Task
@@ -138,7 +138,7 @@ def _carry_out(task: _Task, options: argparse.Namespace) -> dict[str, float]:
         alphas, sides = [alpha], [side]
     found = {"cpu_s": round(seconds, 1)}
     for alpha, member in zip(alphas, members(network), strict=True):
-        model, own = settled(member, sides, _settling(source, options))
+        model, own = recalibrate_batch_norm(member, sides, _recalibration(source, options))
         found |= {f"{alpha:g}-{s}": _accuracy(with_statistics(model, own[s]), s, options) for s in sides}
     return found
 
@@ -165,10 +165,10 @@ def _trained(task: Task, source: Digits, options: argparse.Namespace, seed: int)
     return trainer.average, time.process_time() - started
 
 
-def _settling(source: Digits, options: argparse.Namespace) -> Settling:
+def _recalibration(source: Digits, options: argparse.Namespace) -> Recalibration:
     behind = options.steps * options.batch
     examples = [source.example(behind + n) for n in range(512)]
-    return Settling(examples=examples, preprocessing=Preprocessing(), device=_CPU)
+    return Recalibration(examples=examples, preprocessing=Preprocessing(), device=_CPU)
 
 
 def _accuracy(network: nn.Module, side: int, options: argparse.Namespace) -> float:

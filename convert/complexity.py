@@ -9,18 +9,18 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Kind", "LayerCount", "count", "mult_adds_of", "parameters_of"]
+__all__ = ["LayerCost", "LayerKind", "layer_costs", "mult_adds_of", "parameters_of"]
 
-Kind = Literal["conv", "depthwise", "pointwise", "classifier"]
+LayerKind = Literal["conv", "depthwise", "pointwise", "classifier"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerCount:
+class LayerCost:
     """What one convolution or the classifier costs."""
 
     name: str
     """Its place in the network, as ``named_modules`` tells it."""
-    kind: Kind
+    kind: LayerKind
     weight_shape: tuple[int, ...]
     stride: int
     input_shape: tuple[int, ...]
@@ -38,12 +38,12 @@ class LayerCount:
         return self.weights + self.biases + self.norms
 
 
-def count(model: nn.Module, resolution: int, channels: int = 3) -> list[LayerCount]:
+def layer_costs(model: nn.Module, resolution: int, channels: int = 3) -> list[LayerCost]:
     """Every convolution and linear layer in the order in which they run, for one input (channels, ρ, ρ).
 
     Nothing is computed: the network runs on shapes alone.
     """
-    found: list[LayerCount] = []
+    found: list[LayerCost] = []
     twin = copy.deepcopy(model).to("meta").eval()
     for name, module in twin.named_modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -58,12 +58,12 @@ def count(model: nn.Module, resolution: int, channels: int = 3) -> list[LayerCou
     return found
 
 
-def mult_adds_of(layers: list[LayerCount]) -> int:
+def mult_adds_of(layers: list[LayerCost]) -> int:
     """The sum over all layers."""
     return sum(layer.mult_adds for layer in layers)
 
 
-def parameters_of(layers: list[LayerCount]) -> int:
+def parameters_of(layers: list[LayerCost]) -> int:
     """The sum over all layers, batch norm's gamma and beta among them."""
     return sum(layer.parameters for layer in layers)
 
@@ -72,9 +72,9 @@ def _unchanged(x: Tensor) -> Tensor:
     return x
 
 
-def _counted(name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, y: Tensor) -> LayerCount:
+def _counted(name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, y: Tensor) -> LayerCost:
     stride = layer.stride[0] if isinstance(layer, nn.Conv2d) else 1
-    return LayerCount(
+    return LayerCost(
         name=name,
         kind=_kind(layer),
         weight_shape=tuple(layer.weight.shape),
@@ -87,11 +87,11 @@ def _counted(name: str, layer: nn.Conv2d | nn.Linear, x: Tensor, y: Tensor) -> L
     )
 
 
-def _with_norm(before: LayerCount, norm: nn.BatchNorm2d) -> LayerCount:
+def _with_norm(before: LayerCost, norm: nn.BatchNorm2d) -> LayerCost:
     return replace(before, norms=sum(tensor.numel() for tensor in norm.parameters()))
 
 
-def _kind(layer: nn.Conv2d | nn.Linear) -> Kind:
+def _kind(layer: nn.Conv2d | nn.Linear) -> LayerKind:
     if isinstance(layer, nn.Linear):
         return "classifier"
     if layer.groups > 1:

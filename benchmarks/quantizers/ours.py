@@ -19,12 +19,12 @@ __all__ = ["write"]
 def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
     from convert.export.tflite import to_tflite
-    from convert.quantization import condition, quantize
+    from convert.quantization import equalize, quantize
     from edge.vision.preprocess import Preprocessing
 
     recipe = Preprocessing()
-    conditioned = condition(network, pixels, recipe)
-    out.write_bytes(to_tflite(quantize(conditioned, pixels, recipe, effort=effort)))
+    equalized = equalize(network, pixels, recipe)
+    out.write_bytes(to_tflite(quantize(equalized, pixels, recipe, effort=effort)))
 
 
 def main(task: Task) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.cli.calibration_data import gather_material
+from convert.cli.calibration_data import load_pictures
 from convert.cli.options import (
     MIN_AGREEMENT,
     AsJson,
@@ -93,7 +93,7 @@ def make_bundle(plan: BundlePlan, pictures: Pictures, out: Path, *, replace: boo
     from convert.pipeline.bundle import write_bundle
 
     with progress_bar("converting") as progress:
-        material = gather_material(
+        data = load_pictures(
             plan.checkpoints[0],
             plan.labels,
             pictures.calibration,
@@ -103,7 +103,7 @@ def make_bundle(plan: BundlePlan, pictures: Pictures, out: Path, *, replace: boo
             pictures.recipe,
             progress,
         )
-        manifest = write_bundle(plan, material, out, replace=replace, progress=progress)
+        manifest = write_bundle(plan, data, out, replace=replace, progress=progress)
     if as_json:
         write_json(manifest.to_dict())
     else:

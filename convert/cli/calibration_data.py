@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from edge.bundles.variant import Variant
+from edge.progress import Progress
 from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
-    from convert.data.calibration_data import Material, Progress
+    from convert.data.calibration_data import CalibrationData
 
-__all__ = ["gather_material"]
+__all__ = ["load_pictures"]
 
 FEW: Final = 32
 """Fewer calibration pictures than this are warned of."""
 
 
-def gather_material(
+def load_pictures(
     checkpoint: Checkpoint,
     labels: Sequence[str],
     calibration: Path | None,
@@ -30,9 +31,9 @@ def gather_material(
     resolutions: Sequence[int],
     preprocessing: Preprocessing,
     progress: Progress,
-) -> Material:
+) -> CalibrationData:
     """Find, split and read the pictures; warn of those that cannot be read, and of too few."""
-    from convert.data.calibration_data import gather
+    from convert.data.calibration_data import load_calibration_data
     from convert.quantization import folded_recipe
 
     classes = checkpoint.config.classes
@@ -40,7 +41,7 @@ def gather_material(
         _warn(f"{checkpoint.path}: {checkpoint.note} (edge-convert import changes what is not told by the tensors)")
     for resolution in resolutions:
         Variant(checkpoint.config.alpha, resolution)
-    material = gather(
+    data = load_calibration_data(
         calibration,
         resolutions,
         labels=labels,
@@ -50,16 +51,16 @@ def gather_material(
         preprocessing=folded_recipe(checkpoint.config, preprocessing),
         progress=progress,
     )
-    unreadable = material.calibration.unreadable + material.held_out.unreadable
+    unreadable = data.calibration.unreadable + data.held_out.unreadable
     if unreadable:
         _warn(f"{len(unreadable)} pictures were passed over. The first: {unreadable[0]}")
-    if material.is_drawn:
+    if data.is_synthetic:
         _warn("no pictures to calibrate on (--calibration): drawn ones are used, and the result is less exact")
-    elif len(material.calibration.paths) < FEW:
-        _warn(f"only {len(material.calibration.paths)} pictures to calibrate on: {FEW} or more give steadier results")
-    if not material.held_out.paths:
+    elif len(data.calibration.paths) < FEW:
+        _warn(f"only {len(data.calibration.paths)} pictures to calibrate on: {FEW} or more give steadier results")
+    if not data.held_out.paths:
         _warn("no pictures to measure on (--verify-on): what is said of agreement holds for drawn pictures")
-    return material
+    return data
 
 
 def _warn(message: str) -> None:

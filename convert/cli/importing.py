@@ -77,9 +77,9 @@ def _pixels(normalization: Normalization | None) -> dict[str, Any]:
 
 
 def _told(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
-    from convert.complexity import count, mult_adds_of, parameters_of
+    from convert.complexity import layer_costs, mult_adds_of, parameters_of
 
-    layers = count(loaded.model, 224)
+    layers = layer_costs(loaded.model, 224)
     return {
         "file": str(loaded.path),
         "sha256": loaded.sha256,

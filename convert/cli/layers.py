@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.calibration_data import gather_material
+from convert.cli.calibration_data import load_pictures
 from convert.cli.options import AsJson, Calibration, Effort, Resizing, VerifyOn
 from edge.console import progress_bar, stdout, table, write_json
 from edge.plot import check_plot, write_charts
@@ -46,8 +46,8 @@ def layers(
     loaded = load_checkpoint(checkpoint)
     with progress_bar("examining") as progress:
         recipe = Preprocessing(resize=resize)
-        material = gather_material(loaded, (), calibration, verify_on, None, [resolution], recipe, progress)
-        report = report_layers(loaded, resolution, material, form=form, effort=effort, progress=progress)
+        data = load_pictures(loaded, (), calibration, verify_on, None, [resolution], recipe, progress)
+        report = report_layers(loaded, resolution, data, form=form, effort=effort, progress=progress)
     if plot is not None:
         title = f"{checkpoint.name} at {resolution}, {form}"
         write_charts(_charts(report), plot, title=title, notes=[f"{report.pictures} pictures not calibrated on"])

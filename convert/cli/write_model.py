@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.cli.calibration_data import gather_material
+from convert.cli.calibration_data import load_pictures
 from convert.cli.formatting import in_words
 from edge.console import progress_bar, stdout, write_json
 
@@ -52,7 +52,7 @@ def write_model(
 
     loaded = load_checkpoint(checkpoint)
     with progress_bar("converting") as progress:
-        material = gather_material(
+        data = load_pictures(
             loaded,
             labels,
             pictures.calibration,
@@ -65,7 +65,7 @@ def write_model(
         (emitted,) = emit(
             loaded,
             resolution,
-            material,
+            data,
             targets=[target],
             effort=effort,
             io=io,

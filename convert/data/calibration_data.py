@@ -11,7 +11,7 @@ from convert.data.dataset import read_dataset
 from convert.data.image_sets import (
     MOST_TO_CALIBRATE,
     MOST_TO_MEASURE,
-    Pictures,
+    ImageSet,
     at_most,
     find_pictures,
     read_pictures,
@@ -19,31 +19,30 @@ from convert.data.image_sets import (
     split,
 )
 from convert.errors import CalibrationError
-from convert.quantization import drawn
+from convert.quantization import synthetic_images
 from edge.inference.classifier import label_mismatch
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["DRAWN", "Material", "Progress", "gather"]
+__all__ = ["SYNTHETIC", "CalibrationData", "load_calibration_data"]
 
-DRAWN: Final = 128
+SYNTHETIC: Final = 128
 """Pictures that are drawn where there are none."""
-Progress = Callable[[str, float], None]
-"""Told what is at work and the share done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
+class CalibrationData:
     """What a conversion works on besides the weights."""
 
     preprocessing: Preprocessing
-    calibration: Pictures
-    held_out: Pictures
+    calibration: ImageSet
+    held_out: ImageSet
     truth: Mapping[Path, int]
     """The class of each held-out picture, where it is known."""
     measured_on: str
 
     @property
-    def is_drawn(self) -> bool:
+    def is_synthetic(self) -> bool:
         """Whether there were no pictures to calibrate on, and some were drawn."""
         return not self.calibration.paths
 
@@ -53,7 +52,7 @@ class Material:
         return not self.held_out.paths
 
 
-def gather(
+def load_calibration_data(
     calibration: Path | None,
     resolutions: Sequence[int],
     *,
@@ -62,8 +61,8 @@ def gather(
     verify_on: Path | None = None,
     truth: Path | None = None,
     preprocessing: Preprocessing | None = None,
-    progress: Progress = lambda stage, share: None,
-) -> Material:
+    progress: Progress = no_progress,
+) -> CalibrationData:
     """Find, split and read the pictures.
 
     Args:
@@ -89,7 +88,7 @@ def gather(
     calibrated_on = _read(to_calibrate, 1, recipe, resolutions, lambda s: progress("reading pictures", s / 2))
     _refuse_flat(calibrated_on)
     held_out = _read(to_measure, 2, recipe, resolutions, lambda s: progress("reading pictures", 0.5 + s / 2))
-    return Material(
+    return CalibrationData(
         preprocessing=recipe,
         calibration=calibrated_on,
         held_out=held_out,
@@ -125,14 +124,16 @@ def _read(
     recipe: Preprocessing,
     resolutions: Sequence[int],
     progress: Callable[[float], None],
-) -> Pictures:
+) -> ImageSet:
     """The pictures at ``paths``, or drawn ones if there are none."""
     if paths:
         return read_pictures(paths, recipe, resolutions, progress)
-    return Pictures(paths=(), pixels={side: drawn(DRAWN, side, seed=seed) for side in resolutions}, unreadable=())
+    return ImageSet(
+        paths=(), pixels={side: synthetic_images(SYNTHETIC, side, seed=seed) for side in resolutions}, unreadable=()
+    )
 
 
-def _refuse_flat(pictures: Pictures) -> None:
+def _refuse_flat(pictures: ImageSet) -> None:
     """Refuse pictures that are all black, or of one colour each: they say nothing about activations."""
     pixels = next(iter(pictures.pixels.values()))
     if (pixels == pixels[:, :1, :1]).all():
@@ -142,9 +143,9 @@ def _refuse_flat(pictures: Pictures) -> None:
         )
 
 
-def _measured_on(held_out: Pictures, folder: Path | None) -> str:
+def _measured_on(held_out: ImageSet, folder: Path | None) -> str:
     if folder is None:
-        return f"{DRAWN} drawn pictures, no photographs"
+        return f"{SYNTHETIC} drawn pictures, no photographs"
     return f"{len(held_out.paths)} pictures of {folder.resolve().name}, not used for calibration"
 
 

@@ -23,7 +23,7 @@ from edge.vision.tensor import TensorSpec
 __all__ = [
     "MOST_TO_CALIBRATE",
     "MOST_TO_MEASURE",
-    "Pictures",
+    "ImageSet",
     "at_most",
     "bursts",
     "find_pictures",
@@ -39,7 +39,7 @@ _LAST_NUMBER = re.compile(r"(?<=.)[-_ ]?\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pictures:
+class ImageSet:
     """Pictures read for one or more resolutions."""
 
     paths: tuple[Path, ...]
@@ -108,7 +108,7 @@ def read_pictures(
     preprocessing: Preprocessing,
     resolutions: Sequence[int],
     progress: Callable[[float], None] = lambda share: None,
-) -> Pictures:
+) -> ImageSet:
     """Read pictures as the device would see them, for several resolutions at once.
 
     Raises:
@@ -130,7 +130,7 @@ def read_pictures(
         progress(done / len(paths))
     if not read:
         raise CalibrationError(f"None of {len(paths)} pictures can be read. The first: {unreadable[0]}")
-    return Pictures(paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable))
+    return ImageSet(paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable))
 
 
 def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) -> dict[Path, int]:

@@ -7,7 +7,7 @@ are those of TF-slim, trained by Google; licence Apache-2.0.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import DownloadError, VariantError
 from edge.files import read_json, sha256_of, write_atomically
 from edge.paths import cache_folder
+from edge.progress import Progress, no_progress
 from edge.updates.download import Limits, download
 
 __all__ = [
@@ -45,8 +46,6 @@ _WEIGHTS: Final = "tensorflow/keras-applications/mobilenet"
 _CLASS_INDEX: Final = "imagenet_class_index.json"
 _CLASS_INDEX_FOLDER: Final = "download.tensorflow.org/data"
 _TAGS: Final = {1.0: "1_0", 0.75: "7_5", 0.5: "5_0", 0.25: "2_5"}
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ def fetch_imagenet(
     lock: Lock | None = None,
     limits: Limits = Limits(),
     environment: Mapping[str, str] = os.environ,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Fetched], Path]:
     """Fetch weights, and the classes' names beside them; what is here and right stays.
 

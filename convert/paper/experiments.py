@@ -8,7 +8,7 @@ can be compared is the order and the shape of the curves.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +16,17 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from convert.complexity import count
+from convert.complexity import layer_costs
 from convert.errors import TrainingError
 from convert.model import ModelConfig
 from convert.paper.digits import Digits
 from convert.paper.networks import Body
-from convert.training.evaluation import Settling, accuracy, settled
+from convert.training.evaluation import Recalibration, accuracy, recalibrate_batch_norm
 from convert.training.recipe import Recipe
 from convert.training.tasks import SingleTask
 from convert.training.trainer import Trainer
 from edge.files import read_json, to_json, write_atomically
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 
 __all__ = ["BASE_ALPHA", "RESOLUTIONS", "Network", "Result", "Results", "networks", "run"]
@@ -40,8 +41,6 @@ _RATE: Final = 6e-3
 _TESTED: Final = 2000
 _SETTLED_ON: Final = 512
 RESULTS: Final = "experiments.json"
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +120,7 @@ def run(
     runs: int = 1,
     batch: int = 64,
     chosen: Sequence[Network] | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> Results:
     """Train every network ``runs`` times with other seeds and measure it; what ``folder`` holds is not trained again.
 
@@ -161,8 +160,8 @@ def _trained(network: Network, steps: int, batch: int, seed: int) -> float:
         pass
     preprocessing, device = Preprocessing(), torch.device("cpu")
     examples = [learned.example(number) for number in range(_SETTLED_ON)]
-    settling = Settling(examples=examples, preprocessing=preprocessing, device=device)
-    ready, _ = settled(trainer.average, [network.resolution], settling)
+    recalibration = Recalibration(examples=examples, preprocessing=preprocessing, device=device)
+    ready, _ = recalibrate_batch_norm(trainer.average, [network.resolution], recalibration)
     measured_on = [tested.example(number) for number in range(_TESTED)]
     return accuracy(ready, measured_on, network.resolution, preprocessing=preprocessing, device=device)
 
@@ -170,7 +169,7 @@ def _trained(network: Network, steps: int, batch: int, seed: int) -> float:
 def _results(todo: Sequence[Network], done: Mapping[str, tuple[float, ...]]) -> Iterator[Result]:
     for one in todo:
         if one.label in done:
-            layers = count(one.build(), one.resolution)
+            layers = layer_costs(one.build(), one.resolution)
             yield Result(
                 label=one.label,
                 alpha=one.alpha,

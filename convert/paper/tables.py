@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 import torch
 from torch import nn
 
-from convert.complexity import LayerCount, count
+from convert.complexity import LayerCost, layer_costs
 from convert.model import MobileNetV1, ModelConfig
 from convert.paper.networks import Body, separable
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
@@ -80,7 +80,7 @@ def recomputed() -> list[Table]:
 
 def _body(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     """Table 1: each layer's kind, filter, input and stride."""
-    layers = count(MobileNetV1(ModelConfig()), 224)
+    layers = layer_costs(MobileNetV1(ModelConfig()), 224)
     for number, (row, layer) in enumerate(zip(rows, layers, strict=True), start=1):
         shape = _filter(layer)
         sides = list(layer.input_shape[1:]) or [1, 1]
@@ -95,7 +95,7 @@ def _body(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
         )
 
 
-def _filter(layer: LayerCount) -> list[int]:
+def _filter(layer: LayerCost) -> list[int]:
     """As the paper writes it: 3 x 3 x in x out, 3 x 3 x channels for a depthwise layer."""
     out, inputs, *sides = layer.weight_shape
     return [*sides, out] if layer.kind == "depthwise" else [*sides, inputs, out]
@@ -103,8 +103,8 @@ def _filter(layer: LayerCount) -> list[int]:
 
 def _shares(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     """Table 2: percent of the mult-adds and of the parameters in each kind of layer."""
-    layers = count(MobileNetV1(ModelConfig()), 224)
-    readings: tuple[tuple[str, str, Callable[[LayerCount], int]], ...] = (
+    layers = layer_costs(MobileNetV1(ModelConfig()), 224)
+    readings: tuple[tuple[str, str, Callable[[LayerCost], int]], ...] = (
         ("mult-adds %", "mult_adds_percent", lambda layer: layer.mult_adds),
         ("params %", "params_percent", lambda layer: layer.weights),
     )
@@ -126,7 +126,7 @@ def _one_layer(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     thin = separable(narrow, plain.width(384), plain.width(384), 1)
     for row, (layer, side) in zip(rows, ((full, 14), (wide, 14), (thin, 14), (thin, 10)), strict=True):
         channels = next(p.shape[0] for p in layer.parameters())
-        yield Row(label=row["label"], cells=_costs(row, count(layer, side, channels)))
+        yield Row(label=row["label"], cells=_costs(row, layer_costs(layer, side, channels)))
 
 
 def _networks(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
@@ -134,7 +134,7 @@ def _networks(rows: Sequence[Mapping[str, Any]]) -> Iterator[Row]:
     for row in rows:
         made = _network(row["label"])
         cited = {"top-1 %": Cell(printed=row["top1"], computed=None, status="cited")}
-        yield Row(label=row["label"], cells=cited | _costs(row, None if made is None else count(*made)))
+        yield Row(label=row["label"], cells=cited | _costs(row, None if made is None else layer_costs(*made)))
 
 
 def _network(label: str) -> tuple[nn.Module, int] | None:
@@ -156,7 +156,7 @@ def _figures() -> Table:
     for alpha in ALPHAS:
         model = MobileNetV1(ModelConfig(alpha=alpha))
         for side in RESOLUTIONS:
-            layers = count(model, side)
+            layers = layer_costs(model, side)
             values = (sum(layer.mult_adds for layer in layers) / 1e6, sum(layer.weights for layer in layers) / 1e6)
             cells = {"top-1 %": Cell(printed=accuracy[Variant(alpha, side)], computed=None, status="cited")}
             cells |= {
@@ -169,7 +169,7 @@ def _figures() -> Table:
     )
 
 
-def _costs(row: Mapping[str, Any], layers: Sequence[LayerCount] | None) -> dict[str, Cell]:
+def _costs(row: Mapping[str, Any], layers: Sequence[LayerCost] | None) -> dict[str, Cell]:
     """A row's mult-adds and parameters; only cited where there are no layers of ours."""
     keys = dict(zip(_LABELS, ("mult_adds_millions", "params_millions"), strict=True))
     if layers is None:

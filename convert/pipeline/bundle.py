@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from convert.checkpoints import Checkpoint
-from convert.complexity import count, mult_adds_of, parameters_of
-from convert.data.calibration_data import Material, Progress
+from convert.complexity import layer_costs, mult_adds_of, parameters_of
+from convert.data.calibration_data import CalibrationData
 from convert.data.image_sets import at_most
 from convert.errors import CheckpointError
 from convert.export.tflite_metadata import ModelCard
@@ -25,6 +25,7 @@ from edge.bundles.variant import Variant
 from edge.errors import OutputError
 from edge.files import check_free, new_folder, sha256_of
 from edge.profiling.timing import timing_frames
+from edge.progress import Progress, no_progress
 from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
@@ -96,17 +97,17 @@ def check_place(out: Path, *, replace: bool) -> None:
 
 def write_bundle(
     plan: BundlePlan,
-    material: Material,
+    data: CalibrationData,
     out: Path,
     *,
     replace: bool = False,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> Manifest:
     """Convert and measure every variant, and write the bundle.
 
     Args:
         plan: What the bundle shall hold.
-        material: Pictures, read for every resolution of the plan.
+        data: Pictures, read for every resolution of the plan.
         out: The folder to write; it appears whole or not at all.
         replace: Whether a folder that already stands there gives way.
         progress: Called as the work goes on.
@@ -125,7 +126,7 @@ def write_bundle(
             emitted = emit(
                 checkpoint,
                 resolution,
-                material,
+                data,
                 targets=plan.targets,
                 effort=plan.effort,
                 tune=plan.tune,
@@ -139,21 +140,21 @@ def write_bundle(
             created=_now(),
             classes=len(plan.labels),
             labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
-            preprocessing=material.preprocessing,
+            preprocessing=data.preprocessing,
             variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
-            source=_source(plan, material),
+            source=_source(plan, data),
         )
-        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(material))
+        return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(data))
 
 
-def _candidates(material: Material) -> Iterable[Frame]:
+def _candidates(data: CalibrationData) -> Iterable[Frame]:
     """Pictures to choose the golden ones from: held-out ones, or blurred noise where there are none."""
-    paths = at_most(CANDIDATES, list(material.held_out.paths))
+    paths = at_most(CANDIDATES, list(data.held_out.paths))
     return map(read_image, paths) if paths else timing_frames(CANDIDATES)
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:
-    layers = count(checkpoint.model, emitted[0].variant.resolution)
+    layers = layer_costs(checkpoint.model, emitted[0].variant.resolution)
     return BundledVariant(
         variant=emitted[0].variant,
         mult_adds=mult_adds_of(layers),
@@ -177,7 +178,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
         )
 
 
-def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
+def _source(plan: BundlePlan, data: CalibrationData) -> dict[str, Any]:
     try:
         tool = f"mobilenet-edge {version('mobilenet-edge')}"
     except PackageNotFoundError:
@@ -185,10 +186,10 @@ def _source(plan: BundlePlan, material: Material) -> dict[str, Any]:
     return {
         "tool": tool,
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
-        "calibration_pictures": len(material.calibration.paths),
+        "calibration_pictures": len(data.calibration.paths),
         "effort": plan.effort,
         "fine_tuned": plan.tune is not None,
-        "held_out_pictures": len(material.held_out.paths),
+        "held_out_pictures": len(data.held_out.paths),
     }
 
 

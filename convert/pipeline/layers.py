@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convert.quantization.calibration import batches
-from convert.quantization.fake_quant import RoundedLayer
+from convert.quantization.fake_quant import FakeQuantLayer
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 
 __all__ = ["LayerReport", "NetworkReport", "examine"]
@@ -61,15 +62,15 @@ class NetworkReport:
 
 @torch.inference_mode()
 def examine(
-    layers: Sequence[RoundedLayer],
+    layers: Sequence[FakeQuantLayer],
     pixels: NDArray[np.uint8],
     preprocessing: Preprocessing,
-    progress: Callable[[str, float], None] = lambda layer, share: None,
+    progress: Progress = no_progress,
 ) -> NetworkReport:
     """Compare every layer with its float original.
 
     Args:
-        layers: From :func:`convert.quantization.fake_quant.rounded_integers` or ``rounded_symmetric``.
+        layers: From :func:`convert.quantization.fake_quant.fake_quant_integers` or ``fake_quant_symmetric``.
         pixels: Pictures (count, ρ, ρ, 3), better others than those of the calibration.
         preprocessing: What the pixels stand for.
         progress: Called as the work goes on.
@@ -100,7 +101,7 @@ class _Step:
     rounded: Tensor
 
 
-def _steps(layers: Sequence[RoundedLayer], x: Tensor) -> Iterator[_Step]:
+def _steps(layers: Sequence[FakeQuantLayer], x: Tensor) -> Iterator[_Step]:
     rounded = x
     for layer in layers:
         if layer.exact.kind == "classifier":
@@ -110,7 +111,7 @@ def _steps(layers: Sequence[RoundedLayer], x: Tensor) -> Iterator[_Step]:
         x, rounded = step.exact, step.rounded
 
 
-def _finish(layers: Sequence[RoundedLayer], position: int, x: Tensor) -> Tensor:
+def _finish(layers: Sequence[FakeQuantLayer], position: int, x: Tensor) -> Tensor:
     """Logits from one layer's output, the layers behind it in float."""
     for layer in layers[position + 1 :]:
         if layer.exact.kind == "classifier":
@@ -144,7 +145,7 @@ class _Answers:
 class _Sums:
     """What is summed up of one layer over all batches."""
 
-    def __init__(self, layer: RoundedLayer) -> None:
+    def __init__(self, layer: FakeQuantLayer) -> None:
         self._layer, self._alone = layer, _Answers()
         self._signal = self._noise = 0.0
         self._error = torch.zeros_like(layer.bias, dtype=torch.float64)

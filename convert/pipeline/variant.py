@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
-from convert.data.calibration_data import Material, Progress
+from convert.data.calibration_data import CalibrationData
 from convert.data.image_sets import (
     MOST_TO_MEASURE,
     at_most,
@@ -34,17 +34,18 @@ from convert.quantization import (
     Form,
     QuantizedNetwork,
     SymmetricNetwork,
-    condition,
+    equalize,
     fold,
     folded_recipe,
     quantize,
     symmetrize,
 )
-from convert.quantization.fake_quant import RoundedLayer, rounded_integers, rounded_symmetric
+from convert.quantization.fake_quant import FakeQuantLayer, fake_quant_integers, fake_quant_symmetric
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
 from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
@@ -54,7 +55,7 @@ Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
 does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
 Tune = Callable[[FoldedNetwork, QuantizedNetwork, Progress], QuantizedNetwork]
-"""Makes better integers of a conditioned float network and what the quantizer made of it."""
+"""Makes better integers of an equalized float network and what the quantizer made of it."""
 FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
     "tflite": (("tflite", "int8"),),
     "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
@@ -87,7 +88,7 @@ class Emitted:
 def emit(
     checkpoint: Checkpoint,
     resolution: int,
-    material: Material,
+    data: CalibrationData,
     *,
     targets: Sequence[Target] = ("tflite",),
     effort: Effort = "fast",
@@ -95,14 +96,14 @@ def emit(
     card: ModelCard | None = None,
     tune: Tune | None = None,
     min_agreement: float,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> list[Emitted]:
     """Convert one variant, run every file made and compare it with float on the held-out pictures.
 
     Args:
         checkpoint: The trained network.
-        resolution: The variant's ρ; ``material`` was read for it.
-        material: Pictures to calibrate and to measure on.
+        resolution: The variant's ρ; ``data`` was read for it.
+        data: Pictures to calibrate and to measure on.
         targets: The formats to emit.
         effort: How much time the integers may take.
         io: Type of the TFLite file's input and output.
@@ -115,7 +116,7 @@ def emit(
         AccuracyError: A file disagrees too often.
         ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
     """
-    network = _folded(checkpoint, resolution, material.preprocessing)
+    network = _folded(checkpoint, resolution, data.preprocessing)
     if network.classes < 2:
         raise ConversionError(
             f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
@@ -125,20 +126,20 @@ def emit(
     card = replace(card or ModelCard(), version=checkpoint.sha256[:12])
     reference = float_answers(
         network,
-        material.held_out,
+        data.held_out,
         resolution,
-        material.preprocessing,
-        material.truth,
-        material.measured_on,
-        are_synthetic=material.measures_on_drawn,
+        data.preprocessing,
+        data.truth,
+        data.measured_on,
+        are_synthetic=data.measures_on_drawn,
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
-    writer = _Writer(network, variant, material, effort, io, card, tune)
+    writer = _Writer(network, variant, data, effort, io, card, tune)
     for number, (format, precision) in enumerate(files):
         step = _stage(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, _stage(step, 0, 0.6))
-        accuracy, spec = _measure(content, format, variant, reference, material.preprocessing, _stage(step, 0.6, 0.4))
+        accuracy, spec = _measure(content, format, variant, reference, data.preprocessing, _stage(step, 0.6, 0.4))
         result = Emitted(
             variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
         )
@@ -154,7 +155,7 @@ def compare(
     labels: Sequence[str] = (),
     truth: Path | None = None,
     preprocessing: Preprocessing | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> Accuracy:
     """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
 
@@ -180,27 +181,27 @@ def compare(
 def report_layers(
     checkpoint: Checkpoint,
     resolution: int,
-    material: Material,
+    data: CalibrationData,
     *,
     form: Target = "tflite",
     effort: Effort = "fast",
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> NetworkReport:
     """Quantize one variant and compare every layer with float on the held-out pictures.
 
     Args:
         checkpoint: The trained network.
-        resolution: The variant's ρ; ``material`` was read for it.
-        material: Pictures to calibrate and to examine on.
+        resolution: The variant's ρ; ``data`` was read for it.
+        data: Pictures to calibrate and to examine on.
         form: ``tflite``, ``onnx-int8`` or ``onnx-int8_full``.
         effort: How much time the integers may take.
         progress: Called as the work goes on.
     """
-    network = _folded(checkpoint, resolution, material.preprocessing)
+    network = _folded(checkpoint, resolution, data.preprocessing)
     variant = Variant(network.alpha, resolution)
-    writer = _Writer(network, variant, material, effort, "int8", ModelCard())
+    writer = _Writer(network, variant, data, effort, "int8", ModelCard())
     layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
-    return examine(layers, material.held_out.pixels[resolution], material.preprocessing, _stage(progress, 0.5, 0.5))
+    return examine(layers, data.held_out.pixels[resolution], data.preprocessing, _stage(progress, 0.5, 0.5))
 
 
 def _folded(checkpoint: Checkpoint, resolution: int, recipe: Preprocessing) -> FoldedNetwork:
@@ -222,15 +223,15 @@ class _Writer:
         self,
         network: FoldedNetwork,
         variant: Variant,
-        material: Material,
+        data: CalibrationData,
         effort: Effort,
         io: IoType,
         card: ModelCard,
         tune: Tune | None = None,
     ) -> None:
-        self._network, self._variant, self._material = network, variant, material
+        self._network, self._variant, self._data = network, variant, data
         self._effort, self._io, self._card, self._tune = effort, io, card, tune
-        self._progress: Progress = lambda stage, share: None
+        self._progress: Progress = no_progress
 
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
         self._progress = progress
@@ -239,41 +240,41 @@ class _Writer:
         if precision == "fp32":
             return to_onnx(self._network, self._variant)
         if precision == "fp16":  # half floats round as well, and what is good for int8 is good for them
-            return to_onnx(self._conditioned, self._variant, "fp16")
+            return to_onnx(self._equalized, self._variant, "fp16")
         return to_qdq(self._symmetric(precision))
 
-    def rounded(self, file: tuple[str, str], progress: Progress) -> list[RoundedLayer]:
+    def rounded(self, file: tuple[str, str], progress: Progress) -> list[FakeQuantLayer]:
         """The layers of an int8 form beside their float originals."""
         self._progress = progress
         format, precision = file
         if format == "tflite":
-            return rounded_integers(self._conditioned, self._integers)
-        return rounded_symmetric(self._conditioned, self._symmetric(precision))
+            return fake_quant_integers(self._equalized, self._integers)
+        return fake_quant_symmetric(self._equalized, self._symmetric(precision))
 
     def _symmetric(self, precision: str) -> SymmetricNetwork:
         form: Form = "full" if precision == "int8_full" else "mixed"
-        return symmetrize(self._conditioned, self._integers, self._pixels, form, self._progress)
+        return symmetrize(self._equalized, self._integers, self._pixels, form, self._progress)
 
     @property
     def _pixels(self) -> NDArray[np.uint8]:
-        return self._material.calibration.pixels[self._variant.resolution]
+        return self._data.calibration.pixels[self._variant.resolution]
 
     @cached_property
-    def _conditioned(self) -> FoldedNetwork:
-        return condition(self._network, self._pixels, self._material.preprocessing)
+    def _equalized(self) -> FoldedNetwork:
+        return equalize(self._network, self._pixels, self._data.preprocessing)
 
     @cached_property
     def _integers(self) -> QuantizedNetwork:
-        recipe = self._material.preprocessing
+        recipe = self._data.preprocessing
         found = quantize(
-            self._conditioned,
+            self._equalized,
             self._pixels,
             recipe,
             effort=self._effort,
-            are_synthetic=self._material.is_drawn,
+            are_synthetic=self._data.is_synthetic,
             progress=self._progress,
         )
-        return self._tune(self._conditioned, found, self._progress) if self._tune else found
+        return self._tune(self._equalized, found, self._progress) if self._tune else found
 
 
 def _measure(

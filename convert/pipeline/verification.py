@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convert.data.image_sets import Pictures
+from convert.data.image_sets import ImageSet
 from convert.errors import AccuracyError
 from convert.quantization import FoldedNetwork
 from edge.bundles.manifest import Accuracy
@@ -48,7 +48,7 @@ class Reference:
 @torch.inference_mode()
 def float_answers(
     network: FoldedNetwork,
-    pictures: Pictures,
+    pictures: ImageSet,
     resolution: int,
     preprocessing: Preprocessing,
     truth: Mapping[Path, int],

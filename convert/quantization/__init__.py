@@ -1,7 +1,7 @@
-"""From a trained network to integers: fold batch norm, condition, calibrate, round, correct the biases."""
+"""From a trained network to integers: fold batch norm, equalize, calibrate, round, correct the biases."""
 
-from convert.quantization.augmentation import drawn
-from convert.quantization.equalization import condition
+from convert.quantization.augmentation import synthetic_images
+from convert.quantization.equalization import equalize
 from convert.quantization.folding import FoldedLayer, FoldedNetwork, fold, folded_recipe
 from convert.quantization.network import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantization.qdq import Form, SymmetricNetwork, symmetrize
@@ -16,10 +16,10 @@ __all__ = [
     "QuantizedLayer",
     "QuantizedNetwork",
     "SymmetricNetwork",
-    "condition",
-    "drawn",
+    "equalize",
     "fold",
     "folded_recipe",
     "quantize",
     "symmetrize",
+    "synthetic_images",
 ]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["drawn", "with_views"]
+__all__ = ["synthetic_images", "with_views"]
 
 _SMALLEST_CROP: Final = 0.3
 """Least share of a picture's area that a view keeps."""
@@ -31,7 +31,7 @@ def with_views(pixels: _Pixels, count: int, *, seed: int = 0) -> _Pixels:
     return np.concatenate([pixels, np.stack(views)]) if views else pixels
 
 
-def drawn(count: int, resolution: int, *, seed: int = 0) -> _Pixels:
+def synthetic_images(count: int, resolution: int, *, seed: int = 0) -> _Pixels:
     """Pictures (count, ρ, ρ, 3) to calibrate on where there are none: clouds in all scales, with shapes on them."""
     generator = np.random.default_rng(seed)
     return np.stack([_drawing(resolution, generator) for _ in range(count)])

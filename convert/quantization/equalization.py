@@ -29,7 +29,7 @@ from convert.quantization.calibration import batches, float_statistics
 from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["Reach", "condition", "reaches"]
+__all__ = ["Reach", "equalize", "reaches"]
 
 _PICTURES: Final = 32
 """Enough to rank channels by how much their rounding hurts."""
@@ -52,7 +52,7 @@ class Reach:
 
 
 @torch.inference_mode()
-def condition(network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> FoldedNetwork:
+def equalize(network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> FoldedNetwork:
     """``network`` with nearly the same answers, stretched and with its dead channels at work.
 
     Args:

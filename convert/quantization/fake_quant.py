@@ -16,7 +16,7 @@ from convert.quantization.network import Quantization, QuantizedNetwork
 from convert.quantization.qdq import SymmetricLayer, SymmetricNetwork
 from edge.vision.preprocess import HALF_UP
 
-__all__ = ["Grid", "RoundedLayer", "rounded_integers", "rounded_symmetric"]
+__all__ = ["FakeQuantLayer", "Grid", "fake_quant_integers", "fake_quant_symmetric"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundedLayer:
+class FakeQuantLayer:
     """One layer as it was in float, and what became of it."""
 
     exact: FoldedLayer
@@ -73,13 +73,13 @@ class RoundedLayer:
         return self.output_grid.round(y) if self.output_grid else y
 
 
-def rounded_integers(network: FoldedNetwork, quantized: QuantizedNetwork) -> list[RoundedLayer]:
+def fake_quant_integers(network: FoldedNetwork, quantized: QuantizedNetwork) -> list[FakeQuantLayer]:
     """The layers of an int8 network: outputs are rounded, and what the pool gives once more."""
     layers = []
     for exact, integers in zip(network.layers, quantized.layers, strict=True):
         scales = torch.from_numpy(integers.weight_scales)
         layers.append(
-            RoundedLayer(
+            FakeQuantLayer(
                 exact=exact,
                 weight=torch.from_numpy(integers.weight).float() * scales[:, None, None, None],
                 bias=torch.from_numpy(integers.bias).float() * scales * integers.input.scale,
@@ -95,7 +95,7 @@ def _input_grid(kind: str, quantization: Quantization) -> Grid | None:
     return Grid.of(quantization, takes_pixels=kind == "conv") if kind in ("conv", "classifier") else None
 
 
-def rounded_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) -> list[RoundedLayer]:
+def fake_quant_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) -> list[FakeQuantLayer]:
     """The layers of a symmetric network: inputs are rounded, around the shift that the layer before put on them."""
     layers, shift = [], 0.0
     for exact, layer in zip(network.layers, symmetric.layers, strict=True):
@@ -104,7 +104,7 @@ def rounded_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) -> li
             weight = weight * torch.from_numpy(layer.weight_scales)[:, None, None, None]
         after = _shift(layer)
         layers.append(
-            RoundedLayer(
+            FakeQuantLayer(
                 exact=exact,
                 weight=weight,
                 bias=torch.from_numpy(layer.bias) + after - shift * weight.sum(dim=(1, 2, 3)),

@@ -12,7 +12,6 @@ channel keeps the mean it has in float. The shifts fall out of the same equation
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,6 +25,7 @@ from convert.quantization.calibration import FloatStatistics, batches, channel_m
 from convert.quantization.folding import FoldedLayer, FoldedNetwork, Kind
 from convert.quantization.network import QuantizedLayer, QuantizedNetwork
 from edge.bundles.variant import Variant
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 
 __all__ = ["Form", "SymmetricLayer", "SymmetricNetwork", "symmetrize"]
@@ -79,7 +79,7 @@ def symmetrize(
     quantized: QuantizedNetwork,
     pixels: NDArray[np.uint8],
     form: Form = "mixed",
-    progress: Callable[[str, float], None] = lambda layer, share: None,
+    progress: Progress = no_progress,
 ) -> SymmetricNetwork:
     """Quantize the activations of ``network`` around zero, with the int8 weights of ``quantized``.
 

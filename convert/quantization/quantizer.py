@@ -16,7 +16,6 @@ its pictures as well (:mod:`.augmentation`): rounding that follows few pictures 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -32,6 +31,7 @@ from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from convert.quantization.gptq import Moments, MomentSums, round_weights
 from convert.quantization.network import Quantization, QuantizedLayer, QuantizedNetwork
 from edge.bundles.variant import Variant
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
@@ -52,9 +52,6 @@ LOGIT_DEVIATIONS_SYNTHETIC: Final = 12.0
 """The same where the pictures are synthetic: they excite the network less."""
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
-
-Progress = Callable[[str, float], None]
-"""Told the layer at work and the share done, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +79,12 @@ def quantize(
     *,
     effort: Effort = "fast",
     are_synthetic: bool = False,
-    progress: Progress = lambda layer, share: None,
+    progress: Progress = no_progress,
 ) -> QuantizedNetwork:
     """Quantize ``network`` for the resolution of ``pixels``. The same inputs give the same integers.
 
     Args:
-        network: Batch norm folded, and conditioned.
+        network: Batch norm folded, and equalized.
         pixels: Calibration pictures (count, ρ, ρ, 3) in the network's colour order, from ``Preprocessor.pixels``.
         preprocessing: Fixes what the pixels stand for, and so the input's range.
         are_synthetic: Whether the pictures are drawn ones, for want of photos.

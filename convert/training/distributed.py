@@ -9,24 +9,24 @@ from collections.abc import Iterator
 import torch
 from torch import distributed
 
-from convert.training.source import Share
+from convert.training.source import Shard
 
 __all__ = ["device_of", "joined"]
 
 
 @contextlib.contextmanager
-def joined(device: torch.device) -> Iterator[Share]:
+def joined(device: torch.device) -> Iterator[Shard]:
     """Join the other processes while the block runs; alone where ``torchrun`` started none.
 
     Yields:
         Which process this is.
     """
     if "WORLD_SIZE" not in os.environ:
-        yield Share()
+        yield Shard()
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield Share(distributed.get_rank(), distributed.get_world_size())
+        yield Shard(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
 

@@ -17,11 +17,11 @@ from edge.vision.preprocess import Frame, Preprocessing
 
 Network = TypeVar("Network", bound=nn.Module)
 
-__all__ = ["Settling", "accuracy", "members", "settled"]
+__all__ = ["Recalibration", "accuracy", "members", "recalibrate_batch_norm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settling:
+class Recalibration:
     """What batch norm's statistics are estimated on."""
 
     examples: Sequence[tuple[Frame, int]]
@@ -46,9 +46,11 @@ def members(network: nn.Module) -> list[nn.Module]:
     return [network.member(alpha) for alpha in network.alphas] if isinstance(network, Family) else [network]
 
 
-def settled(network: Network, resolutions: Sequence[int], settling: Settling) -> tuple[Network, Statistics]:
+def recalibrate_batch_norm(
+    network: Network, resolutions: Sequence[int], recalibration: Recalibration
+) -> tuple[Network, Statistics]:
     """``network`` ready to be used at the highest of ``resolutions``, and the statistics of each."""
-    found = {side: settling.statistics(network, side) for side in sorted(resolutions, reverse=True)}
+    found = {side: recalibration.statistics(network, side) for side in sorted(resolutions, reverse=True)}
     return with_statistics(network, found[max(resolutions)]).eval(), found
 
 

@@ -13,11 +13,10 @@ import torch
 from torch import nn
 
 from convert.checkpoints import Checkpoint
-from convert.data.calibration_data import Progress
 from convert.data.dataset import write_splits
 from convert.model import MobileNetV1, ModelConfig
 from convert.training.estimate import Estimate, estimated
-from convert.training.evaluation import Settling, accuracy, members, settled
+from convert.training.evaluation import Recalibration, accuracy, members, recalibrate_batch_norm
 from convert.training.family import Family
 from convert.training.image_dataset import Photos, read_labelled
 from convert.training.metrics import Metrics
@@ -25,18 +24,19 @@ from convert.training.plan import Plan
 from convert.training.recipe import Recipe
 from convert.training.results import write_checkpoints
 from convert.training.run import Best, Schedule, memory_told, restored, train
-from convert.training.source import Share
+from convert.training.source import Shard
 from convert.training.state import STATE, StateFile
 from convert.training.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.training.trainer import Trainer
 from edge.bundles.variant import Variant
 from edge.files import to_json, write_atomically
+from edge.progress import Progress, no_progress
 
 __all__ = ["Job"]
 
 MOST_TO_CHECK: Final = 500
 """Validation pictures that a check in between looks at; the end looks at ten times as many."""
-_TO_SETTLE: Final = 768
+_TO_RECALIBRATE: Final = 768
 """Pictures that the final statistics are estimated on; a check takes a quarter."""
 METRICS, SPLITS, LABELS, REPORT = "metrics.csv", "splits.csv", "labels.txt", "training.json"
 
@@ -44,7 +44,7 @@ METRICS, SPLITS, LABELS, REPORT = "metrics.csv", "splits.csv", "labels.txt", "tr
 class Job:
     """Carries out a plan in one process, or in one of several."""
 
-    def __init__(self, plan: Plan, out: Path, *, device: torch.device, share: Share, workers: int) -> None:
+    def __init__(self, plan: Plan, out: Path, *, device: torch.device, share: Shard, workers: int) -> None:
         """Read the pictures and build the networks.
 
         Raises:
@@ -74,7 +74,7 @@ class Job:
         *,
         resume: bool = False,
         tensorboard: Path | None = None,
-        progress: Progress = lambda stage, share: None,
+        progress: Progress = no_progress,
         warn: Callable[[str], None] = lambda message: None,
     ) -> dict[Variant, float]:
         """Train, and write checkpoints, labels, splits, figures and a report; the accuracy of each variant.
@@ -107,8 +107,10 @@ class Job:
         return self._finish(trainer, best, progress) if is_first else {}
 
     def _finish(self, trainer: Trainer, best: Best, progress: Progress) -> dict[Variant, float]:
-        settling = self._settling(_TO_SETTLE)
-        found = write_checkpoints(trainer.average, self.plan.resolutions, settling, self._out, self._examples, progress)
+        recalibration = self._recalibration(_TO_RECALIBRATE)
+        found = write_checkpoints(
+            trainer.average, self.plan.resolutions, recalibration, self._out, self._examples, progress
+        )
         report = {
             "top1": {variant.name: round(top1, 4) for variant, top1 in found.items()},
             "validation_pictures": len(self._examples),
@@ -150,17 +152,17 @@ class Job:
         network = self.plan.teacher.at(side).to(self._device).requires_grad_(False)
         return Teacher(network, side, self.plan.teacher_weight)
 
-    def _settling(self, pictures: int) -> Settling:
+    def _recalibration(self, pictures: int) -> Recalibration:
         first = self.plan.recipe.steps * self.plan.recipe.batch  # behind all that were learned from
         examples = [self._source.example(first + n) for n in range(pictures)]
-        return Settling(examples=examples, preprocessing=self.plan.preprocessing, device=self._device)
+        return Recalibration(examples=examples, preprocessing=self.plan.preprocessing, device=self._device)
 
     def _check(self, network: nn.Module) -> float:
         """The mean accuracy of the networks of all widths at the highest resolution, on some pictures."""
-        settling, side = self._settling(_TO_SETTLE // 4), max(self.plan.resolutions)
+        recalibration, side = self._recalibration(_TO_RECALIBRATE // 4), max(self.plan.resolutions)
         found = [
             accuracy(
-                settled(member, [side], settling)[0],
+                recalibrate_batch_norm(member, [side], recalibration)[0],
                 self._few,
                 side,
                 preprocessing=self.plan.preprocessing,

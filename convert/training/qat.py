@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convert.data.calibration_data import Progress
 from convert.data.dataset import UNLABELLED, DataSet, Labelled
 from convert.quantization import FoldedNetwork, QuantizedNetwork
 from convert.quantization.fake_quant import Grid
 from convert.training.image_dataset import Augmentation, Photos, read_labelled
 from convert.training.recipe import Recipe
-from convert.training.source import Source, make_batch, normalized
+from convert.training.source import ExampleSource, make_batch, normalized
 from convert.training.tasks import SingleTask, Teacher, objective
 from convert.training.trainer import Trainer
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Frame, Preprocessing
 
-__all__ = ["Qat", "RoundedNetwork", "fine_tuned"]
+__all__ = ["FakeQuantNetwork", "Qat", "fine_tuned"]
 
 GUARD_EVERY: Final = 8
 """One in so many pictures is not learned from: they tell whether fine-tuning helped."""
@@ -38,7 +38,7 @@ _CPU: Final = torch.device("cpu")
 _BATCH: Final = 32
 
 
-class RoundedNetwork(nn.Module):
+class FakeQuantNetwork(nn.Module):
     """An integer network on real numbers, whose integers can be learned."""
 
     def __init__(self, network: FoldedNetwork, integers: QuantizedNetwork) -> None:
@@ -90,12 +90,12 @@ class Qat:
     seed: int = 0
 
     def tune(
-        self, network: FoldedNetwork, integers: QuantizedNetwork, progress: Progress = lambda stage, share: None
+        self, network: FoldedNetwork, integers: QuantizedNetwork, progress: Progress = no_progress
     ) -> QuantizedNetwork:
         """``integers``, or better ones.
 
         Args:
-            network: The conditioned float network that they were made from.
+            network: The equalized float network that they were made from.
             integers: What the quantizer made of it.
             progress: Called as the work goes on.
         """
@@ -118,15 +118,15 @@ class Qat:
 def fine_tuned(
     network: FoldedNetwork,
     integers: QuantizedNetwork,
-    source: Source,
+    source: ExampleSource,
     guard: Sequence[tuple[Frame, int]],
     recipe: Recipe,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> QuantizedNetwork:
     """Better integers, or ``integers`` themselves where none were found.
 
     Args:
-        network: The conditioned float network, which teaches.
+        network: The equalized float network, which teaches.
         integers: Where to start.
         source: Pictures to learn from.
         guard: Other pictures, which decide.
@@ -135,12 +135,12 @@ def fine_tuned(
     """
     side, preprocessing = integers.variant.resolution, integers.preprocessing
     teacher = _Float(network)
-    task = SingleTask(RoundedNetwork(network, integers), [side], teacher=Teacher(teacher, side, _TEACHING))
+    task = SingleTask(FakeQuantNetwork(network, integers), [side], teacher=Teacher(teacher, side, _TEACHING))
     trainer = Trainer(task, source, recipe, preprocessing=preprocessing)
-    before = _loss(RoundedNetwork(network, integers), teacher, guard, side, preprocessing)
+    before = _loss(FakeQuantNetwork(network, integers), teacher, guard, side, preprocessing)
     for loss in trainer.steps():
         progress(f"fine-tuning, loss {loss:.3f}", trainer.step / recipe.steps)
-    assert isinstance(trainer.average, RoundedNetwork)
+    assert isinstance(trainer.average, FakeQuantNetwork)
     after = _loss(trainer.average, teacher, guard, side, preprocessing)
     is_better = all(new < old for new, old in zip(after, before, strict=True))
     return trainer.average.integers() if is_better else integers

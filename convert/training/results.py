@@ -9,10 +9,10 @@ from torch import nn
 
 from convert.checkpoints import save_checkpoint
 from convert.checkpoints.statistics import with_statistics
-from convert.data.calibration_data import Progress
 from convert.model import MobileNetV1
-from convert.training.evaluation import Settling, accuracy, members, settled
+from convert.training.evaluation import Recalibration, accuracy, members, recalibrate_batch_norm
 from edge.bundles.variant import Variant
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Frame
 
 __all__ = ["checkpoint_name", "write_checkpoints"]
@@ -26,17 +26,17 @@ def checkpoint_name(alpha: float) -> str:
 def write_checkpoints(
     network: nn.Module,
     resolutions: Sequence[int],
-    settling: Settling,
+    recalibration: Recalibration,
     folder: Path,
     examples: Sequence[tuple[Frame, int]],
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> dict[Variant, float]:
     """Write each member of ``network`` as an ordinary checkpoint with the statistics of every resolution.
 
     Args:
         network: A family, or one ``MobileNetV1``, as training leaves it.
         resolutions: Every ρ to be able to serve.
-        settling: What batch norm's statistics are estimated on.
+        recalibration: What batch norm's statistics are estimated on.
         folder: Where the checkpoints go, which exists.
         examples: Labelled pictures to measure on.
         progress: Called as the work goes on.
@@ -52,13 +52,13 @@ def write_checkpoints(
     for member in found:
         assert isinstance(member, MobileNetV1)
         alpha = member.config.alpha
-        model, statistics = settled(member, resolutions, settling)
+        model, statistics = recalibrate_batch_norm(member, resolutions, recalibration)
         save_checkpoint(model, folder / checkpoint_name(alpha), statistics)
         for side, own in statistics.items():
             share = len(accuracies) / (len(found) * len(statistics))
             progress(f"measuring α={alpha:g} ρ={side}", share)
             at_side = with_statistics(model, own)
             accuracies[Variant(alpha, side)] = accuracy(
-                at_side, examples, side, preprocessing=settling.preprocessing, device=settling.device
+                at_side, examples, side, preprocessing=recalibration.preprocessing, device=recalibration.device
             )
     return accuracies

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import distributed, nn
 
-from convert.data.calibration_data import Progress
 from convert.errors import DivergedError, TrainingError
 from convert.training.metrics import Metrics
 from convert.training.state import StateFile
 from convert.training.trainer import Trainer
 from edge.errors import OutputError
+from edge.progress import Progress, no_progress
 
 __all__ = ["Best", "Schedule", "in_hours", "memory_told", "restored", "train"]
 
@@ -65,7 +65,7 @@ def train(
     metrics: Metrics | None,
     check: Callable[[nn.Module], float],
     best: Best | None = None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Best:
     """Run ``trainer`` to its end, and leave in its ``average`` the best network that was measured.

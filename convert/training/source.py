@@ -21,10 +21,10 @@ from torch import Tensor
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["Batch", "Share", "Source", "batches", "make_batch", "normalized"]
+__all__ = ["Batch", "ExampleSource", "Shard", "batches", "make_batch", "normalized"]
 
 
-class Source(Protocol):
+class ExampleSource(Protocol):
     """An endless sequence of labelled pictures; asked by several threads at once."""
 
     @property
@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Shard:
     """Which process of how many this one is."""
 
     rank: int = 0
@@ -71,13 +71,13 @@ def make_batch(
 
 
 def batches(
-    source: Source,
+    source: ExampleSource,
     preprocessing: Preprocessing,
     steps: range,
     size: int,
     resolutions: Callable[[int], Sequence[int]],
     *,
-    share: Share | None = None,
+    share: Shard | None = None,
     workers: int = 1,
 ) -> Generator[Batch]:
     """The batches of ``steps`` in order, each made ready by a thread while those before are learned from.
@@ -91,7 +91,7 @@ def batches(
         share: Which part of each batch is this process's.
         workers: Threads.
     """
-    share = share or Share()
+    share = share or Shard()
 
     def made(step: int) -> Batch:
         examples = [source.example(number) for number in share.numbers(step, size)]

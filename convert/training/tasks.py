@@ -16,7 +16,7 @@ from convert.training.family import Family
 
 __all__ = ["FamilyTask", "SingleTask", "Task", "Teacher", "objective"]
 
-Pictures = Callable[[int], Tensor]
+InputsAt = Callable[[int], Tensor]
 """The step's pictures as the network's input, for one of the resolutions that the task asked for."""
 
 
@@ -30,7 +30,7 @@ class Task(Protocol):
     def resolutions(self, step: int) -> Sequence[int]:
         """The resolutions ρ that a step wants its pictures at; the same for the same step."""
 
-    def losses(self, step: int, pictures: Pictures, labels: Tensor) -> Iterator[Tensor]:
+    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
         """The step's losses, the one to watch first; each is gone through backwards before the next is asked for."""
 
 
@@ -46,7 +46,7 @@ class Teacher:
     """How much its answers count beside the labels, 0 to 1."""
 
     @torch.no_grad()
-    def answers(self, pictures: Pictures) -> Tensor:
+    def answers(self, pictures: InputsAt) -> Tensor:
         """Its probabilities (batch, classes)."""
         probabilities: Tensor = self.network(pictures(self.resolution)).softmax(dim=1)
         return probabilities
@@ -73,7 +73,7 @@ class SingleTask:
         own = int(_generator(self._seed, step).choice(self._resolutions))
         return [own] if self._teacher is None else [own, self._teacher.resolution]
 
-    def losses(self, step: int, pictures: Pictures, labels: Tensor) -> Iterator[Tensor]:
+    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
         """One loss."""
         soft = self._teacher.answers(pictures) if self._teacher else None
         weight = self._teacher.weight if self._teacher else 0.0
@@ -134,7 +134,7 @@ class FamilyTask:
         sides = [side for _, side in self.members(step)]
         return sides if self._teacher is None else [*sides, self._teacher.resolution]
 
-    def losses(self, step: int, pictures: Pictures, labels: Tensor) -> Iterator[Tensor]:
+    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
         """The largest network's loss, then the others' on what it answered."""
         soft = self._teacher.answers(pictures) if self._teacher else None
         weight = self._teacher.weight if self._teacher else 0.0

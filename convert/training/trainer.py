@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 
 from convert.errors import DivergedError, TrainingError
 from convert.training.recipe import Recipe, parameter_groups
-from convert.training.source import Batch, Share, Source, batches, normalized
+from convert.training.source import Batch, ExampleSource, Shard, batches, normalized
 from convert.training.tasks import Task
 from edge.vision.preprocess import Preprocessing
 
@@ -34,12 +34,12 @@ class Trainer:
     def __init__(
         self,
         task: Task,
-        source: Source,
+        source: ExampleSource,
         recipe: Recipe,
         *,
         preprocessing: Preprocessing | None = None,
         device: torch.device | None = None,
-        share: Share | None = None,
+        share: Shard | None = None,
         workers: int = 1,
     ) -> None:
         """Make ready to train.
@@ -64,7 +64,7 @@ class Trainer:
         """The network with its weights averaged over the last steps."""
         self._source, self._workers = source, workers
         self._preprocessing = preprocessing or Preprocessing()
-        self._device, self._share = device or torch.device("cpu"), share or Share()
+        self._device, self._share = device or torch.device("cpu"), share or Shard()
         self._optimizer = torch.optim.AdamW(parameter_groups(task.network, recipe.weight_decay), lr=recipe.peak_rate)
         if recipe.batch % self._share.of or recipe.batch // self._share.of < 2:
             raise TrainingError(

@@ -23,12 +23,11 @@ from edge.profiling.profile import HeatPoint, LatencyProfile, ProfileRow
 from edge.profiling.sustained_run import sustain
 from edge.profiling.threads import ThreadChoice, fastest_threads
 from edge.profiling.timing import FRAME_SIZE, Effort, Timed, run_rounds, timing_frames
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Frame
 
-__all__ = ["QUICK", "THOROUGH", "Machine", "Progress", "measure"]
+__all__ = ["QUICK", "THOROUGH", "Machine", "measure"]
 
-Progress = Callable[[str, float], None]
-"""Told what is at work and the share done, 0 to 1."""
 
 QUICK: Final = Effort(least_rounds=4, most_s=10.0, precision=0.05)
 THOROUGH: Final = Effort()
@@ -72,7 +71,7 @@ def measure(
     threads: ThreadChoice = None,
     effort: Effort = THOROUGH,
     sustained_s: float = 0.0,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
     machine: Machine = Machine(),
 ) -> LatencyProfile:
     """Time every variant on frames of 640x480.

@@ -16,11 +16,12 @@ from edge.bundles.bundle import Bundle
 from edge.errors import BackendError, EdgeError
 from edge.inference.backends import backend_reports, open_backend
 from edge.paths import state_folder
-from edge.profiling.measure import QUICK, Progress, measure
+from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
 from edge.profiling.threads import ThreadChoice
 from edge.profiling.timing import Effort
+from edge.progress import Progress, no_progress
 
 __all__ = ["merged", "misfit", "profile_for", "profile_path", "profiles_folder", "store"]
 
@@ -49,7 +50,7 @@ def profile_for(
     threads: ThreadChoice = None,
     folder: Path | None = None,
     effort: Effort = QUICK,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
     announce: Callable[[str], None] = lambda message: None,
 ) -> LatencyProfile:
     """This machine's profile of a bundle: the stored one where it fits, else a new measurement, which is stored.

@@ -22,8 +22,9 @@ from edge.errors import BundleError
 from edge.files import check_room, new_folder, parse_json, sha256_of, writing
 from edge.inference.selftest import verify_answers
 from edge.locks import locked
+from edge.progress import Progress, no_progress
 from edge.updates.archive import Source, reading
-from edge.updates.download import Limits, Progress, download
+from edge.updates.download import Limits, download
 from edge.updates.signature import SIGNATURE, check_signature
 
 __all__ = ["Activation", "activate", "roll_back"]
@@ -56,7 +57,7 @@ def activate(
     backend: str = "auto",
     folder: Path | None = None,
     limits: Limits = Limits(),
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
     announce: Announce = lambda message: None,
 ) -> Activation:
     """Install a bundle and put it to use.

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from convert.model import MobileNetV1, ModelConfig
-from convert.training.evaluation import Settling
+from convert.training.evaluation import Recalibration
 from convert.training.family import Family
 from convert.training.recipe import Recipe
 from convert.training.results import write_checkpoints
@@ -43,7 +43,7 @@ def train(
     *,
     tell: Callable[[str], None] = print,
     every: int = 50,
-    settling: int = 512,
+    recalibration: int = 512,
     per_class: int = 100,
 ) -> None:
     """Train the family and write a checkpoint for each width; the same recipe, machine and threads give the same.
@@ -53,7 +53,7 @@ def train(
         folder: Where the checkpoints go, and the state, from which a run that was stopped goes on.
         tell: Takes a line for people.
         every: Steps between two lines.
-        settling: Pictures that batch norm's statistics are estimated on.
+        recalibration: Pictures that batch norm's statistics are estimated on.
         per_class: Pictures of each class, of handwriting that was not trained on, to measure on.
     """
     torch.manual_seed(recipe.seed)
@@ -73,7 +73,7 @@ def train(
     run_to_its_end(trainer, schedule, state=state, metrics=None, check=lambda network: 0.0, progress=progress)
     frames, labels = held_out_pictures(per_class)
     examples = [(frame, int(label)) for frame, label in zip(frames, labels, strict=True)]
-    measured = write_checkpoints(trainer.average, RESOLUTIONS, _settling(recipe, settling), folder, examples)
+    measured = write_checkpoints(trainer.average, RESOLUTIONS, _recalibration(recipe, recalibration), folder, examples)
     for variant, share in measured.items():
         tell(f"{variant.name}: {share:.1%} of {len(examples)}")
 
@@ -93,7 +93,7 @@ def _source(recipe: Recipe) -> Cards:
     )
 
 
-def _settling(recipe: Recipe, count: int) -> Settling:
+def _recalibration(recipe: Recipe, count: int) -> Recalibration:
     cards = Cards(seed=recipe.seed + 1)
     examples = [cards.example(number) for number in range(count)]
-    return Settling(examples=examples, preprocessing=PREPROCESSING, device=torch.device("cpu"))
+    return Recalibration(examples=examples, preprocessing=PREPROCESSING, device=torch.device("cpu"))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from convert.data.calibration_data import Material, gather
+from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.model import MobileNetV1, ModelConfig
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
@@ -61,5 +61,5 @@ def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def material(pictures: Path) -> Material:
-    return gather(pictures, [64, 96], labels=LABELS, classes=CLASSES)
+def data(pictures: Path) -> CalibrationData:
+    return load_calibration_data(pictures, [64, 96], labels=LABELS, classes=CLASSES)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convert.quantization.augmentation import drawn, with_views
+from convert.quantization.augmentation import synthetic_images, with_views
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
 
@@ -27,13 +27,13 @@ def test_the_same_pictures_give_the_same_views() -> None:
 
 @pytest.mark.parametrize("resolution", [32, 160])
 def test_drawn_pictures_are_all_different_and_use_the_range(resolution: int) -> None:
-    pictures = drawn(8, resolution)
+    pictures = synthetic_images(8, resolution)
     assert pictures.shape == (8, resolution, resolution, 3) and pictures.dtype == np.uint8
     assert len({picture.tobytes() for picture in pictures}) == 8
     assert pictures.std() > 20
-    assert np.array_equal(pictures, drawn(8, resolution))
+    assert np.array_equal(pictures, synthetic_images(8, resolution))
 
 
 def test_drawn_pictures_are_smooth_as_photographs_are() -> None:
-    pictures = drawn(8, 128).astype(float)
+    pictures = synthetic_images(8, 128).astype(float)
     assert np.abs(np.diff(pictures, axis=1)).mean() < 0.3 * pictures.std()

@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import OpResolverType
 
 from benchmarks import clients
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.data.calibration_data import Material, gather
+from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
@@ -32,10 +32,10 @@ def mediapipe() -> Path:
 
 
 @pytest.fixture(scope="module")
-def file(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(checkpoint: Checkpoint, data: CalibrationData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clients") / "m.tflite"
     card = ModelCard(labels=LABELS, author="somebody")
-    (emitted,) = emit(checkpoint, 64, material, io="uint8", card=card, min_agreement=0)
+    (emitted,) = emit(checkpoint, 64, data, io="uint8", card=card, min_agreement=0)
     path.write_bytes(emitted.content)
     return path
 
@@ -48,9 +48,9 @@ def test_mediapipe_classifies_with_our_file_and_knows_our_labels(mediapipe: Path
 
 def test_mediapipe_gives_our_best_class_on_real_photos(mediapipe: Path, shared_data: Path, tmp_path: Path) -> None:
     labels = read_labels(shared_data / "imagenet_labels.txt")
-    material = gather(shared_data / "photos", [224], labels=labels, classes=1000)
+    data = load_calibration_data(shared_data / "photos", [224], labels=labels, classes=1000)
     checkpoint = load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5")
-    (emitted,) = emit(checkpoint, 224, material, io="uint8", card=ModelCard(labels=labels), min_agreement=0)
+    (emitted,) = emit(checkpoint, 224, data, io="uint8", card=ModelCard(labels=labels), min_agreement=0)
     (tmp_path / "m.tflite").write_bytes(emitted.content)
     answers = clients.ask(tmp_path / "m.tflite", image_files(shared_data / "photos"), mediapipe)
     assert answers.agreement(answers.fed_our_pixels) >= 0.99

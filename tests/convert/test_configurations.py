@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from convert.data.calibration_data import Material, gather
+from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import ConversionError
 from convert.export.tflite import to_tflite
 from convert.model import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
@@ -47,13 +47,13 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     return load_checkpoint(path)
 
 
-def gathered(pictures: Path, config: ModelConfig) -> Material:
-    return gather(pictures, [64], classes=CLASSES, preprocessing=folded_recipe(config))
+def loaded_data(pictures: Path, config: ModelConfig) -> CalibrationData:
+    return load_calibration_data(pictures, [64], classes=CLASSES, preprocessing=folded_recipe(config))
 
 
 def test_folding_changes_the_pixels_scale_and_nothing_else(checkpoint: Checkpoint, pictures: Path) -> None:
     config, recipe = checkpoint.config, folded_recipe(checkpoint.config)
-    pixels = gathered(pictures, config).held_out.pixels[64]
+    pixels = loaded_data(pictures, config).held_out.pixels[64]
     trained_on = Preprocessing(colour_order=config.colour_order, mean=config.mean, std=config.std)
     x, folded = (torch.from_numpy(r.real(pixels)).permute(0, 3, 1, 2) for r in (trained_on, recipe))
     with torch.no_grad():
@@ -62,8 +62,8 @@ def test_folding_changes_the_pixels_scale_and_nothing_else(checkpoint: Checkpoin
 
 
 def test_every_form_answers_as_the_trained_network(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
-    material = gathered(pictures, checkpoint.config)
-    emitted = emit(checkpoint, 64, material, targets=["tflite", "onnx"], min_agreement=0.5)
+    data = loaded_data(pictures, checkpoint.config)
+    emitted = emit(checkpoint, 64, data, targets=["tflite", "onnx"], min_agreement=0.5)
     assert [one.precision for one in emitted] == ["int8", "fp32", "fp16", "int8"]
     assert [one.accuracy.agreement for one in emitted[1:3]] == [1.0, 1.0]
     path = tmp_path / emitted[0].file_name
@@ -71,19 +71,19 @@ def test_every_form_answers_as_the_trained_network(checkpoint: Checkpoint, pictu
     assert compare(path, checkpoint, pictures).agreement >= 0.5
 
 
-def test_pictures_prepared_for_another_mean_are_refused(checkpoint: Checkpoint, material: Material) -> None:
-    if checkpoint.config.mean == material.preprocessing.mean:
-        assert emit(checkpoint, 64, material, min_agreement=0)
+def test_pictures_prepared_for_another_mean_are_refused(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    if checkpoint.config.mean == data.preprocessing.mean:
+        assert emit(checkpoint, 64, data, min_agreement=0)
         return
     with pytest.raises(ConversionError) as error:
-        emit(checkpoint, 64, material, min_agreement=0)
+        emit(checkpoint, 64, data, min_agreement=0)
     assert "so one preparation cannot serve both: put" in str(error.value)
 
 
 def test_uint8_files_take_bytes_only_where_the_channels_have_one_mean(pictures: Path) -> None:
     for name, takes_bytes in (("torch", False), ("cifar", True)):
         config = CONFIGS[name]
-        pixels = gathered(pictures, config).calibration.pixels[64]
+        pixels = loaded_data(pictures, config).calibration.pixels[64]
         network = quantize(fold(lively(config)), pixels, folded_recipe(config))
         if takes_bytes:
             scale, zero_point = network.input.scale, network.input.zero_point + 128

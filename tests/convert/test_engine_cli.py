@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import convert.cli.engine as command
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
 from convert.pipeline.bundle import BundlePlan, write_bundle
@@ -25,7 +25,7 @@ PLATFORM = Platform(tensorrt="10.3.0", cuda="12.6", compute_capability="8.6", l4
 
 
 @pytest.fixture(scope="module")
-def bundle(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(checkpoint: Checkpoint, data: CalibrationData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("bundles") / "tiny"
     plan = BundlePlan(
         name="tiny",
@@ -35,7 +35,7 @@ def bundle(checkpoint: Checkpoint, material: Material, tmp_path_factory: pytest.
         targets=("tflite", "onnx"),
         min_agreement=0.0,
     )
-    write_bundle(plan, material, place)
+    write_bundle(plan, data, place)
     return place
 
 

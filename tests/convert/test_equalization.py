@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.model import MobileNetV1
-from convert.quantization import FoldedNetwork, condition, fold
+from convert.quantization import FoldedNetwork, equalize, fold
 from convert.quantization.equalization import reaches
 from edge.vision.preprocess import Preprocessing
 
@@ -24,13 +24,13 @@ def network(model: MobileNetV1) -> FoldedNetwork:
 
 
 @pytest.fixture(scope="module")
-def pixels(material: Material) -> np.ndarray:
-    return material.calibration.pixels[64]
+def pixels(data: CalibrationData) -> np.ndarray:
+    return data.calibration.pixels[64]
 
 
 @pytest.fixture(scope="module")
-def conditioned(network: FoldedNetwork, pixels: np.ndarray) -> FoldedNetwork:
-    return condition(network, pixels, Preprocessing())
+def equalized(network: FoldedNetwork, pixels: np.ndarray) -> FoldedNetwork:
+    return equalize(network, pixels, Preprocessing())
 
 
 def real(pixels: np.ndarray) -> torch.Tensor:
@@ -44,16 +44,16 @@ def test_no_picture_leaves_what_a_layer_can_reach(network: FoldedNetwork) -> Non
         assert (out >= reach.low[:, None, None] - 1e-3).all() and (out <= reach.high[:, None, None] + 1e-3).all()
 
 
-def test_the_answers_stay(network: FoldedNetwork, conditioned: FoldedNetwork, pixels: np.ndarray) -> None:
+def test_the_answers_stay(network: FoldedNetwork, equalized: FoldedNetwork, pixels: np.ndarray) -> None:
     with torch.no_grad():
-        before, after = network.logits(real(pixels)), conditioned.logits(real(pixels))
+        before, after = network.logits(real(pixels)), equalized.logits(real(pixels))
     assert (before - after).abs().max() < 0.1 * before.std()
 
 
 def test_a_channel_that_cannot_reach_the_cap_is_stretched(network: FoldedNetwork) -> None:
     low = replace(network.layers[0], weight=network.layers[0].weight * 0.1, bias=network.layers[0].bias * 0.1)
     weak = replace(network, layers=(low, *network.layers[1:]))
-    stretched = condition(weak, np.zeros((1, 64, 64, 3), np.uint8), Preprocessing())
+    stretched = equalize(weak, np.zeros((1, 64, 64, 3), np.uint8), Preprocessing())
     before, after = (reaches(n, Preprocessing())[0].high for n in (weak, stretched))
     alive = before > 0.3
     assert alive.any() and (before[alive] < 5.9).all()
@@ -61,9 +61,9 @@ def test_a_channel_that_cannot_reach_the_cap_is_stretched(network: FoldedNetwork
 
 
 def test_dead_channels_become_shifted_copies_of_live_ones(
-    network: FoldedNetwork, conditioned: FoldedNetwork, pixels: np.ndarray
+    network: FoldedNetwork, equalized: FoldedNetwork, pixels: np.ndarray
 ) -> None:
-    stem, depthwise, pointwise = conditioned.layers[:3]
+    stem, depthwise, pointwise = equalized.layers[:3]
     for dead in DEAD:
         assert (stem.weight[dead] != network.layers[0].weight[dead]).any()
         twins = [c for c in range(len(stem.bias)) if c != dead and torch.equal(stem.weight[c], stem.weight[dead])]
@@ -75,7 +75,7 @@ def test_dead_channels_become_shifted_copies_of_live_ones(
 
 
 def test_copies_lower_the_noise_of_rounding(
-    network: FoldedNetwork, conditioned: FoldedNetwork, pixels: np.ndarray
+    network: FoldedNetwork, equalized: FoldedNetwork, pixels: np.ndarray
 ) -> None:
     def noise(of: FoldedNetwork) -> float:
         stem, depthwise, pointwise = of.layers[:3]
@@ -86,7 +86,7 @@ def test_copies_lower_the_noise_of_rounding(
         return float((outs[0] - outs[1]).square().mean())
 
     with torch.no_grad():
-        assert noise(conditioned) < 0.8 * noise(network)
+        assert noise(equalized) < 0.8 * noise(network)
 
 
 def test_a_network_without_dead_channels_or_room_is_left_alone(model: MobileNetV1, pixels: np.ndarray) -> None:
@@ -95,5 +95,5 @@ def test_a_network_without_dead_channels_or_room_is_left_alone(model: MobileNetV
     tall = tuple(replace(n, weight=20 * n.weight) if n.cap is not None else n for n in network.layers)
     network = replace(network, layers=tall)
     assert not any(reach.is_constant.any() for reach in reaches(network, Preprocessing()))
-    for before, after in zip(network.layers, condition(network, pixels, Preprocessing()).layers, strict=True):
+    for before, after in zip(network.layers, equalize(network, pixels, Preprocessing()).layers, strict=True):
         assert torch.equal(before.weight, after.weight) and torch.equal(before.bias, after.bias)

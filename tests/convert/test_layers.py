@@ -9,28 +9,30 @@ from typer.testing import CliRunner
 
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.pipeline.layers import examine
 from convert.pipeline.variant import Target, emit, report_layers
 from convert.quantization import fold, quantize
-from convert.quantization.fake_quant import Grid, rounded_integers
+from convert.quantization.fake_quant import Grid, fake_quant_integers
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
 
 @pytest.mark.parametrize("form", ["tflite", "onnx-int8", "onnx-int8_full"])
-def test_the_layers_together_answer_as_the_file_does(checkpoint: Checkpoint, material: Material, form: Target) -> None:
-    report = report_layers(checkpoint, 64, material, form=form)
-    file = emit(checkpoint, 64, material, targets=(form,), min_agreement=0)[0]
+def test_the_layers_together_answer_as_the_file_does(
+    checkpoint: Checkpoint, data: CalibrationData, form: Target
+) -> None:
+    report = report_layers(checkpoint, 64, data, form=form)
+    file = emit(checkpoint, 64, data, targets=(form,), min_agreement=0)[0]
     assert len(report.layers) == 28 and report.pictures == file.accuracy.pictures
     assert abs(report.agreement - file.accuracy.agreement) <= 1.1 / report.pictures
     assert max(layer.alone_divergence for layer in report.layers) < report.divergence
     assert all(layer.output_sqnr_db > 5 for layer in report.layers)
 
 
-def test_a_layer_whose_weights_are_ruined_is_the_costliest(checkpoint: Checkpoint, material: Material) -> None:
-    network, pixels = fold(checkpoint.model), material.calibration.pixels[64]
-    layers = rounded_integers(network, quantize(network, pixels, Preprocessing()))
+def test_a_layer_whose_weights_are_ruined_is_the_costliest(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    network, pixels = fold(checkpoint.model), data.calibration.pixels[64]
+    layers = fake_quant_integers(network, quantize(network, pixels, Preprocessing()))
     whole = examine(layers, pixels, Preprocessing())
     layers[8] = replace(layers[8], weight=layers[8].weight * torch.tensor([1.0, -1.0]).repeat(32)[:, None, None, None])
     ruined = examine(layers, pixels, Preprocessing())
@@ -41,12 +43,12 @@ def test_a_layer_whose_weights_are_ruined_is_the_costliest(checkpoint: Checkpoin
     assert ruined.layers[7] == whole.layers[7]
 
 
-def test_channels_that_never_fire_are_counted(checkpoint: Checkpoint, material: Material) -> None:
-    network, pixels = fold(checkpoint.model), material.calibration.pixels[64]
+def test_channels_that_never_fire_are_counted(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    network, pixels = fold(checkpoint.model), data.calibration.pixels[64]
     bias = network.layers[2].bias.clone()
     bias[:3] -= 1000
     network = replace(network, layers=(*network.layers[:2], replace(network.layers[2], bias=bias), *network.layers[3:]))
-    report = examine(rounded_integers(network, quantize(network, pixels, Preprocessing())), pixels, Preprocessing())
+    report = examine(fake_quant_integers(network, quantize(network, pixels, Preprocessing())), pixels, Preprocessing())
     assert report.layers[2].dead_channels >= 3
 
 
@@ -57,15 +59,15 @@ def test_a_grid_keeps_its_points_and_ends() -> None:
 
 @pytest.mark.parametrize("preprocessing", [Preprocessing(), Preprocessing(mean=(120.0,) * 3, std=(60.0,) * 3)])
 def test_pixels_are_rounded_as_on_the_device(
-    checkpoint: Checkpoint, material: Material, preprocessing: Preprocessing
+    checkpoint: Checkpoint, data: CalibrationData, preprocessing: Preprocessing
 ) -> None:
     network = fold(checkpoint.model)
-    integers = quantize(network, material.calibration.pixels[64], preprocessing)
+    integers = quantize(network, data.calibration.pixels[64], preprocessing)
     entry, pixels = integers.input, np.arange(256 * 3, dtype=np.uint16).astype(np.uint8).reshape(16, 16, 3)
     spec = TensorSpec(shape=(1, 16, 16, 3), dtype="int8", scale=entry.scale, zero_point=entry.zero_point)
     levels = np.empty(spec.shape, np.int8)
     Preprocessor(preprocessing, spec).normalize(pixels, levels)
-    grid = rounded_integers(network, integers)[0].input_grid
+    grid = fake_quant_integers(network, integers)[0].input_grid
     assert grid is not None
     found = grid.round(torch.from_numpy(preprocessing.real(pixels)))
     assert np.allclose(found, (levels[0].astype(float) - entry.zero_point) * entry.scale, atol=1e-5)
@@ -94,7 +96,7 @@ def test_an_exact_layer_has_no_noise(checkpoint: Checkpoint) -> None:
     layers = [
         replace(rounded, weight=exact.weight, bias=exact.bias, input_grid=None, output_grid=None)
         for rounded, exact in zip(
-            rounded_integers(network, quantize(network, pixels, Preprocessing())), network.layers, strict=True
+            fake_quant_integers(network, quantize(network, pixels, Preprocessing())), network.layers, strict=True
         )
     ]
     report = examine(layers, pixels, Preprocessing())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from convert.complexity import count, mult_adds_of, parameters_of
+from convert.complexity import layer_costs, mult_adds_of, parameters_of
 from convert.errors import CheckpointError
 from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig, Rounding, pads
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
@@ -15,7 +15,7 @@ def test_the_network_costs_what_the_architecture_says(alpha: float) -> None:
     model = MobileNetV1(ModelConfig(alpha=alpha)).eval()
     assert sum(p.numel() for p in model.parameters()) == Variant(alpha, 224).parameters(1000).total
     for resolution in RESOLUTIONS:
-        layers = count(model, resolution)
+        layers = layer_costs(model, resolution)
         assert mult_adds_of(layers) == Variant(alpha, resolution).mult_adds(1000).total
         assert parameters_of(layers) == Variant(alpha, resolution).parameters(1000).total
 
@@ -25,7 +25,7 @@ def test_any_width_and_any_multiple_of_32_can_be_built(alpha: float, resolution:
     model = MobileNetV1(ModelConfig(alpha=alpha, classes=3)).eval()
     with torch.no_grad():
         assert model(torch.zeros(2, 3, resolution, resolution)).shape == (2, 3)
-    assert mult_adds_of(count(model, resolution)) == Variant(alpha, resolution).mult_adds(3).total
+    assert mult_adds_of(layer_costs(model, resolution)) == Variant(alpha, resolution).mult_adds(3).total
 
 
 def test_stride_2_pads_as_tensorflow_does() -> None:
@@ -112,14 +112,14 @@ def test_widths_are_rounded_as_each_framework_does(rounding: Rounding, alpha: fl
 
 def test_a_head_stands_between_the_blocks_and_the_pool() -> None:
     """5.28 million parameters: what timm prints of mobilenetv1_100h."""
-    layers = count(MobileNetV1(ModelConfig(head=1024)), 224)
+    layers = layer_costs(MobileNetV1(ModelConfig(head=1024)), 224)
     assert parameters_of(layers) == 5_282_600
     assert (layers[-2].kind, layers[-2].input_shape, layers[-1].kind) == ("pointwise", (1024, 7, 7), "classifier")
 
 
 def test_a_stem_of_stride_1_is_for_small_pictures() -> None:
     model = MobileNetV1(ModelConfig(alpha=0.25, classes=2, stem_stride=1)).eval()
-    assert count(model, 32)[-2].input_shape == (256, 2, 2)
+    assert layer_costs(model, 32)[-2].input_shape == (256, 2, 2)
 
 
 def test_a_configuration_survives_json() -> None:

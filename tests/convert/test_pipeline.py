@@ -5,7 +5,7 @@ import cv2
 import pytest
 
 from convert.checkpoints import Checkpoint
-from convert.data.calibration_data import Material, gather
+from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import AccuracyError, CalibrationError, ConversionError
 from convert.model import MobileNetV1, ModelConfig
 from convert.pipeline.variant import compare, emit
@@ -14,8 +14,8 @@ from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS
 
 
-def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, material: Material) -> None:
-    files = emit(checkpoint, 64, material, targets=("tflite", "onnx", "onnx-int8_full"), min_agreement=0)
+def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    files = emit(checkpoint, 64, data, targets=("tflite", "onnx", "onnx-int8_full"), min_agreement=0)
     assert [file.file_name.removeprefix("mobilenet_v1_0.25_64_") for file in files] == [
         "int8.tflite",
         "fp32.onnx",
@@ -32,29 +32,29 @@ def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, mat
     assert {file.input.shape for file in (fp32, fp16, int8, full)} == {(1, 3, 64, 64)}
 
 
-def test_a_file_that_two_targets_name_is_written_once(checkpoint: Checkpoint, material: Material) -> None:
-    files = emit(checkpoint, 64, material, targets=("onnx-fp16", "onnx"), min_agreement=0)
+def test_a_file_that_two_targets_name_is_written_once(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    files = emit(checkpoint, 64, data, targets=("onnx-fp16", "onnx"), min_agreement=0)
     assert [file.precision for file in files] == ["fp16", "fp32", "int8"]
 
 
-def test_one_checkpoint_serves_every_resolution(checkpoint: Checkpoint, material: Material) -> None:
-    small, large = (emit(checkpoint, r, material, min_agreement=0)[0] for r in (64, 96))
+def test_one_checkpoint_serves_every_resolution(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    small, large = (emit(checkpoint, r, data, min_agreement=0)[0] for r in (64, 96))
     assert (small.variant.resolution, large.variant.resolution) == (64, 96)
     assert small.content != large.content
 
 
-def test_a_file_that_disagrees_is_refused(checkpoint: Checkpoint, material: Material) -> None:
+def test_a_file_that_disagrees_is_refused(checkpoint: Checkpoint, data: CalibrationData) -> None:
     with pytest.raises(AccuracyError) as error:
-        emit(checkpoint, 64, material, min_agreement=1.01)
+        emit(checkpoint, 64, data, min_agreement=1.01)
     assert str(error.value).startswith("mobilenet_v1_0.25_64_int8.tflite agrees with float on ")
     assert "of 12 held-out pictures, expected 101.0% or more; nothing was written." in str(error.value)
 
 
 def test_a_written_file_can_be_compared_later(
-    checkpoint: Checkpoint, material: Material, pictures: Path, tmp_path: Path
+    checkpoint: Checkpoint, data: CalibrationData, pictures: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.onnx"
-    path.write_bytes(emit(checkpoint, 96, material, targets=("onnx",), min_agreement=0)[0].content)
+    path.write_bytes(emit(checkpoint, 96, data, targets=("onnx",), min_agreement=0)[0].content)
     accuracy = compare(path, checkpoint, pictures)
     assert (accuracy.agreement, accuracy.pictures) == (1.0, 24)
 
@@ -70,14 +70,14 @@ def test_other_pictures_can_be_measured_on(pictures: Path, tmp_path: Path) -> No
     for seed in range(3):
         cv2.imwrite(str(tmp_path / f"{seed}x.png"), draw(100 + seed))
     (tmp_path / "again.png").symlink_to(next(pictures.glob("*.png")))
-    material = gather(pictures, [32], classes=CLASSES, verify_on=tmp_path)
-    assert len(material.calibration.paths) == 24
-    assert [path.name for path in material.held_out.paths] == ["0x.png", "1x.png", "2x.png"]
+    data = load_calibration_data(pictures, [32], classes=CLASSES, verify_on=tmp_path)
+    assert len(data.calibration.paths) == 24
+    assert [path.name for path in data.held_out.paths] == ["0x.png", "1x.png", "2x.png"]
 
 
 def test_pictures_calibrated_on_are_never_measured_on(pictures: Path) -> None:
     with pytest.raises(CalibrationError) as error:
-        gather(pictures, [32], classes=CLASSES, verify_on=pictures)
+        load_calibration_data(pictures, [32], classes=CLASSES, verify_on=pictures)
     assert str(error.value) == (
         f"Every picture of {pictures} is calibrated on: expected others to measure on, or no --verify-on at all."
     )
@@ -93,14 +93,14 @@ def test_pictures_calibrated_on_are_never_measured_on(pictures: Path) -> None:
 )
 def test_labels_of_the_wrong_length_are_explained(pictures: Path, labels: tuple[str, ...], cause: str) -> None:
     with pytest.raises(CalibrationError) as error:
-        gather(pictures, [32], labels=labels, classes=CLASSES)
+        load_calibration_data(pictures, [32], labels=labels, classes=CLASSES)
     assert str(error.value).startswith(f"There are {len(labels)} labels for a network of 7 classes: {cause}")
 
 
-def test_a_network_of_one_class_is_refused(checkpoint: Checkpoint, material: Material) -> None:
+def test_a_network_of_one_class_is_refused(checkpoint: Checkpoint, data: CalibrationData) -> None:
     lonely = replace(checkpoint, model=MobileNetV1(ModelConfig(alpha=0.25, classes=1)).eval())
     with pytest.raises(ConversionError) as refused:
-        emit(lonely, 64, material, min_agreement=0)
+        emit(lonely, 64, data, min_agreement=0)
     assert str(refused.value) == (
         f"{checkpoint.path} has one class, whose probability is always 1: expected two or more. "
         "Train it with a class for everything else."

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.errors import CalibrationError, ConversionError
 from convert.model import MobileNetV1
 from convert.quantization import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
@@ -18,8 +18,8 @@ def network(model: MobileNetV1) -> FoldedNetwork:
 
 
 @pytest.fixture(scope="module")
-def quantized(network: FoldedNetwork, material: Material) -> QuantizedNetwork:
-    return quantize(network, material.calibration.pixels[64], Preprocessing())
+def quantized(network: FoldedNetwork, data: CalibrationData) -> QuantizedNetwork:
+    return quantize(network, data.calibration.pixels[64], Preprocessing())
 
 
 def test_folding_leaves_the_answers(model: MobileNetV1, network: FoldedNetwork) -> None:
@@ -61,9 +61,9 @@ def test_activations_hold_zero_exactly_and_relu6_starts_there(quantized: Quantiz
 
 
 def test_the_corrected_biases_keep_the_means_of_the_logits(
-    network: FoldedNetwork, quantized: QuantizedNetwork, material: Material
+    network: FoldedNetwork, quantized: QuantizedNetwork, data: CalibrationData
 ) -> None:
-    pixels = material.calibration.pixels[64]
+    pixels = data.calibration.pixels[64]
     whole = replace(quantized.layers[-1], output=Quantization.of_range(-20, 20))
     quantized = replace(quantized, layers=(*quantized.layers[:-1], whole))
     plain = []
@@ -106,36 +106,36 @@ def simulate_layer(layer: QuantizedLayer, q: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("effort", ["fast", "best"])
-def test_the_same_inputs_give_the_same_integers(network: FoldedNetwork, material: Material, effort: Effort) -> None:
-    pixels = material.calibration.pixels[64][:4]
+def test_the_same_inputs_give_the_same_integers(network: FoldedNetwork, data: CalibrationData, effort: Effort) -> None:
+    pixels = data.calibration.pixels[64][:4]
     first, second = (quantize(network, pixels, Preprocessing(), effort=effort) for _ in range(2))
     for a, b in zip(first.layers, second.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
         assert (a.input, a.output) == (b.input, b.output)
 
 
-def test_progress_rises_to_one(network: FoldedNetwork, material: Material) -> None:
+def test_progress_rises_to_one(network: FoldedNetwork, data: CalibrationData) -> None:
     shares: list[float] = []
-    quantize(network, material.calibration.pixels[64], Preprocessing(), progress=lambda _, share: shares.append(share))
+    quantize(network, data.calibration.pixels[64], Preprocessing(), progress=lambda _, share: shares.append(share))
     assert shares == sorted(shares) and shares[-1] == 1.0
 
 
-def test_dead_channels_neither_overflow_nor_vanish(network: FoldedNetwork, material: Material) -> None:
+def test_dead_channels_neither_overflow_nor_vanish(network: FoldedNetwork, data: CalibrationData) -> None:
     weight = network.layers[3].weight.clone()
     weight[:2] = 1e-11 * weight[:2]
     dead = replace(network.layers[3], weight=weight)
     layers = (*network.layers[:3], dead, *network.layers[4:])
-    quantized = quantize(replace(network, layers=layers), material.calibration.pixels[64], Preprocessing())
+    quantized = quantize(replace(network, layers=layers), data.calibration.pixels[64], Preprocessing())
     layer = quantized.layers[3]
     assert np.abs(layer.bias.astype(np.int64)).max() <= 2**30
     constant = layer.bias[:2] * layer.weight_scales[:2] * layer.input.scale
     assert np.allclose(constant, dead.bias[:2].numpy(), rtol=1e-3, atol=1e-3)
 
 
-def test_a_layer_that_never_fires_keeps_a_usable_scale(network: FoldedNetwork, material: Material) -> None:
+def test_a_layer_that_never_fires_keeps_a_usable_scale(network: FoldedNetwork, data: CalibrationData) -> None:
     silent = replace(network.layers[4], bias=network.layers[4].bias - 100)
     layers = (*network.layers[:4], silent, *network.layers[5:])
-    quantized = quantize(replace(network, layers=layers), material.calibration.pixels[64], Preprocessing())
+    quantized = quantize(replace(network, layers=layers), data.calibration.pixels[64], Preprocessing())
     assert 6 / quantized.layers[4].output.scale < 2**31
 
 
@@ -180,9 +180,9 @@ def test_the_highest_logit_of_few_classes_is_what_one_of_them_can_reach() -> Non
 
 
 def test_the_logits_range_is_cut_where_only_the_least_probable_lie(
-    network: FoldedNetwork, quantized: QuantizedNetwork, material: Material
+    network: FoldedNetwork, quantized: QuantizedNetwork, data: CalibrationData
 ) -> None:
-    x = torch.from_numpy(Preprocessing().real(material.calibration.pixels[64])).permute(0, 3, 1, 2)
+    x = torch.from_numpy(Preprocessing().real(data.calibration.pixels[64])).permute(0, 3, 1, 2)
     with torch.no_grad():
         logits = network.logits(x)
     low = (-128 - quantized.logits.zero_point) * quantized.logits.scale

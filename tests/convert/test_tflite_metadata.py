@@ -10,7 +10,7 @@ from flatbuffers import encode, number_types
 from flatbuffers.table import Table
 
 from convert.checkpoints import Checkpoint
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tflite import to_tflite
 from convert.export.tflite_metadata import METADATA, ModelCard, append_labels, metadata
@@ -24,8 +24,8 @@ CARD = ModelCard(labels=LABELS, version="3", author="somebody", license="Apache-
 
 
 @pytest.fixture(scope="module")
-def network(checkpoint: Checkpoint, material: Material) -> QuantizedNetwork:
-    return quantize(fold(checkpoint.model), material.calibration.pixels[64], Preprocessing())
+def network(checkpoint: Checkpoint, data: CalibrationData) -> QuantizedNetwork:
+    return quantize(fold(checkpoint.model), data.calibration.pixels[64], Preprocessing())
 
 
 class Reader:
@@ -126,8 +126,8 @@ def test_the_same_card_gives_the_same_bytes(network: QuantizedNetwork) -> None:
     assert to_tflite(network, card=CARD) == to_tflite(network, card=CARD)
 
 
-def test_a_file_with_labels_answers_as_one_without(network: QuantizedNetwork, material: Material) -> None:
-    pixels = material.held_out.pixels[64][:4]
+def test_a_file_with_labels_answers_as_one_without(network: QuantizedNetwork, data: CalibrationData) -> None:
+    pixels = data.held_out.pixels[64][:4]
     assert np.array_equal(run(to_tflite(network, card=CARD), pixels), run(to_tflite(network), pixels))
 
 
@@ -137,8 +137,8 @@ def test_labels_that_are_too_few_are_refused(network: QuantizedNetwork) -> None:
     assert str(error.value) == "There are 6 labels for 7 classes: expected as many."
 
 
-def test_an_emitted_file_names_its_checkpoint(checkpoint: Checkpoint, material: Material) -> None:
-    emitted = emit(checkpoint, 64, material, card=ModelCard(labels=LABELS), min_agreement=0)[0]
+def test_an_emitted_file_names_its_checkpoint(checkpoint: Checkpoint, data: CalibrationData) -> None:
+    emitted = emit(checkpoint, 64, data, card=ModelCard(labels=LABELS), min_agreement=0)[0]
     root = Reader(embedded(emitted.content))
     assert root.text(2) == checkpoint.sha256[:12]
     assert len(LABELS) == CLASSES and zipfile.is_zipfile(io.BytesIO(emitted.content))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.errors import AccuracyError, CheckpointError
 from convert.model import ModelConfig
 from convert.pipeline.bundle import BundlePlan, write_bundle
@@ -32,8 +32,8 @@ def plan(checkpoint: Checkpoint) -> BundlePlan:
     )
 
 
-def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
-    write_bundle(plan, material, tmp_path / "tiny")
+def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
+    write_bundle(plan, data, tmp_path / "tiny")
     bundle = open_bundle(tmp_path / "tiny")
     assert [entry.variant.name for entry in bundle.variants] == ["mobilenet_v1_0.25_96", "mobilenet_v1_0.25_64"]
     assert bundle.labels == LABELS
@@ -53,21 +53,21 @@ def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, material: M
     assert answers[0].keys() & answers[1].keys()
 
 
-def test_a_refused_variant_leaves_nothing_behind(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+def test_a_refused_variant_leaves_nothing_behind(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     with pytest.raises(AccuracyError):
-        write_bundle(replace(plan, min_agreement=1.01), material, tmp_path / "tiny")
+        write_bundle(replace(plan, min_agreement=1.01), data, tmp_path / "tiny")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_nothing_behind(
-    plan: BundlePlan, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: BundlePlan, data: CalibrationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError) as error:
-        write_bundle(plan, material, tmp_path / "tiny")
+        write_bundle(plan, data, tmp_path / "tiny")
     assert str(error.value) == (
         f"Cannot write {tmp_path / 'tiny'}: no space left on device on {tmp_path}. "
         "Free some space; nothing half-written was kept."
@@ -75,40 +75,40 @@ def test_a_full_disk_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     small = replace(plan, resolutions=(64,), targets=("onnx",))
-    write_bundle(small, material, tmp_path / "tiny")
+    write_bundle(small, data, tmp_path / "tiny")
     with pytest.raises(OutputError) as error:
-        write_bundle(small, material, tmp_path / "tiny")
+        write_bundle(small, data, tmp_path / "tiny")
     expected = f"{tmp_path / 'tiny'} already exists: choose another name, or replace it with --force."
     assert str(error.value) == expected
-    write_bundle(replace(small, name="other"), material, tmp_path / "tiny", replace=True)
+    write_bundle(replace(small, name="other"), data, tmp_path / "tiny", replace=True)
     assert open_bundle(tmp_path / "tiny").name == "other"
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
 
-def test_a_folder_that_is_no_bundle_is_never_replaced(plan: BundlePlan, material: Material, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_bundle_is_never_replaced(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(OutputError) as error:
-        write_bundle(plan, material, tmp_path, replace=True)
+        write_bundle(plan, data, tmp_path, replace=True)
     assert str(error.value) == f"{tmp_path} is no bundle, and --force replaces bundles only: choose another name."
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
 def test_the_same_material_gives_the_same_bundle(
-    plan: BundlePlan, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: BundlePlan, data: CalibrationData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     for name in ("a", "b"):
-        write_bundle(plan, material, tmp_path / name)
+        write_bundle(plan, data, tmp_path / name)
     a, b = ({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()} for name in ("a", "b"))
     assert a == b
 
 
 def test_a_bundle_has_golden_pictures_and_tells_a_wrong_preprocessing(
-    plan: BundlePlan, material: Material, tmp_path: Path
+    plan: BundlePlan, data: CalibrationData, tmp_path: Path
 ) -> None:
-    write_bundle(plan, material, tmp_path / "tiny")
+    write_bundle(plan, data, tmp_path / "tiny")
     bundle = open_bundle(tmp_path / "tiny")
     entry = bundle.variants[0]
     with Classifier(bundle, entry.variant) as right:
@@ -147,13 +147,13 @@ def test_two_checkpoints_of_one_width_are_refused(plan: BundlePlan, checkpoint: 
 
 
 def test_a_width_may_have_another_checkpoint_for_each_resolution(
-    plan: BundlePlan, checkpoint: Checkpoint, material: Material, tmp_path: Path
+    plan: BundlePlan, checkpoint: Checkpoint, data: CalibrationData, tmp_path: Path
 ) -> None:
     save_checkpoint(lively(checkpoint.config, seed=5), tmp_path / "other.safetensors")
     other = replace(load_checkpoint(tmp_path / "other.safetensors"), only_at=(64,))
     both = replace(plan, checkpoints=(replace(checkpoint, only_at=(96,)), other), targets=("tflite",))
     assert [(c.path, r) for c, r in both.tasks] == [(checkpoint.path, 96), (other.path, 64)]
-    manifest = write_bundle(both, material, tmp_path / "two")
+    manifest = write_bundle(both, data, tmp_path / "two")
     assert [entry.variant.resolution for entry in manifest.variants] == [96, 64]
     assert [c["only_at"] for c in manifest.source["checkpoints"]] == [[96], [64]]
     with pytest.raises(CheckpointError) as error:

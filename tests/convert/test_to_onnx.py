@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.export.onnx import to_onnx, to_qdq
 from convert.model import Activation, ModelConfig, Padding
 from convert.quantization import FoldedNetwork, Form, SymmetricNetwork, fold, quantize, symmetrize
@@ -33,9 +33,9 @@ def network() -> FoldedNetwork:
 
 
 @pytest.fixture(scope="module")
-def symmetric(network: FoldedNetwork, material: Material) -> MakeSymmetric:
-    pixels = material.calibration.pixels[SIDE]
-    integers = quantize(network, pixels, material.preprocessing)
+def symmetric(network: FoldedNetwork, data: CalibrationData) -> MakeSymmetric:
+    pixels = data.calibration.pixels[SIDE]
+    integers = quantize(network, pixels, data.preprocessing)
     return cache(lambda form: symmetrize(network, integers, pixels, form))
 
 
@@ -80,11 +80,11 @@ def shallow(activation: Activation, blocks: int = 3) -> FoldedNetwork:
 @pytest.mark.parametrize("activation", ["relu6", "relu"])
 @pytest.mark.parametrize(("form", "most"), [("mixed", 0.03), ("full", 0.10)])
 def test_the_int8_forms_stay_near_float_and_keep_each_channels_mean(
-    material: Material, activation: Activation, form: Form, most: float
+    data: CalibrationData, activation: Activation, form: Form, most: float
 ) -> None:
-    network, pixels = shallow(activation), material.calibration.pixels[SIDE]
-    integers = quantize(network, pixels, material.preprocessing)
-    x = torch.from_numpy(material.preprocessing.real(pixels)).permute(0, 3, 1, 2).contiguous()
+    network, pixels = shallow(activation), data.calibration.pixels[SIDE]
+    integers = quantize(network, pixels, data.preprocessing)
+    x = torch.from_numpy(data.preprocessing.real(pixels)).permute(0, 3, 1, 2).contiguous()
     found = np.log(answers(to_qdq(symmetrize(network, integers, pixels, form)), x))
     expected = np.log(network.logits(x).softmax(dim=1).numpy())
     # Both as logits that sum to 0 in each picture, which is all that probabilities tell of them.
@@ -130,9 +130,9 @@ def test_integers_are_symmetric_and_biases_float(symmetric: MakeSymmetric) -> No
 
 
 def test_the_pointwise_weights_are_those_of_the_tflite_file(
-    network: FoldedNetwork, material: Material, symmetric: MakeSymmetric
+    network: FoldedNetwork, data: CalibrationData, symmetric: MakeSymmetric
 ) -> None:
-    integers = quantize(network, material.calibration.pixels[SIDE], material.preprocessing)
+    integers = quantize(network, data.calibration.pixels[SIDE], data.preprocessing)
     for ours, theirs in zip(symmetric("mixed").layers, integers.layers, strict=True):
         assert (ours.weight_scales is None) == (ours.kind in ("conv", "depthwise"))
         if ours.weight_scales is not None:

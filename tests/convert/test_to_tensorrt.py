@@ -21,7 +21,7 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper
 
-from convert.data.calibration_data import Material, gather
+from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import ConversionError
 from convert.export.onnx import to_onnx, to_qdq
 from convert.export.tensorrt import BuildOptions, Built, build, make_engine, subprocess_builder
@@ -47,13 +47,13 @@ MakeOnnx = Callable[[Variant, str], Path]
 def make_onnx(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> MakeOnnx:
     """Writes any form of any variant, of random weights and eleven classes as the demo bundle has."""
     folder = tmp_path_factory.mktemp("onnx")
-    material: Material = gather(pictures, RESOLUTIONS, classes=11)
+    data: CalibrationData = load_calibration_data(pictures, RESOLUTIONS, classes=11)
 
     @cache
     def integers(variant: Variant) -> Any:
         network = fold(lively(ModelConfig(alpha=variant.alpha, classes=11)))
-        pixels = material.calibration.pixels[variant.resolution][:2]
-        return network, pixels, quantize(network, pixels, material.preprocessing)
+        pixels = data.calibration.pixels[variant.resolution][:2]
+        return network, pixels, quantize(network, pixels, data.preprocessing)
 
     @cache
     def make(variant: Variant, precision: str) -> Path:

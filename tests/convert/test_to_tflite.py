@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from convert.data.calibration_data import Material
+from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tflite import to_tflite
 from convert.model import ModelConfig
@@ -25,10 +25,10 @@ TFLITE_RUNTIME = Path(sys.prefix) / "tflite-runtime"
 
 
 @pytest.fixture(scope="module", params=["same", "symmetric"])
-def network(request: pytest.FixtureRequest, material: Material) -> QuantizedNetwork:
+def network(request: pytest.FixtureRequest, data: CalibrationData) -> QuantizedNetwork:
     head = 32 if request.param == "symmetric" else 0  # as timm's mobilenetv1_100h has both
     model = lively(ModelConfig(alpha=0.25, classes=CLASSES, padding=request.param, head=head))
-    return quantize(fold(model), material.calibration.pixels[64], Preprocessing())
+    return quantize(fold(model), data.calibration.pixels[64], Preprocessing())
 
 
 def run(content: bytes, pixels: np.ndarray, resolver: OpResolverType = AUTO) -> np.ndarray:
@@ -51,7 +51,7 @@ def correlation(some: np.ndarray, others: np.ndarray) -> float:
     return float(np.corrcoef(some.ravel(), others.ravel())[0, 1])
 
 
-def test_every_layer_computes_what_its_integers_say(network: QuantizedNetwork, material: Material) -> None:
+def test_every_layer_computes_what_its_integers_say(network: QuantizedNetwork, data: CalibrationData) -> None:
     """Each layer alone, on the input that the interpreter itself gave it: rounding must not add up."""
     interpreter = Interpreter(
         model_content=to_tflite(network),
@@ -60,7 +60,7 @@ def test_every_layer_computes_what_its_integers_say(network: QuantizedNetwork, m
     )
     interpreter.allocate_tensors()
     index = {details["name"]: details["index"] for details in interpreter.get_tensor_details()}
-    interpreter.set_tensor(index["input"], (material.held_out.pixels[64][:1] ^ 0x80).view(np.int8))
+    interpreter.set_tensor(index["input"], (data.held_out.pixels[64][:1] ^ 0x80).view(np.int8))
     interpreter.invoke()
     before = "input"
     for layer in network.layers:
@@ -70,14 +70,14 @@ def test_every_layer_computes_what_its_integers_say(network: QuantizedNetwork, m
         before = layer.name
 
 
-def test_xnnpack_answers_as_the_builtin_kernels_do(network: QuantizedNetwork, material: Material) -> None:
-    pixels, content = material.held_out.pixels[64], to_tflite(network)
+def test_xnnpack_answers_as_the_builtin_kernels_do(network: QuantizedNetwork, data: CalibrationData) -> None:
+    pixels, content = data.held_out.pixels[64], to_tflite(network)
     with_xnnpack, builtin = run(content, pixels), run(content, pixels, BUILTIN)
     assert correlation(with_xnnpack, builtin) > 0.9
 
 
-def test_uint8_files_take_camera_bytes_and_answer_the_same(network: QuantizedNetwork, material: Material) -> None:
-    pixels = material.held_out.pixels[64]
+def test_uint8_files_take_camera_bytes_and_answer_the_same(network: QuantizedNetwork, data: CalibrationData) -> None:
+    pixels = data.held_out.pixels[64]
     assert np.array_equal(run(to_tflite(network, io="uint8"), pixels), run(to_tflite(network), pixels))
 
 
@@ -103,17 +103,17 @@ def operators(content: bytes) -> list[str]:
     return [codes[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
 
 
-def test_the_graph_is_that_of_the_official_converter(material: Material) -> None:
+def test_the_graph_is_that_of_the_official_converter(data: CalibrationData) -> None:
     model = lively(ModelConfig(alpha=0.25, classes=CLASSES))
-    content = to_tflite(quantize(fold(model), material.calibration.pixels[64], Preprocessing()))
+    content = to_tflite(quantize(fold(model), data.calibration.pixels[64], Preprocessing()))
     assert content[4:8] == b"TFL3"
     expected = ["CONV_2D", *["DEPTHWISE_CONV_2D", "CONV_2D"] * 13, "MEAN", "CONV_2D", "RESHAPE", "SOFTMAX"]
     assert operators(content) == expected
 
 
-def test_symmetric_padding_becomes_an_explicit_pad_where_same_means_another(material: Material) -> None:
+def test_symmetric_padding_becomes_an_explicit_pad_where_same_means_another(data: CalibrationData) -> None:
     model = lively(ModelConfig(alpha=0.25, classes=CLASSES, padding="symmetric"))
-    content = to_tflite(quantize(fold(model), material.calibration.pixels[64], Preprocessing()))
+    content = to_tflite(quantize(fold(model), data.calibration.pixels[64], Preprocessing()))
     assert operators(content).count("PAD") == 5
 
 
@@ -136,11 +136,11 @@ for picture in np.load(sys.argv[2]):
 
 
 def test_tflite_runtime_2_14_loads_the_file_and_agrees(
-    network: QuantizedNetwork, material: Material, tmp_path: Path
+    network: QuantizedNetwork, data: CalibrationData, tmp_path: Path
 ) -> None:
     if not (TFLITE_RUNTIME / "tflite_runtime").is_dir():
         pytest.skip(f"tflite-runtime is not in {TFLITE_RUNTIME}; ./install.sh --test puts it there on Python <= 3.11")
-    pixels = material.held_out.pixels[64]
+    pixels = data.held_out.pixels[64]
     (tmp_path / "model.tflite").write_bytes(to_tflite(network, io="uint8"))
     np.save(tmp_path / "pixels.npy", pixels)
     environment = os.environ | {"PYTHONPATH": str(TFLITE_RUNTIME)}

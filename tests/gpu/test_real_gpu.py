@@ -49,7 +49,7 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
     import cv2
 
     from convert.checkpoints import load_checkpoint, save_checkpoint
-    from convert.data.calibration_data import gather
+    from convert.data.calibration_data import load_calibration_data
     from convert.model import ModelConfig
     from convert.pipeline.bundle import BundlePlan, write_bundle
     from tests.convert.conftest import CLASSES, LABELS, lively
@@ -67,8 +67,8 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
         targets=("tflite", "onnx"),
         min_agreement=0.0,
     )
-    material = gather(folder / "pictures", plan.resolutions, labels=LABELS, classes=CLASSES)
-    write_bundle(plan, material, folder / "bundle")
+    data = load_calibration_data(folder / "pictures", plan.resolutions, labels=LABELS, classes=CLASSES)
+    write_bundle(plan, data, folder / "bundle")
     return open_bundle(folder / "bundle")
 
 

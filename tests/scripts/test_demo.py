@@ -130,7 +130,7 @@ def tiny() -> Recipe:
 
 def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path, tiny: Recipe) -> None:
     told = list[str]()
-    train(tiny, tmp_path, tell=told.append, every=1, settling=4, per_class=1)
+    train(tiny, tmp_path, tell=told.append, every=1, recalibration=4, per_class=1)
     assert [path.name for path in sorted(tmp_path.glob("*.safetensors"))] == [
         checkpoint_name(a) for a in sorted(ALPHAS)
     ]
@@ -143,10 +143,10 @@ def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp
 def test_training_goes_on_from_its_state(tmp_path: Path, tiny: Recipe) -> None:
     told = list[str]()
     for _ in range(2):
-        train(tiny, tmp_path, tell=told.append, every=1, settling=2, per_class=1)
+        train(tiny, tmp_path, tell=told.append, every=1, recalibration=2, per_class=1)
     assert sum(line.startswith("step ") for line in told) == tiny.steps
     with pytest.raises(TrainingError, match="other settings"):
-        train(replace(tiny, peak_rate=1e-3), tmp_path, settling=2, per_class=1)
+        train(replace(tiny, peak_rate=1e-3), tmp_path, recalibration=2, per_class=1)
 
 
 def test_a_state_of_another_recipe_is_one_line_and_force_starts_anew(
@@ -154,7 +154,7 @@ def test_a_state_of_another_recipe_is_one_line_and_force_starts_anew(
 ) -> None:
     asked = ["--work", str(tmp_path), "--steps", "train"]
     with monkeypatch.context() as patch:
-        patch.setattr(make, "train", lambda recipe, folder, **_: train(tiny, folder, settling=2, per_class=1))
+        patch.setattr(make, "train", lambda recipe, folder, **_: train(tiny, folder, recalibration=2, per_class=1))
         assert make.main(asked) == 0
     assert make.main(asked) != 0
     (line,) = capsys.readouterr().err.splitlines()

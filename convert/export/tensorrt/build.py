@@ -11,7 +11,6 @@ What differs between versions is asked of the module itself, in the functions wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ from typing import Any, Final
 from convert.errors import ConversionError
 from convert.export.tensorrt.progress import new_monitor
 from edge.inference.backends.tensorrt import new_log
+from edge.progress import Progress, no_progress
 
 __all__ = ["BuildOptions", "Built", "build"]
 
@@ -66,7 +66,7 @@ def build(
     options: BuildOptions | None = None,
     timing_cache: bytes = b"",
     log: Any = None,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> Built:
     """Build the engine of an ``.onnx`` file.
 
@@ -183,7 +183,7 @@ def _set_target(trt: Any, config: Any, compute_capability: str) -> None:
         config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
 
 
-def _set_progress(trt: Any, config: Any, progress: Callable[[str, float], None]) -> Any:
+def _set_progress(trt: Any, config: Any, progress: Progress) -> Any:
     """The monitor, which the caller must keep while it builds; None where TensorRT knows none."""
     if not (hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor")):
         progress("building; this TensorRT tells no progress", 0.0)

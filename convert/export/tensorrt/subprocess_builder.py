@@ -22,6 +22,7 @@ from convert.export.tensorrt.build import BuildOptions
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
 from edge.inference.engine_cache import Engine, EngineStore, Platform, Source
+from edge.progress import Progress, no_progress
 
 __all__ = ["Made", "make_engine"]
 
@@ -51,7 +52,7 @@ def make_engine(
     module: str = "tensorrt",
     free_mb: Callable[[], float] = lambda: psutil.virtual_memory().available / 1e6,
     announce: Callable[[str], None] = lambda message: None,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = no_progress,
 ) -> Made:
     """The engine of ``source`` for ``platform``: the one in the store, else a new one.
 
@@ -120,7 +121,7 @@ def _request(
     }
 
 
-def _run(request: dict[str, Any], progress: Callable[[str, float], None]) -> dict[str, Any]:
+def _run(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Start the builder, pass on what it tells, and see it end, whatever happens here."""
     with tempfile.TemporaryFile("w+", errors="replace") as complaints, _worker(complaints) as worker:
         try:
@@ -145,9 +146,7 @@ def _worker(complaints: IO[str]) -> subprocess.Popen[str]:
     )
 
 
-def _talk(
-    worker: subprocess.Popen[str], request: dict[str, Any], progress: Callable[[str, float], None]
-) -> dict[str, Any] | None:
+def _talk(worker: subprocess.Popen[str], request: dict[str, Any], progress: Progress) -> dict[str, Any] | None:
     """What the builder did; None if it ended without a word."""
     assert worker.stdin is not None and worker.stdout is not None
     with contextlib.suppress(BrokenPipeError):  # it is gone already, and its exit code tells why

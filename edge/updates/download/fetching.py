@@ -12,13 +12,12 @@ from typing import Final
 
 from edge.errors import DownloadError
 from edge.files import check_room, sha256_of, writing
+from edge.progress import Progress, no_progress
 from edge.updates.download.connection import Answer, Interrupted, Limits, Unsatisfiable, broken, check_url, connect
 from edge.updates.download.partial import Partial, partial
 
-__all__ = ["Progress", "download"]
+__all__ = ["download"]
 
-Progress = Callable[[str, float], None]
-"""Told what has come, in words, and the share of it, 0 to 1."""
 
 _CHUNK_BYTES: Final = 1 << 16
 
@@ -30,7 +29,7 @@ def download(
     expected_sha256: str | None = None,
     expected_bytes: int | None = None,
     limits: Limits = Limits(),
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = no_progress,
     context: ssl.SSLContext | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Path:

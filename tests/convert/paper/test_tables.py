@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from convert.cli.app import app
-from convert.complexity import count
+from convert.complexity import layer_costs
 from convert.model import ModelConfig
 from convert.paper import Cell, Table, recomputed
 from convert.paper.networks import Body
@@ -88,7 +88,7 @@ def test_the_printed_figures_are_those_of_the_reference(shared_data: Path) -> No
 
 
 def test_a_shallow_body_lacks_the_five_alike_blocks() -> None:
-    deep, shallow = (count(Body(ModelConfig(), is_shallow=s), 224) for s in (False, True))
+    deep, shallow = (layer_costs(Body(ModelConfig(), is_shallow=s), 224) for s in (False, True))
     assert len(deep) - len(shallow) == 10
     assert [n.input_shape for n in shallow][12:14] == [(256, 14, 14), (512, 14, 14)]
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from convert.data.dataset import read_dataset
 from convert.export.tflite import to_tflite
 from convert.model import MobileNetV1
-from convert.quantization import FoldedNetwork, QuantizedNetwork, condition, fold, quantize
+from convert.quantization import FoldedNetwork, QuantizedNetwork, equalize, fold, quantize
 from convert.training import qat
-from convert.training.evaluation import Settling, settled
-from convert.training.qat import Qat, RoundedNetwork, fine_tuned
+from convert.training.evaluation import Recalibration, recalibrate_batch_norm
+from convert.training.qat import FakeQuantNetwork, Qat, fine_tuned
 from convert.training.recipe import Recipe
 from convert.training.source import normalized
 from convert.training.tasks import SingleTask, Teacher
@@ -39,10 +39,10 @@ def network() -> FoldedNetwork:
     trainer = Trainer(SingleTask(build(0.25), [SIDE]), Shapes(), Recipe(steps=30, batch=24, average=0.8))
     list(trainer.steps())
     examples = [Shapes().example(n) for n in range(96)]
-    settling = Settling(examples=examples, preprocessing=Preprocessing(), device=torch.device("cpu"))
-    model, _ = settled(trainer.average, [SIDE], settling)
+    recalibration = Recalibration(examples=examples, preprocessing=Preprocessing(), device=torch.device("cpu"))
+    model, _ = recalibrate_batch_norm(trainer.average, [SIDE], recalibration)
     assert isinstance(model, MobileNetV1)
-    return condition(fold(model), pixels_of(16, 1), Preprocessing())
+    return equalize(fold(model), pixels_of(16, 1), Preprocessing())
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +64,13 @@ def test_the_loop_rounds_as_the_integer_network_does(network: FoldedNetwork, int
     pixels = pixels_of(8, 2)
     x = normalized(pixels, Preprocessing(), torch.device("cpu"))
     with torch.no_grad():
-        found, wanted = RoundedNetwork(network, integers)(x), int8_logits(integers, pixels)
+        found, wanted = FakeQuantNetwork(network, integers)(x), int8_logits(integers, pixels)
     assert (found - wanted).abs().max() <= 2.5 * integers.logits.scale
     assert (found - wanted).abs().mean() <= 0.5 * integers.logits.scale
 
 
 def test_nothing_learned_is_the_quantizers_own_integers(network: FoldedNetwork, integers: QuantizedNetwork) -> None:
-    same = RoundedNetwork(network, integers).integers()
+    same = FakeQuantNetwork(network, integers).integers()
     for ours, theirs in zip(same.layers, integers.layers, strict=True):
         assert np.array_equal(ours.weight, theirs.weight)
         assert np.abs(ours.bias.astype(np.int64) - theirs.bias).max() <= np.abs(theirs.bias).max() * 1e-6 + 1
@@ -85,7 +85,7 @@ class Few(Shapes):
 
 def test_fine_tuning_lowers_the_loss_on_what_it_learns_from(network: FoldedNetwork, integers: QuantizedNetwork) -> None:
     examples, teacher = [Few().example(n) for n in range(16)], qat._Float(network)
-    task = SingleTask(RoundedNetwork(network, integers), [SIDE], teacher=Teacher(teacher, SIDE, 0.7))
+    task = SingleTask(FakeQuantNetwork(network, integers), [SIDE], teacher=Teacher(teacher, SIDE, 0.7))
     trainer = Trainer(task, Few(), RECIPE, preprocessing=Preprocessing())
 
     def loss() -> float:

@@ -11,11 +11,11 @@ from torch import nn
 from convert.checkpoints import load_checkpoint
 from convert.data.dataset import UNLABELLED
 from convert.errors import DivergedError, TrainingError
-from convert.training.evaluation import Settling, accuracy
+from convert.training.evaluation import Recalibration, accuracy
 from convert.training.family import Family
 from convert.training.recipe import Recipe, parameter_groups
 from convert.training.results import write_checkpoints
-from convert.training.source import Share
+from convert.training.source import Shard
 from convert.training.tasks import FamilyTask, SingleTask, Task, Teacher, objective
 from convert.training.trainer import Trainer
 from edge.bundles.variant import Variant
@@ -54,8 +54,10 @@ def learned() -> Trainer:
 
 def test_every_member_learns_and_is_an_ordinary_checkpoint(learned: Trainer, tmp_path: Path) -> None:
     fresh = [Shapes(seed=5).example(n) for n in range(90)]
-    settling = Settling(examples=[Shapes().example(n) for n in range(96)], preprocessing=Preprocessing(), device=CPU)
-    accuracies = write_checkpoints(learned.average, (64, 32), settling, tmp_path, fresh)
+    recalibration = Recalibration(
+        examples=[Shapes().example(n) for n in range(96)], preprocessing=Preprocessing(), device=CPU
+    )
+    accuracies = write_checkpoints(learned.average, (64, 32), recalibration, tmp_path, fresh)
     assert list(accuracies) == [Variant(alpha, side) for alpha in ALPHAS for side in (64, 32)]
     assert min(accuracies.values()) > 0.6
     for variant, top1 in accuracies.items():
@@ -120,12 +122,12 @@ def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights() -> None:
 
 def test_a_batch_that_does_not_divide_among_the_processes_is_refused() -> None:
     with pytest.raises(TrainingError, match="A batch of 8 pictures does not divide among 3 processes"):
-        Trainer(single_task(), Shapes(), SHORT, share=Share(0, 3))
+        Trainer(single_task(), Shapes(), SHORT, share=Shard(0, 3))
 
 
 def test_the_processes_share_a_batch() -> None:
-    numbers = [list(Share(rank, 2).numbers(3, 8)) for rank in (0, 1)]
-    assert numbers[0] + numbers[1] == list(Share().numbers(3, 8)) == list(range(24, 32))
+    numbers = [list(Shard(rank, 2).numbers(3, 8)) for rank in (0, 1)]
+    assert numbers[0] + numbers[1] == list(Shard().numbers(3, 8)) == list(range(24, 32))
 
 
 def test_depthwise_filters_norms_and_biases_do_not_decay() -> None:
