@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+import edge
 from camera_demo.control import AnyClassifier, Control, options_of
 from camera_demo.settings import Settings
 from edge.board.affinity import default_threads
@@ -16,7 +17,6 @@ from edge.control.adaptive import AdaptiveClassifier
 from edge.inference.classifier import Classifier
 from edge.inference.selftest import self_test
 from edge.profiling.profile import LatencyProfile
-from edge.profiling.profile_cache import profile_for
 from edge.selection import select
 
 __all__ = ["load"]
@@ -58,7 +58,7 @@ def load(
 
 def _profile(bundle: Bundle, settings: Settings, threads: int, announce: Callable[[str], None]) -> LatencyProfile:
     with progress_bar(f"profiling {bundle.name}") as progress:
-        return profile_for(bundle, backend=settings.backend, threads=threads, progress=progress, announce=announce)
+        return edge.profile(bundle, backend=settings.backend, threads=threads, progress=progress, announce=announce)
 
 
 def _open(

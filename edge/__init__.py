@@ -1,4 +1,129 @@
-"""The runtime on the device: measure, choose and run MobileNet v1 variants.
+"""Measure, choose and run MobileNet v1 variants on the device.
 
+>>> import edge
+>>> bundle = edge.open_bundle("demo")
+>>> profile = edge.profile(bundle)
+>>> choice = edge.select(bundle, profile, fps=30)
+>>> with edge.Classifier(bundle, choice.variant) as classifier:
+...     print(classifier.classify("photo.jpg").best.label)
+
+Everything that the commands and the live demo do, a program can do with these names; each is loaded when first used.
 Needs numpy, OpenCV, psutil and one inference backend; never torch.
 """
+
+TYPE_CHECKING = False  # as typing's, without the time that importing typing takes
+if TYPE_CHECKING:
+    from edge.board.health import Health
+    from edge.board.sampler import HealthSampler
+    from edge.budget import Budget
+    from edge.bundles.bundle import Bundle, open_bundle
+    from edge.bundles.variant import Variant
+    from edge.control.adaptive import AdaptiveClassifier
+    from edge.control.controller import Change
+    from edge.errors import (
+        BackendError,
+        BudgetError,
+        BundleError,
+        EdgeError,
+        ImageError,
+        NoVariantFits,
+        ProfileError,
+        SelfTestError,
+        VariantError,
+    )
+    from edge.inference.classifier import Classifier
+    from edge.inference.live_classifier import LiveClassifier
+    from edge.inference.prediction import Guess, Prediction
+    from edge.inference.selftest import self_test
+    from edge.profiling.prediction import predict
+    from edge.profiling.profile import LatencyProfile, load_profile
+    from edge.profiling.profile_cache import profile
+    from edge.selection import Selection, select
+    from edge.vision.images import read_image
+
+    __version__: str
+
+__all__ = [
+    "AdaptiveClassifier",
+    "BackendError",
+    "Budget",
+    "BudgetError",
+    "Bundle",
+    "BundleError",
+    "Change",
+    "Classifier",
+    "EdgeError",
+    "Guess",
+    "Health",
+    "HealthSampler",
+    "ImageError",
+    "LatencyProfile",
+    "LiveClassifier",
+    "NoVariantFits",
+    "Prediction",
+    "ProfileError",
+    "Selection",
+    "SelfTestError",
+    "Variant",
+    "VariantError",
+    "load_profile",
+    "open_bundle",
+    "predict",
+    "profile",
+    "read_image",
+    "select",
+    "self_test",
+]
+
+_ROOMS = {
+    "board.health": ("Health",),
+    "board.sampler": ("HealthSampler",),
+    "budget": ("Budget",),
+    "bundles.bundle": ("Bundle", "open_bundle"),
+    "bundles.variant": ("Variant",),
+    "control.adaptive": ("AdaptiveClassifier",),
+    "control.controller": ("Change",),
+    "errors": tuple(name for name in __all__ if name.endswith("Error") or name == "NoVariantFits"),
+    "inference.classifier": ("Classifier",),
+    "inference.live_classifier": ("LiveClassifier",),
+    "inference.prediction": ("Guess", "Prediction"),
+    "inference.selftest": ("self_test",),
+    "profiling.prediction": ("predict",),
+    "profiling.profile": ("LatencyProfile", "load_profile"),
+    "profiling.profile_cache": ("profile",),
+    "selection": ("Selection", "select"),
+    "vision.images": ("read_image",),
+}
+"""The module of each name."""
+_DISTRIBUTION = "mobilenet-edge"
+
+
+if not TYPE_CHECKING:  # type checkers see the imports above, and report other names
+
+    def __getattr__(name: str) -> object:
+        """Load a name when it is first used (PEP 562)."""
+        if name == "__version__":
+            value: object = _version()
+        elif name in __all__:
+            from importlib import import_module
+
+            module = next(room for room, names in _ROOMS.items() if name in names)
+            value = getattr(import_module(f"edge.{module}"), name)
+        else:
+            raise AttributeError(f"module 'edge' has no attribute '{name}'")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+def _version() -> str:
+    """The version of the installed distribution; ``0+unknown`` where the package runs from a folder alone."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(_DISTRIBUTION)
+    except PackageNotFoundError:
+        return "0+unknown"

@@ -1,4 +1,4 @@
-"""``edge classify``: what is on a picture."""
+"""``edge classify``: the best classes of pictures."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from edge.board.affinity import default_threads
-from edge.bundles.bundle import Bundle, open_bundle
+import edge
 from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
-from edge.inference.classifier import Classifier
 from edge.inference.prediction import Prediction
-from edge.vision.images import image_files, read_image
+from edge.vision.images import image_files
 
 __all__ = ["classify"]
 
@@ -24,7 +22,7 @@ def classify(
     images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of them.", metavar="IMAGE...")],
     bundle: BundlePlace = "demo",
     variant: Annotated[str | None, typer.Option(help="Default: the most accurate one.")] = None,
-    top_k: Annotated[int, typer.Option("--top-k", "--topk", min=1, help="How many classes to print.")] = 5,
+    top_k: Annotated[int, typer.Option("--top-k", "--topk", min=1, help="Number of classes to print.")] = 5,
     backend: BackendName = "auto",
     threads: Threads = None,
     json: AsJson = False,
@@ -33,20 +31,18 @@ def classify(
 
     Example: edge classify photo.jpg --bundle demo --top-k 3
     """
-    opened = open_bundle(bundle)
-    chosen = Variant.parse(variant) if variant else _most_accurate(opened)
     results, failed = [], 0
-    with Classifier(opened, chosen, backend=backend, threads=threads or default_threads(), top_k=top_k) as classifier:
+    with edge.Classifier(bundle, variant, backend=backend, threads=threads, top_k=top_k) as classifier:
         for refusal in classifier.refusals:
             note(f"not {refusal.backend}: {refusal.reason}")
         for path in _files(images):
             try:
-                prediction = classifier.classify(read_image(path))
+                prediction = classifier.classify(path)
             except ImageError as reason:
                 failed += 1
                 note(str(reason))
                 continue
-            results.append(_as_dict(path, prediction, chosen))
+            results.append(_as_dict(path, prediction, classifier.variant))
             if not json:
                 stdout().print(_line(path, prediction), soft_wrap=True, markup=False)
     if json:
@@ -60,17 +56,9 @@ def _files(places: list[Path]) -> list[Path]:
     for place in places:
         found = image_files(place) if place.is_dir() else [place]
         if not found:
-            raise ImageError(f"{place} holds no picture: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+            raise ImageError(f"{place} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
         files += found
     return files
-
-
-def _most_accurate(bundle: Bundle) -> Variant:
-    """By measured top-1 where every variant has one, else the dearest."""
-    top1 = [entry.artifacts[0].accuracy.top1 for entry in bundle.variants]
-    if None in top1:
-        return bundle.variants[0].variant
-    return max(bundle.variants, key=lambda entry: entry.artifacts[0].accuracy.top1 or 0).variant
 
 
 def _line(path: Path, prediction: Prediction) -> str:

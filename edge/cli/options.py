@@ -11,11 +11,11 @@ from edge.errors import BackendError
 __all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "thread_choice"]
 
 BundlePlace = Annotated[
-    str, typer.Option("--bundle", help="A bundle's folder, or the name of an installed or shipped one.")
+    str, typer.Option("--bundle", help="A bundle's folder, or the name of an installed or shipped bundle.")
 ]
 BackendName = Annotated[
     str,
-    typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; or one on one file: tensorrt:fp16."),
+    typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; with a precision: tensorrt:fp16."),
 ]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Default: the physical cores, at most 4.")]
 ThreadsOrAuto = Annotated[
@@ -28,7 +28,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def thread_choice(text: str | None) -> int | Literal["auto"] | None:
-    """What ``--threads`` says, as :data:`edge.profiling.threads.ThreadChoice`.
+    """The value of ``--threads``, as :data:`edge.profiling.threads.ThreadChoice`.
 
     Raises:
         BackendError: It is neither ``auto`` nor a number of at least 1.
@@ -39,4 +39,4 @@ def thread_choice(text: str | None) -> int | Literal["auto"] | None:
         return "auto"
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise BackendError(f"'{text}' is no number of threads: expected 1, 2, ... or auto.")
+    raise BackendError(f"invalid --threads '{text}': expected a number or auto.")

@@ -1,4 +1,4 @@
-"""``edge profile``: what every variant takes on this machine."""
+"""``edge profile``: the latency of every variant on this machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge.board.device import describe
+import edge
 from edge.budget import Budget
-from edge.bundles.bundle import Bundle, open_bundle
-from edge.bundles.variant import Variant
+from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.errors import ProfileError
 from edge.files import check_parent
 from edge.plot import check_plot, profile_charts, write_charts
-from edge.profiling.measure import QUICK, THOROUGH, measure
-from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
+from edge.profiling.measure import QUICK, THOROUGH
 from edge.profiling.profile import LatencyProfile, ProfileRow
-from edge.profiling.profile_cache import merged, profile_path, store
-from edge.profiling.threads import ThreadChoice
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,47 +25,52 @@ __all__ = ["profile"]
 
 def profile(
     bundle: BundlePlace = "demo",
-    variant: Annotated[list[str] | None, typer.Option(help="Only this variant; may be given again.")] = None,
+    variant: Annotated[list[str] | None, typer.Option(help="Measure only this variant; repeat for several.")] = None,
     backend: BackendName = "auto",
     threads: ThreadsOrAuto = None,
     predict_rest: Annotated[
         bool,
-        typer.Option("--predict", help="Measure the four variants that say most, or those named, predict the rest."),
+        typer.Option(
+            "--predict", help="Measure four representative variants, or those named, and estimate the others."
+        ),
     ] = False,
     sustained: Annotated[
-        float, typer.Option(metavar="MIN", min=0, max=1440, help="Run on for so many minutes and record the heat.")
+        float,
+        typer.Option(metavar="MIN", min=0, max=1440, help="Keep running for MIN minutes and record the temperature."),
     ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Where to write the profile; default: this machine's own.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw it as well: a .png, or a .html that stands alone.")] = None,
-    budget_ms: Annotated[float | None, typer.Option(help="For --plot: a budget to draw in.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer runs.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also draw it: a .png, or a self-contained .html.")] = None,
+    budget_ms: Annotated[float | None, typer.Option(help="A budget to draw with --plot.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Do fewer runs.")] = False,
     json: AsJson = False,
 ) -> None:
     """Time every variant of a bundle on this machine, frame to answer.
 
     Example: edge profile --bundle demo --threads auto --plot demo.html
     """
-    opened, wanted = open_bundle(bundle), thread_choice(threads)
+    opened, choice = open_bundle(bundle), thread_choice(threads)
     if plot is not None:
         check_plot(plot)
     if out is not None:
         check_parent(out)
     if budget_ms is not None:
-        Budget(latency_ms=budget_ms)  # raises where it makes no sense
-    chosen = _to_measure(opened, [Variant.parse(name) for name in variant or ()], predict_rest)
+        Budget(latency_ms=budget_ms)  # checks it before the measurement
     with progress_bar(f"profiling {opened.name}") as progress:
-        found = measure(
+        found = edge.profile(
             opened,
-            variants=chosen,
+            variants=variant or (),
             backend=backend,
-            threads=wanted,
+            threads=choice,
             effort=QUICK if quick else THOROUGH,
             sustained_s=60 * sustained,
+            predict_rest=predict_rest,
+            refresh=True,
+            keep=out is None,
             progress=progress,
+            announce=note,
         )
-    if predict_rest:
-        found = predict(found, opened)
-    _keep(found, opened, out, backend, wanted)
+    if out is not None:
+        found.save(out)
     if plot is not None:
         charts = profile_charts(found, opened, budget_ms=budget_ms)
         write_charts(charts, plot, title=f"{opened.name} on {found.board}", notes=[_circumstances(found)])
@@ -81,26 +81,6 @@ def profile(
         stdout().print(_circumstances(found), soft_wrap=True)
     for objection in found.objections:
         note(f"these figures are not valid: {objection}")
-
-
-def _to_measure(bundle: Bundle, named: list[Variant], predict_rest: bool) -> list[Variant]:
-    """The variants named, or those that say most; none means all."""
-    if not predict_rest:
-        return named
-    if named and len(set(named)) < min(LEAST_MEASURED, len(bundle.variants)):
-        raise ProfileError(f"--predict needs {LEAST_MEASURED} variants: name more, or none to have them chosen.")
-    return named or choose_to_measure(bundle)
-
-
-def _keep(found: LatencyProfile, bundle: Bundle, out: Path | None, backend: str, threads: ThreadChoice) -> None:
-    """Write the profile where it was asked for, or to this machine's own if it is whole."""
-    if out is not None:
-        found.save(out)
-        return
-    path = profile_path(bundle, backend, threads, describe())
-    whole = merged(path, found, bundle)
-    if whole is not None:
-        store(whole, path, note)
 
 
 def _table(profile: LatencyProfile) -> Table:

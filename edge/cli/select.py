@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge import selection as selecting
-from edge.budget import Budget
-from edge.bundles.bundle import Bundle, open_bundle
+import edge
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
-from edge.profiling.profile import LatencyProfile, load_profile
-from edge.profiling.profile_cache import profile_for
+from edge.profiling.profile import LatencyProfile
 from edge.profiling.reference_profiles import nearest_published
-from edge.profiling.threads import ThreadChoice
 from edge.selection import Candidate, Selection
 
 if TYPE_CHECKING:
@@ -29,16 +25,18 @@ __all__ = ["select"]
 
 def select(
     bundle: BundlePlace = "demo",
-    budget_ms: Annotated[float | None, typer.Option(help="The longest a frame may take, in ms.")] = None,
-    fps: Annotated[float | None, typer.Option(help="Or the frames a second to keep up with.")] = None,
-    percentile: Annotated[str, typer.Option(help="What must meet it: p50, p90, p95, p99, avg or max.")] = "p95",
-    min_top1: Annotated[float | None, typer.Option(help="The least accuracy, in percent.")] = None,
-    max_mb: Annotated[float | None, typer.Option(help="The largest model file, in MB.")] = None,
-    max_rss_mb: Annotated[float | None, typer.Option(help="The most memory the process may take, in MB.")] = None,
-    max_cpu: Annotated[float | None, typer.Option(help="The largest share of all CPUs, in percent.")] = None,
-    profile: Annotated[Path | None, typer.Option(help="A profile's file; default: this machine's own.")] = None,
+    budget_ms: Annotated[float | None, typer.Option(help="Latency budget of a frame, in ms.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Or as frames a second.")] = None,
+    percentile: Annotated[
+        str, typer.Option(help="Latency to compare with it: p50, p90, p95, p99, avg or max.")
+    ] = "p95",
+    min_top1: Annotated[float | None, typer.Option(help="Minimum top-1 accuracy, in percent.")] = None,
+    max_mb: Annotated[float | None, typer.Option(help="Maximum size of the model file, in MB.")] = None,
+    max_rss_mb: Annotated[float | None, typer.Option(help="Maximum memory of the process, in MB.")] = None,
+    max_cpu: Annotated[float | None, typer.Option(help="Maximum share of all CPUs, in percent.")] = None,
+    profile: Annotated[Path | None, typer.Option(help="A profile file; default: this machine's own.")] = None,
     board: Annotated[
-        str | None, typer.Option(help="For a board that is not at hand: its published figures, e.g. 'raspberry pi 4'.")
+        str | None, typer.Option(help="Use published figures of another board, e.g. 'raspberry pi 4'.")
     ] = None,
     backend: BackendName = "auto",
     threads: ThreadsOrAuto = None,
@@ -48,43 +46,36 @@ def select(
 
     Example: edge select --bundle demo --fps 30 --min-top1 90
     """
-    conditions = {"min_top1": min_top1, "max_mb": max_mb, "max_rss_mb": max_rss_mb, "max_cpu_percent": max_cpu}
-    budget = budget_of(budget_ms, fps, percentile=percentile, **conditions)
+    if (budget_ms is None) == (fps is None):
+        raise BudgetError("Expected one of --budget-ms and --fps, e.g. --fps 30.")
     if profile is not None and board is not None:
         raise BudgetError("--profile and --board both name a profile: give one of them.")
-    opened, wanted = open_bundle(bundle), thread_choice(threads)
+    budget = edge.Budget.of(
+        fps=fps,
+        budget_ms=budget_ms,
+        percentile=percentile,
+        min_top1=min_top1,
+        max_mb=max_mb,
+        max_rss_mb=max_rss_mb,
+        max_cpu_percent=max_cpu,
+    )
+    opened, choice = edge.open_bundle(bundle), thread_choice(threads)
     if board is not None:
-        measured = nearest_published(board)
-        note(f"published, not measured: {measured.board}, {measured.backend_version}, {measured.source}")
+        latencies = nearest_published(board)
+        note(f"published, not measured: {latencies.board}, {latencies.backend_version}, {latencies.source}")
+    elif profile is not None:
+        latencies = edge.load_profile(profile)
     else:
-        measured = load_profile(profile) if profile else _own_profile(opened, backend, wanted)
-    selection = selecting.select(opened, measured, budget)
+        with progress_bar(f"profiling {opened.name}") as progress:
+            latencies = edge.profile(opened, backend=backend, threads=choice, progress=progress, announce=note)
+    selection = edge.select(opened, latencies, budget)
     if json:
         write_json(_as_dict(selection))
     else:
         stdout().print(_table(selection))
-        stdout().print(_verdict(selection, measured), soft_wrap=True)
-    for objection in measured.objections:
+        stdout().print(_verdict(selection, latencies), soft_wrap=True)
+    for objection in latencies.objections:
         note(f"the profile is not valid: {objection}")
-
-
-def budget_of(budget_ms: float | None, fps: float | None, **others: Any) -> Budget:
-    """The budget that a command line names.
-
-    Raises:
-        BudgetError: Neither or both of ``budget_ms`` and ``fps`` are given, or a value makes no sense.
-    """
-    if (budget_ms is None) == (fps is None):
-        raise BudgetError("Expected one of --budget-ms and --fps, e.g. --fps 30.")
-    if fps is not None:
-        return Budget.of(fps=fps, **others)
-    assert budget_ms is not None
-    return Budget(latency_ms=budget_ms, **others)
-
-
-def _own_profile(bundle: Bundle, backend: str, threads: ThreadChoice) -> LatencyProfile:
-    with progress_bar(f"profiling {bundle.name}") as progress:
-        return profile_for(bundle, backend=backend, threads=threads, progress=progress, announce=note)
 
 
 def _table(selection: Selection) -> Table:

@@ -75,7 +75,7 @@ class AdaptiveClassifier:
         threads: int | None = None,
         top_k: int = 5,
         memory_limit_mb: float | None = None,
-        samples_health: bool = True,
+        sample_health: bool = True,
         make_controller: Callable[[Sequence[Rung], Budget], Controller] = Controller,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -93,7 +93,7 @@ class AdaptiveClassifier:
             threads: Threads for the inference; None for those that each variant has in the profile.
             top_k: Number of classes in each answer.
             memory_limit_mb: What the loaded variants may take together; None for half of what is available.
-            samples_health: Whether the ``with`` block samples the machine's health; else call :meth:`on_health`.
+            sample_health: Whether the ``with`` block samples the machine's health; else call :meth:`on_health`.
             make_controller: Makes the controller for the variants that were loaded.
             clock: Seconds; a monotonic one.
 
@@ -125,7 +125,7 @@ class AdaptiveClassifier:
             opened.pop_all()
         self._clock, self._lock = clock, threading.Lock()
         self._active = self._classifiers[self._controller.variant]
-        self._sampler = HealthSampler(self.on_health) if samples_health else None
+        self._sampler = HealthSampler(self.on_health) if sample_health else None
         self.counts = Counts()
 
     @property

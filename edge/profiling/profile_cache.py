@@ -1,9 +1,9 @@
-"""Where this machine keeps the latency profiles it measured, and whether one still speaks of what is at hand."""
+"""This machine's own latency profiles: measured once, stored, and measured again when they no longer hold."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -12,22 +12,22 @@ from typing import Final
 
 from edge.board.affinity import default_threads
 from edge.board.device import Device, describe
-from edge.bundles.bundle import Bundle
-from edge.errors import BackendError, EdgeError
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
+from edge.errors import BackendError, EdgeError, ProfileError
 from edge.inference.backends import backend_reports, open_backend
 from edge.paths import state_folder
 from edge.profiling.measure import QUICK, measure
-from edge.profiling.prediction import predict
+from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
 from edge.profiling.threads import ThreadChoice
 from edge.profiling.timing import Effort
 from edge.progress import Progress, no_progress
 
-__all__ = ["merged", "misfit", "profile_for", "profile_path", "profiles_folder", "store"]
-
+__all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason"]
 
 _TRY_AGAIN_S: Final = 600.0
-"""How long a profile that is not valid still serves: a busy machine is not measured at every start."""
+"""How long a profile that is not valid is still used: a busy machine is not measured at every start."""
 
 
 def profiles_folder() -> Path:
@@ -35,53 +35,83 @@ def profiles_folder() -> Path:
     return state_folder() / "profiles"
 
 
-def profile_path(
-    bundle: Bundle, backend: str, threads: ThreadChoice, device: Device, folder: Path | None = None
-) -> Path:
+def profile_path(bundle: Bundle, backend: str, threads: ThreadChoice, device: Device) -> Path:
     """The file of one bundle, backend and thread count on one board."""
     name = f"{device.board_slug}--{bundle.name[:80]}--{backend}-{threads or default_threads()}.json"
-    return (folder or profiles_folder()) / name.replace("/", "-")
+    return profiles_folder() / name.replace("/", "-")
 
 
-def profile_for(
-    bundle: Bundle,
+def profile(
+    bundle: Bundle | str | Path,
     *,
+    variants: Sequence[Variant | str] = (),
     backend: str = "auto",
     threads: ThreadChoice = None,
-    folder: Path | None = None,
     effort: Effort = QUICK,
+    sustained_s: float = 0.0,
+    predict_rest: bool = False,
+    refresh: bool = False,
+    keep: bool = True,
     progress: Progress = no_progress,
     announce: Callable[[str], None] = lambda message: None,
 ) -> LatencyProfile:
-    """This machine's profile of a bundle: the stored one where it fits, else a new measurement, which is stored.
+    """This board's latency profile of a bundle: the stored one while it is valid for it, else a new measurement.
 
     Args:
-        bundle: What the profile is of.
+        bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
+        variants: What the profile must have; none means every variant.
         backend: A backend's name, or ``auto``.
         threads: Threads for the inference; None for the default, ``auto`` for each variant's fastest.
-        folder: Where profiles are kept; None for :func:`profiles_folder`.
-        effort: How long to measure where that is needed.
-        progress: Called as a measurement goes on.
-        announce: Told why something is measured, and what cannot be stored.
+        effort: How long to measure: ``QUICK`` or ``THOROUGH`` of :mod:`edge.profiling.measure`.
+        sustained_s: Seconds to keep running after the measurement, to record what heat does.
+        predict_rest: Whether to measure only ``variants``, or four representative ones, and to estimate the others.
+        refresh: Whether to measure even if a stored profile could be used.
+        keep: Whether to store a new measurement for the next time.
+        progress: Called with the stage and the share done, 0 to 1.
+        announce: Called with why something is measured, and what cannot be stored.
 
     Raises:
         BackendError: No backend runs a variant.
+        BundleError: The bundle cannot be opened, or does not have a variant.
+        ProfileError: Too few variants are named to estimate the others from.
     """
-    device = describe()
-    path = profile_path(bundle, backend, threads, device, folder)
-    reason = "this machine has no profile of it"
-    if path.exists():
-        try:
-            profile = load_profile(path)
-            reason = misfit(profile, bundle, threads, device) or _changed_backend(profile, bundle, backend)
-        except EdgeError as error:
-            reason = str(error).rstrip(".")
-        if not reason:
-            return profile
-    announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
-    profile = measure(bundle, backend=backend, threads=threads, effort=effort, progress=progress)
-    store(profile, path, announce)
-    return profile
+    bundle, device = open_bundle(bundle), describe()
+    named = [bundle.find(Variant.parse(str(variant))).variant for variant in variants]
+    path = profile_path(bundle, backend, threads, device)
+    if not refresh:
+        reason = "this machine has no profile of it"
+        if path.exists():
+            try:
+                stored = load_profile(path)
+                reason = stale_reason(stored, bundle, threads, device, named)
+                reason = reason or _changed_backend(stored, bundle, backend)
+            except EdgeError as error:
+                reason = str(error).rstrip(".")
+            if not reason:
+                return stored
+        announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
+    chosen = _representative(bundle, named) if predict_rest else named
+    found = measure(
+        bundle,
+        variants=chosen,
+        backend=backend,
+        threads=threads,
+        effort=effort,
+        sustained_s=sustained_s,
+        progress=progress,
+    )
+    found = predict(found, bundle) if predict_rest else found
+    whole = merged(path, found, bundle) if keep else None
+    if whole is not None:
+        _store(whole, path, announce)
+    return found
+
+
+def _representative(bundle: Bundle, named: list[Variant]) -> list[Variant]:
+    """The variants to estimate the others from."""
+    if named and len(set(named)) < min(LEAST_MEASURED, len(bundle.variants)):
+        raise ProfileError(f"{LEAST_MEASURED} variants are needed to estimate the others: name more, or none.")
+    return named or choose_to_measure(bundle)
 
 
 def _changed_backend(profile: LatencyProfile, bundle: Bundle, backend: str) -> str:
@@ -94,20 +124,20 @@ def _changed_backend(profile: LatencyProfile, bundle: Bundle, backend: str) -> s
     return "" if name == profile.backend else f"the profile was measured with {profile.backend}, and {name} runs now"
 
 
-def store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) -> None:
-    """Keep a profile; a machine that cannot be written to still gets its measurement."""
+def _store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) -> None:
+    """Store a profile; on a machine that cannot be written to, go on without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         profile.save(path)
     except OSError as reason:
-        announce(f"the profile is not kept: {reason}")
+        announce(f"the profile is not stored: {reason}")
 
 
 def merged(path: Path, found: LatencyProfile, bundle: Bundle) -> LatencyProfile | None:
     """A new profile, completed by the one kept at ``path`` where the new one is of a few variants only.
 
     Rows of the kept profile stay where the new one has none or a prediction, if both were measured validly on the
-    same board in the same way; predictions are made anew from all that is measured.
+    same board in the same way; predictions are repeated from all that is measured.
 
     Returns:
         None if variants are still missing: such a profile is not worth keeping.
@@ -143,8 +173,14 @@ def _age_s(profile: LatencyProfile) -> float:
         return math.inf
 
 
-def misfit(profile: LatencyProfile, bundle: Bundle, threads: ThreadChoice, device: Device) -> str:
-    """Why a profile does not speak of this bundle on this machine; empty when it does."""
+def stale_reason(
+    profile: LatencyProfile,
+    bundle: Bundle,
+    threads: ThreadChoice,
+    device: Device,
+    variants: Collection[Variant] = (),
+) -> str:
+    """Why a profile cannot be used for these variants, or all, of a bundle on this machine; empty when it can."""
     if not profile.valid and _age_s(profile) > _TRY_AGAIN_S:
         return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
     if profile.device.get("board") != device.board:
@@ -156,6 +192,8 @@ def misfit(profile: LatencyProfile, bundle: Bundle, threads: ThreadChoice, devic
     if profile.backend != "fake" and profile.backend_version not in versions:
         return f"the profile was measured with {profile.backend_version}, which is not installed"
     for entry in bundle.variants:
+        if variants and entry.variant not in variants:
+            continue
         row = profile.find(entry.variant)
         if row is None or row.model_sha256 is None or entry.artifact_of(row.model_sha256) is None:
             return f"the profile does not have this bundle's {entry.variant.name}"

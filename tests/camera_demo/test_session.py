@@ -115,7 +115,7 @@ def test_a_budget_nothing_meets_ends_with_selects_own_words(
     def select(bundle: Any, profile: str, budget: Any) -> Any:
         raise NoVariantFits("No variant meets 1.00 ms p95.")
 
-    monkeypatch.setattr(loading, "profile_for", lambda bundle, **others: "profile")
+    monkeypatch.setattr("edge.profile", lambda bundle, **others: "profile")
     monkeypatch.setattr(loading, "select", select)
     (tmp_path / "out").mkdir()
     wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None, budget_ms=1)
@@ -200,11 +200,11 @@ def _keep_latency(self: object, name: str, value: object) -> None:
 def test_a_signal_while_the_board_is_measured_ends_it_and_leaves_nothing(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def profile_for(bundle: Any, **others: Any) -> None:
+    def profile(bundle: Any, **others: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
 
-    monkeypatch.setattr(loading, "profile_for", profile_for)
+    monkeypatch.setattr("edge.profile", profile)
     (tmp_path / "out").mkdir()
     wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None)
     with stop_on_signals() as stop, pytest.raises(KeyboardInterrupt):

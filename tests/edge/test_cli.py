@@ -58,7 +58,6 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     calm = partial(measuring.measure, machine=calm_machine(describe=describe))
     monkeypatch.setattr("edge.profiling.profile_cache.measure", calm)
-    monkeypatch.setattr("edge.cli.profile.measure", calm)
 
     def run(*arguments: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["edge", *map(str, arguments)])
@@ -302,7 +301,7 @@ class TestClassify:
         ended = edge("classify", tmp_path / "empty", "--bundle", bundle_folder, "--backend", "fake")
         assert ended.code == 1
         assert ended.error == (
-            f"edge: {tmp_path / 'empty'} holds no picture: expected JPEG, PNG, BMP, WebP, PNM or TIFF files."
+            f"edge: {tmp_path / 'empty'} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files."
         )
 
     @pytest.mark.parametrize(
@@ -487,7 +486,7 @@ class TestProfile:
     def test_a_missing_folder_is_told_before_anything_is_measured(
         self, edge: Edge, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge.cli.profile.measure", lambda *args, **kwargs: pytest.fail("measured"))
+        monkeypatch.setattr("edge.profiling.profile_cache.measure", lambda *args, **kwargs: pytest.fail("measured"))
         for option in ("--out", "--plot"):
             ended = edge("profile", "--bundle", bundle_folder, option, tmp_path / "no/mine.png")
             assert ended.error.endswith(f"there is no folder {tmp_path / 'no'}. Make it first.")
@@ -496,7 +495,7 @@ class TestProfile:
     def test_threads_are_a_number_or_auto(self, edge: Edge, bundle_folder: Path, threads: str) -> None:
         ended = edge("profile", "--bundle", bundle_folder, f"--threads={threads}")
         assert (ended.code, ended.out) == (1, "")
-        assert ended.error == f"edge: '{threads}' is no number of threads: expected 1, 2, ... or auto."
+        assert ended.error == f"edge: invalid --threads '{threads}': expected a number or auto."
 
     def test_threads_are_searched_and_kept_apart(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
         options = ("--bundle", bundle_folder, "--backend", "fake", "--threads", "auto")
@@ -517,9 +516,9 @@ class TestProfile:
     def test_too_few_variants_to_predict_from_are_refused_before_anything_is_measured(
         self, edge: Edge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("edge.cli.profile.measure", lambda *args, **kwargs: pytest.fail("measured"))
+        monkeypatch.setattr("edge.profiling.profile_cache.measure", lambda *args, **kwargs: pytest.fail("measured"))
         ended = edge("profile", "--bundle", "demo", "--predict", "--variant", "0.25_128")
-        assert ended.error == ("edge: --predict needs 4 variants: name more, or none to have them chosen.")
+        assert ended.error == ("edge: 4 variants are needed to estimate the others: name more, or none.")
 
     def test_a_budget_to_draw_must_make_sense(self, edge: Edge, bundle_folder: Path) -> None:
         ended = edge("profile", "--bundle", bundle_folder, "--budget-ms", 0)

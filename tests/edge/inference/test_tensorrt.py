@@ -18,7 +18,7 @@ from edge.inference.backends.tensorrt import TensorRTBackend
 from edge.inference.cuda import Cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
 from edge.profiling.profile import LatencyProfile
-from edge.profiling.profile_cache import profile_for
+from edge.profiling.profile_cache import profile
 from edge.profiling.timing import Effort
 from edge.vision.tensor import TensorSpec
 from tests.edge.conftest import BundleOf
@@ -256,7 +256,7 @@ class TestFallback:
         def ask() -> LatencyProfile:
             told.clear()
             effort = Effort(least_rounds=1, most_s=0.1)
-            return profile_for(bundle, folder=tmp_path / "profiles", effort=effort, threads=1, announce=told.append)
+            return profile(bundle, effort=effort, threads=1, announce=told.append)
 
         first = ask()
         assert (first.backend, first.rows[0].cuda_graph) == ("litert", False)

@@ -15,10 +15,10 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.backends import BackendReport
 from edge.profiling import measure as measuring
-from edge.profiling import profile_cache as storing
+from edge.profiling import profile_cache
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, load_profile
-from edge.profiling.profile_cache import merged, misfit, profile_for, profile_path, profiles_folder
+from edge.profiling.profile_cache import merged, profile_path, profiles_folder, stale_reason
 from edge.profiling.timing import Effort
 from tests.edge.conftest import TOP1, calm_machine, make_bundle, make_manifest, make_profile, write_bundle
 
@@ -42,24 +42,24 @@ class Desk:
         wanted: dict[str, Any] = {
             "backend": "fake",
             "threads": 2,
-            "folder": self.folder,
             "effort": Effort(least_rounds=1, most_s=0.1),
         }
-        profile = profile_for(bundle, announce=told.append, **wanted | changes)
+        profile = profile_cache.profile(bundle, announce=told.append, **wanted | changes)
         self.announced = tuple(told)
         return profile
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    made = Desk(tmp_path / "profiles")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    made = Desk(tmp_path / "mobilenet-edge/profiles")
 
     def measure(*args: Any, **kwargs: Any) -> LatencyProfile:
         made.measured += 1
         return measuring.measure(*args, machine=calm_machine(describe=lambda: made.board), **kwargs)
 
-    monkeypatch.setattr(storing, "measure", measure)
-    monkeypatch.setattr(storing, "describe", lambda: made.board)
+    monkeypatch.setattr(profile_cache, "measure", measure)
+    monkeypatch.setattr(profile_cache, "describe", lambda: made.board)
     return made
 
 
@@ -115,6 +115,24 @@ def test_a_fresh_profile_that_is_not_valid_serves_for_a_while(desk: Desk, bundle
     assert (desk.measured, desk.announced) == (1, ())
 
 
+def test_variants_that_the_stored_profile_has_are_not_measured_again(desk: Desk, bundle: Bundle) -> None:
+    first = desk.ask(bundle)
+    replace(first, rows=first.rows[1:]).save(desk.folder / FILE)
+    assert desk.ask(bundle, variants=["0.50_160"]).rows == first.rows[1:]
+    assert desk.measured == 1
+    part = desk.ask(bundle, variants=["1.00_224"])
+    assert [row.variant.name for row in part.rows] == ["mobilenet_v1_1.00_224"]
+    assert load_profile(desk.folder / FILE).rows == (part.rows[0], *first.rows[1:]), "completed, not replaced"
+
+
+def test_a_refresh_measures_again_and_what_is_not_to_be_kept_is_not_stored(desk: Desk, bundle: Bundle) -> None:
+    first = desk.ask(bundle)
+    second = desk.ask(bundle, refresh=True, keep=False)
+    assert (desk.measured, desk.announced) == (2, ())
+    assert second.rows != first.rows
+    assert load_profile(desk.folder / FILE) == first
+
+
 def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> None:
     desk.ask(bundle)
     desk.ask(bundle, threads=1)
@@ -144,14 +162,16 @@ def test_a_damaged_profile_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
     load_profile(path)
 
 
-@pytest.mark.parametrize("blocked", ["profiles", "."])
-def test_a_folder_that_cannot_be_made_costs_the_file_only(desk: Desk, bundle: Bundle, blocked: str) -> None:
-    file = desk.folder if blocked == "profiles" else desk.folder.parent / "file"
-    file.write_text("in the way")
-    profile = desk.ask(bundle, folder=file if blocked == "profiles" else file / "profiles")
+@pytest.mark.parametrize("blocked", ["mobilenet-edge/profiles", "mobilenet-edge"])
+def test_a_folder_that_cannot_be_made_costs_the_file_only(
+    desk: Desk, bundle: Bundle, tmp_path: Path, blocked: str
+) -> None:
+    (tmp_path / blocked).parent.mkdir(exist_ok=True)
+    (tmp_path / blocked).write_text("in the way")
+    profile = desk.ask(bundle)
     assert len(profile.rows) == 3
     assert len(desk.announced) == 2
-    assert desk.announced[1].startswith("the profile is not kept: ")
+    assert desk.announced[1].startswith("the profile is not stored: ")
 
 
 def test_a_full_disk_costs_the_file_only(desk: Desk, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,13 +181,13 @@ def test_a_full_disk_costs_the_file_only(desk: Desk, bundle: Bundle, monkeypatch
     monkeypatch.setattr(os, "fsync", no_space)
     assert len(desk.ask(bundle).rows) == 3
     assert desk.announced[1] == (
-        f"the profile is not kept: Cannot write {desk.folder / FILE}: no space left on device on {desk.folder}. "
+        f"the profile is not stored: Cannot write {desk.folder / FILE}: no space left on device on {desk.folder}. "
         "Free some space; nothing half-written was kept."
     )
     assert list(desk.folder.iterdir()) == []
 
 
-class TestMisfit:
+class TestStaleReason:
     PROFILE = make_profile(dict.fromkeys(TOP1, 5.0))
 
     @pytest.fixture(autouse=True)
@@ -176,25 +196,25 @@ class TestMisfit:
             BackendReport("litert", True, "ai-edge-litert 2.3.0"),
             BackendReport("onnxruntime", False, "onnxruntime 1.0 is broken"),
         )
-        monkeypatch.setattr(storing, "backend_reports", lambda: reports)
+        monkeypatch.setattr(profile_cache, "backend_reports", lambda: reports)
 
     def test_is_nothing_for_a_profile_that_fits(self) -> None:
-        assert misfit(self.PROFILE, make_bundle(), 4, BOARD) == ""
+        assert stale_reason(self.PROFILE, make_bundle(), 4, BOARD) == ""
 
     @pytest.mark.parametrize("version", ["ai-edge-litert 2.2.0", "onnxruntime 1.0 is broken"])
     def test_is_a_runtime_that_is_not_installed(self, version: str) -> None:
         profile = replace(self.PROFILE, backend_version=version)
-        assert misfit(profile, make_bundle(), 4, BOARD) == (
+        assert stale_reason(profile, make_bundle(), 4, BOARD) == (
             f"the profile was measured with {version}, which is not installed"
         )
 
     def test_is_a_board_that_is_not_known(self) -> None:
-        assert misfit(self.PROFILE, make_bundle(), 4, Device()) == (
+        assert stale_reason(self.PROFILE, make_bundle(), 4, Device()) == (
             "the profile is of another board (Raspberry Pi 4 Model B Rev 1.4)"
         )
 
     def test_is_nothing_where_neither_side_knows_the_board(self) -> None:
-        assert misfit(replace(self.PROFILE, device={}), make_bundle(), 4, Device()) == ""
+        assert stale_reason(replace(self.PROFILE, device={}), make_bundle(), 4, Device()) == ""
 
 
 def test_profiles_are_kept_where_state_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,10 +222,11 @@ def test_profiles_are_kept_where_state_belongs(monkeypatch: pytest.MonkeyPatch) 
     assert profiles_folder() == Path("/data/mobilenet-edge/profiles")
 
 
-def test_names_of_files_hold_no_slash() -> None:
+def test_names_of_files_hold_no_slash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/p")
     bundle = make_bundle(name="../birds/europe")
-    assert profile_path(bundle, "auto", 4, BOARD, Path("/p")) == Path(
-        "/p/raspberry-pi-4-model-b--..-birds-europe--auto-4.json"
+    assert profile_path(bundle, "auto", 4, BOARD) == Path(
+        "/p/mobilenet-edge/profiles/raspberry-pi-4-model-b--..-birds-europe--auto-4.json"
     )
     assert profile_path(bundle, "auto", 4, Device()).name.startswith("unknown--")
 
