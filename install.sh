@@ -15,8 +15,8 @@ Usage: ./install.sh [OPTION...]
 
 Installs the runtime into .venv beside this script, and checks that it works.
 
-  --with PART          also what PART needs: live (web page, MQTT), convert (torch), signing (signed bundles), or
-                       dev (the tests, and all else)
+  --with PART          also what PART needs: live (web page, MQTT), convert (torch), plot (profiles as pictures),
+                       signing (signed bundles), or dev (the tests, and all else)
   --prefix DIR         install into DIR, apart from this folder, which may then be removed
   --demo               then measure the demo variants, choose one for 30 frames a second, and classify the camera
   --test               install with dev, and run the tests
@@ -117,8 +117,8 @@ need_value() {
 add_parts() {
     for part in $(say "$1" | tr , ' '); do
         case $part in
-            live | convert | signing | dev) ;;
-            *) misused "There is no part '$part': expected live, convert, signing or dev." ;;
+            live | convert | plot | signing | dev) ;;
+            *) misused "There is no part '$part': expected live, convert, plot, signing or dev." ;;
         esac
         has_part "$part" || parts="${parts:+$parts }$part"
     done
@@ -299,6 +299,7 @@ choose_packages() {
     else
         ! has_part live || extras=$extras,live
         ! has_part convert || extras=$extras,convert
+        ! has_part plot || extras=$extras,plot
         ! has_part signing || extras=$extras,signing
     fi
 
@@ -330,7 +331,7 @@ choose_runtime() {
     esac
 }
 
-# NumPy, OpenCV and psutil have no 32-bit wheels, so they come from the system.
+# NumPy, OpenCV, psutil and matplotlib have no 32-bit wheels, so they come from the system.
 choose_32_bit_runtime() {
     [ "$minor" -le 11 ] ||
         die "Python 3.$minor here is 32-bit (kernel: $machine), and no LiteRT runtime has 32-bit wheels for it" \
@@ -342,6 +343,8 @@ choose_32_bit_runtime() {
     [ "$numpy" != no ] || missing="${missing:+$missing }python3-numpy"
     [ "$cv2" != no ] || missing="${missing:+$missing }python3-opencv"
     [ "$psutil" != no ] || missing="${missing:+$missing }python3-psutil"
+    ! has_part plot || [ -e "${MNE_ROOT:-}/usr/lib/python3/dist-packages/matplotlib" ] ||
+        missing="${missing:+$missing }python3-matplotlib"
 }
 
 # Which of the system's packages the environment must see, and so which OpenCV there is to install.

@@ -34,6 +34,7 @@ PARTS: Final[Mapping[str, str]] = {
     "runtime": "litert,headless",
     "live": "live",
     "signing": "signing",
+    "plot": "plot",
     "convert": "convert",
 }
 """What ``install.sh`` installs by default and with ``--with``, and the extras behind it."""

@@ -31,7 +31,7 @@ def layers(
     effort: Effort = "fast",
     verify_on: VerifyOn = None,
     resize: Resizing = "bilinear",
-    plot: Annotated[Path | None, typer.Option(help="Draw it: a .png or a .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it: a .png, .svg or .html file.")] = None,
     json: AsJson = False,
 ) -> None:
     """Quantize, and show layer by layer what it does: noise, shifts, dead channels, and what each costs alone.
@@ -85,7 +85,7 @@ def _charts(report: NetworkReport) -> list[Chart]:
 
     def series(name: str, colour: str, values: list[float]) -> Series:
         marks = (
-            Mark(at=(number, value), tip=f"{layer.name}: {value:g}")
+            Mark(at=(number, value), name=layer.name)
             for number, (layer, value) in enumerate(zip(report.layers, values, strict=True))
         )
         return Series(name=name, colour=colour, marks=tuple(marks), is_line=True)

@@ -59,7 +59,7 @@ def _series(name: str, colour: str, rows: Iterable[Result], cost: _Cost) -> Seri
         Mark(
             at=(getattr(row, cost) / _UNITS[cost], 100 * row.top1),
             label=f"{row.alpha:g}" if row.label[0].isdigit() else "",
-            tip=f"{row.label}: {100 * row.top1:.1f} % of {len(row.accuracies)} trainings",
+            name=f"{row.label}, {len(row.accuracies)} training runs",
         )
         for row in ordered
     )

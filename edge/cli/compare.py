@@ -27,7 +27,7 @@ def compare(
     bundle: Annotated[
         str | None, typer.Option("--bundle", help="For --plot: whose accuracies to draw as well.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw both: a .png, or a .html that stands alone.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw both: a .png, .svg or .html file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Compare profiles that are unlike all the same.")] = False,
     json: AsJson = False,
 ) -> None:

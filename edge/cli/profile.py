@@ -39,7 +39,7 @@ def profile(
         typer.Option(metavar="MIN", min=0, max=1440, help="Keep running for MIN minutes and record the temperature."),
     ] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Where to write the profile; default: this machine's own.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw it: a .png, or a self-contained .html.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw it: a .png, .svg or self-contained .html file.")] = None,
     budget_ms: Annotated[float | None, typer.Option(help="A budget to draw with --plot.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do fewer runs.")] = False,
     json: AsJson = False,

@@ -1,6 +1,6 @@
-"""Draw profiles: as a PNG, or as a page that stands alone."""
+"""Draw profiles and other measurements: as PNG, SVG, or an HTML page that needs no other file."""
 
-from edge.plot.page import check_plot, write_charts
-from edge.plot.pictures import comparison_charts, profile_charts
+from edge.plot.output import check_plot, write_charts
+from edge.plot.profiles import comparison_charts, profile_charts
 
 __all__ = ["check_plot", "comparison_charts", "profile_charts", "write_charts"]

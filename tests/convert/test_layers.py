@@ -87,7 +87,7 @@ def test_a_picture_of_another_kind_is_refused_before_the_work(checkpoint: Checkp
     told = CliRunner().invoke(
         app, ["layers", str(checkpoint.path), "--resolution", "64", "--plot", str(tmp_path / "layers.pdf")]
     )
-    assert "expected a name that ends in .png or .html" in str(told.exception)
+    assert "expected a name that ends in .png, .svg or .html" in str(told.exception)
 
 
 def test_an_exact_layer_has_no_noise(checkpoint: Checkpoint) -> None:

@@ -24,8 +24,8 @@ def test_an_unknown_option_is_one_clear_line(machine: Machine, option: str) -> N
     [
         (["--with"], "--with needs a value: see ./install.sh --help."),
         (["--with", "--demo"], "--with needs a value: see ./install.sh --help."),
-        (["--with", "torch"], "There is no part 'torch': expected live, convert, signing or dev."),
-        (["--with=live,page"], "There is no part 'page': expected live, convert, signing or dev."),
+        (["--with", "torch"], "There is no part 'torch': expected live, convert, plot, signing or dev."),
+        (["--with=live,page"], "There is no part 'page': expected live, convert, plot, signing or dev."),
         (["--prefix="], "--prefix needs a value: see ./install.sh --help."),
         (["--prefix", "/"], "/ is no place to install: name a folder of its own."),
         (["--prefix", "../.."], "../.. is no place to install: name a folder of its own."),
@@ -95,6 +95,7 @@ def test_a_dry_run_touches_nothing(machine: Machine, options: tuple[str, ...]) -
         (["--with", "live", "--with=live"], "litert,headless,live"),
         (["--with=convert,live"], "litert,headless,live,convert"),
         (["--with", "signing"], "litert,headless,signing"),
+        (["--with", "plot"], "litert,headless,plot"),
         (["--with", "dev"], "litert,headless,live,convert,onnx,demo,dev"),
         (["--with", "dev,live"], "litert,headless,live,convert,onnx,demo,dev"),
     ],
@@ -262,3 +263,8 @@ def test_a_mac_converts_and_does_nothing_else(machine: Machine) -> None:
         "LiteRT has no wheels for this machine (x86_64, 64-bit Python): expected a 64-bit Arm or x86 system.",
         "--with=convert",
     )
+
+
+def test_matplotlib_for_a_32_bit_system_comes_from_apt_get_once(machine: Machine) -> None:
+    machine.python(bits=32, sees={"numpy": "1.24.2", "cv2": "4.6.0", "psutil": "5.9.4"})
+    assert "1. apt-get install python3-matplotlib" in machine.plan("--with", "plot")[0]
