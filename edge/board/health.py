@@ -1,6 +1,6 @@
-"""The state of the machine that makes latency figures honest or not: heat, clocks, throttling, power, other work.
+"""The state of the machine that decides whether latency figures are valid: heat, clocks, throttling, power, load.
 
-Two snapshots frame a measurement; :func:`objections` says why the figures between them are not valid.
+A measurement lies between two snapshots; :func:`objections` says why its figures are not valid.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _KINDS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """One look at the machine; what it does not tell is None or empty."""
+    """One look at the machine; what it does not report is None or empty."""
 
     temperature_c: float | None = None
-    """The hottest thermal zone."""
+    """The thermal zone that is nearest to its own limit; where none has a limit, the hottest."""
     limit_c: float | None = None
-    """Where the kernel begins to slow the board down: the lowest passive trip point of its thermal zones."""
+    """Where the kernel begins to slow the board down on account of that zone: its lowest passive trip point."""
     zones_c: Mapping[str, float] = field(default_factory=dict)
     """Every thermal zone by its name."""
     clock_mhz: tuple[int, ...] = ()
@@ -89,11 +89,12 @@ def read_health(
         run: Runs ``vcgencmd``, ``nvpmodel`` and ``tegrastats``.
         load_percent: Measures the work of other processes.
     """
-    zones_c = sensors.temperatures_c(root)
+    zones = sensors.zones(root)
+    critical = sensors.critical_zone(zones)
     return Health(
-        temperature_c=max(zones_c.values(), default=None),
-        limit_c=sensors.limit_c(root),
-        zones_c=zones_c,
+        temperature_c=critical.celsius if critical else None,
+        limit_c=critical.limit_c if critical else None,
+        zones_c={zone.name: zone.celsius for zone in zones},
         clock_mhz=sensors.clocks_mhz(root, "scaling_cur_freq"),
         clock_max_mhz=sensors.clocks_mhz(root, "cpuinfo_max_freq"),
         gpu_mhz=sensors.gpu_mhz(root, "cur_freq"),
@@ -112,9 +113,10 @@ def glance(
     root: Path = Path("/"), run: Run = run_command, load_percent: Callable[[], float | None] = lambda: None
 ) -> Health:
     """Look at what changes from second to second: heat, throttling and load. Costs little beside classifying."""
+    critical = sensors.critical_zone(sensors.zones(root))
     return Health(
-        temperature_c=max(sensors.temperatures_c(root).values(), default=None),
-        limit_c=sensors.limit_c(root),
+        temperature_c=critical.celsius if critical else None,
+        limit_c=critical.limit_c if critical else None,
         clock_mhz=sensors.clocks_mhz(root, "scaling_cur_freq"),
         throttle_bits=sensors.throttle_bits(root, run),
         held_back=sensors.held_back(root),

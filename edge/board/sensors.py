@@ -1,4 +1,4 @@
-"""What a board's files and commands tell of its heat, clocks and limits. What they do not tell is None or empty.
+"""What a board's files and commands report of its heat, clocks and limits. What they do not report is None or empty.
 
 Paths are those of Linux' thermal, cpufreq and devfreq frameworks (Documentation/driver-api/thermal, ABI/testing/
 sysfs-class-devfreq), of the Raspberry Pi's firmware and of Jetson Linux.
@@ -6,8 +6,11 @@ sysfs-class-devfreq), of the Raspberry Pi's firmware and of Jetson Linux.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,23 +18,24 @@ from edge.board.device import read_line
 from edge.board.subprocesses import Run
 
 __all__ = [
+    "Zone",
     "clocks_mhz",
+    "critical_zone",
     "governor",
     "gpu_mhz",
     "held_back",
     "integer",
-    "limit_c",
     "power_mode",
-    "temperatures_c",
     "throttle_bits",
     "throttle_events",
+    "zones",
 ]
 
 _POSSIBLE_C: Final = (-40.0, 150.0)
 _GPU: Final = re.compile(r"gpu|gpc|gm20b|gp10b|gv11b|ga10b")
 """Names of a Jetson's GPU among its devfreq devices: by chip until L4T 35, ``17000000.gpu`` and ``gpu-gpc-0`` later."""
 _NO_SENSOR: Final = "PMIC-Die"
-"""A zone of Jetson Linux 4 that says 100 °C whatever the heat."""
+"""A zone of Jetson Linux 4 that always reads 100 °C."""
 _HOLDS_CLOCK: Final = re.compile(r"cpu|gpu|devfreq|processor", re.IGNORECASE)
 """Cooling devices that slow the board down; the others are fans and the like."""
 
@@ -44,22 +48,37 @@ def integer(path: Path) -> int | None:
         return None
 
 
-def temperatures_c(root: Path) -> Mapping[str, float]:
-    """Every thermal zone that gives a temperature which can be, by its name."""
-    found = {}
-    for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
-        name, celsius = read_line(zone / "type") or zone.name, _celsius(zone / "temp")
-        if celsius is not None and name != _NO_SENSOR:
-            found[name] = celsius
-    return found
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A thermal zone of the board."""
+
+    name: str
+    celsius: float
+    limit_c: float | None
+    """Where the kernel begins to slow the board down on account of this zone: its lowest passive trip point."""
+
+    @property
+    def left_c(self) -> float:
+        """How far it is below its limit; infinity where it has none."""
+        return math.inf if self.limit_c is None else self.limit_c - self.celsius
 
 
-def limit_c(root: Path) -> float | None:
-    """Where the kernel begins to slow the board down: the lowest passive trip point of its thermal zones."""
-    kinds = (root / "sys/class/thermal").glob("thermal_zone*/trip_point_*_type")
-    passive = (kind for kind in kinds if read_line(kind) == "passive")
-    limits = (_celsius(kind.with_name(kind.name.removesuffix("type") + "temp")) for kind in passive)
-    return min((limit for limit in limits if limit is not None and limit > 0), default=None)
+def zones(root: Path) -> tuple[Zone, ...]:
+    """Every thermal zone with a possible temperature. Zones of one name are numbered: ``acpitz``, ``acpitz 2``."""
+    found: list[Zone] = []
+    count: Counter[str] = Counter()
+    for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*"), key=_number):
+        name, celsius = read_line(folder / "type") or folder.name, _celsius(folder / "temp")
+        if celsius is None or name == _NO_SENSOR:
+            continue
+        count[name] += 1
+        found.append(Zone(name if count[name] == 1 else f"{name} {count[name]}", celsius, _limit_c(folder)))
+    return tuple(found)
+
+
+def critical_zone(found: Iterable[Zone]) -> Zone | None:
+    """The zone nearest to its own limit; where none has a limit, the hottest."""
+    return min(found, key=lambda zone: (zone.left_c, -zone.celsius), default=None)
 
 
 def held_back(root: Path) -> tuple[str, ...]:
@@ -79,8 +98,8 @@ def throttle_events(root: Path) -> int | None:
 
 def throttle_bits(root: Path, run: Run) -> int | None:
     """A Raspberry Pi's bits: from ``throttled=0x50005``, else the digits alone in the firmware driver's file."""
-    if told := re.search(r"throttled=0x([0-9a-fA-F]+)", run(["vcgencmd", "get_throttled"]) or ""):
-        return int(told[1], 16)
+    if reported := re.search(r"throttled=0x([0-9a-fA-F]+)", run(["vcgencmd", "get_throttled"]) or ""):
+        return int(reported[1], 16)
     for path in sorted((root / "sys/devices/platform").glob("soc*/*:firmware/get_throttled")):
         if digits := re.fullmatch(r"(?:0x)?([0-9a-fA-F]+)", read_line(path) or ""):
             return int(digits[1], 16)
@@ -114,6 +133,18 @@ def power_mode(run: Run) -> str | None:
     return mode[1] if mode else None
 
 
+def _limit_c(zone: Path) -> float | None:
+    passive = (kind for kind in zone.glob("trip_point_*_type") if read_line(kind) == "passive")
+    limits = (_celsius(kind.with_name(kind.name.removesuffix("type") + "temp")) for kind in passive)
+    return min((limit for limit in limits if limit is not None and limit > 0), default=None)
+
+
+def _number(folder: Path) -> int:
+    """The number that ends a folder's name."""
+    digits = re.search(r"\d+$", folder.name)
+    return int(digits[0]) if digits else 0
+
+
 def _celsius(path: Path) -> float | None:
     """The thousandths of a degree in a file; None where no board can be that cold or hot."""
     value = integer(path)
@@ -122,4 +153,4 @@ def _celsius(path: Path) -> float | None:
 
 
 def _cpus(root: Path) -> Iterable[Path]:
-    return sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"), key=lambda cpu: int(cpu.name[3:]))
+    return sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"), key=_number)

@@ -94,8 +94,8 @@ class Heat:
 
     def _heat(self, temperature_c: float, limit_c: float, now_s: float) -> str | None:
         """Why this temperature is too much, if it is."""
-        rise_c_per_s = self._rise_c_per_s(temperature_c, now_s)
         left_c = limit_c - temperature_c
+        rise_c_per_s = self._rise_c_per_s(-left_c, now_s)  # another zone, of another limit, may be the nearest now
         if left_c <= self.tuning.near_c:
             return f"{temperature_c:.0f} °C, the limit is {limit_c:.0f} °C"
         if left_c <= self.tuning.watch_c and left_c <= rise_c_per_s * self.tuning.horizon_s:

@@ -8,13 +8,26 @@ from pathlib import Path
 import pytest
 
 from edge.board import sensors
-from edge.board.health import Health, objections, read_health
+from edge.board.health import Health, glance, objections, read_health
 from edge.board.power import power_w
+from edge.control.thermal import Heat
 from tests.boards import PMIC, TEGRASTATS, commands
 
 Board = Callable[[str], Path]
 MakeTree = Callable[[Mapping[str, str]], Path]
 NOTHING = commands({})
+
+
+def zone_files(number: int, name: str, celsius: float, limit_c: float | None) -> list[tuple[str, str]]:
+    folder = f"sys/class/thermal/thermal_zone{number}"
+    files = [(f"{folder}/type", f"{name}\n"), (f"{folder}/temp", f"{1000 * celsius:.0f}\n")]
+    files += [(f"{folder}/trip_point_0_type", "critical\n"), (f"{folder}/trip_point_0_temp", "110000\n")]
+    if limit_c is not None:
+        files += [
+            (f"{folder}/trip_point_1_type", "passive\n"),
+            (f"{folder}/trip_point_1_temp", f"{1000 * limit_c:.0f}\n"),
+        ]
+    return files
 
 
 def look(root: Path, **answers: str) -> Health:
@@ -32,14 +45,42 @@ class TestHeat:
             ("pc", {}),
         ],
     )
-    def test_is_told_by_zone(self, board: Board, name: str, zones: Mapping[str, float]) -> None:
-        assert sensors.temperatures_c(board(name)) == zones
+    def test_is_reported_by_zone(self, board: Board, name: str, zones: Mapping[str, float]) -> None:
+        assert {zone.name: zone.celsius for zone in sensors.zones(board(name))} == zones
 
     @pytest.mark.parametrize(
         ("name", "limit_c"), [("pi4", None), ("orin-nano", 99.0), ("agx-orin", 99.0), ("laptop", None)]
     )
     def test_has_the_lowest_passive_limit(self, board: Board, name: str, limit_c: float | None) -> None:
-        assert sensors.limit_c(board(name)) == limit_c
+        assert look(board(name)).limit_c == limit_c
+
+    @pytest.mark.parametrize(
+        ("zones", "critical"),
+        [
+            ((("cpu", 70.0, 95.0), ("case", 45.0, 65.0)), ("case", 45.0, 65.0)),
+            ((("cpu", 92.0, 95.0), ("case", 45.0, 65.0)), ("cpu", 92.0, 95.0)),
+            ((("cpu", 70.0, None), ("case", 45.0, 65.0)), ("case", 45.0, 65.0)),
+            ((("cpu", 70.0, None), ("case", 75.0, None)), ("case", 75.0, None)),
+            ((("acpitz", 30.0, None), ("acpitz", 80.0, 99.0)), ("acpitz 2", 80.0, 99.0)),
+        ],
+    )
+    def test_of_each_zone_is_held_against_its_own_limit(
+        self,
+        tree: MakeTree,
+        zones: tuple[tuple[str, float, float | None], ...],
+        critical: tuple[str, float, float | None],
+    ) -> None:
+        root = tree(dict(line for number, zone in enumerate(zones) for line in zone_files(number, *zone)))
+        assert sensors.critical_zone(sensors.zones(root)) == sensors.Zone(*critical)
+        for health in (look(root), glance(root, NOTHING)):
+            assert (health.temperature_c, health.limit_c) == critical[1:]
+        assert sorted(look(root).zones_c.values()) == sorted(celsius for _, celsius, _ in zones)
+
+    def test_near_another_zones_limit_steps_nothing_down(self, tree: MakeTree) -> None:
+        zones = (("cpu", 70.0, 95.0), ("case", 45.0, 65.0), ("board", 66.0, None))
+        root = tree(dict(line for number, zone in enumerate(zones) for line in zone_files(number, *zone)))
+        heat = Heat()
+        assert [heat.felt(glance(root, NOTHING), float(second)) for second in range(0, 600, 2)] == [None] * 300
 
     @pytest.mark.parametrize(
         ("name", "devices"),
@@ -118,8 +159,7 @@ class TestLies:
                 "sys/class/thermal/thermal_zone1/trip_point_0_temp": text,
             }
         )
-        assert sensors.temperatures_c(root) == {"cpu": 50.0}
-        assert sensors.limit_c(root) is None
+        assert sensors.zones(root) == (sensors.Zone("cpu", 50.0, None),)
 
     def test_unreadable_files_are_as_absent_ones(self, tree: MakeTree) -> None:
         root = tree({"sys/class/thermal/thermal_zone0/temp/not-a-file": "50000\n", "sys/class/hwmon/hwmon0/name/x": ""})
