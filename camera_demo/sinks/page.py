@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from camera_demo.errors import SinkError
 from camera_demo.frames import Result
@@ -28,7 +29,7 @@ class PageSink:
     """
 
     wants_picture = False
-    """Pictures are drawn for those who watch, by the server's side."""
+    """Pictures are drawn by the server's thread, for those who watch."""
 
     def __init__(
         self,
@@ -44,12 +45,12 @@ class PageSink:
         Args:
             host: A name or address of this machine.
             port: The port.
-            run_state: What the run tells of itself.
-            token: What a browser must know; None where only this machine may ask.
+            run_state: State of the run.
+            token: What a request must bring along; None where only this machine may connect.
             clock: Seconds; a monotonic one.
 
         Raises:
-            SinkError: The address cannot be had, or the web libraries are not installed.
+            SinkError: The address is not available, or the web libraries are not installed.
         """
         try:
             from camera_demo.web.app import page_app
@@ -70,18 +71,18 @@ class PageSink:
         self._hub.publish(result)
 
     def close(self) -> None:
-        """Send the watchers home and end the thread."""
+        """End every stream and the thread."""
         self._hub.close()
         self._server.close()
 
 
 def open_sink(place: str, context: SinkContext) -> PageSink:
-    """Serve the page at ``HOST:PORT``, by default 127.0.0.1:8000, and say where.
+    """Serve the page at ``HOST:PORT``, by default 127.0.0.1:8000, and announce its address.
 
-    Where others can reach it, it needs a token, which is part of the address that is said.
+    Where others can reach it, it needs a token, which is part of that address.
 
     Raises:
-        SinkError: The address makes no sense or cannot be had, or the web libraries are not installed.
+        SinkError: The address is invalid or not available, or the web libraries are not installed.
     """
     from camera_demo.web.address import address_of, is_loopback, outward_address
 
@@ -90,7 +91,7 @@ def open_sink(place: str, context: SinkContext) -> PageSink:
     token = context.token or (secrets.token_urlsafe(_TOKEN_BYTES) if is_open else None)
     sink = PageSink(host, port, context.run_state, token=token)
     address = f"http://{outward_address(host)}:{sink.port}"
-    context.announce(f"The live picture is at {address}" + (f"/?token={token}" if token else ""))
+    context.announce(f"The live picture is at {address}" + (f"/?token={quote(token, safe='')}" if token else ""))
     if is_open:
         context.announce("The network can reach it. Whoever has the address with the token sees the camera.")
     return sink

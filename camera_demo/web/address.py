@@ -15,24 +15,22 @@ __all__ = ["address_of", "is_loopback", "outward_address"]
 _PORT: Final = 8000
 
 
-def address_of(place: str) -> tuple[str, int]:
+def address_of(address: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT``, each of which may be left out.
 
     >>> address_of(":8080"), address_of("[::1]")
     (('127.0.0.1', 8080), ('::1', 8000))
 
     Raises:
-        SinkError: It is no such address.
+        SinkError: It is anything else.
     """
     try:
-        parts = urlsplit(f"http://{place}")
+        parts = urlsplit(f"http://{address}")
         host, port = parts.hostname or "127.0.0.1", parts.port
     except ValueError:
         host, port = "", None
     if not host or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise SinkError(
-            f"'http://{place}' is no address to serve at: expected http://HOST:PORT, e.g. http://127.0.0.1:8000."
-        )
+        raise SinkError(f"invalid address 'http://{address}': expected http://HOST:PORT, e.g. http://127.0.0.1:8000.")
     return host, _PORT if port is None else port
 
 
@@ -44,12 +42,12 @@ def is_loopback(host: str) -> bool:
 
 
 def outward_address(host: str) -> str:
-    """``host`` as others would call it: for ``0.0.0.0`` and ``::``, this machine's own address on the network."""
+    """``host`` as other machines reach it: for ``0.0.0.0`` and ``::``, this machine's own address on the network."""
     with contextlib.suppress(ValueError, OSError):
         if ipaddress.ip_address(host).is_unspecified:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                # Sends nothing: the kernel only looks up the way. Both are addresses for documentation.
+                # Sends nothing: the kernel only looks up the route. Both addresses are reserved for documentation.
                 probe.connect(("2001:db8::1" if ":" in host else "192.0.2.1", 9))
                 host = probe.getsockname()[0]
     return f"[{host}]" if ":" in host else host

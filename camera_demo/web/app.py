@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import math
 from collections.abc import AsyncIterator
 from importlib.resources import files
 from typing import Any, Final
@@ -12,18 +14,22 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camera_demo.control import Control
+from camera_demo.web.answers import Json, error, to_json_text
+from camera_demo.web.connections import OncePerMinute
 from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
+from edge.budget import Budget
 from edge.errors import EdgeError
 
 __all__ = ["page_app"]
 
+_log = logging.getLogger(__name__)
 _BOUNDARY: Final = "frame"
 _PICTURE_S: Final = 1 / 15
 """The least time between two pictures of one stream: smooth enough to watch, and cheap beside the model."""
@@ -40,8 +46,9 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
     Args:
         hub: Where the answers come from.
         metrics: Figures for ``/metrics``.
-        token: What a browser must know; None where only this machine may ask.
+        token: What a request must bring along; None where only this machine may connect.
     """
+    seldom = OncePerMinute(_log)
     html = (files("camera_demo") / "web" / "page.html").read_text(encoding="utf-8")
 
     async def page(request: Request) -> Response:
@@ -49,30 +56,34 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
 
     async def stream(request: Request) -> Response:
         pictures = _pictures(hub, is_annotated=_is_annotated(request))
-        return _Watched(hub, pictures, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
+        return _CountedStream(hub, pictures, media_type=f"multipart/x-mixed-replace; boundary={_BOUNDARY}")
 
     async def snapshot(request: Request) -> Response:
         if hub.result is None:
-            raise HTTPException(503, "There is no picture yet.")
+            raise HTTPException(503, "No picture yet: try again in a moment.")
         return Response(await hub.jpeg(hub.result, is_annotated=_is_annotated(request)), media_type="image/jpeg")
 
     async def events(request: Request) -> Response:
-        return _Watched(hub, _events(hub), media_type="text/event-stream")
+        return _CountedStream(hub, _events(hub), media_type="text/event-stream")
 
     async def state(request: Request) -> Response:
-        return JSONResponse({"answer": hub.answer, **hub.run_state.to_dict()})
+        return Json({"answer": hub.answer, **hub.run_state.to_dict()})
 
     async def variants(request: Request) -> Response:
-        return JSONResponse(_steering(hub).options())
+        return Json(_control_of(hub).options())
 
     async def history(request: Request) -> Response:
-        return JSONResponse(hub.history())
+        return Json(hub.history())
 
     async def control(request: Request) -> Response:
-        return JSONResponse(_control(_steering(hub), await _body(request)))
+        return Json(_control(_control_of(hub), await _body(request)))
 
     async def health(request: Request) -> Response:
         return _health(hub)
+
+    async def internal(request: Request, reason: Exception) -> Response:
+        seldom.warning("internal", f"Internal error in {request.url.path}: {reason!r}.")
+        return error(500, "internal error")
 
     async def figures(request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
@@ -92,16 +103,17 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
     return Starlette(
         routes=routes,
         middleware=[Middleware(Guard, policy=content_policy(html), token=token)],
-        exception_handlers={EdgeError: _told, HTTPException: _told},
+        exception_handlers={EdgeError: _on_error, HTTPException: _on_error, Exception: internal},
     )
 
 
-class _Watched(StreamingResponse):
-    """A stream that is counted while somebody watches it, and refused where too many do."""
+class _CountedStream(StreamingResponse):
+    """A stream that is counted while it is sent, and refused when too many are."""
 
     def __init__(self, hub: Hub, content: AsyncIterator[bytes], *, media_type: str) -> None:
         if hub.watchers >= _MOST_STREAMS:
-            raise HTTPException(503, f"{_MOST_STREAMS} streams are being watched: close one.", {"retry-after": "5"})
+            message = f"{_MOST_STREAMS} streams are being sent already: close one."
+            raise HTTPException(503, message, {"retry-after": "5"})
         super().__init__(content, media_type=media_type)
         self._hub = hub
 
@@ -114,12 +126,12 @@ class _Watched(StreamingResponse):
 
 
 async def _body(request: Request) -> bytes:
-    """What a request brings along, however it is sent; too much of it is refused before it is all here."""
+    """The body of a request, however it is sent; too much of it is refused before it is all here."""
     body = b""
     async for part in request.stream():
         body += part
         if len(body) > MOST_BODY_BYTES:
-            raise HTTPException(413, f"At most {MOST_BODY_BYTES} bytes are taken.")
+            raise HTTPException(413, f"The body is too large: at most {MOST_BODY_BYTES} bytes are accepted.")
     return body
 
 
@@ -144,12 +156,12 @@ async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
 
 async def _events(hub: Hub) -> AsyncIterator[bytes]:
     """Server-sent events: each answer, at most ten a second, and the run's state, each second and when it changes."""
-    loop, result, told_s, told = asyncio.get_running_loop(), None, float("-inf"), ""
+    loop, result, sent_s, sent = asyncio.get_running_loop(), None, float("-inf"), ""
     while not hub.is_closed:
         news, state = hub.news(), hub.run_state.to_dict()
         gist = json.dumps([state["source"]["state"], state["source"]["reason"], state["variant"]], sort_keys=True)
-        if gist != told or loop.time() - told_s >= _LIVE_S:
-            told_s, told = loop.time(), gist
+        if gist != sent or loop.time() - sent_s >= _LIVE_S:
+            sent_s, sent = loop.time(), gist
             yield _event("live", state)
         if hub.result is not None and hub.result is not result:
             result = hub.result
@@ -159,50 +171,65 @@ async def _events(hub: Hub) -> AsyncIterator[bytes]:
 
 
 def _event(name: str, value: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+    return f"event: {name}\ndata: {to_json_text(value)}\n\n".encode()
 
 
-def _steering(hub: Hub) -> Control:
+def _control_of(hub: Hub) -> Control:
     if hub.run_state.control is None:
         raise HTTPException(503, "The model is being loaded: try again in a moment.")
     return hub.run_state.control
 
 
 def _control(control: Control, body: bytes) -> dict[str, Any]:
-    """Do what a request asks, all of it or nothing as far as can be told beforehand."""
+    """Do what a request asks, all of it or nothing: every value is checked before the first is set."""
     try:
-        wishes = json.loads(body)
+        request = json.loads(body)
     except (ValueError, RecursionError):
         raise HTTPException(400, "The body is not JSON.") from None
-    if not isinstance(wishes, dict) or not wishes or wishes.keys() - _KEYS or {"fps", "budget_ms"} <= wishes.keys():
+    if not isinstance(request, dict) or not request or request.keys() - _KEYS or {"fps", "budget_ms"} <= request.keys():
         raise HTTPException(400, 'Expected an object with "budget_ms" or "fps", and "variant", or one of them.')
-    for name in ("budget_ms", "fps"):
-        if name in wishes and type(wishes[name]) not in (int, float):
-            raise HTTPException(400, f"{name} must be a number.")
-    if "variant" in wishes and not isinstance(wishes["variant"], str):
+    variant, budget_ms = request.get("variant"), _budget_ms(request)
+    if "variant" in request and not (isinstance(variant, str) and variant.isprintable()):
         raise HTTPException(400, 'variant must be a name, or "auto".')
-    if "variant" in wishes:
-        control.choose(wishes["variant"])
-    if "budget_ms" in wishes:
-        control.set_budget(float(wishes["budget_ms"]))
-    if "fps" in wishes:
-        control.set_budget(1000 / float(wishes["fps"]) if wishes["fps"] else float("inf"))
+    if budget_ms is not None:
+        Budget(latency_ms=budget_ms)
+    if variant is not None:
+        control.choose(variant)
+    if budget_ms is not None:
+        control.set_budget(budget_ms)
     return control.to_dict()
 
 
+def _budget_ms(request: dict[str, Any]) -> float | None:
+    for name in ("budget_ms", "fps"):
+        if name in request:
+            if type(request[name]) not in (int, float):
+                raise HTTPException(400, f"{name} must be a number.")
+            try:
+                value = float(request[name])
+            except OverflowError:
+                raise HTTPException(400, f"{name} is too large.") from None
+            return value if name == "budget_ms" else 1000 / value if value else math.inf
+    return None
+
+
 def _health(hub: Hub) -> Response:
-    """Well while answers come; before the first, after ten seconds without one, and without a source, not."""
-    source, age_s = hub.run_state.source.now, hub.age_s
-    if source.state == "lost":
-        return JSONResponse({"status": "source lost", "reason": source.reason}, 503)
-    if age_s is None:
-        return JSONResponse({"status": "starting"}, 503)
-    is_well = age_s < _STALLED_S
-    return JSONResponse({"status": "ok" if is_well else "stalled", "age_s": round(age_s, 3)}, 200 if is_well else 503)
+    """Well while answers come; before the first, after ten seconds without one, and without a source, not.
+
+    The status alone: whoever reaches the port may ask, and a reason may name the camera's address.
+    """
+    age_s = hub.age_s
+    if hub.run_state.source.now.state == "lost":
+        status = "source lost"
+    elif age_s is None:
+        status = "starting"
+    else:
+        status = "ok" if age_s < _STALLED_S else "stalled"
+    return Json({"status": status}, 200 if status == "ok" else 503)
 
 
-async def _told(request: Request, error: Exception) -> Response:
-    """An error as JSON: ours are the asker's fault."""
-    if isinstance(error, HTTPException):
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-    return JSONResponse({"error": str(error)}, 400)
+async def _on_error(request: Request, reason: Exception) -> Response:
+    """An error as JSON: ours are due to the request."""
+    if isinstance(reason, HTTPException):
+        return error(reason.status_code, reason.detail, reason.headers)
+    return error(400, str(reason))

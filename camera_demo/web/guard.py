@@ -5,21 +5,31 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
+import logging
+import math
 import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from camera_demo.web.answers import error
+from camera_demo.web.attempts import Attempts
+from camera_demo.web.connections import OncePerMinute
 
 __all__ = ["MOST_BODY_BYTES", "Guard", "content_policy", "is_local_name"]
 
+_log = logging.getLogger(__name__)
 _COOKIE: Final = "camera-demo"
 _LONGEST_URL: Final = 2048
 MOST_BODY_BYTES: Final = 4096
+_NEEDS_TOKEN: Final = "A token is needed: open the address printed at the start, or send Authorization: Bearer TOKEN."
+_AUTHENTICATE: Final = {"www-authenticate": "Bearer"}
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+_LOCAL: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _OPEN_PATHS: Final = frozenset({"/healthz"})
 _METHODS: Final = {"/api/control": "PUT"}
 _A_YEAR_S: Final = 365 * 24 * 3600
@@ -29,12 +39,13 @@ class Guard:
     """Lets through what is well-formed and allowed, and adds the headers that keep the page to itself.
 
     With a token, everything but ``/healthz`` needs it: as ``Authorization: Bearer``, or in the cookie that
-    ``/?token=`` leaves. Without one only requests to a name of this very machine are answered, or else a page from
-    elsewhere could have its own name point here and read the camera.
+    ``/?token=`` leaves; an address that gives wrong ones is slowed down. Without a token only requests to a name of
+    this very machine are answered, or else a foreign page could have its own name point here and read the camera.
     """
 
     def __init__(self, app: ASGIApp, *, policy: str, token: str | None) -> None:
-        self._app, self._token = app, token
+        self._app, self._token = app, None if token is None else token.encode()
+        self._attempts, self._seldom = Attempts(), OncePerMinute(_log)
         self._headers = {
             "content-security-policy": policy,
             "x-content-type-options": "nosniff",
@@ -56,49 +67,78 @@ class Guard:
 
         if scope["type"] != "http":
             return
-        refusal = self._malformed(scope) or self._unwelcome(scope)
-        if refusal is not None:
-            await refusal(scope, receive, guarded)
-        else:
-            await self._app(scope, receive, guarded)
-
-    def _malformed(self, scope: Scope) -> Response | None:
-        allowed = _METHODS.get(scope["path"], "GET")
-        if scope["method"] != allowed:
-            return PlainTextResponse(f"Only {allowed} is answered here.\n", 405, {"allow": allowed})
-        if len(scope["path"]) + len(scope["query_string"]) > _LONGEST_URL:
-            return PlainTextResponse("The address is too long.\n", 414)
-        length = Headers(scope=scope).get("content-length", "0")
-        if not (length.isascii() and length.isdecimal() and int(length[:9]) <= MOST_BODY_BYTES):
-            return PlainTextResponse(f"At most {MOST_BODY_BYTES} bytes are taken.\n", 413)
-        return None
-
-    def _unwelcome(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != host:
-            return PlainTextResponse("Pages from elsewhere are not answered.\n", 403)
-        if self._token is None:
-            if not is_local_name(host):
-                return PlainTextResponse("Only this machine is answered, by a name of its own: 127.0.0.1.\n", 403)
-            return None
-        if scope["path"] in _OPEN_PATHS or self._is_known(_presented(headers)):
-            return None
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        if scope["path"] == "/" and self._is_known(query.get("token", [""])[0]):
-            return self._welcome()
-        message = "A token is needed: open the address that was printed at the start, or send Authorization: Bearer.\n"
-        return PlainTextResponse(message, 401, {"www-authenticate": "Bearer"})
+        refusal = _malformed(scope, headers) or _foreign(scope, headers) or self._unknown(scope, headers)
+        await (refusal or self._app)(scope, receive, guarded)
 
-    def _welcome(self) -> Response:
-        """Leave the token in a cookie, and take it out of the address."""
-        answer = RedirectResponse("/", 303)
-        answer.set_cookie(_COOKIE, self._token or "", max_age=_A_YEAR_S, httponly=True, samesite="strict")
+    def _unknown(self, scope: Scope, headers: Headers) -> Response | None:
+        """What keeps out whoever does not have the token; without one, whoever does not ask this very machine."""
+        if self._token is None:
+            if not is_local_name(headers.get("host", "")):
+                return error(403, "Only this machine may connect, by a name of its own: 127.0.0.1.")
+            return None
+        if scope["path"] in _OPEN_PATHS:
+            return None
+        token, in_address = _presented(headers), None
+        if scope["path"] == "/":
+            in_address = parse_qs(scope["query_string"].decode("latin-1")).get("token", [None])[0]
+        if token is None and in_address is None:
+            return error(401, _NEEDS_TOKEN, _AUTHENTICATE)
+        host = (scope.get("client") or ("", 0))[0]
+        wait_s = math.ceil(self._attempts.wait_s(host))
+        if wait_s:
+            message = f"Too many wrong tokens from your address: try again in {wait_s} s."
+            return error(429, message, {"retry-after": str(wait_s)})
+        if token is not None and hmac.compare_digest(token, self._token):
+            return None
+        if in_address is not None and hmac.compare_digest(in_address.encode("utf-8", "replace"), self._token):
+            return self._welcome(scope)
+        self._attempts.count(host)
+        self._seldom.warning("token", f"A wrong token was given from {host}. Others are not logged for a minute.")
+        answer = error(401, _NEEDS_TOKEN, _AUTHENTICATE)
+        answer.delete_cookie(_COOKIE)  # or else a tab left open since before a restart would use up its attempts
         return answer
 
-    def _is_known(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode("utf-8", "replace"), (self._token or "").encode())
+    def _welcome(self, scope: Scope) -> Response:
+        """Leave the token in a cookie, and take it out of the address."""
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            _COOKIE,
+            quote(self._token or b"", safe=""),
+            max_age=_A_YEAR_S,
+            httponly=True,
+            samesite="strict",
+            secure=scope["scheme"] == "https",
+        )
+        return answer
+
+
+def _malformed(scope: Scope, headers: Headers) -> Response | None:
+    allowed = _METHODS.get(scope["path"], "GET")
+    if scope["method"] != allowed:
+        return error(405, f"Only {allowed} is answered here.", {"allow": allowed})
+    if len(scope["path"]) + len(scope["query_string"]) > _LONGEST_URL:
+        return error(414, "The address is too long.")
+    length = headers.get("content-length", "0")
+    most_bytes = 0 if allowed == "GET" else MOST_BODY_BYTES
+    if not (length.isascii() and length.isdecimal() and len(length) < 9 and int(length) <= most_bytes):
+        return error(413, f"The body is too large: at most {most_bytes} bytes are accepted.")
+    if allowed == "GET" and "transfer-encoding" in headers:
+        return error(413, "A GET request must not have a body.")
+    if not _HOST.fullmatch(headers.get("host", "")):
+        return error(400, "The Host header is not HOST or HOST:PORT.")
+    return None
+
+
+def _foreign(scope: Scope, headers: Headers) -> Response | None:
+    """What keeps out requests that a page of another origin makes a browser send."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    is_link = scope["path"] == "/" and headers.get("sec-fetch-dest") == "document"
+    if origin is not None and origin.partition("://")[2] != headers.get("host", ""):
+        return error(403, "Cross-origin requests are refused.")
+    if site not in ("none", "same-origin") and not is_link:
+        return error(403, "Cross-origin requests are refused.")
+    return None
 
 
 def is_local_name(host: str) -> bool:
@@ -107,11 +147,7 @@ def is_local_name(host: str) -> bool:
     >>> is_local_name("127.0.0.1:8000"), is_local_name("[::1]"), is_local_name("evil.example")
     (True, True, False)
     """
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return _LOCAL.fullmatch(host) is not None
 
 
 def content_policy(html: str) -> str:
@@ -128,13 +164,14 @@ def content_policy(html: str) -> str:
     )
 
 
-def _presented(headers: Headers) -> str:
-    """The token that a request brings along; empty without one."""
-    kind, _, token = headers.get("authorization", "").partition(" ")
-    if kind.lower() == "bearer":
-        return token.strip()
+def _presented(headers: Headers) -> bytes | None:
+    """The token that a request brings along, as bytes; None without one."""
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        kind, _, token = authorization.partition(" ")
+        return token.strip().encode("latin-1") if kind.lower() == "bearer" else b""
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
     except CookieError:
-        return ""
-    return "" if morsel is None else morsel.value
+        return None
+    return None if morsel is None else unquote_to_bytes(morsel.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -12,16 +13,18 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from camera_demo.errors import SinkError
+from camera_demo.web.connections import BoundedConnection, OncePerMinute
 from edge.errors import os_reason
 
 __all__ = ["Server", "listen"]
 
+_log = logging.getLogger(__name__)
 _OTHER_PORT: Final = 8080
-_CONNECTIONS: Final = 64
-"""At once; further ones are turned away, as each costs memory."""
-_REQUEST_S: Final = 10.0
-"""A connection that has not sent a whole request by then is cut: it takes the place of others."""
-_SWEEP_S: Final = 1.0
+_BATCH: Final = 16
+"""Connections accepted at once. Each is then read before a further batch could take its place."""
+_QUEUE: Final = 1024
+"""Connections that the kernel keeps until they are accepted."""
+_KEEP_ALIVE_S: Final = 5
 _HEAD_BYTES: Final = 16_384
 _START_S: Final = 10.0
 _JOIN_S: Final = 4.0
@@ -31,7 +34,7 @@ class Server:
     """Serves an application from a thread of its own."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        """Begin to serve at a socket that listens; it is closed in the end.
+        """Begin to serve at a socket that listens; :meth:`close` closes it.
 
         Raises:
             SinkError: The server does not start.
@@ -40,25 +43,28 @@ class Server:
         self.port: int = listener.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=BoundedConnection,
             ws="none",
             lifespan="off",
             log_config=None,
             log_level="critical",
             access_log=False,
             server_header=False,
-            limit_concurrency=_CONNECTIONS,
+            backlog=_BATCH,
+            proxy_headers=True,
+            forwarded_allow_ips=["127.0.0.1", "::1"],
             h11_max_incomplete_event_size=_HEAD_BYTES,
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
         )
         self._server = uvicorn.Server(config)
-        self._first_seen_s: dict[Any, float] = {}
+        self._seldom = OncePerMinute(_log)
         self._thread = threading.Thread(target=self._run, name=f"page on port {self.port}", daemon=True)
         self._thread.start()
         self._await_start()
 
     def close(self) -> None:
-        """Send everybody home and end the thread. A second call does nothing."""
+        """End every connection and the thread. A second call does nothing."""
         self._server.should_exit = True
         self._thread.join(_JOIN_S)
         self._socket.close()
@@ -67,23 +73,17 @@ class Server:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
-        sweeper = asyncio.create_task(self._sweep())
+        asyncio.get_running_loop().set_exception_handler(self._on_error)
         await self._server.serve(sockets=[self._socket])
-        sweeper.cancel()
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()  # of watchers who never took what was sent
         await asyncio.sleep(0)
 
-    async def _sweep(self) -> None:
-        """Cut connections that were opened and then said nothing: uvicorn waits for them without end."""
-        while True:
-            await asyncio.sleep(_SWEEP_S)
-            now_s = time.monotonic()
-            waiting = {c for c in self._server.server_state.connections if getattr(c, "cycle", None) is None}
-            self._first_seen_s = {c: self._first_seen_s.get(c, now_s) for c in waiting}
-            for connection, first_s in self._first_seen_s.items():
-                if now_s - first_s > _REQUEST_S:
-                    connection.transport.abort()
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log what asyncio reports: its own handler writes a traceback for each connection that cannot be accepted."""
+        error, message = context.get("exception"), context["message"]
+        reason = f"{message}: {os_reason(error)}" if isinstance(error, OSError) else f"{message}: {error!r}"
+        self._seldom.warning(message, f"The page on port {self.port}: {reason}.")
 
     def _await_start(self) -> None:
         end_s = time.monotonic() + _START_S
@@ -92,13 +92,14 @@ class Server:
                 self.close()
                 raise SinkError(f"The web server on port {self.port} did not start.")
             time.sleep(0.01)
+        self._socket.listen(_QUEUE)  # uvicorn set it to the size of a batch
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens on ``host`` and ``port``, 0 for any that is free.
 
     Raises:
-        SinkError: The address cannot be had.
+        SinkError: The host is not one of this machine, or the port is in use.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -110,7 +111,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(128)
+        listener.listen(_QUEUE)
         listener.setblocking(False)
     except OSError as reason:
         listener.close()
