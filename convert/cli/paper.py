@@ -48,7 +48,9 @@ def paper(
 def _experiment(folder: Path, steps: int, runs: int, *, as_json: bool) -> None:
     from convert.paper.experiments import run
     from convert.paper.plots import write_plots
+    from edge.plot import need_matplotlib
 
+    need_matplotlib()
     with progress_bar("training") as progress:
         results = run(folder, steps=steps, runs=runs, progress=progress)
     written = write_plots(results, folder)

@@ -102,13 +102,13 @@ class Heat:
             return f"{temperature_c:.0f} °C and rising, {limit_c:.0f} °C in about {left_c / rise_c_per_s:.0f} s"
         return None
 
-    def _rise_c_per_s(self, temperature_c: float, now_s: float) -> float:
+    def _rise_c_per_s(self, above_limit_c: float, now_s: float) -> float:
         """The pace of the last while; 0 as long as little was seen."""
-        self._seen.append((now_s, temperature_c))
+        self._seen.append((now_s, above_limit_c))
         while self._seen[0][0] < now_s - self.tuning.trend_s:
             self._seen.popleft()
         then_s, then_c = self._seen[0]
-        return (temperature_c - then_c) / (now_s - then_s) if now_s - then_s >= self.tuning.trend_s / 3 else 0.0
+        return (above_limit_c - then_c) / (now_s - then_s) if now_s - then_s >= self.tuning.trend_s / 3 else 0.0
 
     def _heat_up(self, now_s: float) -> None:
         """Count as hot; soon after the last rest, the next one is twice as long."""

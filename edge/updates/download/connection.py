@@ -1,4 +1,4 @@
-"""One request for a file, or for the rest of one: what is asked, which answers count, and what can be tried again."""
+"""One request for a file or the rest of one: what is sent, which answers are accepted, and which failures may pass."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 
 from edge.errors import DownloadError, os_reason
 
-__all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect"]
+__all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect", "shown"]
 
 _THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""HTTP's answers that may be another one a moment later."""
+"""HTTP statuses that may change soon."""
 _ADVICE: Final = {
-    401: "it wants a login",
-    403: "it may not be read without a login",
+    401: "a login is required",
+    403: "access without a login is refused",
     404: "nothing is there. Check the address",
     410: "it is no longer there. Check the address",
 }
@@ -37,26 +37,27 @@ class Limits:
     """Silence after which a connection counts as dead; so does one slower than ``least_bytes`` in that time."""
     least_bytes: int = 2_000
     tries: int = 5
-    """Failures in a row before giving up; one that brought at least ``gain_bytes`` does not count."""
+    """Failures in a row before giving up; a failure after at least ``gain_bytes`` of progress starts a new count."""
     gain_bytes: int = 64_000
     pause_s: float = 1.0
     """Before the second try; it doubles with each one."""
     max_bytes: int = 4_000_000_000
+    """The largest file to accept."""
     spare_bytes: int = 20_000_000
     """What has to stay free on the disk."""
 
 
 class Interrupted(Exception):  # noqa: N818 - reads as what happened
-    """A request that failed in a way that the next one may not."""
+    """A request that failed, while the next one may succeed."""
 
     def __init__(self, reason: str, wait_s: float = 0.0) -> None:
         super().__init__(reason)
         self.wait_s = wait_s
-        """How long the server asks to be left alone."""
+        """How long the server asks to wait."""
 
 
 class Unsatisfiable(Interrupted):
-    """There is no such rest of the file: it is shorter than what is here, or another one."""
+    """The file has no such rest: it is shorter than the part that is here, or another version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,44 +68,54 @@ class Answer:
     start: int
     """Which byte of the file comes first: 0 where the server sends all of it, whatever was asked."""
     total: int | None
-    """Bytes of the whole file, where the server says so."""
+    """Bytes of the whole file; None if the server does not say."""
     validator: str | None
-    """What tells this version of the file from every other: a strong ETag or, else, the time of its last change."""
+    """What identifies this version of the file: a strong ETag or, without one, the time of its last change."""
 
 
 def check_url(url: str) -> None:
     """Refuse an address that cannot be downloaded from safely.
 
     Raises:
-        DownloadError: It is not ``https://``, nor ``http://`` on this very machine, or it is none.
+        DownloadError: It is neither ``https://`` nor ``http://`` on this machine, or not an address.
     """
     try:
         parts = urlsplit(url)
         is_named, _ = bool(parts.hostname), parts.port
     except ValueError as reason:
-        raise DownloadError(f"{url!r} is no address: {reason}.") from reason
-    if not is_named or not url.isascii() or not url.isprintable() or " " in url:
-        raise DownloadError(f"{url!r} is no address: expected https://HOST/PATH.")
+        raise DownloadError(f"Invalid address ({reason}): expected https://HOST/PATH.") from reason
     if parts.username is not None:
         raise DownloadError("An address with a user or password in it is not supported: expected https://HOST/PATH.")
+    if not is_named or not url.isascii() or not url.isprintable() or " " in url:
+        raise DownloadError(f"Invalid address {shown(url)!r}: expected https://HOST/PATH.")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _THIS_MACHINE):
-        raise DownloadError(f"{url} is not encrypted, so anybody on the way could change it: expected https://.")
+        raise DownloadError(f"{shown(url)} is not encrypted, so it could be changed on the way: expected https://.")
+
+
+def shown(url: str) -> str:
+    """An address for messages: without its query and fragment, which may hold a secret.
+
+    >>> shown("https://example.com/birds.zip?token=secret")
+    'https://example.com/birds.zip?...'
+    """
+    path = re.split(r"[?#]", url, maxsplit=1)[0]
+    return path if path == url else f"{path}?..."
 
 
 def connect(url: str, start: int, validator: str | None, limits: Limits, context: ssl.SSLContext | None) -> Answer:
-    """Ask for a file from byte ``start`` on.
+    """Request a file from byte ``start`` on.
 
     Args:
         url: Its address.
-        start: How much of it is here.
-        validator: Of which version that is; the server sends another version whole.
+        start: How many bytes of it are here.
+        validator: The version of those bytes; the server sends another version whole.
         limits: How long to wait.
-        context: Whom to trust; None for the system's certificates, or those of ``SSL_CERT_FILE``.
+        context: Which certificates to trust; None for the system's, or those in ``SSL_CERT_FILE``.
 
     Raises:
-        Interrupted: Another try may help.
-        Unsatisfiable: Not from this byte on.
-        DownloadError: No other try would help.
+        Interrupted: Another try may succeed.
+        Unsatisfiable: The server does not send the file from this byte on.
+        DownloadError: No other try can succeed.
     """
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "mobilenet-edge"})
     if start:
@@ -113,7 +124,8 @@ def connect(url: str, start: int, validator: str | None, limits: Limits, context
             request.add_header("If-Range", validator)
     https = urllib.request.HTTPSHandler(context=context or ssl.create_default_context())
     try:
-        body = urllib.request.build_opener(https, _SafeRedirects()).open(request, timeout=limits.timeout_s)
+        opener = urllib.request.build_opener(https, _SafeRedirects(), _Proxies())
+        body = opener.open(request, timeout=limits.timeout_s)
     except DownloadError:
         raise
     except urllib.error.HTTPError as refusal:
@@ -130,12 +142,12 @@ def connect(url: str, start: int, validator: str | None, limits: Limits, context
 
 
 def broken(failure: Exception) -> Interrupted:
-    """What a connection that breaks amounts to."""
+    """The interruption that a broken connection is."""
     return Interrupted(f"the connection failed ({str(failure) or type(failure).__name__})")
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server that sends elsewhere, but never from an encrypted address to one that is not."""
+    """Follows redirects, but never from an encrypted address to one that is not."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -143,29 +155,42 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         try:
             check_url(newurl)
             if req.type == "https" and not newurl.lower().startswith("https:"):
-                raise DownloadError(f"{req.full_url} leads to {newurl}, which is not encrypted: expected https://.")
+                raise DownloadError(
+                    f"{shown(req.full_url)} redirects to {shown(newurl)}, which is not encrypted: expected https://."
+                )
         except DownloadError:
             fp.close()
             raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+class _Proxies(urllib.request.ProxyHandler):
+    """The environment's proxies, for encrypted addresses of other machines only."""
+
+    def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> http.client.HTTPResponse | None:
+        host = urlsplit(req.full_url).hostname
+        if req.type != "https" or host in _THIS_MACHINE:
+            return None  # the next handler connects directly
+        opened: http.client.HTTPResponse | None = super().proxy_open(req, proxy, type)
+        return opened
+
+
 def _understood(body: http.client.HTTPResponse, start: int, validator: str | None) -> Answer:
-    """What an answer says of the file.
+    """The part of the file that an answer holds.
 
     Raises:
-        Interrupted: It contradicts itself, or is not what was asked for.
+        Interrupted: The answer contradicts itself, or holds something else than was requested.
     """
     headers = body.headers
     found = _validator(headers)
     if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Interrupted(f"the server sent it as {headers['Content-Encoding']}, which was not asked for")
+        raise Interrupted(f"the server sent it as {headers['Content-Encoding']}, which was not requested")
     length = _number(headers.get("Content-Length"))
     if body.status == 206:
-        told = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip())
-        if told is None or int(told[1]) != start or (validator and found not in (None, validator)):
-            raise Unsatisfiable("the server sent another part of it than was asked for")
-        return Answer(body=body, start=start, total=_number(told[3]), validator=found)
+        part = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", headers.get("Content-Range", "").strip())
+        if part is None or int(part[1]) != start or (validator and found not in (None, validator)):
+            raise Unsatisfiable("the server sent another part of it than was requested")
+        return Answer(body=body, start=start, total=_number(part[3]), validator=found)
     if body.status != 200:
         raise Interrupted(f"the server answered {body.status} {body.reason}")
     return Answer(body=body, start=0, total=length, validator=found)
@@ -182,21 +207,21 @@ def _number(text: str | None) -> int | None:
 
 def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
     refusal.close()
-    told = f"{refusal.code} {refusal.reason}".strip()
+    status = " ".join(f"{refusal.code} {refusal.reason}".split())
     if refusal.code == 416:
-        return Unsatisfiable(f"the server answered {told}")
+        return Unsatisfiable(f"the server answered {status}")
     if refusal.code in _PASSING:
         wait_s = float(_number(refusal.headers.get("Retry-After")) or 0)
-        return Interrupted(f"the server answered {told}", min(wait_s, _LONGEST_WAIT_S))
+        return Interrupted(f"the server answered {status}", min(wait_s, _LONGEST_WAIT_S))
     advice = _ADVICE.get(refusal.code)
-    return DownloadError(f"Cannot fetch {url}: the server answered {told}{f', {advice}' if advice else ''}.")
+    return DownloadError(f"Cannot fetch {shown(url)}: the server answered {status}{f', {advice}' if advice else ''}.")
 
 
 def _unreached(url: str, failure: urllib.error.URLError) -> Exception:
     reason = failure.reason
     if isinstance(reason, ssl.SSLCertVerificationError):
         return DownloadError(
-            f"Cannot fetch {url}: its certificate is not trusted ({reason.verify_message}). Is this machine's clock "
-            "right? A certificate of your own goes into SSL_CERT_FILE."
+            f"Cannot fetch {shown(url)}: its certificate is not trusted ({reason.verify_message}). Check this "
+            "machine's clock; to trust a certificate of your own, set SSL_CERT_FILE."
         )
     return Interrupted(os_reason(reason) if isinstance(reason, OSError) else str(reason))

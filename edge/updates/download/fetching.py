@@ -13,7 +13,16 @@ from typing import Final
 from edge.errors import DownloadError
 from edge.files import check_room, sha256_of, writing
 from edge.progress import Progress, no_progress
-from edge.updates.download.connection import Answer, Interrupted, Limits, Unsatisfiable, broken, check_url, connect
+from edge.updates.download.connection import (
+    Answer,
+    Interrupted,
+    Limits,
+    Unsatisfiable,
+    broken,
+    check_url,
+    connect,
+    shown,
+)
 from edge.updates.download.partial import Partial, partial
 
 __all__ = ["download"]
@@ -82,7 +91,7 @@ def download(
             found = sha256_of(part.path)
         if found != wanted:
             part.drop()
-            raise DownloadError(f"{url} is not the file expected: its SHA-256 is {found}, expected {wanted}.")
+            raise DownloadError(f"{shown(url)} is not the file expected: its SHA-256 is {found}, expected {wanted}.")
         part.finish()
     return to
 
@@ -145,9 +154,9 @@ class _Fetch:
         """Refuse a file that is not the one expected or has no room, before any of it is fetched."""
         total, expected = answer.total, self.expected_bytes
         if total is not None and expected is not None and total != expected:
-            raise DownloadError(f"{self.url} has {total} bytes, expected {expected}: it is another file.")
+            raise DownloadError(f"{shown(self.url)} has {total} bytes, expected {expected}: it is another file.")
         if (total or 0) > self.limits.max_bytes:
-            raise DownloadError(f"{self.url} has {total} bytes, more than the {self.limits.max_bytes} allowed.")
+            raise DownloadError(f"{shown(self.url)} has {total} bytes, more than the {self.limits.max_bytes} allowed.")
         taken = 0 if answer.start else self.part.size_bytes  # which a file from the start gives back
         left = (total if total is not None else expected or 0) - answer.start - taken
         check_room(self.to, left + self.limits.spare_bytes)
@@ -162,7 +171,7 @@ class _Fetch:
                 break
             have += len(data)
             if have > self.limits.max_bytes:
-                raise DownloadError(f"{self.url} has more than the {self.limits.max_bytes} bytes allowed.")
+                raise DownloadError(f"{shown(self.url)} has more than the {self.limits.max_bytes} bytes allowed.")
             self.part.append(data)
             pace.add(len(data))
             total = f" of {whole / 1e6:.1f}" if whole else ""
@@ -178,8 +187,8 @@ class _Fetch:
 
     def _given_up(self, last: Interrupted) -> DownloadError:
         have = self.part.size_bytes
-        kept = f" {have / 1e6:.1f} MB have come and are kept: the next try goes on there." if have else ""
-        return DownloadError(f"Cannot fetch {self.url}: {last}, {self.limits.tries} times in a row.{kept}")
+        kept = f" {have / 1e6:.1f} MB are kept: the next try resumes there." if have else ""
+        return DownloadError(f"Cannot fetch {shown(self.url)}: {last}, {self.limits.tries} times in a row.{kept}")
 
 
 class _Pace:

@@ -23,6 +23,7 @@ from edge.errors import DownloadError, OutputError
 from edge.updates.download import Limits, check_url, download
 from tests.edge.file_server import (
     Behave,
+    FileServer,
     Handler,
     becomes,
     certificate,
@@ -138,7 +139,7 @@ class TestInterruptions:
             told = complaint(server.url, to)
             assert told == (
                 f"Cannot fetch {server.url}: the connection ended after 100000 of 512000 bytes, 3 times in a row. "
-                "0.1 MB have come and are kept: the next try goes on there."
+                "0.1 MB are kept: the next try resumes there."
             )
             assert names(to.parent) == [".file.bin.part", ".file.bin.part.json"]
             fetch(server.url, to)
@@ -165,7 +166,7 @@ class TestInterruptions:
         ("behave", "told"),
         [
             (says(404), "the server answered 404 Not Found, nothing is there. Check the address."),
-            (says(403), "the server answered 403 Forbidden, it may not be read without a login."),
+            (says(403), "the server answered 403 Forbidden, access without a login is refused."),
             (says(400), "the server answered 400 Bad Request."),
         ],
     )
@@ -298,15 +299,15 @@ class TestTrust:
         with serving(CONTENT, context=secure[0]) as server:
             told = complaint(server.url, to)
         assert told == (
-            f"Cannot fetch {server.url}: its certificate is not trusted (self-signed certificate). Is this machine's "
-            "clock right? A certificate of your own goes into SSL_CERT_FILE."
+            f"Cannot fetch {server.url}: its certificate is not trusted (self-signed certificate). Check this "
+            "machine's clock; to trust a certificate of your own, set SSL_CERT_FILE."
         )
 
     def test_no_way_leads_from_https_to_http(self, to: Path, secure: tuple[ssl.SSLContext, Path]) -> None:
         context, file = secure
         with serving(CONTENT) as plain, serving(CONTENT, moved(plain.url), context=context) as server:
             told = complaint(server.url, to, context=ssl.create_default_context(cafile=str(file)))
-            assert told == f"{server.url} leads to {plain.url}, which is not encrypted: expected https://."
+            assert told == f"{server.url} redirects to {plain.url}, which is not encrypted: expected https://."
             assert plain.requests == []
 
     @pytest.mark.parametrize(
@@ -336,7 +337,7 @@ class TestTrust:
         "url", ["", "file.zip", "https://", "https:///x", "https://[::1", "https://h:x/", "https://h/a b", "https://ä/"]
     )
     def test_what_is_no_address_is_refused(self, url: str) -> None:
-        with pytest.raises(DownloadError, match="is no address"):
+        with pytest.raises(DownloadError, match="Invalid address"):
             check_url(url)
 
     @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://h/x", "http://127.0.0.1.example.com/"])
@@ -344,10 +345,56 @@ class TestTrust:
         with pytest.raises(DownloadError, match="is not encrypted"):
             check_url(url)
 
-    def test_a_password_is_neither_taken_nor_told(self) -> None:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://me:secret@example.com/x",
+            "https://me:secret@[::1/x",
+            "https://me:secret@example.com:x/",
+            "https://me:secret@example.com/a b",
+            "http://example.com/x?token=secret",
+            "https://example.com/a b?token=secret#secret",
+        ],
+    )
+    def test_a_secret_in_an_address_is_not_printed(self, url: str) -> None:
         with pytest.raises(DownloadError) as refused:
-            check_url("https://me:secret@example.com/x")
+            check_url(url)
         assert "secret" not in str(refused.value)
+
+    def test_a_secret_in_a_query_is_sent_but_not_printed(self, to: Path) -> None:
+        with serving(CONTENT, says(404)) as server:
+            message = complaint(f"{server.url}?token=secret", to)
+            assert message.startswith(f"Cannot fetch {server.url}?...: the server answered 404 Not Found")
+            fetch(f"{server.url}?token=secret", to)
+
+
+class TestProxies:
+    @pytest.fixture(autouse=True)
+    def proxy(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with serving(CONTENT) as proxy:
+            for scheme in ("http", "https", "all"):
+                monkeypatch.setenv(f"{scheme}_proxy", proxy.url.removesuffix("/file"))
+            yield proxy
+
+    def test_this_machine_is_reached_directly(
+        self, to: Path, proxy: FileServer, secure: tuple[ssl.SSLContext, Path]
+    ) -> None:
+        context, file = secure
+        with serving(OTHER) as plain, serving(OTHER, context=context) as server:
+            fetch(plain.url, to)
+            fetch(server.url, to, context=ssl.create_default_context(cafile=str(file)))
+            assert len(plain.requests) == len(server.requests) == 1
+        assert proxy.requests == []
+
+    def test_other_machines_are_reached_through_the_proxy(self, to: Path) -> None:
+        message = complaint("https://example.invalid/file", to)
+        assert "tunnel connection failed: 501" in message
+
+    def test_no_proxy_is_heeded(self, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("no_proxy", "example.invalid")
+        assert "tunnel" not in complaint("https://example.invalid/file", to)
 
 
 class TestDisks:
