@@ -257,7 +257,7 @@ def test_a_signed_bundle_comes_over_a_bad_line(home: Path, first: Path, tmp_path
 def test_a_cut_download_goes_on_at_the_next_call(home: Path, first: Path) -> None:
     content = packed(first).read_bytes()
     with serving(content, cut_after(50_000), cut_after(0), cut_after(0)) as server:
-        with pytest.raises(DownloadError, match="are kept: the next try goes on there"):
+        with pytest.raises(DownloadError, match="are kept: the next try resumes there"):
             activate(server.url, folder=home, limits=QUICK)
         activate(server.url, folder=home, limits=QUICK)
         assert server.requests[-1]["Range"] == "bytes=50000-"
