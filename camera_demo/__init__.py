@@ -1,1 +1,71 @@
-"""RunState classification: sources, the loop, overlay and sinks."""
+"""Live classification: sources, answers, overlay and sinks.
+
+>>> import camera_demo
+>>> for answer in camera_demo.answers("0", bundle="demo", fps=30):
+...     print(answer.best, answer.variant)
+
+Each name is loaded when it is first used.
+"""
+
+TYPE_CHECKING = False  # as typing's, without the time that importing typing takes
+if TYPE_CHECKING:
+    from camera_demo.capture_format import CaptureFormat
+    from camera_demo.errors import ConfigError, SinkError, SourceError
+    from camera_demo.frames import CapturedFrame, Result
+    from camera_demo.live import Answers, answers
+    from camera_demo.options import ClassifyOptions, Playback
+    from camera_demo.overlay import draw
+    from camera_demo.region import Region
+
+    __version__: str
+
+__all__ = [
+    "Answers",
+    "CaptureFormat",
+    "CapturedFrame",
+    "ClassifyOptions",
+    "ConfigError",
+    "Playback",
+    "Region",
+    "Result",
+    "SinkError",
+    "SourceError",
+    "answers",
+    "draw",
+]
+
+_MODULES = {
+    "capture_format": ("CaptureFormat",),
+    "errors": ("ConfigError", "SinkError", "SourceError"),
+    "frames": ("CapturedFrame", "Result"),
+    "live": ("Answers", "answers"),
+    "options": ("ClassifyOptions", "Playback"),
+    "overlay": ("draw",),
+    "region": ("Region",),
+}
+"""The module of each name."""
+
+if not TYPE_CHECKING:  # type checkers see the imports above, and report other names
+
+    def __getattr__(name: str) -> object:
+        """Load a name when it is first used (PEP 562)."""
+        if name == "__version__":
+            import edge
+
+            value = edge.__version__
+        elif name in __all__:
+            from importlib import import_module
+
+            from camera_demo.opencv import prepare_opencv
+
+            prepare_opencv(is_silent=False)  # before cv2 is imported, which reads its settings once
+            module = next(module for module, names in _MODULES.items() if name in names)
+            value = getattr(import_module(f"camera_demo.{module}"), name)
+        else:
+            raise AttributeError(f"module 'camera_demo' has no attribute '{name}'")
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

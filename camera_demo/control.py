@@ -1,30 +1,33 @@
-"""What people may ask of the running classifier, and what it says of itself."""
+"""Control of the running classifier by people: its variant and budget, and its state."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import BundledVariant
-from edge.bundles.variant import Variant
-from edge.control.adaptive import AdaptiveClassifier
 from edge.errors import VariantError
-from edge.inference.classifier import Classifier
+from edge.inference.live_classifier import LiveClassifier, Mode
 from edge.profiling.profile import LatencyProfile
 
-__all__ = ["AnyClassifier", "Control", "Option", "options_of"]
-
-AnyClassifier = AdaptiveClassifier | Classifier
+__all__ = ["Control", "Option", "options_of"]
 
 _PERCENTILE: Final = "p95"
+_REASONS: Final[Mapping[Mode, str]] = {
+    "auto": "the best within the budget by this machine's profile",
+    "pinned": "pinned before it was ever changed",
+    "fixed": "fixed by --variant",
+}
+"""Why the variant runs, before there is a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A variant of the bundle, as people choose among them."""
+    """A variant of the bundle, to choose from."""
 
     name: str
     top1: float | None
@@ -35,75 +38,69 @@ class Option:
 
 
 class Control:
-    """One face for a classifier that adapts and for one that somebody fixed at the start. For any thread."""
+    """The running classifier as the page and the metrics use it: names and JSON values. For any thread."""
 
-    def __init__(self, classifier: AnyClassifier, budget: Budget, options: Sequence[Option]) -> None:
-        self._classifier, self._fixed_budget, self._options = classifier, budget, tuple(options)
+    def __init__(self, classifier: LiveClassifier, options: Sequence[Option]) -> None:
+        self._classifier, self._options = classifier, tuple(options)
 
     @property
     def budget_ms(self) -> float:
-        """The budget of now."""
-        if isinstance(self._classifier, Classifier):
-            return self._fixed_budget.latency_ms
-        return self._classifier.budget.latency_ms
+        """What a frame may take now; infinite without a budget."""
+        budget = self._classifier.budget
+        return math.inf if budget is None else budget.latency_ms
 
     @property
     def switches(self) -> int:
-        """How often the variant was changed."""
-        return 0 if isinstance(self._classifier, Classifier) else sum(self._classifier.changes.values())
+        """Number of changes of the variant."""
+        return sum(self._classifier.changes.values())
 
     def set_budget(self, latency_ms: float) -> None:
-        """Hold another budget from the next frame on.
+        """Replace the budget from the next frame on.
 
         Raises:
-            BudgetError: It makes no sense.
+            BudgetError: It is out of range.
         """
-        budget = replace(self._fixed_budget, latency_ms=latency_ms)
-        if isinstance(self._classifier, Classifier):
-            self._fixed_budget = budget
-        else:
-            self._classifier.set_budget(budget)
+        budget = self._classifier.budget
+        self._classifier.set_budget(
+            Budget(latency_ms=latency_ms) if budget is None else replace(budget, latency_ms=latency_ms)
+        )
 
     def choose(self, name: str) -> None:
-        """Use the variant called ``name`` whatever it takes; ``auto`` chooses by the budget again.
+        """Use the variant called ``name`` whatever its latency; ``auto`` chooses by the budget again.
 
         Raises:
-            VariantError: There is no such variant, it is not loaded, or one was fixed at the start.
+            VariantError: The variant does not exist, is not loaded, or was fixed at the start.
         """
-        if isinstance(self._classifier, Classifier):
+        if self._classifier.mode == "fixed":
             fixed = self._classifier.variant.name
             raise VariantError(f"The variant is fixed to {fixed}. Start without --variant to change it while it runs.")
         if name == "auto":
             self._classifier.release()
-            return
-        self._classifier.pin(Variant.parse(name))
+        else:
+            self._classifier.pin(name)
 
     def to_dict(self) -> dict[str, Any]:
         """The state of now as JSON values."""
-        return {"budget_ms": round(self.budget_ms, 2), "active": self._classifier.variant.name, **self._choice()}
+        classifier = self._classifier
+        change, slowdown = classifier.last_change, classifier.slowdown
+        return {
+            "budget_ms": round(self.budget_ms, 2),
+            "active": classifier.variant.name,
+            "mode": classifier.mode,
+            "reason": str(change) if change else _REASONS[classifier.mode],
+            "switches": self.switches,
+            "slowdown": None if slowdown is None else round(slowdown, 2),
+            "holds": classifier.is_holding,
+        }
 
     def options(self) -> list[dict[str, Any]]:
         """Every variant of the bundle as JSON values, and whether it can be chosen now."""
-        active = self._classifier.variant
-        loaded = (active,) if isinstance(self._classifier, Classifier) else self._classifier.variants
-        names = {variant.name for variant in loaded}
+        names = {variant.name for variant in self._classifier.variants}
         return [{**asdict(option), "is_loaded": option.name in names} for option in self._options]
-
-    def _choice(self) -> dict[str, Any]:
-        if isinstance(self._classifier, Classifier):
-            return {"mode": "fixed", "reason": "fixed by --variant", "switches": 0, "slowdown": None, "holds": None}
-        change, pinned = self._classifier.last_change, self._classifier.pinned
-        return {
-            "mode": "auto" if pinned is None else "pinned",
-            "reason": str(change) if change else "the best within the budget by this machine's profile",
-            "switches": self.switches,
-            "slowdown": round(self._classifier.slowdown, 2),
-            "holds": self._classifier.is_holding,
-        }
 
 
 def options_of(bundle: Bundle, profile: LatencyProfile | None) -> tuple[Option, ...]:
-    """The variants of a bundle with what is known of them, dearest first."""
+    """The variants of a bundle with what is known of them, most expensive first."""
     return tuple(_option(entry, profile) for entry in bundle.variants)
 
 

@@ -1,36 +1,50 @@
-"""From a bundle to a tested classifier, and to what people may ask of it while it runs."""
+"""From a bundle to a tested classifier that keeps a budget, or keeps one variant."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
 
 import edge
-from camera_demo.control import AnyClassifier, Control, options_of
-from camera_demo.settings import Settings
-from edge.board.affinity import default_threads
-from edge.budget import Budget
-from edge.bundles.bundle import Bundle
-from edge.bundles.variant import Variant
-from edge.console import progress_bar
-from edge.control.adaptive import AdaptiveClassifier
-from edge.inference.classifier import Classifier
-from edge.inference.selftest import self_test
-from edge.profiling.profile import LatencyProfile
-from edge.selection import select
 
-__all__ = ["load"]
+__all__ = ["ModelOptions", "load"]
 
-_SMOOTHED: Final = 10
-"""Classes of each answer that are averaged, however few are shown."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOptions:
+    """Which model answers, and how it runs."""
+
+    bundle: str = "demo"
+    """A bundle's folder, or the name of an installed or shipped bundle."""
+    variant: str | None = None
+    """A variant to use whatever its latency; None for the best that keeps the budget at any moment."""
+    backend: str = "auto"
+    """A backend's name, or ``auto``."""
+    threads: int | None = None
+    """Threads for the inference; None for :func:`edge.board.affinity.default_threads`."""
 
 
 def load(
-    bundle: Bundle, budget: Budget, settings: Settings, announce: Callable[[str], None]
-) -> tuple[AnyClassifier, Control]:
-    """Load what answers: one variant where it was named, else all that may be needed to keep the budget.
+    bundle: edge.Bundle,
+    options: ModelOptions,
+    budget: edge.Budget,
+    *,
+    top_k: int = 5,
+    progress: Callable[[str, float], None] = lambda stage, share: None,
+    announce: Callable[[str], None] = lambda message: None,
+) -> tuple[edge.LiveClassifier, edge.LatencyProfile | None]:
+    """Load what answers, and test it with the bundle's golden pictures.
 
-    Each gets the bundle's golden pictures first.
+    Args:
+        bundle: The opened bundle.
+        options: Which variant and how it runs.
+        budget: What a frame may take.
+        top_k: Number of classes in each answer.
+        progress: Called while the board is measured, with the stage and the share done, 0 to 1.
+        announce: Called with one line for people at a time.
+
+    Returns:
+        The classifier, and the board's profile that it goes by; None for a fixed variant.
 
     Raises:
         SelfTestError: A variant gives wrong answers.
@@ -38,35 +52,30 @@ def load(
         BackendError: No backend works.
         BundleError: The bundle does not have the variant.
     """
-    threads = settings.threads or default_threads()
-    profile = None if settings.variant is not None else _profile(bundle, settings, threads, announce)
-    classifier = _open(bundle, budget, settings, threads, profile)
+    backend, threads = options.backend, options.threads
+    profile: edge.LatencyProfile | None = None
+    choice: edge.Selection | None = None
+    classifier: edge.LiveClassifier
+    if options.variant is not None:
+        classifier = edge.Classifier(
+            bundle, options.variant, backend=backend, threads=threads, top_k=top_k, budget=budget
+        )
+    else:
+        profile = edge.profile(bundle, backend=backend, threads=threads, progress=progress, announce=announce)
+        choice = edge.select(bundle, profile, budget)  # raises before any model is loaded
+        classifier = edge.AdaptiveClassifier(
+            bundle, profile, budget, backend=backend, threads=threads, top_k=top_k, sample_health=False
+        )
     try:
-        for each in [classifier] if isinstance(classifier, Classifier) else classifier.classifiers.values():
-            self_test(bundle, each)
+        for each in classifier.classifiers.values():
+            edge.self_test(bundle, each)
     except BaseException:
         classifier.close()
         raise
     for refusal in classifier.refusals:
         announce(f"Fell back to {classifier.backend.name}. {refusal.backend}: {refusal.reason}")
-    if profile is not None:
-        chosen = select(bundle, profile, budget).chosen
+    if choice is not None:
+        chosen = choice.chosen
         latency = "" if chosen.latency_ms is None else f": {budget.percentile} {chosen.latency_ms:.2f} ms"
         announce(f"Using {chosen.variant.name}{latency} within the budget of {budget.latency_ms:.2f} ms.")
-    return classifier, Control(classifier, budget, options_of(bundle, profile))
-
-
-def _profile(bundle: Bundle, settings: Settings, threads: int, announce: Callable[[str], None]) -> LatencyProfile:
-    with progress_bar(f"profiling {bundle.name}") as progress:
-        return edge.profile(bundle, backend=settings.backend, threads=threads, progress=progress, announce=announce)
-
-
-def _open(
-    bundle: Bundle, budget: Budget, settings: Settings, threads: int, profile: LatencyProfile | None
-) -> AnyClassifier:
-    top_k = max(settings.top_k, _SMOOTHED) if settings.smoothing else settings.top_k
-    if profile is None:
-        variant = Variant.parse(settings.variant or "")
-        return Classifier(bundle, variant, backend=settings.backend, threads=threads, top_k=top_k)
-    select(bundle, profile, budget)  # says no, and why, before models are loaded
-    return AdaptiveClassifier(bundle, profile, budget, backend=settings.backend, threads=threads, top_k=top_k)
+    return classifier, profile

@@ -1,21 +1,22 @@
-"""A place for the newest things: what lets a slow reader keep up with a fast writer."""
+"""A queue for the newest items, so that a slow reader keeps up with a fast writer."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 __all__ = ["Mailbox"]
 
 _T = TypeVar("_T")
+_ABANDONED_S: Final = 2.0
 
 
 class Mailbox(Generic[_T]):
     """Holds the newest items until they are taken, oldest first.
 
-    One that is full drops its oldest item, and counts it; or, if it is to lose nothing, lets the writer wait.
+    A full one drops its oldest item, and counts it; or, if it may lose nothing, makes the writer wait.
 
     >>> box = Mailbox[str]()
     >>> box.put("old"), box.put("new")
@@ -28,7 +29,7 @@ class Mailbox(Generic[_T]):
         self._changed = threading.Condition()
         self._items: deque[_T] = deque()
         self._capacity, self._is_lossy = capacity, is_lossy
-        self._dropped = 0
+        self._dropped, self._taken_s = 0, time.monotonic()
         self._is_closed = False
         self._error: Exception | None = None
 
@@ -37,17 +38,23 @@ class Mailbox(Generic[_T]):
         """Items that made room for newer ones before anybody took them."""
         return self._dropped
 
+    def is_abandoned(self) -> bool:
+        """Whether the program's main thread has ended and nobody takes anything any more: a reader was not closed."""
+        return not threading.main_thread().is_alive() and time.monotonic() - self._taken_s > _ABANDONED_S
+
     @property
     def is_finished(self) -> bool:
-        """Whether it is closed and empty: nothing will come any more."""
+        """Whether it is closed and empty."""
         with self._changed:
             return self._is_closed and not self._items
 
     def put(self, item: _T) -> None:
-        """Leave ``item``. In a closed box it is lost."""
+        """Add ``item``. In a closed mailbox it is lost."""
         with self._changed:
             while not self._is_lossy and len(self._items) >= self._capacity and not self._is_closed:
-                self._changed.wait()
+                if self.is_abandoned():
+                    return
+                self._changed.wait(_ABANDONED_S)
             if self._is_closed:
                 return
             if len(self._items) >= self._capacity:
@@ -57,7 +64,7 @@ class Mailbox(Generic[_T]):
             self._changed.notify_all()
 
     def close(self, error: Exception | None = None) -> None:
-        """Say that nothing more will come, and why, if it is no good end. What lies there can still be taken."""
+        """Say that nothing more will come, and why, if it is an error. What is in it can still be taken."""
         with self._changed:
             self._is_closed, self._error = True, error
             self._changed.notify_all()
@@ -69,9 +76,10 @@ class Mailbox(Generic[_T]):
             None when nothing came in time, or nothing will.
 
         Raises:
-            Exception: The error the box was closed with, once the last item is taken.
+            Exception: The error it was closed with, once the last item is taken.
         """
-        end_s = time.monotonic() + timeout_s
+        self._taken_s = time.monotonic()
+        end_s = self._taken_s + timeout_s
         with self._changed:
             while not self._items and not self._is_closed and (left_s := end_s - time.monotonic()) > 0:
                 self._changed.wait(left_s)

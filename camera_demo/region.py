@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from camera_demo.errors import SourceError
-from edge.vision.preprocess import Frame
+
+if TYPE_CHECKING:
+    from edge.vision.preprocess import Frame
 
 __all__ = ["Region"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A rectangle in shares of the picture's width and height, so that it holds for every size."""
+    """A rectangle in fractions of the picture's width and height, so that it holds for every size."""
 
     left: float
     top: float
@@ -22,8 +25,8 @@ class Region:
     def __post_init__(self) -> None:
         if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
             raise SourceError(
-                f"A region of {self.left:g},{self.top:g},{self.right:g},{self.bottom:g} makes no sense: expected "
-                "LEFT,TOP,RIGHT,BOTTOM as shares from 0 to 1, e.g. 0.25,0,0.75,1 for the middle half."
+                f"invalid region {self.left:g},{self.top:g},{self.right:g},{self.bottom:g}: expected LEFT,TOP,RIGHT,"
+                "BOTTOM as fractions from 0 to 1, e.g. 0.25,0,0.75,1 for the middle half."
             )
 
     @classmethod
@@ -34,13 +37,13 @@ class Region:
         (160, 0, 480, 480)
 
         Raises:
-            SourceError: The text has another form, or the rectangle makes no sense.
+            SourceError: The text is not four numbers, or they are not a rectangle.
         """
         try:
             left, top, right, bottom = (float(part) for part in text.split(","))
         except ValueError:
             raise SourceError(
-                f"'{text}' is no region: expected LEFT,TOP,RIGHT,BOTTOM as shares from 0 to 1, e.g. 0.25,0,0.75,1."
+                f"invalid region '{text}': expected LEFT,TOP,RIGHT,BOTTOM as fractions from 0 to 1, e.g. 0.25,0,0.75,1."
             ) from None
         return cls(left=left, top=top, right=right, bottom=bottom)
 

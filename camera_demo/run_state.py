@@ -1,4 +1,4 @@
-"""What a run tells of itself beside its answers: the source, the variant and its budget, the machine."""
+"""State of a run beside its answers: the source, the variant and its budget, the machine."""
 
 from __future__ import annotations
 
@@ -14,18 +14,26 @@ __all__ = ["RunState"]
 
 
 class RunState:
-    """Shared by the loop and the sinks; each part is set once it is there, and read by any thread."""
+    """Shared by the loop and the sinks; written by the loop, read by any thread."""
 
     def __init__(self, source_status: SourceStatus, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.source = source_status
-        self.control: Control | None = None
-        """None until the model is loaded."""
+        self._control: Control | None = None
         self.health = Health()
-        """The last look at the machine."""
+        """The latest sample."""
         self._clock, self._started_s = clock, clock()
 
+    @property
+    def control(self) -> Control | None:
+        """Control of the classifier; None until the model is loaded."""
+        return self._control
+
+    def loaded(self, control: Control) -> None:
+        """Say that the model is loaded."""
+        self._control = control
+
     def on_health(self, health: Health) -> None:
-        """Keep a look at the machine."""
+        """Keep a sample of the machine's health."""
         self.health = health
 
     def to_dict(self) -> dict[str, Any]:

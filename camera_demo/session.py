@@ -1,26 +1,25 @@
-"""One run of the live demo, from what was asked for to the summary."""
+"""One run of the live demo, from its settings to the summary."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from camera_demo.addresses import redacted
-from camera_demo.capture_format import CaptureFormat
-from camera_demo.control import AnyClassifier
+from camera_demo.control import Control, options_of
 from camera_demo.errors import SinkError
+from camera_demo.live import USUAL_FPS, Answers
 from camera_demo.loading import load
-from camera_demo.loop import ClassifyOptions, LiveLoop
-from camera_demo.region import Region
+from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
-from camera_demo.sinks import Sink, SinkContext, open_sink
-from camera_demo.smoothing import Smoothing
+from camera_demo.sinks import Sink, SinkContext, WatcherLeft, open_sink
 from camera_demo.source_status import SourceStatus
-from camera_demo.sources import Source, open_source
+from camera_demo.sources import LiveSource, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
 from camera_demo.summary import Stats
@@ -31,88 +30,91 @@ from edge.board.sampler import HealthSampler
 from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
-from edge.control.adaptive import AdaptiveClassifier
+from edge.console import progress_bar
 from edge.errors import BudgetError
 from edge.inference.backends import Backend
+from edge.inference.live_classifier import LiveClassifier
 
-__all__ = ["run"]
+__all__ = ["run", "show"]
 
 _STDOUT: Final = "-"
-_USUAL_FPS: Final = 30.0
 
 
 def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> None:
     """Classify what the input shows until it ends or ``stop`` is requested.
 
-    What is wrong shows early: names first, then the bundle, the source and the sinks, and only then is the board
+    Errors show early: names first, then the bundle, the source and the sinks, and only then is the board
     measured and the model loaded, and tested with the bundle's own pictures.
 
     Args:
-        settings: What was asked for.
+        settings: The settings.
         stop: Ends the run when requested.
         announce: Takes one line for people; at the end, the summary's.
 
     Raises:
-        EdgeError: Anything that is wrong, see :mod:`edge.errors`; the summary of what was done is told first.
+        EdgeError: Anything that is wrong, see :mod:`edge.errors`; the summary of what was done comes first.
     """
-    budget, sink_uris, options = _budget(settings), _sink_uris(settings), _classify_options(settings)
-    capture_format = _capture_format(settings)
+    budget, sink_uris, model = _budget(settings), _sink_uris(settings), settings.model
+    options, capture_format = settings.classify, settings.capture_format
     source_uri = default_source(announce) if settings.input is None else parse_source(settings.input)
     _check_distinct(source_uri, sink_uris)
-    bundle = open_bundle(settings.bundle)
-    if settings.variant is not None:
-        bundle.find(Variant.parse(settings.variant))
+    bundle = open_bundle(model.bundle)
+    if model.variant is not None:
+        bundle.find(Variant.parse(model.variant))
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name)), None, Notifier()
     try:
         with contextlib.ExitStack() as opened:
             source = open_source(
-                source_uri,
-                run_state.source,
-                capture_format=capture_format,
-                pace=settings.pace,
-                loop=settings.loop,
-                wait=settings.wait,
+                source_uri, run_state.source, capture_format=capture_format, playback=settings.playback
             )
             opened.callback(source.close)
             sinks = _open_sinks(sink_uris, source, opened, run_state, settings, announce)
-            classifier, control = load(bundle, budget, settings, announce)
+            with progress_bar(f"profiling {bundle.name}") as progress:
+                classifier, profile = load(
+                    bundle, model, budget, top_k=options.computed, progress=progress, announce=announce
+                )
             opened.callback(classifier.close)
             opened.enter_context(HealthSampler(_on_health(classifier, run_state)))
-            run_state.control, stats = control, Stats(backend=_describe(classifier.backend))
-            loop = LiveLoop(
-                classifier, sinks, stats, options=options, budget_ms=lambda: control.budget_ms, beat=notifier.beat
-            )
-            stop.is_attended = True
+            run_state.loaded(Control(classifier, options_of(bundle, profile)))
+            stats = Stats(backend=_describe(classifier.backend))
+            stop.attend()
             notifier.ready(f"classifying {source.name}")
             opened.callback(notifier.stopping)
-            loop.run(source, stop, max_frames=settings.max_frames)
+            answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat)
+            show(answers, sinks, stats, max_frames=settings.max_frames)
     finally:
         for line in stats.summary().lines() if stats else ():
             announce(line)
 
 
+def show(answers: Answers, sinks: Sequence[Sink], stats: Stats, *, max_frames: int | None = None) -> None:
+    """Count each answer and show it to every sink, until there is none, nobody watches, or ``max_frames`` are shown.
+
+    Raises:
+        SourceError: The source broke off.
+        SinkError: A sink broke.
+        OutputError: A file cannot be written.
+        BackendError: The runtime failed.
+    """
+    with answers:
+        for result in answers:
+            stats.add(result)
+            if any(sink.wants_picture for sink in sinks):
+                result = replace(result, picture=draw(result))
+            try:
+                for sink in sinks:
+                    sink.show(result)
+            except WatcherLeft:
+                return
+            if stats.frames == max_frames:
+                return
+
+
 def _budget(settings: Settings) -> Budget:
-    if settings.budget_ms is None:
-        return Budget.of(fps=_USUAL_FPS if settings.fps is None else settings.fps)
-    if settings.fps is not None:
+    if settings.fps is not None and settings.budget_ms is not None:
         raise BudgetError("--fps and --budget-ms say the same thing: give one of them.")
-    return Budget(latency_ms=settings.budget_ms)
-
-
-def _classify_options(settings: Settings) -> ClassifyOptions:
-    smoothing = Smoothing(settings.smoothing, settings.top_k) if settings.smoothing else None
-    region = None if settings.roi is None else Region.parse(settings.roi)
-    return ClassifyOptions(threshold=settings.threshold, smoothing=smoothing, region=region)
-
-
-def _capture_format(settings: Settings) -> CaptureFormat:
-    return CaptureFormat(
-        width=settings.input_width,
-        height=settings.input_height,
-        rate_hz=settings.input_rate,
-        codec=settings.input_codec,
-        flip=settings.input_flip,
-    )
+    fps = USUAL_FPS if settings.fps is None and settings.budget_ms is None else settings.fps
+    return Budget.of(fps=fps, budget_ms=settings.budget_ms)
 
 
 def _sink_uris(settings: Settings) -> list[Uri]:
@@ -135,7 +137,7 @@ def _check_distinct(source: Uri, sinks: list[Uri]) -> None:
 
 def _open_sinks(
     uris: list[Uri],
-    source: Source,
+    source: LiveSource,
     opened: contextlib.ExitStack,
     run_state: RunState,
     settings: Settings,
@@ -154,13 +156,12 @@ def _open_sinks(
     return sinks
 
 
-def _on_health(classifier: AnyClassifier, run_state: RunState) -> Callable[[Health], None]:
-    """Takes looks at the machine, for the page and for a classifier that adapts to heat."""
+def _on_health(classifier: LiveClassifier, run_state: RunState) -> Callable[[Health], None]:
+    """Takes samples of the machine's health, for the page and for a classifier that adapts to heat."""
 
     def on_health(health: Health) -> None:
         run_state.on_health(health)
-        if isinstance(classifier, AdaptiveClassifier):
-            classifier.on_health(health)
+        classifier.on_health(health)
 
     return on_health
 

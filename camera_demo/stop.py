@@ -1,11 +1,11 @@
-"""Ending well: a request that signals make, and that everything which waits looks at."""
+"""A request to end, made by signals and looked at by everything that waits."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Final
 
@@ -21,26 +21,38 @@ class Stop:
     It is a plain flag and no :class:`threading.Event`: setting one of those from a signal handler can deadlock.
     """
 
-    __slots__ = ("_is_requested", "is_attended")
+    __slots__ = ("_also", "_is_attended", "_is_requested")
 
-    def __init__(self) -> None:
-        self._is_requested = False
-        self.is_attended = False
-        """Whether somebody looks at it by now. Until then, signals interrupt instead."""
+    def __init__(self, also: Callable[[], bool] = lambda: False) -> None:
+        """Prepare the flag.
+
+        Args:
+            also: Another reason to end, asked whenever the request is looked at.
+        """
+        self._also, self._is_requested, self._is_attended = also, False, False
 
     @property
     def is_requested(self) -> bool:
-        """Whether somebody wants the end."""
-        return self._is_requested
+        """Whether the end is requested."""
+        return self._is_requested or self._also()
 
     def request(self) -> None:
         """Ask for the end. There is no way back."""
         self._is_requested = True
 
+    @property
+    def is_attended(self) -> bool:
+        """Whether something looks at the request by now. Until then, signals interrupt instead."""
+        return self._is_attended
+
+    def attend(self) -> None:
+        """Say that the request is looked at from now on, so that signals need not interrupt."""
+        self._is_attended = True
+
     def sleep(self, duration_s: float) -> None:
         """Wait for ``duration_s`` seconds, or until shortly after the end is requested."""
         end_s = time.monotonic() + duration_s
-        while not self._is_requested and (left_s := end_s - time.monotonic()) > 0:
+        while not self.is_requested and (left_s := end_s - time.monotonic()) > 0:
             time.sleep(min(left_s, _SLICE_S))
 
 
@@ -48,7 +60,7 @@ class Stop:
 def stop_on_signals() -> Iterator[Stop]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into a request to end, while the block runs.
 
-    As long as nobody attends to the request, they raise :class:`KeyboardInterrupt` instead. A second signal of the
+    Until :meth:`Stop.attend` is called, they raise :class:`KeyboardInterrupt` instead. A second signal of the
     same kind ends the process at once. Signals that were ignored (``nohup``) stay so. Only for the main thread.
 
     Yields:

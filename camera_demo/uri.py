@@ -37,8 +37,6 @@ class Scheme:
     """Whether it may be slow, as a pipe or a disk is, and needs a thread of its own beside a camera."""
     is_live: bool = False
     """Whether it is a camera: it has its own pace, may break off, and is opened again."""
-    is_decoded: bool = False
-    """Whether its frames take long enough to decode for a thread to be worth while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +57,10 @@ SOURCES: Final = (
     Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, /dev/v4l/by-id/...)", is_live=True),
     Scheme(name="csi", module="csi", example="csi://0", is_live=True),
     Scheme(name="rtsp", module="stream", example="rtsp://HOST/PATH", is_live=True),
-    Scheme(name="clip", module="clip", example="a video file", is_decoded=True),
-    Scheme(name="pictures", module="image_folder", example="a folder of pictures", is_decoded=True),
+    Scheme(name="clip", module="clip", example="a video file"),
+    Scheme(name="pictures", module="image_folder", example="a folder of pictures"),
     Scheme(name="synthetic", module="synthetic", example="synthetic:640x480@30", keeps_time=True),
-    Scheme(name="demo", module="demo", example="demo", is_decoded=True),
+    Scheme(name="demo", module="demo", example="demo"),
 )
 """Every kind of source."""
 SINKS: Final = (

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
+from edge.inference.prediction import Prepared
+from edge.vision.preprocess import Frame
 
-__all__ = ["Source"]
+__all__ = ["LiveSource", "Prepare", "Source"]
+
+Prepare = Callable[[Frame], Prepared]
+"""Does the preprocessing of a frame ahead, as :meth:`edge.LiveClassifier.preparer` gives it."""
 
 
-class Source(Protocol):
+class _Opened(Protocol):
     """An opened camera, clip, stream or folder.
 
     Opening checks all that can be checked, so that what is wrong shows before a model is loaded.
@@ -33,6 +38,13 @@ class Source(Protocol):
     def dropped(self) -> int:
         """Frames dropped so far because nobody took them in time."""
 
+    def close(self) -> None:
+        """Free the device or file and end its thread. A second call does nothing."""
+
+
+class Source(_Opened, Protocol):
+    """A source by itself."""
+
     def frames(self, stop: Stop) -> Iterator[CapturedFrame | None]:
         """The frames, in order; ends at the source's end, or soon after ``stop`` is requested. Call it once.
 
@@ -43,5 +55,9 @@ class Source(Protocol):
             SourceError: The source broke off.
         """
 
-    def close(self) -> None:
-        """Free the device or file and end its thread. A second call does nothing."""
+
+class LiveSource(_Opened, Protocol):
+    """What :func:`camera_demo.sources.open_source` gives: a source read by a thread of its own."""
+
+    def frames(self, stop: Stop, prepare: Prepare | None = None) -> Iterator[CapturedFrame | None]:
+        """The frames of :meth:`Source.frames`, each with what ``prepare`` made of it on the capturing thread."""

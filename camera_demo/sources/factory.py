@@ -7,7 +7,8 @@ from typing import Protocol
 
 from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
-from camera_demo.sources.base import Source
+from camera_demo.options import Playback
+from camera_demo.sources.base import LiveSource, Source
 from camera_demo.sources.flipped import TurnedSource
 from camera_demo.sources.paced import PacedSource
 from camera_demo.sources.prefetch import latest_frames, read_ahead
@@ -29,10 +30,8 @@ def open_source(
     report: Report,
     *,
     capture_format: CaptureFormat = CaptureFormat(),
-    pace: bool | None = None,
-    loop: bool = False,
-    wait: bool = False,
-) -> Source:
+    playback: Playback = Playback(),
+) -> LiveSource:
     """Open a source.
 
     A camera always gives its newest frame, and is opened again when it breaks off. Files give every frame, as fast as
@@ -42,27 +41,25 @@ def open_source(
         uri: What to open.
         report: Is told how a camera fares.
         capture_format: The form of the pictures to ask for.
-        pace: Whether to play at the source's own rate; None for what is natural to it.
-        loop: Whether to begin again at the end.
-        wait: Whether to wait for a camera that cannot be opened yet, instead of raising.
+        playback: How to play it.
 
     Raises:
         SourceError: It cannot be opened.
         ImageError: It is a folder that cannot be read.
     """
     module: _Module = importlib.import_module(f"camera_demo.sources.{uri.scheme.module}")
-    if uri.scheme.is_live and (loop or pace is False):
+    if uri.scheme.is_live and (playback.loop or playback.pace is False):
         raise SourceError(f"{uri.name} is a camera: --loop and --no-pace are for files.")
     opener = module.opener(uri.place, capture_format)
     if uri.scheme.is_live:
-        return latest_frames(_turned(_live(uri, opener, report, wait=wait), capture_format))
+        return latest_frames(_turned(_live(uri, opener, report, wait=playback.wait), capture_format))
     source = _turned(opener(Stop()), capture_format)
     report.found(source.name)
-    if loop:
+    if playback.loop:
         source = RepeatedSource(source, lambda: _turned(opener(Stop()), capture_format))
-    if pace or (pace is None and uri.scheme.keeps_time):
+    if playback.pace or (playback.pace is None and uri.scheme.keeps_time):
         return latest_frames(PacedSource(source))
-    return read_ahead(source) if uri.scheme.is_decoded else source
+    return read_ahead(source)
 
 
 def _turned(source: Source, capture_format: CaptureFormat) -> Source:

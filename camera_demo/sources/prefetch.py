@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -13,11 +13,9 @@ import cv2
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.mailbox import Mailbox
-from camera_demo.sources.base import Source
+from camera_demo.sources.base import Prepare, Source
 from camera_demo.stop import Stop
 from edge.errors import EdgeError
-from edge.inference.prediction import Prepared
-from edge.vision.preprocess import Frame
 
 __all__ = ["BackgroundSource", "latest_frames", "read_ahead"]
 
@@ -37,25 +35,26 @@ class BackgroundSource:
 
     def __init__(self, source: Source, mailbox: Mailbox[CapturedFrame], *, is_live: bool) -> None:
         self.name, self.rate_hz, self.is_live = source.name, source.rate_hz, is_live
-        self._source, self._stop, self._mailbox = source, Stop(), mailbox
+        self._source, self._stop, self._mailbox = source, Stop(mailbox.is_abandoned), mailbox
         self._thread = threading.Thread(target=self._capture, name=f"capture {source.name}", daemon=False)
         self._is_closed = False
-        self.prepare: Callable[[Frame], Prepared] | None = None
-        """Shrinks each frame on the capturing thread, while the model works on the one before. Set it at the start."""
+        self._prepare: Prepare | None = None
 
     @property
     def dropped(self) -> int:
         """Frames that a newer one replaced before they were taken."""
         return self._mailbox.dropped
 
-    def frames(self, stop: Stop) -> Iterator[CapturedFrame | None]:
+    def frames(self, stop: Stop, prepare: Prepare | None = None) -> Iterator[CapturedFrame | None]:
         """The next frame in the mailbox each time one is asked for; None each 0.1 s where there is none.
 
         A file's frames lay ready, so they count as captured when they are taken, less what was done to them before.
+        ``prepare`` preprocesses each frame on the capturing thread, while the model works on the one before.
 
         Raises:
             SourceError: The source broke off.
         """
+        self._prepare = prepare
         self._thread.start()
         while not stop.is_requested and not self._mailbox.is_finished:
             frame = self._mailbox.take(_POLL_S)
@@ -82,7 +81,7 @@ class BackgroundSource:
         try:
             for frame in self._source.frames(self._stop):
                 if frame is not None:
-                    prepared = self.prepare(frame.image) if self.prepare else None
+                    prepared = self._prepare(frame.image) if self._prepare else None
                     self._mailbox.put(replace(frame, prepared=prepared))
         except (EdgeError, OSError, cv2.error) as error:
             reason = error

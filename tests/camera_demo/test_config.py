@@ -64,12 +64,12 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("threads", 0, "threads is 0: expected 1 or more."),
-        ("smoothing", -1.0, "smoothing is -1.0: expected 0 or more."),
-        ("smoothing", float("nan"), "smoothing is nan: expected 0 or more."),
-        ("threshold", 2.0, "threshold is 2.0: expected a probability, 0 to 1."),
+        ("threads", 0, "threads must be at least 1, got 0."),
+        ("smoothing", -1.0, "smoothing must be at least 0, got -1.0."),
+        ("smoothing", float("nan"), "smoothing must be at least 0, got nan."),
+        ("threshold", 2.0, "threshold must be between 0 and 1, got 2.0."),
         ("token", "short", "token is too short to keep anybody out: expected 8 letters or more."),
-        ("log_format", "xml", "log_format is 'xml': expected text or json."),
+        ("log_format", "xml", "log_format must be text or json, got 'xml'."),
     ],
 )
 def test_a_setting_out_of_range_is_refused(name: str, value: object, told: str) -> None:

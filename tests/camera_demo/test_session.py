@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import pytest
 
-from camera_demo import loading
 from camera_demo.errors import SinkError, SourceError
 from camera_demo.session import run
 from camera_demo.settings import Settings
@@ -116,7 +115,7 @@ def test_a_budget_nothing_meets_ends_with_selects_own_words(
         raise NoVariantFits("No variant meets 1.00 ms p95.")
 
     monkeypatch.setattr("edge.profile", lambda bundle, **others: "profile")
-    monkeypatch.setattr(loading, "select", select)
+    monkeypatch.setattr("edge.select", select)
     (tmp_path / "out").mkdir()
     wanted = settings(input="synthetic:", outputs=(str(tmp_path / "out" / "o.mp4"),), variant=None, budget_ms=1)
     with pytest.raises(NoVariantFits, match=r"No variant meets 1\.00 ms p95\."):

@@ -21,7 +21,7 @@ def _heard() -> Iterator[None]:
 def test_a_signal_asks_for_the_end_once_somebody_attends(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with stop_on_signals() as stop:
-        stop.is_attended = True
+        stop.attend()
         assert not stop.is_requested
         os.kill(os.getpid(), number)
         assert stop.is_requested

@@ -239,7 +239,7 @@ class Steered:
 @pytest.fixture
 def steered(run_state: RunState) -> Steered:
     control = Steered()
-    run_state.control = cast(Any, control)
+    run_state.loaded(cast(Any, control))
     return control
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
+from camera_demo.options import Playback
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import Source
 from camera_demo.sources import open_source as open_reported
@@ -30,7 +31,7 @@ def open_pictures(place: str) -> Source:
 
 
 def open_source(uri: Uri, *, loop: bool = False) -> Source:
-    return open_reported(uri, SourceStatus("file"), loop=loop)
+    return open_reported(uri, SourceStatus("file"), playback=Playback(loop=loop))
 
 
 def levels_of(source: Source, count: int = 10_000) -> list[int]:

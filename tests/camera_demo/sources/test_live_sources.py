@@ -8,6 +8,7 @@ import pytest
 from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
+from camera_demo.options import Playback
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import open_source
 from camera_demo.sources.paced import PacedSource
@@ -126,7 +127,7 @@ def test_synthetic_options_that_make_no_picture_are_refused(options: str) -> Non
 def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path], source_status: SourceStatus) -> None:
     uri = parse_source(str(make_clip([1, 2])))
     for pace, is_live in ((None, False), (False, False), (True, True)):
-        source = open_source(uri, source_status, pace=pace)
+        source = open_source(uri, source_status, playback=Playback(pace=pace))
         assert source.is_live is is_live
         source.close()
 
@@ -134,7 +135,7 @@ def test_files_come_frame_by_frame_unless_paced(make_clip: Callable[..., Path], 
 def test_synthetic_keeps_its_rate_unless_told_otherwise(source_status: SourceStatus) -> None:
     uri = parse_source("synthetic:16x16")
     for pace, is_live in ((None, True), (False, False), (True, True)):
-        source = open_source(uri, source_status, pace=pace)
+        source = open_source(uri, source_status, playback=Playback(pace=pace))
         assert source.is_live is is_live
         source.close()
 
@@ -142,5 +143,5 @@ def test_synthetic_keeps_its_rate_unless_told_otherwise(source_status: SourceSta
 @pytest.mark.parametrize("asked", [{"loop": True}, {"pace": False}])
 def test_a_camera_can_neither_loop_nor_wait(source_status: SourceStatus, asked: dict[str, bool]) -> None:
     with pytest.raises(SourceError) as raised:
-        open_source(parse_source("/dev/video0"), source_status, pace=asked.get("pace"), loop=asked.get("loop", False))
+        open_source(parse_source("/dev/video0"), source_status, playback=Playback(**asked))
     assert str(raised.value) == "/dev/video0 is a camera: --loop and --no-pace are for files."

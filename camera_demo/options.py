@@ -1,0 +1,53 @@
+"""Options of a live run, grouped by what they are about; every default stands here or in the group's own module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from camera_demo.errors import ConfigError
+from camera_demo.region import Region
+
+__all__ = ["ClassifyOptions", "Playback"]
+
+_SMOOTHED: Final = 10
+"""Classes of each answer that are averaged, however few are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifyOptions:
+    """Which part of a frame is classified, and which classes an answer has."""
+
+    top_k: int = 5
+    """Number of classes in each answer."""
+    threshold: float = 0.0
+    """Probability, 0 to 1, below which a class is left out."""
+    smoothing: float = 0.0
+    """Time constant in seconds over which the answers are averaged; 0 takes each as it is."""
+    region: Region | None = None
+    """The part of the frame to classify; None for all of it."""
+
+    @property
+    def computed(self) -> int:
+        """Number of classes that the classifier must give: averages need more than are shown."""
+        return max(self.top_k, _SMOOTHED) if self.smoothing else self.top_k
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, got {self.top_k}.")
+        if not self.smoothing >= 0:
+            raise ConfigError(f"smoothing must be at least 0, got {self.smoothing}.")
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """How a source is played."""
+
+    pace: bool | None = None
+    """Whether a file keeps its own rate and late frames are dropped; None for every frame of files."""
+    loop: bool = False
+    """Whether a file begins again at its end."""
+    wait: bool = False
+    """Whether to wait for a camera that is not there yet, instead of raising an error."""
