@@ -139,7 +139,7 @@ def test_an_endless_body_is_cut_off(locked: PageSink) -> None:
 def test_a_request_that_is_not_whole_in_time_is_closed(
     page: PageSink, run_state: RunState, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    run_state.control = cast(Any, object())
+    run_state.loaded(cast(Any, object()))
     monkeypatch.setattr("camera_demo.web.connections._REQUEST_S", 0.3)
     head = {"/api/control": b"PUT /api/control HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n{", "/": b"G"}
     with connected(page, head[path]) as connection:
