@@ -26,6 +26,7 @@ from edge.progress import Progress, no_progress
 from edge.updates.archive import Source, reading
 from edge.updates.download import Limits, download
 from edge.updates.signature import SIGNATURE, check_signature
+from edge.updates.trusted import check_trusted
 
 __all__ = ["Activation", "activate", "roll_back"]
 
@@ -204,5 +205,6 @@ def _clear(installed: Installed, *, keep_versions: bool = False) -> None:
 @contextlib.contextmanager
 def _locked(folder: Path, announce: Announce) -> Iterator[None]:
     """Hold the folder while something is installed: processes take turns."""
+    check_trusted(folder)
     with locked(folder / ".lock", lambda: announce("another process is installing a bundle: waiting for it")):
         yield
