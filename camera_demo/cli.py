@@ -9,9 +9,12 @@ from typing import Annotated, Final
 
 import typer
 
+from camera_demo.capture_format import CaptureFormat
 from camera_demo.config import read_config, settings_of
+from camera_demo.loading import ModelOptions
 from camera_demo.logs import set_up_logs
 from camera_demo.opencv import prepare_opencv
+from camera_demo.options import ClassifyOptions
 from edge.console import run as run_command
 from edge.errors import EdgeError
 
@@ -20,10 +23,11 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _log = logging.getLogger(__name__)
 
+_CAPTURE, _CLASSIFY, _MODEL = CaptureFormat(), ClassifyOptions(), ModelOptions()
 _NOT_SETTINGS: Final = ("config", "debug")
 _HAND_OVER_S: Final = 0.0005
-"""How long a thread may keep the interpreter from the others. With Python's 5 ms, a browser's request would hold up the
-loop for longer than a small model takes."""
+"""How long a thread may keep the interpreter. With Python's 5 ms, a browser's request would delay the loop by more than
+a small model takes."""
 
 
 def main() -> None:
@@ -54,60 +58,68 @@ def camera_demo(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file with any of these options; the command line wins.")
+        Path | None, typer.Option(help="A TOML file with any of these options; the command line takes precedence.")
     ] = None,
-    bundle: Annotated[str | None, typer.Option(help="A bundle's folder, or demo (default), which ships.")] = None,
-    fps: Annotated[
-        float | None, typer.Option(help="Choose the best variant that keeps this rate, all the time. Default: 30.")
+    bundle: Annotated[
+        str | None, typer.Option(help=f"A bundle's folder or name. Default: {_MODEL.bundle}, which ships.")
     ] = None,
-    budget_ms: Annotated[float | None, typer.Option(help="The same as milliseconds a frame.")] = None,
-    variant: Annotated[str | None, typer.Option(help="Use this variant, whatever the budget: 0.50_160.")] = None,
-    backend: Annotated[str | None, typer.Option(help="auto (default), or a backend's name.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Rate to keep by changing the variant. Default: 30.")] = None,
+    budget_ms: Annotated[float | None, typer.Option(help="The same budget, in milliseconds a frame.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Always use this variant, e.g. 0.50_160.")] = None,
+    backend: Annotated[str | None, typer.Option(help=f"A backend's name. Default: {_MODEL.backend}.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Default: the board's cores, at most 4.")] = None,
     headless: Annotated[
-        bool | None, typer.Option("--headless/--no-headless", help="Open no window: leave display out.")
+        bool | None, typer.Option("--headless/--no-headless", help="Open no window: ignore the output display.")
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", "--topk", min=1, help="Classes in each answer. Default: 5.")
+        int | None,
+        typer.Option("--top-k", "--topk", min=1, help=f"Classes in each answer. Default: {_CLASSIFY.top_k}."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Probability below which a class is left out. Default: 0.")
+        float | None,
+        typer.Option(min=0, max=1, help=f"Leave out classes below this probability. Default: {_CLASSIFY.threshold:g}."),
     ] = None,
     smoothing: Annotated[
-        float | None, typer.Option(min=0, help="Average the answers over about so many seconds. Default: 0.")
+        float | None,
+        typer.Option(min=0, help=f"Average the answers over this many seconds. Default: {_CLASSIFY.smoothing:g}."),
     ] = None,
     roi: Annotated[
         str | None,
-        typer.Option(metavar="LEFT,TOP,RIGHT,BOTTOM", help="Classify this part: shares, as in 0.25,0,0.75,1."),
+        typer.Option(
+            metavar="LEFT,TOP,RIGHT,BOTTOM",
+            help="Region of interest, as fractions: 0.25,0,0.75,1.",
+        ),
     ] = None,
-    input_width: Annotated[int | None, typer.Option(help="Pixels to ask of a camera. Default: 640.")] = None,
-    input_height: Annotated[int | None, typer.Option(help="Pixels to ask of a camera. Default: 480.")] = None,
-    input_rate: Annotated[float | None, typer.Option(help="Frames a second to ask of a camera.")] = None,
-    input_codec: Annotated[str | None, typer.Option(help="Form to ask of a USB camera. Default: MJPG.")] = None,
+    input_width: Annotated[int | None, typer.Option(help=f"Width to request. Default: {_CAPTURE.width}.")] = None,
+    input_height: Annotated[int | None, typer.Option(help=f"Height to request. Default: {_CAPTURE.height}.")] = None,
+    input_rate: Annotated[float | None, typer.Option(help="Frames a second to request.")] = None,
+    input_codec: Annotated[
+        str | None, typer.Option(help=f"Pixel format to request. Default: {_CAPTURE.codec}.")
+    ] = None,
     input_flip: Annotated[
         str | None,
         typer.Option(
-            help="Turn the pictures: none (default), horizontal, vertical, clockwise, counterclockwise, rotate-180."
+            help="Rotate or mirror frames: none (default), horizontal, vertical, clockwise, counterclockwise, rotate-180."
         ),
     ] = None,
-    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after so many answers.")] = None,
+    max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many answers.")] = None,
     pace: Annotated[
         bool | None,
         typer.Option(
             "--pace/--no-pace",
-            help="Play a file at its own rate and drop what is late, or take every frame. Files take every frame by "
-            "default, synthetic: keeps its rate.",
+            help="Play a file at its own rate and drop late frames, or classify every frame. Default: every frame of "
+            "files, the own rate of synthetic:.",
         ),
     ] = None,
-    loop: Annotated[bool | None, typer.Option("--loop/--no-loop", help="Play a file again and again.")] = None,
+    loop: Annotated[bool | None, typer.Option("--loop/--no-loop", help="Repeat a file.")] = None,
     wait: Annotated[
-        bool | None, typer.Option("--wait/--no-wait", help="Wait for a camera that is not there yet.")
+        bool | None, typer.Option("--wait/--no-wait", help="Wait for a camera that is not connected yet.")
     ] = None,
     token: Annotated[
         str | None,
         typer.Option(
             envvar="CAMERA_DEMO_TOKEN",
-            help="What a browser must know where http:// is open to the network. Default: made at each start.",
+            help="Token that browsers on the network need for http://. Default: a new one at each start.",
         ),
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="text (default), or json: one object a line.")] = None,
@@ -115,8 +127,8 @@ def camera_demo(
 ) -> None:
     """Classify a live camera, a clip or a folder, and show the answers.
 
-    A camera that is unplugged, freezes or hangs up is waited for, and goes on when it is back. Ends at the end of the
-    input, with Ctrl-C or SIGTERM, and then says on stderr what it saw.
+    A camera that is unplugged or freezes is opened again when it is back. Ends at the end of the input, or with Ctrl-C
+    or SIGTERM, and then prints a summary on stderr.
     """
     given = {name: value for name, value in context.params.items() if value is not None and name not in _NOT_SETTINGS}
     given |= {"outputs": tuple(outputs)} if outputs else {}

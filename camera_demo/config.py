@@ -1,4 +1,4 @@
-"""The configuration file: TOML, whose keys are the command line's options."""
+"""The configuration file: TOML with the command line's options as keys."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """The settings in a file, by the names of :class:`camera_demo.settings.Settings`.
 
     Raises:
-        ConfigError: The file is missing or no TOML, or a key or value in it is not one.
+        ConfigError: The file is missing or not TOML, or a key or value in it is not a setting.
     """
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
@@ -48,10 +48,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def settings_of(file: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """The settings of a file and of a command line, which wins. ``fps`` and ``budget_ms`` replace each other.
+    """The settings of a file and of a command line, which wins; ``fps`` and ``budget_ms`` replace each other.
 
     Raises:
-        ConfigError: A value makes no sense.
+        ConfigError: A value is out of range.
     """
     rates = {"fps", "budget_ms"}
     kept = {name: value for name, value in file.items() if not (name in rates and rates & given.keys())}
@@ -61,8 +61,8 @@ def settings_of(file: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
 def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping[str, Any]) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}."
-        raise ConfigError(f"Configuration {path} has the key '{name}', which there is not: {hint}")
+        hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}."
+        raise ConfigError(f"Configuration {path}: unknown key '{name}': {hint}")
     kinds = [kind for kind in _alternatives(hints[name]) if kind is not type(None)]
     for kind in kinds:
         if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -1,11 +1,11 @@
-"""What can go wrong between a camera and what shows its answers.
+"""Errors of sources, sinks and settings.
 
 ::
 
     EdgeError
     ├── SourceError         (OSError)       a camera, clip or folder that gives no frames
     ├── SinkError           (OSError)       a display, page or file that takes no frames
-    └── ConfigError         (ValueError)    a configuration file or setting that makes no sense
+    └── ConfigError         (ValueError)    a configuration file or setting that is invalid
 """
 
 from __future__ import annotations
@@ -28,4 +28,4 @@ class SinkError(EdgeError, OSError):
 
 
 class ConfigError(EdgeError, ValueError):
-    """A configuration file, or a setting, that makes no sense."""
+    """A configuration file, or a setting, that is invalid."""

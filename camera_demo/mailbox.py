@@ -35,11 +35,11 @@ class Mailbox(Generic[_T]):
 
     @property
     def dropped(self) -> int:
-        """Items that made room for newer ones before anybody took them."""
+        """Number of items that newer ones replaced before they were taken."""
         return self._dropped
 
     def is_abandoned(self) -> bool:
-        """Whether the program's main thread has ended and nobody takes anything any more: a reader was not closed."""
+        """Whether the program's main thread has ended and nothing is taken any more: a reader was not closed."""
         return not threading.main_thread().is_alive() and time.monotonic() - self._taken_s > _ABANDONED_S
 
     @property

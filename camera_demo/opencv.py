@@ -1,4 +1,4 @@
-"""OpenCV's environment: what it reads once, when it is imported, and cannot be told later."""
+"""OpenCV's environment variables, which it reads once, when it is imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SETTINGS: Final = {
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "rtsp_transport;tcp",  # over UDP, lost packets smear the picture
 }
 _SILENCE: Final = {"OPENCV_LOG_LEVEL": "SILENT", "OPENCV_FFMPEG_LOGLEVEL": "-8"}
-"""What OpenCV's readers complain of is said again by this program, on one line."""
+"""This program reports the errors of OpenCV's readers itself, on one line."""
 
 
 def prepare_opencv(*, is_silent: bool) -> None:

@@ -131,8 +131,12 @@ def _sink_uris(settings: Settings) -> list[Uri]:
 def _check_distinct(source: Uri, sinks: list[Uri]) -> None:
     """Refuse to write a file over the one that is read."""
     for sink in sinks:
-        if sink.place and Path(sink.place).is_file() and Path(sink.place).resolve() == Path(source.place).resolve():
-            raise SinkError(f"{sink.place} is the input: choose another name for the output.")
+        if (
+            sink.location
+            and Path(sink.location).is_file()
+            and Path(sink.location).resolve() == Path(source.location).resolve()
+        ):
+            raise SinkError(f"{sink.location} is the input: choose another name for the output.")
 
 
 def _open_sinks(
@@ -143,7 +147,7 @@ def _open_sinks(
     settings: Settings,
     announce: Callable[[str], None],
 ) -> list[Sink]:
-    writes_data = any(uri.scheme.name == "json" and uri.place == _STDOUT for uri in uris)
+    writes_data = any(uri.scheme.name == "json" and uri.location == _STDOUT for uri in uris)
     text = sys.stderr if writes_data else sys.stdout
     context = SinkContext(
         rate_hz=source.rate_hz, text=text, announce=announce, run_state=run_state, token=settings.token

@@ -40,7 +40,7 @@ class SourceState:
 
 
 class SourceStatus:
-    """Keeps the source's state, logs each change once, and tells who asked to be told.
+    """Keeps the source's state, logs each change once, and calls the subscribers.
 
     A :class:`camera_demo.sources.reconnecting.Report`; every method may be called by any thread.
     """
@@ -57,7 +57,7 @@ class SourceStatus:
         return self._status
 
     def subscribe(self, listener: Callable[[SourceState], None]) -> None:
-        """Call ``listener`` at each change, from the thread that brought it about; it must not wait for anybody."""
+        """Call ``listener`` at each change, in the thread that caused it; it must not block."""
         self._listeners.append(listener)
 
     def lost(self, name: str, reason: str) -> None:
@@ -72,7 +72,7 @@ class SourceStatus:
             after = SourceState(name=before.name, state="lost", reason=reason, since_s=since_s, losses=losses)
             self._status = after
         _log.warning("%s Trying again until it is back.", reason, extra={"event": "source_lost", "losses": losses})
-        self._tell(after)
+        self._notify(after)
 
     def found(self, name: str) -> None:
         """The source gives frames."""
@@ -88,8 +88,8 @@ class SourceStatus:
             as_other = f", as {name}" if name != before.name else ""
             extra = {"event": "source_found", "after_s": round(after_s, 2)}
             _log.warning("%s is back after %.1f s%s", before.name, after_s, as_other, extra=extra)
-        self._tell(after)
+        self._notify(after)
 
-    def _tell(self, status: SourceState) -> None:
+    def _notify(self, status: SourceState) -> None:
         for listener in self._listeners:
             listener(status)

@@ -37,7 +37,7 @@ class Stop:
         return self._is_requested or self._also()
 
     def request(self) -> None:
-        """Ask for the end. There is no way back."""
+        """Request the end. It cannot be undone."""
         self._is_requested = True
 
     @property

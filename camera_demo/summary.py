@@ -1,4 +1,4 @@
-"""What a stream was, told at its end: frames, times, and the labels that were seen."""
+"""Summary of a stream: frames, times, and the labels that were seen."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Stats", "Summary"]
 _KEPT_FRAMES: Final = 100_000
 """Latencies kept for the percentiles, the newest: most of an hour at 30 frames a second."""
 _MOST_RUNS: Final = 20
-"""Runs worth telling one by one; of more, only the labels' shares are told."""
+"""Runs that are listed one by one; of more, only each label's share is given."""
 _MOST_LABELS: Final = 10
 _UNSURE: Final = "not sure"
 
@@ -38,9 +38,9 @@ class Summary:
     """The last one."""
     dropped: int
     seen: tuple[str, ...]
-    """Labels in the order they came, with their times and mean probability; or, of many, each with its share."""
+    """Labels in order of appearance, with times and mean probability; of many, each with its share."""
     variants: tuple[str, ...]
-    """Those that answered, the most frequent first; of several, each with its share."""
+    """Variants that answered, the most frequent first; of several, each with its share."""
     backend: str
     """Name, version and threads."""
 
@@ -81,7 +81,7 @@ class Stats:
     """Counts answers as they come, in bounded memory."""
 
     def __init__(self, *, backend: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin to count, and to take the time, now."""
+        """Start counting now."""
         self._clock, self._start_s = clock, clock()
         self._last_s = self._start_s
         self._budget_ms, self._backend = 0.0, backend
@@ -113,7 +113,7 @@ class Stats:
         self._totals.setdefault(label, _Run(label, result.frame.position_s)).add(result)
 
     def summary(self) -> Summary:
-        """What was counted, from the beginning to the last answer."""
+        """The figures from the start to the last answer."""
         seconds = (self._last_s if self._frames else self._clock()) - self._start_s
         median_ms, p95_ms = np.percentile(self._answers_ms, [50, 95]) if self._frames else (0.0, 0.0)
         return Summary(
@@ -139,9 +139,9 @@ class Stats:
         if self._runs_begun <= _MOST_RUNS:
             return tuple(f"{r.label} {_clock(r.start_s)}-{_clock(r.end_s)}{r.certainty}" for r in self._runs)
         ranked = sorted(self._totals.values(), key=lambda run: -run.frames)
-        told = [f"{r.label} in {r.frames / self._frames:.0%} of frames" for r in ranked[:_MOST_LABELS]]
-        rest = len(ranked) - len(told)
-        return (*told, f"{rest} more") if rest else tuple(told)
+        shares = [f"{r.label} in {r.frames / self._frames:.0%} of frames" for r in ranked[:_MOST_LABELS]]
+        rest = len(ranked) - len(shares)
+        return (*shares, f"{rest} more") if rest else tuple(shares)
 
 
 def _clock(seconds: float) -> str:

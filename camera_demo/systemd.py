@@ -1,4 +1,4 @@
-"""What systemd is told while this program runs as its service: that it is ready, and that it is alive.
+"""Notifications to systemd while this program runs as its service: that it is ready, and that it is alive.
 
 The protocol is sd_notify(3): a datagram to the socket named in ``NOTIFY_SOCKET``.
 """
@@ -18,19 +18,19 @@ _MICROSECONDS: Final = 1e-6
 
 
 class Notifier:
-    """Talks to systemd; says nothing where this is no service of it."""
+    """Notifies systemd; does nothing if this process is not a service of it."""
 
     def __init__(
         self, environment: Mapping[str, str] = os.environ, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Find out whom to notify.
+        """Read where to notify.
 
         Args:
             environment: ``NOTIFY_SOCKET`` is where to, ``WATCHDOG_USEC`` how often at least.
             clock: Paces the signs of life.
         """
-        place = environment.get("NOTIFY_SOCKET", "")
-        self._address = "\0" + place[1:] if place.startswith("@") else place
+        address = environment.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
         watchdog = environment.get("WATCHDOG_USEC", "")
         # Twice in each period, as sd_watchdog_enabled(3) recommends.
         self._period_s = int(watchdog) * _MICROSECONDS / 2 if watchdog.isdecimal() else None
@@ -41,7 +41,7 @@ class Notifier:
         self._send(f"READY=1\nSTATUS={status}")
 
     def beat(self) -> None:
-        """The loop goes round. Cheap: most calls only look at the clock."""
+        """Say that the loop is alive. Cheap: most calls only read the clock."""
         if self._period_s is not None and self._clock() >= self._due_s:
             self._due_s = self._clock() + self._period_s
             self._send("WATCHDOG=1")

@@ -1,4 +1,4 @@
-"""Where pictures come from and where answers go, as text: the two tables of schemes and their one reader.
+"""Sources and sinks as text: the two tables of schemes and their parser.
 
 Follows jetson-utils: a prefix (``v4l2://``, ``file://``) is optional where the rest says enough.
 """
@@ -30,9 +30,9 @@ class Scheme:
     module: str
     """The module below ``camera_demo.sources`` or ``camera_demo.sinks`` that opens it."""
     example: str
-    """How people write it, for messages."""
+    """How it is written, for messages."""
     keeps_time: bool = False
-    """Whether it plays at its own rate unless told otherwise."""
+    """Whether it plays at its own rate by default."""
     may_wait: bool = False
     """Whether it may be slow, as a pipe or a disk is, and needs a thread of its own beside a camera."""
     is_live: bool = False
@@ -41,16 +41,16 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uri:
-    """A source or sink as asked for."""
+    """A parsed source or sink."""
 
     scheme: Scheme
-    place: str
+    location: str
     """What the scheme's module needs: a device, a path, ``HOST:PORT``, options, or a whole address."""
 
     @property
     def name(self) -> str:
         """What it is, for people: without password."""
-        return f"csi://{self.place}" if self.scheme.name == "csi" else redacted(self.place) or self.scheme.name
+        return f"csi://{self.location}" if self.scheme.name == "csi" else redacted(self.location) or self.scheme.name
 
 
 SOURCES: Final = (
@@ -80,11 +80,11 @@ _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 def parse_source(text: str) -> Uri:
     """What an INPUT means.
 
-    >>> parse_source("0").place, parse_source("file:///tmp").scheme.name
+    >>> parse_source("0").location, parse_source("file:///tmp").scheme.name
     ('/dev/video0', 'pictures')
 
     Raises:
-        SourceError: There is no such kind of source, or no such file or folder.
+        SourceError: The kind of source is unknown, or the file or folder does not exist.
     """
     if _NUMBER.fullmatch(text):
         return _uri(SOURCES, "v4l2", f"/dev/video{int(text)}")
@@ -93,17 +93,17 @@ def parse_source(text: str) -> Uri:
     if text.startswith("/dev/"):
         return _uri(SOURCES, "v4l2", text)
     match _split(text):
-        case "v4l2", place:
-            node = f"/dev/video{int(place)}" if _NUMBER.fullmatch(place) else place
+        case "v4l2", location:
+            node = f"/dev/video{int(location)}" if _NUMBER.fullmatch(location) else location
             return _uri(SOURCES, "v4l2", node or "/dev/video0")
-        case "csi", place:
-            return _uri(SOURCES, "csi", place)
+        case "csi", location:
+            return _uri(SOURCES, "csi", location)
         case (("rtsp" | "rtsps"), _):
             return _uri(SOURCES, "rtsp", text)
-        case "synthetic", place:
-            return _uri(SOURCES, "synthetic", place)
-        case (("" | "file"), place):
-            return _stored(place)
+        case "synthetic", location:
+            return _uri(SOURCES, "synthetic", location)
+        case (("" | "file"), location):
+            return _stored(location)
         case name, _ if any(name == sink.name for sink in SINKS):
             shown = redacted(text)
             raise SourceError(f"{shown} is an output: name the input before it, e.g. camera-demo 0 {shown}.")
@@ -113,35 +113,35 @@ def parse_source(text: str) -> Uri:
 def parse_sink(text: str) -> Uri:
     """What an OUTPUT means.
 
-    >>> parse_sink("json:-").place, parse_sink("out.mp4").scheme.name
+    >>> parse_sink("json:-").location, parse_sink("out.mp4").scheme.name
     ('-', 'video')
 
     Raises:
-        SinkError: There is no such kind of sink.
+        SinkError: The kind of sink is unknown.
     """
     if text in ("terminal", "display"):
         return _uri(SINKS, text, "")
     match _split(text):
-        case "json", place:
-            return _uri(SINKS, "json", place)
-        case "display", place:
-            return _uri(SINKS, "display", place)
-        case "http", place:
-            return _uri(SINKS, "http", place)
+        case "json", location:
+            return _uri(SINKS, "json", location)
+        case "display", location:
+            return _uri(SINKS, "display", location)
+        case "http", location:
+            return _uri(SINKS, "http", location)
         case (("mqtt" | "mqtts"), _):
             return _uri(SINKS, "mqtt", text)
-        case (("" | "file"), place) if Path(place).suffix.lower() in VIDEO_CODECS:
-            return _uri(SINKS, "video", place)
+        case (("" | "file"), location) if Path(location).suffix.lower() in VIDEO_CODECS:
+            return _uri(SINKS, "video", location)
     raise _unsupported(SinkError, text, SINKS)
 
 
-def is_pattern(place: str) -> bool:
-    """Whether ``place`` is a pattern for names, as ``photos/*.jpg``."""
-    return any(letter in place for letter in "*?[")
+def is_pattern(location: str) -> bool:
+    """Whether ``location`` is a pattern for names, as ``photos/*.jpg``."""
+    return any(letter in location for letter in "*?[")
 
 
-def _uri(table: tuple[Scheme, ...], name: str, place: str) -> Uri:
-    return Uri(scheme=next(row for row in table if row.name == name), place=place)
+def _uri(table: tuple[Scheme, ...], name: str, location: str) -> Uri:
+    return Uri(scheme=next(row for row in table if row.name == name), location=location)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -151,28 +151,28 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _exists(name: str) -> bool:
-    """Whether there is such a file or folder; what cannot be a name is none."""
+    """Whether the file or folder exists; False for what cannot be a name."""
     try:
         return Path(name).exists()
     except (OSError, ValueError):
         return False
 
 
-def _stored(place: str) -> Uri:
-    if not _exists(place) and _exists(unquote(place)):
-        place = unquote(place)
-    path = Path(place)
-    if not _exists(place) and is_pattern(place):
-        return _uri(SOURCES, "pictures", place)
-    if not _exists(place):
-        raise SourceError(f"There is no file or folder '{place}': expected {_examples(SOURCES)}.")
+def _stored(location: str) -> Uri:
+    if not _exists(location) and _exists(unquote(location)):
+        location = unquote(location)
+    path = Path(location)
+    if not _exists(location) and is_pattern(location):
+        return _uri(SOURCES, "pictures", location)
+    if not _exists(location):
+        raise SourceError(f"There is no file or folder '{location}': expected {_examples(SOURCES)}.")
     is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))
 
 
 def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -> EdgeError:
     kind = "input" if table is SOURCES else "output"
-    return error(f"'{redacted(text)}' is no {kind} that this version knows: expected {_examples(table)}.")
+    return error(f"unknown {kind} '{redacted(text)}': expected {_examples(table)}.")
 
 
 def _examples(table: tuple[Scheme, ...]) -> str:

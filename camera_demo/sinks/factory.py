@@ -30,5 +30,5 @@ def open_sink(uri: Uri, context: SinkContext, *, is_live: bool = False) -> Sink:
         OutputError: The file cannot be written.
     """
     module: _Module = importlib.import_module(f"camera_demo.sinks.{uri.scheme.module}")
-    sink = module.open_sink(uri.place, context)
+    sink = module.open_sink(uri.location, context)
     return DetachedSink(sink, uri.name) if is_live and uri.scheme.may_wait else sink

@@ -51,12 +51,12 @@ def classify(
         raise ImageError(f"{failed} of {failed + len(results)} pictures could not be classified.")
 
 
-def _files(places: list[Path]) -> list[Path]:
+def _files(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
-    for place in places:
-        found = image_files(place) if place.is_dir() else [place]
+    for path in paths:
+        found = image_files(path) if path.is_dir() else [path]
         if not found:
-            raise ImageError(f"{place} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+            raise ImageError(f"{path} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
         files += found
     return files
 

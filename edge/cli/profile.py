@@ -85,10 +85,10 @@ def profile(
 
 def _table(profile: LatencyProfile) -> Table:
     title = f"{profile.bundle} on {profile.board}, ms a frame"
-    made = table(title, "variant", "p50", "±", "p95", "pre", "infer", "load", "first", "thr", "MB")
+    result = table(title, "variant", "p50", "±", "p95", "pre", "infer", "load", "first", "thr", "MB")
     for row in profile.rows:
-        made.add_row(*_cells(row), style="" if row.provenance == "measured" else "dim")
-    return made
+        result.add_row(*_cells(row), style="" if row.provenance == "measured" else "dim")
+    return result
 
 
 def _cells(row: ProfileRow) -> tuple[str, ...]:

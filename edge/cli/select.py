@@ -83,11 +83,11 @@ def _table(selection: Selection) -> Table:
     budget = selection.budget
     title = f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}"
     columns = _columns(selection)
-    made = table(title, *columns, "verdict", text=("front", "verdict"))
+    result = table(title, *columns, "verdict", text=("front", "verdict"))
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
-        made.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
-    return made
+        result.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
+    return result
 
 
 def _columns(selection: Selection) -> dict[str, Callable[[Candidate], str]]:

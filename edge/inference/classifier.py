@@ -94,10 +94,10 @@ class Classifier:
         Raises:
             BackendError: The model's output does not have one value for each label.
         """
-        made = cls.__new__(cls)
-        made._join(backend, labels, preprocessing, variant, top_k)
-        made.model_sha256, made.refusals, made.budget = "", (), None
-        return made
+        classifier = cls.__new__(cls)
+        classifier._join(backend, labels, preprocessing, variant, top_k)
+        classifier.model_sha256, classifier.refusals, classifier.budget = "", (), None
+        return classifier
 
     def _join(
         self, backend: Backend, labels: Sequence[str], preprocessing: Preprocessing, variant: Variant, top_k: int
@@ -219,7 +219,7 @@ class Classifier:
 
     @property
     def is_holding(self) -> bool | None:
-        """None: there is no profile to tell it by."""
+        """None: there is no profile to derive it from."""
         return None
 
     def on_health(self, health: Health) -> None:

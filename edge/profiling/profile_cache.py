@@ -120,7 +120,7 @@ def _changed_backend(profile: LatencyProfile, bundle: Bundle, backend: str) -> s
         with closing(open_backend(bundle, bundle.variants[-1].variant, name=backend).backend) as opened:
             name = opened.name
     except BackendError:
-        return ""  # measuring tells more of it
+        return ""  # the measurement reports it
     return "" if name == profile.backend else f"the profile was measured with {profile.backend}, and {name} runs now"
 
 

@@ -86,7 +86,7 @@ def test_a_log_line_on_stdout_into_a_closed_pipe_ends_well(start: Start) -> None
     ("arguments", "error"),
     [
         (["csi://0"], "camera-demo: csi://0 is a ribbon camera of a Raspberry Pi or a Jetson, and this is "),
-        (["webcam://0"], "camera-demo: 'webcam://0' is no input that this version knows: expected a camera"),
+        (["webcam://0"], "camera-demo: unknown input 'webcam://0': expected a camera"),
         (["rtsp://127.0.0.1:9/x"], "camera-demo: rtsp://127.0.0.1:9/x cannot be reached: connection refused."),
         (["nowhere.mp4"], "camera-demo: There is no file or folder 'nowhere.mp4': expected a camera"),
         (["/dev/video99"], "camera-demo: There is no camera /dev/video99: "),
@@ -94,7 +94,7 @@ def test_a_log_line_on_stdout_into_a_closed_pipe_ends_well(start: Start) -> None
             ["synthetic:", "/nowhere/o.mp4"],
             "camera-demo: Cannot write /nowhere/o.mp4: there is no folder /nowhere. Make",
         ),
-        (["synthetic:", "ftp://h/t"], "camera-demo: 'ftp://h/t' is no output that this version knows: expected term"),
+        (["synthetic:", "ftp://h/t"], "camera-demo: unknown output 'ftp://h/t': expected term"),
         (["synthetic:", "json:/dev/full"], "camera-demo: Cannot write /dev/full: no space left on device."),
     ],
 )

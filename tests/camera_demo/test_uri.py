@@ -35,7 +35,7 @@ OUTPUTS = (
 )
 def test_an_input_is_understood(text: str, scheme: str, place: str) -> None:
     uri = parse_source(text)
-    assert (uri.scheme.name, uri.place) == (scheme, place)
+    assert (uri.scheme.name, uri.location) == (scheme, place)
 
 
 @pytest.mark.parametrize("prefix", ["", "file:", "file://"])
@@ -44,12 +44,12 @@ def test_a_file_is_a_clip_and_a_folder_or_picture_is_pictures(tmp_path: Path, pr
         (tmp_path / name).touch()
     found = [parse_source(f"{prefix}{tmp_path / name}") for name in ("a clip.mp4", "photo.JPG", "odd:name.mp4", "")]
     assert [uri.scheme.name for uri in found] == ["clip", "pictures", "clip", "pictures"]
-    assert found[0].place == str(tmp_path / "a clip.mp4")
+    assert found[0].location == str(tmp_path / "a clip.mp4")
 
 
 def test_a_percent_coded_file_address_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a clip.mp4").touch()
-    assert parse_source(f"file://{tmp_path}/a%20clip.mp4").place == str(tmp_path / "a clip.mp4")
+    assert parse_source(f"file://{tmp_path}/a%20clip.mp4").location == str(tmp_path / "a clip.mp4")
 
 
 def test_a_name_with_a_colon_is_a_file_where_it_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +62,7 @@ def test_a_name_with_a_colon_is_a_file_where_it_exists(tmp_path: Path, monkeypat
 def test_an_input_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
     with pytest.raises(SourceError) as raised:
         parse_source(text)
-    assert str(raised.value) == f"'{text}' is no input that this version knows: expected {INPUTS}."
+    assert str(raised.value) == f"unknown input '{text}': expected {INPUTS}."
 
 
 def test_a_missing_file_is_refused_with_all_that_there_are() -> None:
@@ -105,11 +105,11 @@ def test_a_password_is_never_shown() -> None:
 )
 def test_an_output_is_understood(text: str, scheme: str, place: str) -> None:
     uri = parse_sink(text)
-    assert (uri.scheme.name, uri.place) == (scheme, place)
+    assert (uri.scheme.name, uri.location) == (scheme, place)
 
 
 @pytest.mark.parametrize("text", ["rtsp://@:1234/x", "https://h", "out.xyz", "out", "", "0"])
 def test_an_output_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
     with pytest.raises(SinkError) as raised:
         parse_sink(text)
-    assert str(raised.value) == f"'{text}' is no output that this version knows: expected {OUTPUTS}."
+    assert str(raised.value) == f"unknown output '{text}': expected {OUTPUTS}."

@@ -77,14 +77,14 @@ def test_without_an_input_the_first_camera_that_opens_is_taken() -> None:
             raise OSError(errno.EBUSY, "busy")
 
     uri = default_source(said.append, nodes=lambda: ["/dev/video0", "/dev/video2"], opener=opener)
-    assert (uri.scheme.name, uri.place) == ("v4l2", "/dev/video2")
+    assert (uri.scheme.name, uri.location) == ("v4l2", "/dev/video2")
     assert said == ["No input named: using camera /dev/video2."]
 
 
 def test_without_an_input_or_a_usb_camera_a_ribbon_camera_is_taken() -> None:
     said: list[str] = []
     uri = default_source(said.append, nodes=list, has_ribbon=lambda: True)
-    assert (uri.scheme.name, uri.place, said) == ("csi", "0", ["No input named: using camera csi://0."])
+    assert (uri.scheme.name, uri.location, said) == ("csi", "0", ["No input named: using camera csi://0."])
 
 
 def test_without_an_input_or_a_camera_the_demo_clip_is_taken() -> None:
