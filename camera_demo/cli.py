@@ -99,7 +99,7 @@ def camera_demo(
     input_flip: Annotated[
         str | None,
         typer.Option(
-            help="Rotate or mirror frames: none (default), horizontal, vertical, clockwise, counterclockwise, rotate-180."
+            help="Rotate or mirror: none (default), horizontal, vertical, clockwise, counterclockwise, rotate-180."
         ),
     ] = None,
     max_frames: Annotated[int | None, typer.Option(min=1, help="Stop after this many answers.")] = None,
