@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge.bundles.bundle import Bundle, open_bundle
     from edge.bundles.variant import Variant
     from edge.control.adaptive import AdaptiveClassifier
-    from edge.control.controller import Change
+    from edge.control.decision import Change
     from edge.errors import (
         BackendError,
         BudgetError,
@@ -82,7 +82,7 @@ _ROOMS = {
     "bundles.bundle": ("Bundle", "open_bundle"),
     "bundles.variant": ("Variant",),
     "control.adaptive": ("AdaptiveClassifier",),
-    "control.controller": ("Change",),
+    "control.decision": ("Change",),
     "errors": tuple(name for name in __all__ if name.endswith("Error") or name == "NoVariantFits"),
     "inference.classifier": ("Classifier",),
     "inference.live_classifier": ("LiveClassifier",),

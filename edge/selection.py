@@ -1,4 +1,4 @@
-"""Which variant to run: the most accurate one whose measured latency meets the budget, and why not the others."""
+"""Which variant to run: the best one whose latency meets the budget, and why not the others."""
 
 from __future__ import annotations
 
@@ -6,29 +6,42 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
-from edge.errors import NoVariantFits
+from edge.errors import NoVariantFits, ProfileError
 from edge.profiling.profile import LatencyProfile, ProfileRow, Provenance
 
-__all__ = ["Candidate", "Selection", "pareto_front", "ranked", "select"]
+__all__ = [
+    "Candidate",
+    "OperatingPoint",
+    "RankedBy",
+    "Selection",
+    "efficient",
+    "operating_points",
+    "pareto_front",
+    "rank",
+    "select",
+]
+
+RankedBy = Literal["top1", "mult_adds"]
+"""What makes a variant better: its measured top-1, or its mult-adds where the bundle was measured without labels."""
 
 _Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One variant held against the budget."""
+    """One variant compared with the budget."""
 
     variant: Variant
     latency_ms: float | None
-    """The percentile asked for; None when this machine has no figure."""
+    """The percentile asked for; None when it is not known for this machine."""
     percentile: str | None
-    """Which figure that is: another than asked for where a published profile does not have it."""
+    """Its name: not the one asked for where a published profile lacks that."""
     provenance: Provenance | None
     top1: float | None
     """Measured accuracy in percent; None where the bundle was measured without labels."""
@@ -40,38 +53,38 @@ class Candidate:
     cpu_percent: float | None
     """Share of all CPUs that it keeps busy at one frame every :attr:`Budget.latency_ms`."""
     mult_adds: int
-    is_efficient: bool
-    """Whether it is on the Pareto front: no other is as fast and as good."""
+    score: float
+    """What it is ranked by: its measured top-1 in percent, or its mult-adds."""
     over_ms: float
     """By how much it is over the budget; 0 if it is in time or its time is not known."""
     conditions: tuple[str, ...]
-    """What but its time speaks against it."""
+    """The conditions other than latency that it does not meet."""
 
     @property
     def objections(self) -> tuple[str, ...]:
         """Why it cannot be used; empty when it fits the budget."""
         return (f"{self.over_ms:.2f} ms over", *self.conditions) if self.over_ms > 0 else self.conditions
 
-    def worth(self, ranked_by: str) -> float:
-        """How good it is: its measured top-1 in percent, or its mult-adds."""
-        return float(self.mult_adds) if ranked_by == "mult-adds" else self.top1 or 0.0
-
     @property
     def fits(self) -> bool:
-        """Whether nothing speaks against it."""
+        """Whether it meets the whole budget."""
         return not self.objections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """The choice, and every candidate with what spoke against it."""
+    """The choice, and why every other candidate was not chosen."""
 
     budget: Budget
     chosen: Candidate
     candidates: tuple[Candidate, ...]
     """All variants of the bundle, best first."""
-    ranked_by: str
-    """What "best" rests on: ``measured top-1``, or ``mult-adds`` where the bundle was measured without labels."""
+    ranked_by: RankedBy
+
+    @property
+    def front(self) -> tuple[Candidate, ...]:
+        """The Pareto front, fastest first: for each of these, no other is as fast and as good."""
+        return pareto_front(self.candidates, lambda c: c.latency_ms, lambda c: c.score)
 
     @property
     def variant(self) -> Variant:
@@ -128,57 +141,101 @@ def select(
     conditions = {"min_top1": min_top1, "max_mb": max_mb, "max_rss_mb": max_rss_mb, "max_cpu_percent": max_cpu_percent}
     budget = Budget.of(budget, fps=fps, budget_ms=budget_ms, percentile=percentile, **conditions)
     bundle = open_bundle(bundle)
-    candidates, ranked_by = ranked(bundle, profile, budget)
+    candidates = rank(bundle, profile, budget)
     chosen = next((c for c in candidates if c.fits), None)
     if chosen is None:
         raise NoVariantFits(_none_fits(candidates, profile, budget))
-    return Selection(budget=budget, chosen=chosen, candidates=candidates, ranked_by=ranked_by)
+    return Selection(budget=budget, chosen=chosen, candidates=candidates, ranked_by=_ranked_by(bundle))
 
 
-def ranked(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> tuple[tuple[Candidate, ...], str]:
-    """Every variant of the bundle held against the budget, best first, and what "best" rests on."""
-    found = [_candidate(entry, profile, budget) for entry in bundle.variants]
-    is_labelled = all(candidate.top1 is not None for candidate in found)
-    ranked_by = "measured top-1" if is_labelled else "mult-adds"
-    found.sort(key=lambda c: (-c.worth(ranked_by), _or_endless(c.latency_ms)))
-    front = pareto_front(found, lambda c: _or_endless(c.latency_ms), lambda c: c.worth(ranked_by))
-    return tuple(replace(candidate, is_efficient=candidate in front) for candidate in found), ranked_by
+def rank(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> tuple[Candidate, ...]:
+    """Every variant of the bundle compared with the budget, best first."""
+    ranked_by = _ranked_by(bundle)
+    found = [_candidate(entry, profile, budget, ranked_by) for entry in bundle.variants]
+    return tuple(sorted(found, key=lambda c: (-c.score, math.inf if c.latency_ms is None else c.latency_ms)))
 
 
 def pareto_front(
-    items: Sequence[_Item], time_ms: Callable[[_Item], float], worth: Callable[[_Item], float]
+    items: Sequence[_Item], latency_ms: Callable[[_Item], float | None], score: Callable[[_Item], float]
 ) -> tuple[_Item, ...]:
-    """The items than which no other is both as fast and as good, fastest first; none whose time is endless."""
+    """The Pareto front, fastest first; items without a latency are skipped."""
+    timed = [(known, -score(item), n) for n, item in enumerate(items) if (known := latency_ms(item)) is not None]
     best: list[_Item] = []
-    for item in sorted(items, key=lambda item: (time_ms(item), -worth(item))):
-        if math.isfinite(time_ms(item)) and (not best or worth(item) > worth(best[-1])):
-            best.append(item)
+    for known_ms, _, number in sorted(timed):
+        if math.isfinite(known_ms) and (not best or score(items[number]) > score(best[-1])):
+            best.append(items[number])
     return tuple(best)
 
 
-def _candidate(entry: BundledVariant, profile: LatencyProfile, budget: Budget) -> Candidate:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """A variant that a run may change to."""
+
+    variant: Variant
+    p95_ms: float
+    """Its 95th percentile, frame to answer, in the profile."""
+    score: float
+    """Its measured top-1 in percent, or its mult-adds: only the order matters."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.p95_ms) and self.p95_ms > 0 and math.isfinite(self.score)):
+            raise ProfileError(f"{self.variant.name} has a p95 of {self.p95_ms} ms: expected a number above 0.")
+
+
+def operating_points(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> tuple[OperatingPoint, ...]:
+    """The variants of a bundle that meet every condition of ``budget`` except its latency, fastest first.
+
+    Raises:
+        NoVariantFits: There is none.
+        ProfileError: A latency is 0.
+    """
+    candidates = rank(bundle, profile, replace(budget, percentile="p95"))
+    points = [
+        OperatingPoint(variant=candidate.variant, p95_ms=candidate.latency_ms, score=candidate.score)
+        for candidate in candidates
+        if not candidate.conditions and candidate.latency_ms is not None
+    ]
+    if not points:
+        reasons = "; ".join(f"{c.variant.name}: {', '.join(c.conditions)}" for c in candidates)
+        raise NoVariantFits(f"No variant can be used on {profile.board}, at any latency. {reasons}.")
+    return tuple(sorted(points, key=lambda point: point.p95_ms))
+
+
+def efficient(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
+    """The Pareto front of operating points, fastest first."""
+    return pareto_front(points, lambda point: point.p95_ms, lambda point: point.score)
+
+
+def _ranked_by(bundle: Bundle) -> RankedBy:
+    files = [artifact for entry in bundle.variants for artifact in entry.artifacts]
+    return "top1" if all(artifact.accuracy.top1 is not None for artifact in files) else "mult_adds"
+
+
+def _candidate(entry: BundledVariant, profile: LatencyProfile, budget: Budget, ranked_by: RankedBy) -> Candidate:
     row = profile.find(entry.variant)
     measured = entry.artifact_of(row.model_sha256) if row and row.model_sha256 else None
     artifact = measured or entry.artifacts[0]
-    speaks = row is not None and (measured is not None or row.provenance != "measured")
-    name, latency_ms = row.latency.nearest(budget.percentile) if row and speaks else (None, None)
-    candidate = Candidate(
+    is_known = row is not None and (measured is not None or row.provenance != "measured")
+    percentile, latency_ms = row.latency.nearest(budget.percentile) if row and is_known else (None, None)
+    top1 = None if artifact.accuracy.top1 is None else 100 * artifact.accuracy.top1
+    size_mb, rss_mb = artifact.size_bytes / 1e6, row.peak_rss_mb if row else None
+    cpu_percent = _cpu_percent(row, profile, budget)
+    unknown = () if is_known else ("the profile measured another model file" if row else "not in the profile",)
+    return Candidate(
         variant=entry.variant,
         latency_ms=latency_ms,
-        percentile=name,
+        percentile=percentile,
         provenance=row.provenance if row else None,
-        top1=None if artifact.accuracy.top1 is None else 100 * artifact.accuracy.top1,
+        top1=top1,
         agreement=100 * artifact.accuracy.agreement,
-        size_mb=artifact.size_bytes / 1e6,
-        rss_mb=row.peak_rss_mb if row else None,
-        cpu_percent=_cpu_percent(row, profile, budget),
+        size_mb=size_mb,
+        rss_mb=rss_mb,
+        cpu_percent=cpu_percent,
         mult_adds=entry.mult_adds,
-        is_efficient=False,
+        score=float(entry.mult_adds) if ranked_by == "mult_adds" else top1 or 0.0,
         over_ms=max(0.0, (latency_ms or 0.0) - budget.latency_ms),
-        conditions=(),
+        conditions=(*unknown, *_unmet(budget, top1, size_mb, rss_mb, cpu_percent)),
     )
-    reasons = ["the profile measured another model file" if row else "not in the profile"] if not speaks else []
-    return replace(candidate, conditions=(*reasons, *_conditions(candidate, budget)))
 
 
 def _cpu_percent(row: ProfileRow | None, profile: LatencyProfile, budget: Budget) -> float | None:
@@ -188,15 +245,16 @@ def _cpu_percent(row: ProfileRow | None, profile: LatencyProfile, budget: Budget
     return float(100 * row.cpu_ms / budget.latency_ms / count)
 
 
-def _conditions(candidate: Candidate, budget: Budget) -> Iterator[str]:
-    """What but its time speaks against a candidate."""
-    if budget.min_top1 is not None and (candidate.top1 is None or candidate.top1 < budget.min_top1):
-        found = "not measured" if candidate.top1 is None else f"{candidate.top1:.1f} %"
-        yield f"top-1 is {found}, below {budget.min_top1:g} %"
-    if budget.max_mb is not None and candidate.size_mb > budget.max_mb:
-        yield f"{candidate.size_mb:.2f} MB is over {budget.max_mb:g} MB"
-    yield from _over("memory", "MB", candidate.rss_mb, budget.max_rss_mb)
-    yield from _over("CPU", "%", candidate.cpu_percent, budget.max_cpu_percent)
+def _unmet(
+    budget: Budget, top1: float | None, size_mb: float, rss_mb: float | None, cpu_percent: float | None
+) -> Iterator[str]:
+    """The conditions of the budget, except its latency, that are not met."""
+    if budget.min_top1 is not None and (top1 is None or top1 < budget.min_top1):
+        yield f"top-1 is {'not measured' if top1 is None else f'{top1:.1f} %'}, below {budget.min_top1:g} %"
+    if budget.max_mb is not None and size_mb > budget.max_mb:
+        yield f"{size_mb:.2f} MB is over {budget.max_mb:g} MB"
+    yield from _over("memory", "MB", rss_mb, budget.max_rss_mb)
+    yield from _over("CPU", "%", cpu_percent, budget.max_cpu_percent)
 
 
 def _over(what: str, unit: str, found: float | None, most: float | None) -> Iterator[str]:
@@ -206,12 +264,8 @@ def _over(what: str, unit: str, found: float | None, most: float | None) -> Iter
         yield f"{what} {found:.0f} {unit} is over {most:g} {unit}"
 
 
-def _or_endless(latency_ms: float | None) -> float:
-    return math.inf if latency_ms is None else latency_ms
-
-
-def _weaker(candidate: Candidate, chosen: Candidate, ranked_by: str) -> str:
-    if ranked_by == "mult-adds":
+def _weaker(candidate: Candidate, chosen: Candidate, ranked_by: RankedBy) -> str:
+    if ranked_by == "mult_adds":
         return "fewer mult-adds"
     if candidate.top1 == chosen.top1:
         return "as accurate and slower"
@@ -221,27 +275,21 @@ def _weaker(candidate: Candidate, chosen: Candidate, ranked_by: str) -> str:
 def _none_fits(candidates: Sequence[Candidate], profile: LatencyProfile, budget: Budget) -> str:
     threads = "" if profile.threads is None else f", {profile.threads} thread{'s' if profile.threads > 1 else ''}"
     where = f"on {profile.board} ({profile.backend}{threads})"
-    timed = [c for c in candidates if c.latency_ms is not None]
+    timed = [(c.latency_ms, c) for c in candidates if c.latency_ms is not None]
     if not timed:
-        return f"The profile has none of this bundle's variants {where}. Measure them: edge profile."
-    fastest = min(timed, key=lambda c: _or_endless(c.latency_ms))
-    assert fastest.latency_ms is not None
-    if fastest.latency_ms > budget.latency_ms:
+        return f"The profile has none of this bundle's variants {where}: profile the bundle first."
+    fastest_ms, fastest = min(timed, key=lambda pair: pair[0])
+    if fastest_ms > budget.latency_ms:
+        can_use_more = profile.threads is not None and profile.threads < (profile.device.get("cpu_count") or 0)
         return (
             f"No variant meets {budget.latency_ms:.2f} ms {budget.percentile} {where}. "
-            f"Fastest is {fastest.variant.name} at {fastest.latency_ms:.2f} ms. "
-            f"Raise the budget to {_above(fastest.latency_ms)} ms, or use more threads."
+            f"Fastest is {fastest.variant.name} at {fastest_ms:.2f} ms. "
+            f"Raise the budget to {_above(fastest_ms)} ms{', or use more threads' if can_use_more else ''}."
         )
-    in_time = [c for c in timed if _or_endless(c.latency_ms) <= budget.latency_ms]
-    reasons = "; ".join(f"{c.variant.name}: {', '.join(c.objections)}" for c in in_time)
-    return f"No variant meets every condition {where}. In time, but: {reasons}. Loosen {_options(budget)}."
-
-
-def _options(budget: Budget) -> str:
-    """The options that set the conditions asked for."""
-    names = {"min_top1": "--min-top1", "max_mb": "--max-mb", "max_rss_mb": "--max-rss-mb"}
-    names["max_cpu_percent"] = "--max-cpu"
-    return " or ".join(option for name, option in names.items() if getattr(budget, name) is not None)
+    reasons = "; ".join(f"{c.variant.name}: {', '.join(c.objections)}" for ms, c in timed if ms <= budget.latency_ms)
+    limits = ("min_top1", "max_mb", "max_rss_mb", "max_cpu_percent")
+    loosen = " or ".join(name for name in limits if getattr(budget, name) is not None)
+    return f"No variant meets every condition {where}. In time, but: {reasons}. Loosen {loosen}."
 
 
 def _above(latency_ms: float) -> str:

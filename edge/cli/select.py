@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = ["select"]
+
+_RANKED_BY: Final = {"top1": "measured top-1", "mult_adds": "mult-adds"}
 
 
 def select(
@@ -81,7 +83,7 @@ def select(
 def _table(selection: Selection) -> Table:
     """Every candidate; accuracy or agreement, and the conditions that were asked for."""
     budget = selection.budget
-    title = f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {selection.ranked_by}"
+    title = f"{budget.percentile} within {budget.latency_ms:.2f} ms, best by {_RANKED_BY[selection.ranked_by]}"
     columns = _columns(selection)
     result = table(title, *columns, "verdict", text=("front", "verdict"))
     for candidate in selection.candidates:
@@ -102,9 +104,9 @@ def _columns(selection: Selection) -> dict[str, Callable[[Candidate], str]]:
         "MB": lambda c: _number(c.size_mb, 2),
         "RSS MB": lambda c: _number(c.rss_mb, 0),
         "CPU %": lambda c: _number(c.cpu_percent, 0),
-        "front": lambda c: "yes" if c.is_efficient else "",
+        "front": lambda c: "yes" if c in selection.front else "",
     }
-    unasked = {"agree %" if selection.ranked_by == "measured top-1" else "top-1 %"}
+    unasked = {"agree %" if selection.ranked_by == "top1" else "top-1 %"}
     unasked |= set() if budget.max_rss_mb else {"RSS MB"}
     unasked |= set() if budget.max_cpu_percent else {"CPU %"}
     return {heading: cell for heading, cell in columns.items() if heading not in unasked}
@@ -133,7 +135,8 @@ def _verdict(selection: Selection, profile: LatencyProfile) -> str:
 def _as_dict(selection: Selection) -> dict[str, Any]:
     def row(candidate: Candidate) -> dict[str, Any]:
         values = asdict(candidate) | {"variant": candidate.variant.name, "objections": list(candidate.objections)}
-        del values["conditions"], values["over_ms"]
+        del values["conditions"], values["over_ms"], values["score"]
+        values["is_efficient"] = candidate in selection.front
         return values | {"fits": candidate.fits, "verdict": selection.verdict(candidate)}
 
     return {

@@ -24,8 +24,8 @@ from edge.board.sampler import HealthSampler
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
-from edge.control.controller import Cause, Change, Controller
-from edge.control.ladder import Rung, front, rungs_of
+from edge.control.controller import Controller
+from edge.control.decision import Cause, Change
 from edge.errors import VariantError
 from edge.inference.backends import Backend, Refusal
 from edge.inference.classifier import Classifier
@@ -33,6 +33,7 @@ from edge.inference.live_classifier import Mode
 from edge.inference.prediction import Prediction, Prepared
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
+from edge.selection import OperatingPoint, efficient, operating_points
 from edge.vision.images import Picture
 from edge.vision.preprocess import Frame
 
@@ -76,7 +77,7 @@ class AdaptiveClassifier:
         top_k: int = 5,
         memory_limit_mb: float | None = None,
         sample_health: bool = True,
-        make_controller: Callable[[Sequence[Rung], Budget], Controller] = Controller,
+        make_controller: Callable[[Sequence[OperatingPoint], Budget], Controller] = Controller,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load every variant of a bundle that meets the budget's other conditions, as far as memory goes.
@@ -104,24 +105,26 @@ class AdaptiveClassifier:
             BackendError: No backend runs one of them.
         """
         bundle, budget = open_bundle(bundle), Budget.of(budget, fps=fps)
-        rungs = rungs_of(bundle, profile, budget)
+        points = operating_points(bundle, profile, budget)
         limit_mb = _SHARE_OF_MEMORY * available_mb() if memory_limit_mb is None else memory_limit_mb
-        start = make_controller(rungs, budget).variant
+        start = make_controller(points, budget).variant
         self._classifiers: dict[Variant, Classifier] = {}
         self._left_out: dict[Variant, str] = {}
         before_mb = rss_mb()
         with ExitStack() as opened:
-            for rung in _by_need(rungs, start):
+            for point in _by_need(points, start):
                 taken_mb = rss_mb() - before_mb
-                if taken_mb >= limit_mb and rung.variant not in (start, rungs[0].variant):
-                    self._left_out[rung.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
+                if taken_mb >= limit_mb and point.variant not in (start, points[0].variant):
+                    self._left_out[point.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
                     continue
-                row = profile.find(rung.variant)
+                row = profile.find(point.variant)
                 count = threads or (row and row.num_threads) or 1
-                classifier = Classifier(bundle, rung.variant, backend=backend, threads=count, top_k=top_k)
-                self._classifiers[rung.variant] = opened.enter_context(classifier)
+                classifier = Classifier(bundle, point.variant, backend=backend, threads=count, top_k=top_k)
+                self._classifiers[point.variant] = opened.enter_context(classifier)
                 classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
-            self._controller = make_controller([rung for rung in rungs if rung.variant in self._classifiers], budget)
+            self._controller = make_controller(
+                [point for point in points if point.variant in self._classifiers], budget
+            )
             opened.pop_all()
         self._clock, self._lock = clock, threading.Lock()
         self._active = self._classifiers[self._controller.variant]
@@ -171,12 +174,12 @@ class AdaptiveClassifier:
     @property
     def budget(self) -> Budget:
         """The budget of now."""
-        return self._controller.budget
+        return self._controller.state.budget
 
     @property
     def pinned(self) -> Variant | None:
         """The variant that you fixed; None while it is chosen automatically."""
-        return self._controller.pinned
+        return self._controller.state.pinned
 
     @property
     def last_change(self) -> Change | None:
@@ -192,7 +195,7 @@ class AdaptiveClassifier:
     def slowdown(self) -> float:
         """Latency of the last second as a multiple of the profile's p95."""
         with self._lock:
-            return self._controller.slowdown
+            return self._controller.state.slowdown
 
     @property
     def is_holding(self) -> bool:
@@ -206,8 +209,8 @@ class AdaptiveClassifier:
         prediction = active.classify(picture, prepared, rgb=rgb)
         with self._lock:
             self.counts.frames[active.variant] += 1
-            self.counts.late += prediction.total_ms > self._controller.budget.latency_ms
-            self._note(self._controller.saw(active.variant, prediction.total_ms, self._clock()))
+            self.counts.late += prediction.total_ms > self._controller.state.budget.latency_ms
+            self._note(self._controller.on_frame(active.variant, prediction.total_ms, self._clock()))
         return prediction
 
     def preparer(self) -> Callable[[Frame], Prepared]:
@@ -218,7 +221,7 @@ class AdaptiveClassifier:
     def on_health(self, health: Health) -> None:
         """Take in a sample of the machine's health, as :class:`edge.board.sampler.HealthSampler` gives it."""
         with self._lock:
-            self._note(self._controller.felt(health, self._clock()))
+            self._note(self._controller.on_health(health, self._clock()))
 
     def set_budget(self, budget: Budget) -> None:
         """Replace the budget from the next frame on. Only its latency counts; other conditions stay as opened."""
@@ -264,11 +267,11 @@ class AdaptiveClassifier:
             _LOG.info("%s", change)
 
 
-def _by_need(rungs: Sequence[Rung], start: Variant) -> list[Rung]:
+def _by_need(points: Sequence[OperatingPoint], start: Variant) -> list[OperatingPoint]:
     """The order of loading: where to begin, the fastest, the rest of the front from its best on, then the others."""
-    ladder = front(rungs)
-    first = [rung for rung in ladder if rung.variant == start]
-    return list(dict.fromkeys([*first, ladder[0], *reversed(ladder), *rungs]))
+    front = efficient(points)
+    first = [point for point in front if point.variant == start]
+    return list(dict.fromkeys([*first, front[0], *reversed(front), *points]))
 
 
 def _blank(size: tuple[int, int]) -> Frame:

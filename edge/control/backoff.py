@@ -1,81 +1,87 @@
-"""How long to wait before a better variant is tried again, from what came of it before."""
+"""How long to wait before a better variant is tried again, from the outcome of earlier tries."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.board.health import LOAD_LIMIT_PERCENT
-from edge.control.ladder import Rung
+from edge.selection import OperatingPoint
 
-__all__ = ["Patience"]
+__all__ = ["Backoff"]
 
-_LASTING: Final = 4.0
+SHORTEST_S: Final = 3.0
+"""How long a better variant must have had room before it is taken."""
+LONGEST_S: Final = 60.0
+"""The wait doubles up to this each time a better variant turned out too slow."""
+_WHILE_LOADED: Final = 4.0
+"""The wait is this many times as long while the load lasts that made frames late."""
 _LOAD_LASTS: Final = 0.75
 _LOAD_ENDED: Final = 0.5
 _SLOWDOWN_ENDED: Final = 0.8
-"""Shares of what there was when frames came late: above the first the load is still the same, below the others the
-load and the slowdown are over."""
+"""Shares of the values at the downgrade: above the first the load is still the same, below the others the load and the
+slowdown are over."""
 
 
-class Patience:
-    """Remembers the last falls and climbs. Times are seconds of any one clock."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """The last downgrade and upgrade. Times are seconds of any one clock."""
 
-    def __init__(self, shortest_s: float, longest_s: float) -> None:
-        """Begin with no memory.
-
-        Args:
-            shortest_s: The usual wait.
-            longest_s: The wait doubles up to this each time a climb did not hold.
-        """
-        self._shortest_s, self._longest_s = shortest_s, longest_s
-        self._wait_s = shortest_s
-        self._climbed_at_s: float | None = None
-        self._fell_from: Rung | None = None
-        self._slowdown = self._load_then = 0.0
-        self._load_now: float | None = None
+    base_s: float = SHORTEST_S
+    upgraded_at_s: float | None = None
+    origin: OperatingPoint | None = None
+    """Where the downgrades began; None when that point is reached again."""
+    slowdown_then: float = 0.0
+    load_then: float = 0.0
+    load_now: float | None = None
+    """Work of other processes, in percent of one CPU."""
 
     @property
     def wait_s(self) -> float:
-        """The wait now; four times as long while the other work goes on that was there when frames came late."""
-        load = self._load_now or 0.0
-        lasts = load > LOAD_LIMIT_PERCENT and self._fell_from is not None and load >= _LOAD_LASTS * self._load_then
-        return min(self._longest_s, _LASTING * self._wait_s) if lasts else self._wait_s
+        """How long a better variant must have had room now."""
+        load = self.load_now or 0.0
+        lasts = load > LOAD_LIMIT_PERCENT and self.origin is not None and load >= _LOAD_LASTS * self.load_then
+        return min(LONGEST_S, _WHILE_LOADED * self.base_s) if lasts else self.base_s
 
-    def way_back(self, slowdown: float) -> Rung | None:
-        """From where frames became late, if what made them late is over; None if it is not, or there is none.
+    def recovery_target(self, slowdown: float) -> OperatingPoint | None:
+        """Where the downgrades began, if their cause is over: the load ended, or frames take clearly less than then.
 
-        It is over when the other work has ended, or frames take clearly less than then. The slowdown alone does not
-        tell: a profile is too kind to fast variants, which never make up for what a camera's pauses cost them.
+        The slowdown alone does not show it: a profile is too kind to fast variants, which never make up for what a
+        camera's pauses cost them.
         """
-        has_ended = self._load_then > LOAD_LIMIT_PERCENT and (self._load_now or 0.0) < _LOAD_ENDED * self._load_then
-        return self._fell_from if has_ended or slowdown < _SLOWDOWN_ENDED * self._slowdown else None
+        has_ended = self.load_then > LOAD_LIMIT_PERCENT and (self.load_now or 0.0) < _LOAD_ENDED * self.load_then
+        return self.origin if has_ended or slowdown < _SLOWDOWN_ENDED * self.slowdown_then else None
 
-    def felt(self, load_percent: float | None) -> None:
-        """Note the work of other processes, in percent of one CPU."""
-        self._load_now = load_percent
-        if self._fell_from is not None:
-            self._load_then = max(self._load_then, load_percent or 0.0)
+    def on_load(self, load_percent: float | None) -> Backoff:
+        """Note the work of other processes."""
+        then = max(self.load_then, load_percent or 0.0) if self.origin is not None else self.load_then
+        return replace(self, load_now=load_percent, load_then=then)
 
-    def fell(self, rung: Rung, slowdown: float, now_s: float) -> None:
-        """Note that frames of ``rung`` came late; soon after a climb, the climb did not hold."""
-        if self._fell_from is None:
-            self._fell_from, self._slowdown, self._load_then = rung, slowdown, self._load_now or 0.0
-        self._slowdown = max(self._slowdown, slowdown)
-        if self._climbed_at_s is not None:
-            has_failed = now_s - self._climbed_at_s < self._longest_s
-            self._wait_s = min(self._longest_s, 2 * self._wait_s) if has_failed else self._shortest_s
-        self._climbed_at_s = None
+    def on_downgrade(self, point: OperatingPoint, slowdown: float, now_s: float) -> Backoff:
+        """Note that frames of ``point`` were late; soon after an upgrade, the upgrade failed."""
+        base_s = self.base_s
+        if self.upgraded_at_s is not None:
+            has_failed = now_s - self.upgraded_at_s < LONGEST_S
+            base_s = min(LONGEST_S, 2 * base_s) if has_failed else SHORTEST_S
+        is_first = self.origin is None
+        return replace(
+            self,
+            base_s=base_s,
+            upgraded_at_s=None,
+            origin=point if is_first else self.origin,
+            slowdown_then=slowdown if is_first else max(self.slowdown_then, slowdown),
+            load_then=(self.load_now or 0.0) if is_first else self.load_then,
+        )
 
-    def climbed(self, rung: Rung, now_s: float) -> None:
-        """Note that ``rung`` was taken again."""
-        self._climbed_at_s = now_s
-        if self._fell_from is not None and rung.p95_ms >= self._fell_from.p95_ms:
-            self._fell_from = None
+    def on_upgrade(self, point: OperatingPoint, now_s: float) -> Backoff:
+        """Note that ``point`` was taken."""
+        is_back = self.origin is not None and point.p95_ms >= self.origin.p95_ms
+        return replace(self, upgraded_at_s=now_s, origin=None if is_back else self.origin)
 
-    def forget_time(self) -> None:
-        """The clock jumped: when the last climb was is not known."""
-        self._climbed_at_s = None
+    def after_jump(self) -> Backoff:
+        """The clock jumped: the time of the last upgrade is not known."""
+        return replace(self, upgraded_at_s=None)
 
-    def begin_anew(self) -> None:
-        """The budget is another one, or somebody chose: what came of climbs before says nothing."""
-        self._wait_s, self._climbed_at_s, self._fell_from = self._shortest_s, None, None
+    def restarted(self) -> Backoff:
+        """The budget or the choice is another: earlier outcomes no longer count."""
+        return replace(self, base_s=SHORTEST_S, upgraded_at_s=None, origin=None)

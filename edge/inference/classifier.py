@@ -24,7 +24,7 @@ from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 if TYPE_CHECKING:
     from edge.board.health import Health
     from edge.budget import Budget
-    from edge.control.controller import Cause, Change
+    from edge.control.decision import Cause, Change
 
 __all__ = ["Classifier", "label_mismatch"]
 

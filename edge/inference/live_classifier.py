@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from edge.board.health import Health
     from edge.budget import Budget
-    from edge.control.controller import Cause, Change
+    from edge.control.decision import Cause, Change
     from edge.inference.classifier import Classifier
 
 __all__ = ["LiveClassifier", "Mode"]

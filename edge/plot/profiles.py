@@ -11,7 +11,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
 from edge.plot.chart import Axis, Chart, Mark, Series
 from edge.profiling.profile import LatencyProfile
-from edge.selection import Candidate, pareto_front, ranked
+from edge.selection import Candidate, pareto_front, rank
 
 __all__ = ["comparison_charts", "profile_charts"]
 
@@ -56,7 +56,7 @@ class _Shown:
     @property
     def candidates(self) -> list[Candidate]:
         """The bundle's variants that have a latency."""
-        found = ranked(self.bundle, self.profile, _ANY)[0] if self.bundle is not None else ()
+        found = rank(self.bundle, self.profile, _ANY) if self.bundle is not None else ()
         return [candidate for candidate in found if candidate.latency_ms is not None]
 
     @property

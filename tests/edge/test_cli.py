@@ -359,7 +359,7 @@ class TestSelect:
             "max_rss_mb": None,
             "max_cpu_percent": None,
         }
-        assert values["ranked_by"] == "measured top-1"
+        assert values["ranked_by"] == "top1"
         assert [(v["variant"], v["fits"]) for v in values["variants"]] == [
             ("mobilenet_v1_1.00_224", False),
             ("mobilenet_v1_0.50_160", True),

@@ -10,7 +10,7 @@ import pytest
 from edge.board import sensors
 from edge.board.health import Health, glance, objections, read_health
 from edge.board.power import power_w
-from edge.control.thermal import Heat
+from edge.control.thermal import Thermal, on_health
 from tests.boards import PMIC, TEGRASTATS, commands
 
 Board = Callable[[str], Path]
@@ -79,8 +79,10 @@ class TestHeat:
     def test_near_another_zones_limit_steps_nothing_down(self, tree: MakeTree) -> None:
         zones = (("cpu", 70.0, 95.0), ("case", 45.0, 65.0), ("board", 66.0, None))
         root = tree(dict(line for number, zone in enumerate(zones) for line in zone_files(number, *zone)))
-        heat = Heat()
-        assert [heat.felt(glance(root, NOTHING), float(second)) for second in range(0, 600, 2)] == [None] * 300
+        state = Thermal()
+        for second in range(0, 600, 2):
+            state, reason = on_health(state, glance(root, NOTHING), float(second))
+            assert reason is None
 
     @pytest.mark.parametrize(
         ("name", "devices"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -15,16 +15,18 @@ from hypothesis import strategies as st
 from edge.board.health import Health
 from edge.budget import Budget
 from edge.bundles.variant import Variant
-from edge.control.controller import Change, Controller, Tuning
-from edge.control.ladder import Rung
+from edge.control.backoff import SHORTEST_S
+from edge.control.controller import Controller
+from edge.control.decision import Change, FrameTime, Observation, Pin, Release, decide
 from edge.errors import NoVariantFits, VariantError
+from edge.selection import OperatingPoint
 
 BIG, MIDDLE, SMALL, TINY = (Variant(1.0, 224), Variant(0.75, 192), Variant(0.5, 160), Variant(0.25, 128))
-RUNGS = tuple(
-    Rung(variant=variant, p95_ms=p95_ms, worth=worth)
-    for variant, p95_ms, worth in ((BIG, 30.0, 70.0), (MIDDLE, 15.0, 67.0), (SMALL, 7.0, 60.0), (TINY, 2.0, 41.0))
+POINTS = tuple(
+    OperatingPoint(variant=variant, p95_ms=p95_ms, score=score)
+    for variant, p95_ms, score in ((BIG, 30.0, 70.0), (MIDDLE, 15.0, 67.0), (SMALL, 7.0, 60.0), (TINY, 2.0, 41.0))
 )
-P95_MS = {rung.variant: rung.p95_ms for rung in RUNGS}
+P95_MS = {point.variant: point.p95_ms for point in POINTS}
 BUDGET = Budget(latency_ms=33.0)
 HOT, COOL = Health(temperature_c=79.0, limit_c=80.0), Health(temperature_c=60.0, limit_c=80.0)
 
@@ -34,7 +36,7 @@ class Board:
     """A simulated board: frames at a steady rate, each as slow as ``slowdown`` says for its time."""
 
     slowdown: Callable[[float], float] = lambda now_s: 1.0
-    controller: Controller = field(default_factory=lambda: Controller(RUNGS, BUDGET))
+    controller: Controller = field(default_factory=lambda: Controller(POINTS, BUDGET))
     fps: float = 30.0
     now_s: float = 1000.0
     noise: Callable[[], float] = lambda: 1.0
@@ -50,9 +52,9 @@ class Board:
         variant = self.controller.variant
         took_ms = self.slowdown(self.now_s) * P95_MS[variant] * self.noise()
         self.now_s += max(1 / self.fps, took_ms / 1000)
-        if took_ms > self.controller.budget.latency_ms:
+        if took_ms > self.controller.state.budget.latency_ms:
             self.late_s.append(self.now_s)
-        return self.note(self.controller.saw(variant, took_ms, self.now_s))
+        return self.note(self.controller.on_frame(variant, took_ms, self.now_s))
 
     def run(self, seconds: float) -> Board:
         end_s = self.now_s + seconds
@@ -61,7 +63,7 @@ class Board:
         return self
 
     def feel(self, health: Health) -> Change | None:
-        return self.note(self.controller.felt(health, self.now_s))
+        return self.note(self.controller.on_health(health, self.now_s))
 
     def path(self) -> list[Variant]:
         return [change.after for change in self.changes]
@@ -78,18 +80,18 @@ class TestStart:
     def test_is_the_best_variant_in_time_by_its_profile_or_the_fastest(
         self, budget_ms: float, variant: Variant
     ) -> None:
-        controller = Controller(RUNGS, Budget(latency_ms=budget_ms))
+        controller = Controller(POINTS, Budget(latency_ms=budget_ms))
         assert controller.variant == variant
         assert controller.is_holding == (budget_ms >= 2)
-        assert (controller.slowdown, controller.expected_p95_ms) == (1.0, P95_MS[variant])
+        assert (controller.state.slowdown, controller.state.expected_p95_ms) == (1.0, P95_MS[variant])
 
     def test_needs_a_variant(self) -> None:
         with pytest.raises(NoVariantFits, match="no variant to choose from"):
             Controller((), BUDGET)
 
     def test_passes_over_a_variant_that_a_faster_one_beats(self) -> None:
-        slow = Rung(variant=Variant(0.5, 224), p95_ms=20.0, worth=66.0)
-        assert Controller((*RUNGS, slow), Budget(latency_ms=25)).variant == MIDDLE
+        slow = OperatingPoint(variant=Variant(0.5, 224), p95_ms=20.0, score=66.0)
+        assert Controller((*POINTS, slow), Budget(latency_ms=25)).variant == MIDDLE
 
 
 class TestFall:
@@ -117,7 +119,7 @@ class TestFall:
         board = Board(load(0, 99, 40.0)).run(5)
         assert board.path() == [TINY]
         assert not board.controller.is_holding
-        assert board.controller.expected_p95_ms == pytest.approx(80)
+        assert board.controller.state.expected_p95_ms == pytest.approx(80)
 
     def test_takes_the_variant_with_room_to_spare(self) -> None:
         board = Board(load(0, 99, 2.1)).run(5)
@@ -125,7 +127,7 @@ class TestFall:
 
     @pytest.mark.parametrize("fps", [2, 5, 15, 60, 200])
     def test_leaves_no_frame_late_from_one_second_or_three_frames_on(self, fps: float) -> None:
-        board = Board(load(3, 60, 1.6), fps=fps, controller=Controller(RUNGS, Budget(latency_ms=33)))
+        board = Board(load(3, 60, 1.6), fps=fps, controller=Controller(POINTS, Budget(latency_ms=33)))
         board.run(60)
         assert board.controller.variant == MIDDLE
         assert all(late_s <= 1003 + max(1, 3 / fps) for late_s in board.late_s)
@@ -256,7 +258,7 @@ class TestWishes:
         assert board.controller.changes == {"budget": 2}
 
     def test_another_budget_is_judged_by_what_frames_take_now(self) -> None:
-        board = Board(load(0, 99, 2.0), controller=Controller(RUNGS, Budget(latency_ms=100))).run(2)
+        board = Board(load(0, 99, 2.0), controller=Controller(POINTS, Budget(latency_ms=100))).run(2)
         board.note(board.controller.set_budget(Budget(latency_ms=31), board.now_s))
         assert board.path() == [MIDDLE]
 
@@ -267,20 +269,20 @@ class TestWishes:
         board.feel(HOT)
         board.note(board.controller.set_budget(Budget(latency_ms=1), board.now_s))
         assert board.path() == [MIDDLE]
-        assert board.controller.pinned == MIDDLE
+        assert board.controller.state.pinned == MIDDLE
         board.note(board.controller.release(board.now_s))
         assert board.path() == [MIDDLE, TINY]
-        assert board.controller.pinned is None
+        assert board.controller.state.pinned is None
         assert board.controller.changes == {"pinned": 1, "released": 1}
 
     def test_pinning_the_variant_in_use_is_no_change(self) -> None:
-        controller = Controller(RUNGS, BUDGET)
+        controller = Controller(POINTS, BUDGET)
         assert controller.pin(BIG, 0.0) is None
-        assert controller.pinned == BIG
+        assert controller.state.pinned == BIG
 
     def test_only_what_is_loaded_can_be_pinned(self) -> None:
         with pytest.raises(VariantError) as refused:
-            Controller(RUNGS[:2], BUDGET).pin(TINY, 0.0)
+            Controller(POINTS[:2], BUDGET).pin(TINY, 0.0)
         assert str(refused.value) == (
             "mobilenet_v1_0.25_128 is not loaded: expected one of mobilenet_v1_1.00_224, mobilenet_v1_0.75_192."
         )
@@ -289,16 +291,16 @@ class TestWishes:
 class TestNonsense:
     @pytest.mark.parametrize("latency_ms", [0.0, -5.0, float("nan"), float("inf")])
     def test_times_that_cannot_be_count_for_nothing(self, latency_ms: float) -> None:
-        controller = Controller(RUNGS, BUDGET)
-        assert [controller.saw(BIG, latency_ms, n / 30) for n in range(60)] == [None] * 60
-        assert controller.slowdown == 1.0
+        controller = Controller(POINTS, BUDGET)
+        assert [controller.on_frame(BIG, latency_ms, n / 30) for n in range(60)] == [None] * 60
+        assert controller.state.slowdown == 1.0
 
     def test_neither_does_a_variant_that_is_not_there_nor_a_clock_that_is_none(self) -> None:
-        controller = Controller(RUNGS, BUDGET)
-        assert controller.saw(Variant(0.5, 224), 500.0, 1.0) is None
-        assert controller.saw(BIG, 500.0, float("nan")) is None
-        assert controller.felt(HOT, float("nan")) is None
-        assert controller.slowdown == 1.0
+        controller = Controller(POINTS, BUDGET)
+        assert controller.on_frame(Variant(0.5, 224), 500.0, 1.0) is None
+        assert controller.on_frame(BIG, 500.0, float("nan")) is None
+        assert controller.on_health(HOT, float("nan")) is None
+        assert controller.state.slowdown == 1.0
 
     @pytest.mark.parametrize("jump_s", [-1e6, -5.0, 1e6])
     def test_a_clock_that_jumps_makes_it_forget_not_fail(self, jump_s: float) -> None:
@@ -307,13 +309,13 @@ class TestNonsense:
         board.now_s += jump_s
         board.slowdown = lambda now_s: 1.0
         board.run(2.5)
-        assert board.path() == [SMALL], "the quiet time begins anew"
+        assert board.path() == [SMALL], "the quiet time starts again"
         assert board.run(2).path() == [SMALL, BIG]
 
     def test_a_long_pause_forgets_late_frames(self) -> None:
-        controller = Controller(RUNGS, BUDGET)
-        assert controller.saw(BIG, 100.0, 0.0) is None
-        assert controller.saw(BIG, 100.0, 60.0) is None, "one of now, one of a minute ago"
+        controller = Controller(POINTS, BUDGET)
+        assert controller.on_frame(BIG, 100.0, 0.0) is None
+        assert controller.on_frame(BIG, 100.0, 60.0) is None, "one of now, one of a minute ago"
 
 
 def board_variants(board: Board) -> set[Variant]:
@@ -338,7 +340,7 @@ class TestProperties:
     def test_whatever_the_load_late_frames_end_soon_where_a_variant_fits(
         self, loads: list[tuple[float, float]], fps: float, budget_ms: float
     ) -> None:
-        board = Board(steps(loads), Controller(RUNGS, Budget(latency_ms=budget_ms)), fps=fps)
+        board = Board(steps(loads), Controller(POINTS, Budget(latency_ms=budget_ms)), fps=fps)
         run_of_late = 0
         for _ in range(600):
             slowdown, count = board.slowdown(board.now_s), len(board.late_s)
@@ -353,13 +355,13 @@ class TestProperties:
         self, loads: list[tuple[float, float]], seed: int, budget_ms: float
     ) -> None:
         noise = random.Random(seed)
-        board = Board(steps(loads), Controller(RUNGS, Budget(latency_ms=budget_ms)))
+        board = Board(steps(loads), Controller(POINTS, Budget(latency_ms=budget_ms)))
         board.noise = lambda: noise.lognormvariate(-0.2, 0.2)
         board.run(40)
         times_s = [1000.0, *(change.at_s for change in board.changes)]
         for before_s, change in zip(times_s, board.changes, strict=False):
             if change.cause == "recovered":
-                assert change.at_s - before_s >= Tuning().quiet_s
+                assert change.at_s - before_s >= SHORTEST_S
         assert sum(board.controller.changes.values()) == len(board.changes)
         assert board.controller.last_change == (board.changes[-1] if board.changes else None)
         assert [c.before for c in board.changes[1:]] == board.path()[:-1]
@@ -386,14 +388,14 @@ class TestProperties:
     @given(st.data())
     @settings(deadline=None, max_examples=60)
     def test_any_order_of_any_calls_leaves_a_variant_of_the_ladder(self, data: Any) -> None:
-        controller = Controller(RUNGS, BUDGET)
+        controller = Controller(POINTS, BUDGET)
         times_s = st.one_of(st.floats(0, 100), st.floats())
         for _ in range(40):
             now_s = data.draw(times_s)
             match data.draw(st.integers(0, 4)):
                 case 0:
                     temperature_c = data.draw(st.one_of(st.none(), st.floats()))
-                    controller.felt(
+                    controller.on_health(
                         Health(temperature_c=temperature_c, throttle_bits=data.draw(st.integers(0, 15))), now_s
                     )
                 case 1:
@@ -403,6 +405,52 @@ class TestProperties:
                 case 3:
                     controller.release(now_s)
                 case _:
-                    controller.saw(data.draw(st.sampled_from(list(P95_MS))), data.draw(st.floats()), now_s)
+                    controller.on_frame(data.draw(st.sampled_from(list(P95_MS))), data.draw(st.floats()), now_s)
             assert controller.variant in P95_MS
-            assert controller.slowdown > 0
+            assert controller.state.slowdown > 0
+
+
+class TestDecide:
+    """The decision is a function: the same state and observation give the same answer, and nothing else changes."""
+
+    STATE = Controller(POINTS, BUDGET).state
+
+    def test_leaves_the_state_it_was_given(self) -> None:
+        before = replace(self.STATE)
+        after, change = decide(self.STATE, FrameTime(BIG, 500.0), 1.0)
+        assert (self.STATE, change) == (before, None)
+        assert after.slowdown == 500 / 30
+        assert decide(self.STATE, FrameTime(BIG, 500.0), 1.0) == (after, None)
+
+    @pytest.mark.parametrize(
+        ("observation", "after", "cause"),
+        [
+            (FrameTime(BIG, 120.0), SMALL, "slow"),
+            (HOT, MIDDLE, "hot"),
+            (Budget(latency_ms=8), SMALL, "budget"),
+            (Pin(TINY), TINY, "pinned"),
+        ],
+    )
+    def test_takes_each_row_of_its_table(self, observation: Observation, after: Variant, cause: str) -> None:
+        state = decide(self.STATE, FrameTime(BIG, 120.0), 1.0)[0] if cause == "slow" else self.STATE
+        state, change = decide(state, observation, 1.1)
+        assert change is not None and (change.before, change.after, change.cause) == (BIG, after, cause)
+        assert state.running.variant == after
+
+    def test_takes_the_row_of_a_release(self) -> None:
+        state, _ = decide(self.STATE, Pin(TINY), 1.0)
+        state, change = decide(state, Release(), 2.0)
+        assert change is not None and (change.after, change.cause, change.reason) == (
+            BIG,
+            "released",
+            "automatic again",
+        )
+        assert state.pinned is None
+
+    def test_takes_the_row_of_a_recovery(self) -> None:
+        state, _ = decide(self.STATE, Budget(latency_ms=8), 1.0)
+        state, changes = replace(state, budget=BUDGET), []
+        for number in range(120):
+            state, change = decide(state, FrameTime(SMALL, 7.0), 1 + number / 30)
+            changes += [(change.after, change.cause)] if change else []
+        assert changes == [(BIG, "recovered")]
