@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from edge.board.health import Health
 from edge.budget import Budget
@@ -37,7 +36,7 @@ class Controller:
             raise NoVariantFits("There is no variant to choose from.")
         front = efficient(points)
         state = State(points=front, loaded={point.variant: point for point in points}, budget=budget, running=front[0])
-        self.state = replace(state, running=state.best_now())
+        self.state = state._replace(running=state.best_now())
         self.changes: Counter[Cause] = Counter()
         """Number of changes of the variant, by cause."""
         self.last_change: Change | None = None

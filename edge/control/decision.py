@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
 
 from edge.board.health import Health
 from edge.budget import Budget
@@ -78,9 +78,8 @@ class Release:
 Observation = FrameTime | Health | Budget | Pin | Release
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Everything the next decision depends on."""
+class State(NamedTuple):
+    """Everything the next decision depends on. A named tuple, because a new one is made for every frame."""
 
     points: tuple[OperatingPoint, ...]
     """What may be chosen: the Pareto front, fastest first."""
@@ -96,8 +95,8 @@ class State:
     """Since when a better point has had room, and the least of those that had."""
     is_cold: bool = False
     """Whether the next frame is the first of a variant, which says nothing about those after it."""
-    backoff: Backoff = field(default_factory=Backoff)
-    thermal: Thermal = field(default_factory=Thermal)
+    backoff: Backoff = Backoff()
+    thermal: Thermal = Thermal()
     now_s: float | None = None
 
     @property
@@ -153,30 +152,30 @@ def decide(state: State, observation: Observation, now_s: float) -> tuple[State,
             return _on_frame(state, observation, now_s)
         case Health():
             thermal, reason = on_health(state.thermal, observation, now_s)
-            state = replace(state, thermal=thermal, backoff=state.backoff.on_load(observation.load_percent))
+            state = state._replace(thermal=thermal, backoff=state.backoff.on_load(observation.load_percent))
             cooler = state.best_within(HEAT_RELIEF * state.running.p95_ms)
             if reason is None or state.pinned is not None or cooler.p95_ms >= state.running.p95_ms:
                 return state, None
             return _changed(state, cooler, "hot", reason, now_s)
         case Budget():
-            state = replace(state, budget=observation)
+            state = state._replace(budget=observation)
             return (state, None) if state.pinned else _reconsidered(state, "budget", now_s)
         case Pin():
-            state = replace(state, pinned=observation.variant)
+            state = state._replace(pinned=observation.variant)
             return _changed(state, state.loaded[observation.variant], "pinned", "you pinned it", now_s)
         case Release():
-            return _reconsidered(replace(state, pinned=None), "released", now_s)
+            return _reconsidered(state._replace(pinned=None), "released", now_s)
 
 
 def _at(state: State, now_s: float) -> State:
     """The state at ``now_s``: without what is too old, and without all times where the clock jumped."""
     if state.now_s is not None and not 0 <= now_s - state.now_s <= GAP_S:
         thermal, backoff = state.thermal.after_jump(), state.backoff.after_jump()
-        state = replace(state, ratios=(), slowdown=1.0, room=None, thermal=thermal, backoff=backoff)
+        state = state._replace(ratios=(), slowdown=1.0, room=None, thermal=thermal, backoff=backoff)
     ratios, first = state.ratios, 0
     while len(ratios) - first > LEAST_FRAMES and ratios[first][0] < now_s - WINDOW_S:
         first += 1
-    return replace(state, now_s=now_s, ratios=ratios[first:] if first else ratios)
+    return state._replace(now_s=now_s, ratios=ratios[first:] if first else ratios)
 
 
 def _on_frame(state: State, frame: FrameTime, now_s: float) -> tuple[State, Change | None]:
@@ -184,16 +183,16 @@ def _on_frame(state: State, frame: FrameTime, now_s: float) -> tuple[State, Chan
     if point is None or not (math.isfinite(frame.latency_ms) and frame.latency_ms > 0):
         return state, None
     if state.is_cold and frame.variant == state.running.variant:
-        return replace(state, is_cold=False), None
+        return state._replace(is_cold=False), None
     ratios = (*state.ratios, (now_s, max(_LEAST_RATIO, frame.latency_ms / point.p95_ms)))
     ordered = sorted([ratio for _, ratio in ratios])
-    state = replace(state, ratios=ratios, slowdown=ordered[math.ceil(0.95 * len(ordered)) - 1])
+    state = state._replace(ratios=ratios, slowdown=ordered[math.ceil(0.95 * len(ordered)) - 1])
     if state.pinned is not None:
         return state, None
     limit = state.budget.latency_ms / state.running.p95_ms
     if state.slowdown > limit and sum(ratio > limit for ratio in ordered) >= 2:
         target = state.best_now(DOWNGRADE_MARGIN)
-        state = replace(state, room=None)
+        state = state._replace(room=None)
         if target.p95_ms < state.running.p95_ms:
             return _downgraded(state, target, now_s)
     return _upgraded(state, now_s)
@@ -204,7 +203,7 @@ def _downgraded(state: State, target: OperatingPoint, now_s: float) -> tuple[Sta
         f"p95 of the last second {state.expected_p95_ms:.1f} ms, budget {state.budget.latency_ms:.1f} ms, "
         f"{state.slowdown:.2f} times the profile"
     )
-    state = replace(state, backoff=state.backoff.on_downgrade(state.running, state.slowdown, now_s))
+    state = state._replace(backoff=state.backoff.on_downgrade(state.running, state.slowdown, now_s))
     return _changed(state, target, "slow", reason, now_s)
 
 
@@ -214,19 +213,19 @@ def _upgraded(state: State, now_s: float) -> tuple[State, Change | None]:
     if back is not None and back.p95_ms > target.p95_ms:
         target = back
     if target.p95_ms <= state.running.p95_ms or state.thermal.forbids_more_work(now_s):
-        return (state if state.room is None else replace(state, room=None)), None
+        return (state if state.room is None else state._replace(room=None)), None
     since_s, least = state.room or (now_s, target)
     least = target if target.p95_ms < least.p95_ms else least
     if now_s - since_s < state.backoff.wait_s:
-        return replace(state, room=(since_s, least)), None
+        return state._replace(room=(since_s, least)), None
     # It is on trial: two late frames of its own are enough to go back.
-    state = replace(state, backoff=state.backoff.on_upgrade(least, now_s), ratios=(), slowdown=1.0)
+    state = state._replace(backoff=state.backoff.on_upgrade(least, now_s), ratios=(), slowdown=1.0)
     return _changed(state, least, "recovered", f"it has had room for {now_s - since_s:.1f} s", now_s)
 
 
 def _reconsidered(state: State, cause: Cause, now_s: float) -> tuple[State, Change | None]:
     """Begin again with the best variant for what is seen now."""
-    state = replace(state, backoff=state.backoff.restarted())
+    state = state._replace(backoff=state.backoff.restarted())
     best = state.best_now()
     if best.p95_ms > state.running.p95_ms and state.thermal.forbids_more_work(now_s):
         return state, None
@@ -238,6 +237,6 @@ def _changed(
     state: State, point: OperatingPoint, cause: Cause, reason: str, now_s: float
 ) -> tuple[State, Change | None]:
     if point.variant == state.running.variant:
-        return replace(state, room=None), None
+        return state._replace(room=None), None
     change = Change(at_s=now_s, before=state.running.variant, after=point.variant, cause=cause, reason=reason)
-    return replace(state, running=point, is_cold=True, room=None), change
+    return state._replace(running=point, is_cold=True, room=None), change

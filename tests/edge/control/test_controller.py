@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -416,7 +416,7 @@ class TestDecide:
     STATE = Controller(POINTS, BUDGET).state
 
     def test_leaves_the_state_it_was_given(self) -> None:
-        before = replace(self.STATE)
+        before = self.STATE._replace()
         after, change = decide(self.STATE, FrameTime(BIG, 500.0), 1.0)
         assert (self.STATE, change) == (before, None)
         assert after.slowdown == 500 / 30
@@ -449,7 +449,7 @@ class TestDecide:
 
     def test_takes_the_row_of_a_recovery(self) -> None:
         state, _ = decide(self.STATE, Budget(latency_ms=8), 1.0)
-        state, changes = replace(state, budget=BUDGET), []
+        state, changes = state._replace(budget=BUDGET), []
         for number in range(120):
             state, change = decide(state, FrameTime(SMALL, 7.0), 1 + number / 30)
             changes += [(change.after, change.cause)] if change else []
