@@ -28,10 +28,10 @@ __all__ = ["Span", "faults", "main"]
 ROOT: Final = Path(__file__).resolve().parents[1]
 _TOKEN: Final = "flood-test-token"
 _AGAIN_S: Final = 1.0
-_LEAST_RATE: Final = 0.95
-_MOST_MB: Final = 30.0
-_MOST_LINES: Final = 5
-_SLOWEST_S: Final = 5.0
+_MIN_RATE: Final = 0.95
+_MAX_GROWTH_MB: Final = 30.0
+_MAX_LINES: Final = 5
+_MAX_WAIT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,15 +172,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def faults(quiet: Span, flooded: Span, logged: int) -> list[str]:
     """What the flood did, in words."""
     found = []
-    if flooded.fps < _LEAST_RATE * quiet.fps:
+    if flooded.fps < _MIN_RATE * quiet.fps:
         found.append(f"the rate fell from {quiet.fps:.2f} to {flooded.fps:.2f} fps")
-    if max(flooded.page_s) > _SLOWEST_S:
+    if max(flooded.page_s) > _MAX_WAIT_S:
         found.append(f"a browser waited {max(flooded.page_s):.1f} s for the page")
     if not flooded.pictures:
         found.append("a browser got no pictures")
-    if flooded.rss_mb > quiet.rss_mb + _MOST_MB:
+    if flooded.rss_mb > quiet.rss_mb + _MAX_GROWTH_MB:
         found.append(f"memory grew from {quiet.rss_mb:.1f} to {flooded.rss_mb:.1f} MB")
-    if logged > _MOST_LINES:
+    if logged > _MAX_LINES:
         found.append(f"{logged} lines were logged")
     return found
 

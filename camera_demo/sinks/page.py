@@ -23,7 +23,7 @@ _TOKEN_BYTES: Final = 16
 
 
 class PageSink:
-    """Serves the newest answer over HTTP from a thread of its own, see :mod:`camera_demo.web.app`.
+    """Serves the newest answer over HTTP from a thread of its own: :mod:`camera_demo.web.app`.
 
     A slow browser misses frames; the loop never waits for one.
     """

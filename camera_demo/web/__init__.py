@@ -1,1 +1,1 @@
-"""The live page: what it serves, to whom, and the one place where the loop and the browsers meet."""
+"""The live page: its routes, who may ask, its limits, and where the loop hands answers to browsers."""

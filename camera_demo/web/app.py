@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from camera_demo.control import Control
 from camera_demo.web.answers import Json, error, to_json_text
 from camera_demo.web.connections import OncePerMinute
-from camera_demo.web.guard import MOST_BODY_BYTES, Guard, content_policy
+from camera_demo.web.guard import MAX_BODY_BYTES, Guard, content_policy
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
 from edge.budget import Budget
@@ -32,11 +32,11 @@ __all__ = ["page_app"]
 _log = logging.getLogger(__name__)
 _BOUNDARY: Final = "frame"
 _PICTURE_S: Final = 1 / 15
-"""The least time between two pictures of one stream: smooth enough to watch, and cheap beside the model."""
+"""Least time between two pictures of a stream: smooth enough to watch, and cheap beside the model."""
 _EVENT_S: Final = 0.1
 _LIVE_S: Final = 1.0
 _STALLED_S: Final = 10.0
-_MOST_STREAMS: Final = 48
+_MAX_STREAMS: Final = 48
 _KEYS: Final = frozenset({"budget_ms", "fps", "variant"})
 
 
@@ -44,8 +44,8 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
     """The web application over ``hub``.
 
     Args:
-        hub: Where the answers come from.
-        metrics: Figures for ``/metrics``.
+        hub: Where the answers are published.
+        metrics: The metrics for ``/metrics``.
         token: What a request must bring along; None where only this machine may connect.
     """
     seldom = OncePerMinute(_log)
@@ -85,7 +85,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         seldom.warning("internal", f"Internal error in {request.url.path}: {reason!r}.")
         return error(500, "internal error")
 
-    async def figures(request: Request) -> Response:
+    async def metrics_text(request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     routes = [
@@ -98,7 +98,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         Route("/api/history", history),
         Route("/api/control", control, methods=["PUT"]),
         Route("/healthz", health),
-        Route("/metrics", figures),
+        Route("/metrics", metrics_text),
     ]
     return Starlette(
         routes=routes,
@@ -111,8 +111,8 @@ class _CountedStream(StreamingResponse):
     """A stream that is counted while it is sent, and refused when too many are."""
 
     def __init__(self, hub: Hub, content: AsyncIterator[bytes], *, media_type: str) -> None:
-        if hub.watchers >= _MOST_STREAMS:
-            message = f"{_MOST_STREAMS} streams are being sent already: close one."
+        if hub.watchers >= _MAX_STREAMS:
+            message = f"{_MAX_STREAMS} streams are being sent already: close one."
             raise HTTPException(503, message, {"retry-after": "5"})
         super().__init__(content, media_type=media_type)
         self._hub = hub
@@ -130,8 +130,8 @@ async def _body(request: Request) -> bytes:
     body = b""
     async for part in request.stream():
         body += part
-        if len(body) > MOST_BODY_BYTES:
-            raise HTTPException(413, f"The body is too large: at most {MOST_BODY_BYTES} bytes are accepted.")
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is too large: at most {MAX_BODY_BYTES} bytes are accepted.")
     return body
 
 
@@ -140,7 +140,7 @@ def _is_annotated(request: Request) -> bool:
 
 
 async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
-    """The pictures as parts of one endless answer; whoever reads slowly gets fewer of them."""
+    """The pictures as parts of one endless answer; a slow reader gets fewer of them."""
     loop, result = asyncio.get_running_loop(), None
     while not hub.is_closed:
         started_s = loop.time()
@@ -159,9 +159,9 @@ async def _events(hub: Hub) -> AsyncIterator[bytes]:
     loop, result, sent_s, sent = asyncio.get_running_loop(), None, float("-inf"), ""
     while not hub.is_closed:
         news, state = hub.news(), hub.run_state.to_dict()
-        gist = json.dumps([state["source"]["state"], state["source"]["reason"], state["variant"]], sort_keys=True)
-        if gist != sent or loop.time() - sent_s >= _LIVE_S:
-            sent_s, sent = loop.time(), gist
+        summary = json.dumps([state["source"]["state"], state["source"]["reason"], state["variant"]], sort_keys=True)
+        if summary != sent or loop.time() - sent_s >= _LIVE_S:
+            sent_s, sent = loop.time(), summary
             yield _event("live", state)
         if hub.result is not None and hub.result is not result:
             result = hub.result
@@ -176,7 +176,7 @@ def _event(name: str, value: dict[str, Any]) -> bytes:
 
 def _control_of(hub: Hub) -> Control:
     if hub.run_state.control is None:
-        raise HTTPException(503, "The model is being loaded: try again in a moment.")
+        raise HTTPException(503, "The model is loading: try again in a moment.")
     return hub.run_state.control
 
 
@@ -214,7 +214,7 @@ def _budget_ms(request: dict[str, Any]) -> float | None:
 
 
 def _health(hub: Hub) -> Response:
-    """Well while answers come; before the first, after ten seconds without one, and without a source, not.
+    """200 while answers come; 503 before the first, ten seconds after the last, and while the source is lost.
 
     The status alone: whoever reaches the port may ask, and a reason may name the camera's address.
     """

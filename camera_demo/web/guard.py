@@ -1,4 +1,4 @@
-"""Who may see the page, and what every answer tells the browser: the token, the host, methods, sizes, headers."""
+"""Who may see the page, and the security headers of every answer: token, host, origin, method, sizes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from camera_demo.web.answers import error
 from camera_demo.web.attempts import Attempts
 from camera_demo.web.connections import OncePerMinute
 
-__all__ = ["MOST_BODY_BYTES", "Guard", "content_policy", "is_local_name"]
+__all__ = ["MAX_BODY_BYTES", "Guard", "content_policy", "is_local_name"]
 
 _log = logging.getLogger(__name__)
 _COOKIE: Final = "camera-demo"
-_LONGEST_URL: Final = 2048
-MOST_BODY_BYTES: Final = 4096
+_MAX_URL: Final = 2048
+MAX_BODY_BYTES: Final = 4096
 _NEEDS_TOKEN: Final = "A token is needed: open the address printed at the start, or send Authorization: Bearer TOKEN."
 _AUTHENTICATE: Final = {"www-authenticate": "Bearer"}
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
@@ -36,7 +36,7 @@ _A_YEAR_S: Final = 365 * 24 * 3600
 
 
 class Guard:
-    """Lets through what is well-formed and allowed, and adds the headers that keep the page to itself.
+    """Passes on requests that are well-formed and allowed, and adds the security headers to every answer.
 
     With a token, everything but ``/healthz`` needs it: as ``Authorization: Bearer``, or in the cookie that
     ``/?token=`` leaves; an address that gives wrong ones is slowed down. Without a token only requests to a name of
@@ -58,7 +58,7 @@ class Guard:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or hand it on."""
+        """Refuse a request, or pass it on."""
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -72,7 +72,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, guarded)
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response | None:
-        """What keeps out whoever does not have the token; without one, whoever does not ask this very machine."""
+        """The refusal of a request without the right token; where there is no token, of one from another machine."""
         if self._token is None:
             if not is_local_name(headers.get("host", "")):
                 return error(403, "Only this machine may connect, by a name of its own: 127.0.0.1.")
@@ -92,15 +92,15 @@ class Guard:
         if token is not None and hmac.compare_digest(token, self._token):
             return None
         if in_address is not None and hmac.compare_digest(in_address.encode("utf-8", "replace"), self._token):
-            return self._welcome(scope)
+            return self._log_in(scope)
         self._attempts.count(host)
         self._seldom.warning("token", f"A wrong token was given from {host}. Others are not logged for a minute.")
         answer = error(401, _NEEDS_TOKEN, _AUTHENTICATE)
         answer.delete_cookie(_COOKIE)  # or else a tab left open since before a restart would use up its attempts
         return answer
 
-    def _welcome(self, scope: Scope) -> Response:
-        """Leave the token in a cookie, and take it out of the address."""
+    def _log_in(self, scope: Scope) -> Response:
+        """Move the token from the address to a cookie."""
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
             _COOKIE,
@@ -117,12 +117,12 @@ def _malformed(scope: Scope, headers: Headers) -> Response | None:
     allowed = _METHODS.get(scope["path"], "GET")
     if scope["method"] != allowed:
         return error(405, f"Only {allowed} is answered here.", {"allow": allowed})
-    if len(scope["path"]) + len(scope["query_string"]) > _LONGEST_URL:
+    if len(scope["path"]) + len(scope["query_string"]) > _MAX_URL:
         return error(414, "The address is too long.")
     length = headers.get("content-length", "0")
-    most_bytes = 0 if allowed == "GET" else MOST_BODY_BYTES
-    if not (length.isascii() and length.isdecimal() and len(length) < 9 and int(length) <= most_bytes):
-        return error(413, f"The body is too large: at most {most_bytes} bytes are accepted.")
+    max_bytes = 0 if allowed == "GET" else MAX_BODY_BYTES
+    if not (length.isascii() and length.isdecimal() and len(length) < 9 and int(length) <= max_bytes):
+        return error(413, f"The body is too large: at most {max_bytes} bytes are accepted.")
     if allowed == "GET" and "transfer-encoding" in headers:
         return error(413, "A GET request must not have a body.")
     if not _HOST.fullmatch(headers.get("host", "")):
@@ -131,7 +131,7 @@ def _malformed(scope: Scope, headers: Headers) -> Response | None:
 
 
 def _foreign(scope: Scope, headers: Headers) -> Response | None:
-    """What keeps out requests that a page of another origin makes a browser send."""
+    """The refusal of a request that a page of another origin made a browser send."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
     is_link = scope["path"] == "/" and headers.get("sec-fetch-dest") == "document"
     if origin is not None and origin.partition("://")[2] != headers.get("host", ""):
@@ -142,7 +142,7 @@ def _foreign(scope: Scope, headers: Headers) -> Response | None:
 
 
 def is_local_name(host: str) -> bool:
-    """Whether a ``Host`` header names this very machine, and nothing that a name server could say.
+    """Whether a ``Host`` header names this machine without any name server.
 
     >>> is_local_name("127.0.0.1:8000"), is_local_name("[::1]"), is_local_name("evil.example")
     (True, True, False)
@@ -151,7 +151,7 @@ def is_local_name(host: str) -> bool:
 
 
 def content_policy(html: str) -> str:
-    """Allows the page's own script and style, known by their hashes, and nothing from elsewhere."""
+    """Content security policy: the page's own script and style, by their hashes, and nothing from other origins."""
 
     def hashes(tag: str) -> str:
         blocks = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)

@@ -1,4 +1,4 @@
-"""Where the loop's thread leaves its answers, and any number of browsers pick up the newest."""
+"""Where the loop's thread publishes its answers and any number of browsers read the newest."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from edge.vision.preprocess import Frame
 __all__ = ["Hub", "wait_for"]
 
 _QUALITY: Final = 80
-_WIDEST: Final = 1280
-"""Pixels across beyond which a picture is shrunk before it is sent."""
+_MAX_WIDTH: Final = 1280
+"""Wider pictures are scaled down before they are sent."""
 _WAKE_S: Final = 0.03
-"""The least time between two answers that watchers are woken for: a fast loop would keep them busy with waking."""
+"""Least time between two wake-ups of the watchers, which would cost a fast loop its CPU."""
 _SAMPLE_S: Final = 0.5
 _SAMPLES: Final = 240
 """Two minutes for the chart."""
@@ -31,13 +31,13 @@ _SAMPLES: Final = 240
 class Hub:
     """The newest answer: one thread publishes, many coroutines of another thread watch.
 
-    Publishing waits for nobody and costs microseconds, however many watch: pictures are drawn and encoded by the
-    watchers' side, once for all of them.
+    Publishing never waits and costs microseconds, however many watch: pictures are drawn and encoded by the server's
+    thread, once for all of them.
     """
 
     def __init__(self, run_state: RunState, clock: Callable[[], float] = time.monotonic) -> None:
         self.run_state = run_state
-        """What the run tells of itself."""
+        """State of the run."""
         self.watchers = 0
         """Streams that are being sent."""
         self.is_closed = False
@@ -69,33 +69,33 @@ class Hub:
         return None if self._result is None else self._clock() - self._published_s
 
     def history(self) -> list[dict[str, float]]:
-        """The last two minutes, twice a second: how long ago, the rate, the median and the greatest latency."""
+        """The last two minutes, twice a second: age, rate, median and maximum latency."""
         now_s = self._clock()
         names = ("age_s", "fps", "median_ms", "max_ms")
         samples = list(self._samples)
         return [dict(zip(names, (round(now_s - at_s, 2), *rest), strict=True)) for at_s, *rest in samples]
 
     def publish(self, result: Result) -> None:
-        """Replace the newest answer. Called by the loop's thread; waits for nobody."""
+        """Replace the newest answer. Called by the loop's thread; never waits."""
         now_s = self._clock()
         self._result, self._published_s = result, now_s
         self._latencies_ms.append(result.answer_ms)
         if now_s - self._sampled_s >= _SAMPLE_S:
             ordered = sorted(self._latencies_ms)
-            middle, greatest = ordered[len(ordered) // 2], ordered[-1]
-            self._samples.append((now_s, round(result.fps, 2), round(middle, 2), round(greatest, 2)))
+            median, maximum = ordered[len(ordered) // 2], ordered[-1]
+            self._samples.append((now_s, round(result.fps, 2), round(median, 2), round(maximum, 2)))
             self._latencies_ms, self._sampled_s = [], now_s
         if now_s - self._woke_s >= _WAKE_S:
             self._woke_s = now_s
             self._wake()
 
     def close(self) -> None:
-        """Let every watcher go."""
+        """End every stream."""
         self.is_closed = True
         self._wake()
 
     async def next(self, last: Result | None, timeout_s: float) -> Result | None:
-        """The newest answer that is not ``last``, waiting for one; None when none came in time, or there is an end."""
+        """The newest answer other than ``last``, waiting for one; None after ``timeout_s``, or once closed."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + timeout_s
         while not self.is_closed:
@@ -107,12 +107,12 @@ class Hub:
         return None
 
     def news(self) -> asyncio.Event:
-        """What will be set with the next answer or change of the source. Take it before looking at either."""
+        """An event that the next answer or change of the source sets. Take it before reading either."""
         self._loop = asyncio.get_running_loop()
         return self._news
 
     async def jpeg(self, result: Result, *, is_annotated: bool) -> bytes:
-        """The picture as JPEG, encoded once for all who watch, beside the loop."""
+        """The picture as JPEG, encoded once for all who watch, in a thread of its own."""
         async with self._encoding:
             known = self._encoded.get(is_annotated)
             if known is None or known[0] is not result:
@@ -131,7 +131,7 @@ class Hub:
 
 
 async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
-    """Wait until ``news`` is set. False when it was not in time."""
+    """Wait until ``news`` is set; False after ``timeout_s``."""
     try:
         return await asyncio.wait_for(news.wait(), timeout_s)
     except (asyncio.TimeoutError, TimeoutError):  # two classes before Python 3.11
@@ -140,13 +140,13 @@ async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
 
 def _encode(result: Result, is_annotated: bool) -> bytes:
     picture = draw(result) if is_annotated else result.frame.image
-    _, data = cv2.imencode(".jpg", _narrowed(picture), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    _, data = cv2.imencode(".jpg", _scaled_down(picture), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return data.tobytes()
 
 
-def _narrowed(picture: Frame) -> Frame:
+def _scaled_down(picture: Frame) -> Frame:
     height, width = picture.shape[:2]
-    if width <= _WIDEST:
+    if width <= _MAX_WIDTH:
         return picture
-    size = _WIDEST, max(1, round(height * _WIDEST / width))
+    size = _MAX_WIDTH, max(1, round(height * _MAX_WIDTH / width))
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 _PREFIX: Final = "camera_demo"
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _THROTTLED_NOW: Final = 0xF
-"""The bits of ``vcgencmd get_throttled`` that tell of now."""
+"""The bits of ``vcgencmd get_throttled`` for the present."""
 
 
 class Metrics(Collector):
-    """Counts answers as they come, and reads everything else when it is asked."""
+    """Counts answers as they come; everything else is read when the metrics are collected."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -30,7 +30,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._answer_s = self._histogram("capture_to_answer_seconds", "From the capture of a frame to its answer.")
-        self._infer_s = self._histogram("inference_seconds", "The model alone.")
+        self._infer_s = self._histogram("inference_seconds", "The model alone, without preprocessing.")
 
     def count(self, result: Result) -> None:
         """Count one answer. Called by the loop's thread."""
@@ -40,17 +40,17 @@ class Metrics(Collector):
         self._infer_s.observe(result.prediction.infer_ms / 1e3)
 
     def text(self) -> bytes:
-        """All figures in Prometheus' text form."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def collect(self) -> Iterator[Metric]:
-        """What is not counted answer by answer."""
+        """Everything that is not counted answer by answer."""
         yield CounterMetricFamily(f"{_PREFIX}_answers", "Frames that were classified.", self._answers)
         yield CounterMetricFamily(f"{_PREFIX}_late", "Answers that took longer than the budget.", self._late)
         yield GaugeMetricFamily(f"{_PREFIX}_watchers", "Streams that are being sent.", self._hub.watchers)
         yield from self._of_answer()
         yield from self._of_source()
-        yield from self._of_steering()
+        yield from self._of_control()
         yield from self._of_machine()
 
     def _of_answer(self) -> Iterator[Metric]:
@@ -59,28 +59,28 @@ class Metrics(Collector):
             yield CounterMetricFamily(
                 f"{_PREFIX}_dropped", "Frames that a newer one replaced while the model was busy.", result.dropped
             )
-            yield GaugeMetricFamily(f"{_PREFIX}_fps", "Answers a second, of late.", result.fps)
+            yield GaugeMetricFamily(f"{_PREFIX}_fps", "Answers per second, recent average.", result.fps)
             info = {"variant": result.variant, "backend": result.backend}
-            yield InfoMetricFamily(f"{_PREFIX}_active", "What gives the answers.", info)
+            yield InfoMetricFamily(f"{_PREFIX}_active", "Variant and backend in use.", info)
 
     def _of_source(self) -> Iterator[Metric]:
         status = self._hub.run_state.source.now
-        yield GaugeMetricFamily(f"{_PREFIX}_source_up", "Whether the source gives frames.", status.state == "live")
-        yield CounterMetricFamily(f"{_PREFIX}_source_losses", "How often the source broke off.", status.losses)
+        yield GaugeMetricFamily(f"{_PREFIX}_source_up", "1 while the source gives frames.", status.state == "live")
+        yield CounterMetricFamily(f"{_PREFIX}_source_losses", "Times the source was lost.", status.losses)
 
-    def _of_steering(self) -> Iterator[Metric]:
+    def _of_control(self) -> Iterator[Metric]:
         control = self._hub.run_state.control
         if control is not None:
-            yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "What a frame may take.", control.budget_ms / 1e3)
-            yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Changes of the variant.", control.switches)
+            yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "Latency budget.", control.budget_ms / 1e3)
+            yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Times the variant was changed.", control.switches)
 
     def _of_machine(self) -> Iterator[Metric]:
         health = self._hub.run_state.health
         if health.temperature_c is not None:
-            yield GaugeMetricFamily(f"{_PREFIX}_temperature_celsius", "The hottest zone.", health.temperature_c)
+            yield GaugeMetricFamily(f"{_PREFIX}_temperature_celsius", "Hottest thermal zone.", health.temperature_c)
         if health.throttle_bits is not None:
             is_throttled = bool(health.throttle_bits & _THROTTLED_NOW)
-            yield GaugeMetricFamily(f"{_PREFIX}_throttled", "Whether the board is held back now.", is_throttled)
+            yield GaugeMetricFamily(f"{_PREFIX}_throttled", "1 while the board is throttled.", is_throttled)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", text, buckets=_BUCKETS_S, registry=self.registry)

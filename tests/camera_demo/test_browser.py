@@ -151,7 +151,9 @@ def test_the_page_shows_the_live_picture_the_answers_and_what_becomes_of_the_cam
     several(lambda: picture(browser), lambda seen: len(seen - {""}) >= 4)
     several(lambda: text(browser, "best"), lambda seen: {"three", "seven", "zero"} <= seen)
     assert re.fullmatch(r"\d+ %", text(browser, "sure"))
-    assert browser.execute_script("return document.querySelectorAll('#labels li').length") == 5
+    several(lambda: ", ".join(percentages(browser)), lambda seen: len(seen) >= 4)
+    assert shown(browser, "#variants button.is-active"), "the list is scrolled to the active variant"
+    assert [text(browser, name) for name in ("heading-top1", "heading-cost")] == ["top-1", "p95"]
     eventually(lambda: float(text(browser, "fps")) > 10)
 
     before = active(browser)
@@ -160,10 +162,13 @@ def test_the_page_shows_the_live_picture_the_answers_and_what_becomes_of_the_cam
     slide_to(browser, 0)
     eventually(lambda: active(browser) != before)
     assert "0.5 ms" in text(browser, "why")
+    eventually(lambda: text(browser, "why").endswith(" Even the fastest variant is too slow for this budget."))
 
     press(browser, "#variants button[data-name='mobilenet_v1_0.50_224']")
     eventually(lambda: active(browser) == "mobilenet_v1_0.50_224")
     assert pressed(browser, "#variants button.is-active") and not pressed(browser, "#auto")
+    assert shown(browser, "#variants button.is-active")
+    eventually(lambda: text(browser, "why").endswith(" It is too slow for this budget; you pinned it."))
     press(browser, "#auto")
     eventually(lambda: pressed(browser, "#auto"))
 
@@ -196,6 +201,54 @@ def test_nothing_sticks_out_on_any_screen(browser: Any, address: str, width: int
         assert small == 0, "a finger must hit every button"
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_classes_of_no_share_are_left_out_and_the_chart_has_room_for_its_marks(browser: Any, address: str) -> None:
+    browser.get(address)
+    eventually(lambda: text(browser, "pill") == "live")
+    answer = {
+        "labels": [{"label": "three", "probability": 0.9996}, {"label": "two", "probability": 0.0004}],
+        "fps": 999.5,
+        "capture_to_answer_ms": 4000.0,
+        "infer_ms": 3000.0,
+        "dropped": 0,
+        "variant": "mobilenet_v1_0.25_128",
+        "backend": "fake",
+    }
+    script = """
+        events.close();
+        showAnswer(arguments[0]);
+        samples = [{at: performance.now() / 1000, fps: 999.5, median: 4000, max: 4000}];
+        const drawn = [], pen = at("chart").getContext("2d");
+        pen.fillText = function (text, x) {
+            const width = this.measureText(text).width;
+            drawn.push([text, this.textAlign === "right" ? x - width : x, this.textAlign === "right" ? x : x + width]);
+        };
+        draw();
+        return {labels: [...document.querySelectorAll("#labels li")].map(row => row.textContent),
+                drawn, width: at("chart").clientWidth};
+    """
+    found = browser.execute_script(script, answer)
+    assert found["labels"] == ["three100 %"]
+    assert [mark for mark, *_ in found["drawn"]] == ["0", "2500", "5000 ms", "0", "1000", "2000 fps"]
+    assert all(left >= 0 and right <= found["width"] for _, left, right in found["drawn"])
+
+
+def percentages(browser: Any) -> list[str]:
+    found: list[str] = browser.execute_script(
+        "return [...document.querySelectorAll('#labels b')].map(b => b.textContent)"
+    )
+    return found
+
+
+def shown(browser: Any, selector: str) -> bool:
+    """Whether an element of the list of variants is within what the list shows of it."""
+    script = """
+        const list = document.getElementById("variants").getBoundingClientRect();
+        const button = document.querySelector(arguments[0]).getBoundingClientRect();
+        return button.top >= list.top - 1 && button.bottom <= list.bottom + 1;
+    """
+    return bool(browser.execute_script(script, selector))
 
 
 def active(browser: Any) -> str:

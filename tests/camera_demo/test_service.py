@@ -26,9 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "camera_demo/service/mobilenet-edge.service"
 CONFIG = ROOT / "camera_demo/service/config.toml"
 INSTALLER = ROOT / "scripts/install-service"
-MOST_EXPOSED = 1.6
+MAX_EXPOSURE = 1.6
 
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze not found")
 
 
 @needs_systemd
@@ -46,7 +46,7 @@ def test_systemd_finds_the_unit_hardly_exposed() -> None:
     level = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     if level is None:
         pytest.skip("this systemd judges no unit files")
-    assert float(level[1]) <= MOST_EXPOSED
+    assert float(level[1]) <= MAX_EXPOSURE
 
 
 def test_the_shipped_settings_are_read_and_name_every_key(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_systemd_is_told_of_start_life_and_end(tmp_path: Path, channel: socket.socket, bundle_folder: Path) -> None:
+def test_systemd_is_notified_of_start_life_and_end(tmp_path: Path, channel: socket.socket, bundle_folder: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
         f'input = "synthetic:64x64"\noutputs = ["json:/dev/null"]\nbundle = "{bundle_folder}"\n'
@@ -156,7 +156,7 @@ def test_a_systemd_that_is_gone_disturbs_nobody(tmp_path: Path) -> None:
 
 @pytest.fixture
 def system(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs the installer on a folder that stands for the system, whose commands only write down what they are told."""
+    """Runs the installer on a folder that stands for the system, whose commands only write down their arguments."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in ("systemctl", "useradd", "userdel", "chown"):

@@ -166,7 +166,9 @@ def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(
     assert (answer.status_code, answer.json()["status"]) == (503, "source lost")
 
 
-def test_the_last_two_minutes_are_told_twice_a_second(run_state: RunState, make_result: Callable[..., Result]) -> None:
+def test_the_last_two_minutes_are_sampled_twice_a_second(
+    run_state: RunState, make_result: Callable[..., Result]
+) -> None:
     now_s = [0.0]
     hub = Hub(run_state, lambda: now_s[0])
     for number in range(400):
@@ -510,7 +512,7 @@ def test_an_invalid_address_is_refused(place: str) -> None:
     ("host", "answer"),
     [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("pi", False)],
 )
-def test_loopback_is_told_from_the_network(host: str, answer: bool) -> None:
+def test_loopback_is_distinguished_from_the_network(host: str, answer: bool) -> None:
     assert is_loopback(host) is answer
 
 
