@@ -43,27 +43,17 @@ _MODULES = {
     "overlay": ("draw",),
     "region": ("Region",),
 }
-"""The module of each name."""
+"""The names in each module."""
 
 if not TYPE_CHECKING:  # type checkers see the imports above, and report other names
 
     def __getattr__(name: str) -> object:
-        """Load a name when it is first used (PEP 562)."""
-        if name == "__version__":
-            import edge
+        from camera_demo.opencv import prepare_opencv
+        from edge.lazy import load
 
-            value = edge.__version__
-        elif name in __all__:
-            from importlib import import_module
-
-            from camera_demo.opencv import prepare_opencv
-
+        if name in __all__:
             prepare_opencv(is_silent=False)  # before cv2 is imported, which reads its settings once
-            module = next(module for module, names in _MODULES.items() if name in names)
-            value = getattr(import_module(f"camera_demo.{module}"), name)
-        else:
-            raise AttributeError(f"module 'camera_demo' has no attribute '{name}'")
-        globals()[name] = value
+        globals()[name] = value = load("camera_demo", name, _MODULES)
         return value
 
 

@@ -75,7 +75,7 @@ __all__ = [
     "self_test",
 ]
 
-_ROOMS = {
+_MODULES = {
     "board.health": ("Health",),
     "board.sampler": ("HealthSampler",),
     "budget": ("Budget",),
@@ -83,7 +83,17 @@ _ROOMS = {
     "bundles.variant": ("Variant",),
     "control.adaptive": ("AdaptiveClassifier",),
     "control.decision": ("Change",),
-    "errors": tuple(name for name in __all__ if name.endswith("Error") or name == "NoVariantFits"),
+    "errors": (
+        "BackendError",
+        "BudgetError",
+        "BundleError",
+        "EdgeError",
+        "ImageError",
+        "NoVariantFits",
+        "ProfileError",
+        "SelfTestError",
+        "VariantError",
+    ),
     "inference.classifier": ("Classifier",),
     "inference.live_classifier": ("LiveClassifier",),
     "inference.prediction": ("Guess", "Prediction"),
@@ -94,36 +104,16 @@ _ROOMS = {
     "selection": ("Selection", "select"),
     "vision.images": ("read_image",),
 }
-"""The module of each name."""
-_DISTRIBUTION = "mobilenet-edge"
-
+"""The names in each module."""
 
 if not TYPE_CHECKING:  # type checkers see the imports above, and report other names
 
     def __getattr__(name: str) -> object:
-        """Load a name when it is first used (PEP 562)."""
-        if name == "__version__":
-            value: object = _version()
-        elif name in __all__:
-            from importlib import import_module
+        from edge.lazy import load
 
-            module = next(room for room, names in _ROOMS.items() if name in names)
-            value = getattr(import_module(f"edge.{module}"), name)
-        else:
-            raise AttributeError(f"module 'edge' has no attribute '{name}'")
-        globals()[name] = value
+        globals()[name] = value = load("edge", name, _MODULES)
         return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, "__version__"})
-
-
-def _version() -> str:
-    """The version of the installed distribution; ``0+unknown`` where the package runs from a folder alone."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(_DISTRIBUTION)
-    except PackageNotFoundError:
-        return "0+unknown"
