@@ -26,7 +26,7 @@ def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[in
     from convert.checkpoints import load_checkpoint, save_checkpoint
     from convert.data.calibration_data import load_calibration_data
     from convert.model import MobileNetV1, ModelConfig
-    from convert.pipeline.bundle import BundlePlan, write_bundle
+    from convert.pipeline.bundle import BundlePlan, build_bundle
     from edge.profiling.timing import timing_frames
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[in
             targets=("tflite",),
             min_agreement=0,
         )
-        write_bundle(plan, load_calibration_data(Path(scratch), plan.resolutions, classes=1000), folder, replace=True)
+        build_bundle(plan, load_calibration_data(Path(scratch), plan.resolutions, classes=1000), folder, replace=True)
 
 
 def main() -> None:

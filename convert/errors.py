@@ -6,14 +6,15 @@
     ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
     ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
     ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
-    ├── DivergedError       (ArithmeticError)  a training run whose loss is no number any more
+    ├── DivergedError       (ArithmeticError)  a training run whose loss is not a number any more
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
+    │   └── UntrainedError                  a network that looks as if it was never trained
     └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
 """
 
 from __future__ import annotations
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, OutputError
 
 __all__ = [
     "AccuracyError",
@@ -21,7 +22,10 @@ __all__ = [
     "CheckpointError",
     "ConversionError",
     "DivergedError",
+    "FolderInUseError",
     "TrainingError",
+    "UnfinishedRunError",
+    "UntrainedError",
 ]
 
 
@@ -38,11 +42,23 @@ class TrainingError(EdgeError, ValueError):
 
 
 class DivergedError(EdgeError, ArithmeticError):
-    """A training run whose loss is no number any more."""
+    """A training run whose loss is not a number any more."""
 
 
 class ConversionError(EdgeError, ValueError):
     """A network that cannot be expressed in the target format."""
+
+
+class FolderInUseError(OutputError):
+    """A folder for a training's results that is not empty."""
+
+
+class UnfinishedRunError(FolderInUseError):
+    """A folder that holds a training which stopped."""
+
+
+class UntrainedError(ConversionError):
+    """A network that looks as if it was never trained."""
 
 
 class AccuracyError(EdgeError, ValueError):

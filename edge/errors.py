@@ -31,6 +31,7 @@ __all__ = [
     "BundleError",
     "DownloadError",
     "EdgeError",
+    "ExistsError",
     "ImageError",
     "NoVariantFits",
     "OutputError",
@@ -83,6 +84,10 @@ class BackendError(EdgeError, RuntimeError):
 
 class OutputError(EdgeError, OSError):
     """A file or folder that cannot be written."""
+
+
+class ExistsError(OutputError):
+    """A file or folder that is there already and may not be replaced."""
 
 
 class DownloadError(EdgeError, OSError):

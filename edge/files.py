@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge.errors import EdgeError, OutputError, os_reason
+from edge.errors import EdgeError, ExistsError, OutputError, os_reason
 
 __all__ = [
     "check_free",
@@ -177,7 +177,7 @@ def check_free(path: Path, *, replace: bool) -> None:
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
     if path.exists() and not replace:
-        raise OutputError(f"{path} already exists: choose another name, or replace it with --force.")
+        raise ExistsError(f"{path} already exists: expected a name that is free.")
 
 
 def check_parent(path: Path) -> None:

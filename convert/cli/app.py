@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+import logging
+from typing import Final, NoReturn
 
 import typer
 
@@ -16,7 +17,9 @@ from convert.cli.paper import paper
 from convert.cli.tflite import tflite
 from convert.cli.train import train
 from convert.cli.verify import verify
-from edge.console import run
+from convert.errors import AccuracyError, DivergedError, FolderInUseError, UnfinishedRunError, UntrainedError
+from edge.console import note, run
+from edge.errors import ExistsError
 
 __all__ = ["app", "main"]
 
@@ -26,6 +29,38 @@ app = typer.Typer(
     help="Convert a trained MobileNet v1 for a Raspberry Pi or a Jetson.",
     epilog="Example: edge-convert bundle mobilenet_1_0_224_tf.h5 --calibration photos --labels labels.txt --out bundle",
 )
+_HINTS: Final = {
+    ExistsError: "--force replaces it.",
+    UntrainedError: "--allow-untrained converts it nevertheless.",
+    AccuracyError: "--min-agreement sets the least agreement.",
+    DivergedError: "Add --resume and a lower --rate.",
+    UnfinishedRunError: "--resume continues the training that stopped there, --force starts from scratch.",
+    FolderInUseError: "--force starts from scratch in it.",
+}
+"""The option that helps with an error of each class; the first that fits is printed behind it."""
+
+
+class _Notes(logging.Handler):
+    """Prints what the library logs, a line each on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message; those that are worth a warning as one."""
+        message = " ".join(record.getMessage().split())
+        if record.levelno >= logging.WARNING:
+            typer.echo(f"edge-convert: warning: {message}", err=True)
+        else:
+            note(message)
+
+
+@app.callback()
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("convert")
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Notes) for handler in logger.handlers):
+        logger.addHandler(_Notes())
+    logger.propagate = False
+
+
 app.command("tflite")(tflite)
 app.command("onnx")(onnx)
 app.command("bundle")(bundle)
@@ -40,4 +75,4 @@ app.command("train")(train)
 
 def main() -> NoReturn:
     """The console script ``edge-convert``."""
-    run(app, "edge-convert")
+    run(app, "edge-convert", hints=_HINTS)

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from convert.cli.bundle import make_bundle, numbers, targets_of
-from convert.cli.options import (
-    MIN_AGREEMENT,
-    AsJson,
-    Calibration,
-    Effort,
-    Force,
-    MinAgreement,
-    Resizing,
-    Targets,
-    Truth,
-    VerifyOn,
-)
-from convert.cli.write_model import Pictures
+from convert.cli.formatting import show_bundle
+from convert.cli.grouping import grouped
+from convert.cli.options import AsJson, Calibration, Force, Targets, numbers, targets_of
+from convert.options import BundleOptions, ConversionOptions
 from edge.console import progress_bar, stdout, table, write_json
 from edge.errors import VariantError
-from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.checkpoints import Checkpoint
     from convert.fetch import Fetched
-    from convert.pipeline.bundle import BundlePlan
 
 __all__ = ["fetch"]
 
 
+@grouped
 def fetch(
     what: Annotated[Literal["imagenet"], typer.Argument(help="Google's networks of ImageNet, from Keras.")],
     alpha: Annotated[str, typer.Option(help="Every α, separated by commas.")] = "1,0.75,0.5,0.25",
@@ -45,11 +35,7 @@ def fetch(
     bundle: Annotated[Path | None, typer.Option(help="Also write a bundle of them all here.")] = None,
     targets: Targets = "tflite",
     calibration: Calibration = None,
-    effort: Effort = "fast",
-    verify_on: VerifyOn = None,
-    truth: Truth = None,
-    resize: Resizing = "bilinear",
-    min_agreement: MinAgreement = MIN_AGREEMENT,
+    options: ConversionOptions = ConversionOptions(),
     force: Force = False,
     json: AsJson = False,
 ) -> None:
@@ -59,8 +45,9 @@ def fetch(
 
     Example: edge-convert fetch imagenet --bundle imagenet --calibration photos
     """
+    from convert.conversion import write_bundle
     from convert.fetch import Lock, fetch_imagenet, published
-    from convert.fetch.imagenet import default_folder
+    from convert.fetch.imagenet import AUTHOR, LICENSE, default_folder
     from convert.pipeline.bundle import check_place
 
     chosen_targets = targets_of(targets)
@@ -71,12 +58,21 @@ def fetch(
         known = Lock(lock) if lock else None
         found, labels = fetch_imagenet(wanted, to or default_folder(), lock=known, progress=progress)
     if bundle is None:
-        _tell(found, labels, as_json=json)
+        _print(found, labels, as_json=json)
         return
-    plan = replace(_plan(found, labels, bundle), targets=chosen_targets, effort=effort, min_agreement=min_agreement)
-    recipe = Preprocessing(resize=resize)
-    pictures = Pictures(calibration=calibration, verify_on=verify_on, truth=truth, recipe=recipe)
-    make_bundle(plan, pictures, bundle, replace=force, as_json=json)
+    with progress_bar("converting") as progress:
+        written = write_bundle(
+            _checkpoints(found),
+            bundle,
+            labels=labels,
+            calibration=calibration,
+            resolutions=numbers(resolution),
+            targets=chosen_targets,
+            options=BundleOptions(**asdict(options), author=AUTHOR, license=LICENSE),
+            replace=force,
+            progress=progress,
+        )
+    show_bundle(written, as_json=json)
 
 
 def _alphas(text: str) -> tuple[float, ...]:
@@ -86,27 +82,15 @@ def _alphas(text: str) -> tuple[float, ...]:
         raise VariantError(f"Widths '{text}' are not numbers: expected e.g. 1,0.5.") from reason
 
 
-def _plan(found: Sequence[Fetched], labels: Path, out: Path) -> BundlePlan:
+def _checkpoints(found: Sequence[Fetched]) -> list[Checkpoint]:
+    """Each file, for its own ρ."""
     from convert.checkpoints import load_checkpoint
-    from convert.fetch.imagenet import AUTHOR, LICENSE
-    from convert.pipeline.bundle import BundlePlan
-    from edge.bundles.bundle import read_labels
 
-    variants = [(one, one.published.variant) for one in found]
-    checkpoints = (replace(load_checkpoint(f.path), only_at=(v.resolution,)) for f, v in variants if v)
-    return BundlePlan(
-        name=out.resolve().name,
-        checkpoints=tuple(checkpoints),
-        resolutions=tuple(dict.fromkeys(v.resolution for _, v in variants if v)),
-        labels=read_labels(labels),
-        author=AUTHOR,
-        license=LICENSE,
-        targets=("tflite",),
-        min_agreement=MIN_AGREEMENT,
-    )
+    variants = [(one.path, one.published.variant) for one in found]
+    return [replace(load_checkpoint(path), only_at=(v.resolution,)) for path, v in variants if v]
 
 
-def _tell(found: Sequence[Fetched], labels: Path, *, as_json: bool) -> None:
+def _print(found: Sequence[Fetched], labels: Path, *, as_json: bool) -> None:
     if as_json:
         write_json({"labels": str(labels), "files": [_row(one) for one in found]})
         return

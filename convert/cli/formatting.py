@@ -1,15 +1,41 @@
-"""What was read and what was measured, in words."""
+"""What was read, written and measured, as the commands show it."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Accuracy
+from edge.bundles.table import bundle_table
+from edge.console import stdout, write_json
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.model import ModelConfig
+    from convert.pipeline.variant import Emitted
 
-__all__ = ["config_in_words", "in_words"]
+__all__ = ["config_in_words", "in_words", "show_bundle", "show_model"]
+
+
+def show_model(emitted: Emitted, path: Path, *, as_json: bool) -> None:
+    """Print where a model was written and how good it is."""
+    if as_json:
+        record = {"file": str(path), "size_bytes": len(emitted.content), "input": asdict(emitted.input)}
+        write_json(record | {"accuracy": asdict(emitted.accuracy)})
+    else:
+        megabytes = len(emitted.content) / 1e6
+        stdout().print(f"{path}: {megabytes:.2f} MB, {in_words(emitted.accuracy)}", soft_wrap=True)
+
+
+def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
+    """Print what a bundle holds and how large it is."""
+    if as_json:
+        write_json(bundle.manifest.to_dict())
+        return
+    size_bytes = sum(file.size_bytes for file in bundle.manifest.files())
+    stdout().print(bundle_table(bundle.manifest))
+    stdout().print(f"{bundle.root}: {size_bytes / 1e6:.2f} MB", soft_wrap=True)
 
 
 def config_in_words(config: ModelConfig) -> str:

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.calibration_data import load_pictures
-from convert.cli.options import AsJson, Calibration, Effort, Resizing, VerifyOn
+from convert.cli.grouping import grouped
+from convert.cli.options import AsJson, Calibration, CheckpointFile, Side
+from convert.options import ConversionOptions
 from edge.console import progress_bar, stdout, table, write_json
 from edge.plot import check_plot, write_charts
 from edge.plot.chart import Axis, Chart, Mark, Series
-from edge.vision.preprocess import Preprocessing
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.pipeline.layers import NetworkReport
 
 __all__ = ["layers"]
 
-Form = Literal["tflite", "onnx-int8", "onnx-int8_full"]
 _HEADINGS: Final = ("layer", "weights dB", "output dB", "bias shift", "dead", "at top %", "alone agree %", "alone nats")
 
 
+@grouped
 def layers(
-    checkpoint: Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")],
-    resolution: Annotated[int, typer.Option(help="Input height and width ρ, a multiple of 32.")],
-    form: Annotated[Form, typer.Option(help="The int8 form to examine.")] = "tflite",
+    checkpoint: CheckpointFile,
+    resolution: Side,
+    form: Annotated[
+        Literal["tflite", "onnx-int8", "onnx-int8_full"], typer.Option(help="The int8 form to examine.")
+    ] = "tflite",
     calibration: Calibration = None,
-    effort: Effort = "fast",
-    verify_on: VerifyOn = None,
-    resize: Resizing = "bilinear",
+    options: ConversionOptions = ConversionOptions(),
     plot: Annotated[Path | None, typer.Option(help="Draw it: a .png, .svg or .html file.")] = None,
     json: AsJson = False,
 ) -> None:
@@ -38,16 +38,14 @@ def layers(
 
     Example: edge-convert layers mobilenet_1_0_224_tf.h5 --resolution 224 --calibration photos --plot layers.png
     """
-    from convert.checkpoints import load_checkpoint
-    from convert.pipeline.variant import report_layers
+    from convert.conversion import examine_layers
 
     if plot is not None:
         check_plot(plot)
-    loaded = load_checkpoint(checkpoint)
     with progress_bar("examining") as progress:
-        recipe = Preprocessing(resize=resize)
-        data = load_pictures(loaded, (), calibration, verify_on, None, [resolution], recipe, progress)
-        report = report_layers(loaded, resolution, data, form=form, effort=effort, progress=progress)
+        report = examine_layers(
+            checkpoint, resolution, form=form, calibration=calibration, options=options, progress=progress
+        )
     if plot is not None:
         title = f"{checkpoint.name} at {resolution}, {form}"
         write_charts(_charts(report), plot, title=title, notes=[f"{report.pictures} pictures not calibrated on"])

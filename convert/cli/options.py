@@ -1,46 +1,48 @@
-"""Options that several commands share."""
+"""Arguments that several commands share; settings are in :mod:`convert.options`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = [
-    "MIN_AGREEMENT",
-    "AsJson",
-    "Author",
-    "Calibration",
-    "Effort",
-    "Force",
-    "License",
-    "MinAgreement",
-    "Resizing",
-    "Targets",
-    "Truth",
-    "VerifyOn",
-]
+from convert.errors import ConversionError
+from edge.errors import VariantError
 
-MIN_AGREEMENT: Final = 0.85
+if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
+    from convert.pipeline.variant import Target
 
+__all__ = ["AsJson", "Calibration", "CheckpointFile", "Force", "Labels", "Side", "Targets", "numbers", "targets_of"]
+
+CheckpointFile = Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")]
+Side = Annotated[int, typer.Option("--resolution", help="Input height and width ρ, a multiple of 32.")]
+Labels = Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")]
 Calibration = Annotated[
     Path | None,
     typer.Option(help="Pictures like those the camera will see; half is held back. Or a training's splits.csv."),
 ]
-Effort = Annotated[
-    Literal["fast", "best"], typer.Option(help="best calibrates on other views of the pictures too, and takes longer.")
-]
-VerifyOn = Annotated[Path | None, typer.Option(help="Other pictures to measure on, instead of holding half back.")]
-Truth = Annotated[Path | None, typer.Option(help='Classes of the pictures, {"photo.jpg": 3}; default: folder names.')]
-Author = Annotated[str, typer.Option(help="Who made the weights, for the .tflite file's metadata.")]
-License = Annotated[str, typer.Option("--license", help="The weights' licence, for the .tflite file's metadata.")]
-MinAgreement = Annotated[float, typer.Option(min=0.0, max=1.0, help="Refuse a file that agrees with float less often.")]
-Resizing = Annotated[
-    Literal["bilinear", "halving", "area"], typer.Option("--resize", help="How the device shrinks frames.")
-]
 Targets = Annotated[
     str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that already stands there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """The resolutions in one option, separated by commas."""
+    try:
+        return tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError as reason:
+        raise VariantError(f"Resolutions '{text}' are not numbers: expected e.g. 224,192,160,128.") from reason
+
+
+def targets_of(text: str) -> tuple[Target, ...]:
+    """The formats in one option, separated by commas."""
+    from convert.pipeline.variant import FILES
+
+    parts = [part.strip() for part in text.split(",")]
+    chosen = tuple(target for target in FILES if target in parts)
+    if len(chosen) != len(set(parts)):
+        raise ConversionError(f"Targets '{text}' are not all known: expected some of {', '.join(FILES)}.")
+    return chosen

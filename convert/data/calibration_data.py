@@ -154,7 +154,5 @@ def _others(paths: Sequence[Path], calibration: Sequence[Path], folder: Path) ->
     used = {path.resolve() for path in calibration}
     others = [path for path in paths if path.resolve() not in used]
     if not others:
-        raise CalibrationError(
-            f"Every picture of {folder} is calibrated on: expected others to measure on, or no --verify-on at all."
-        )
+        raise CalibrationError(f"Every picture of {folder} is calibrated on: expected others to measure on, or none.")
     return at_most(MOST_TO_MEASURE, others)

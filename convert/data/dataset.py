@@ -28,6 +28,7 @@ _FOLDERS: Final[dict[str, Split]] = {
     "valid": "validation",
     "validation": "validation",
 }
+_NAMED: Final = 20
 _COLUMNS: Final = ("path", "label", "split")
 
 
@@ -59,8 +60,15 @@ class DataSet:
             if missing and not (split == "train" and counts[UNLABELLED]):
                 raise TrainingError(
                     f"Class '{missing[0]}' has no picture in the {split} split ({len(missing)} such): its accuracy "
-                    "could not be learned or known. Give it two pictures or more, or leave the split to this command."
+                    "could not be learned or known. Give it two pictures or more, or leave the split to training."
                 )
+
+    def summary(self) -> str:
+        """How many pictures of which classes there are, in words."""
+        names, more = ", ".join(self.labels[:_NAMED]), len(self.labels) - _NAMED
+        names += f" and {more} more" if more > 0 else ""
+        counts = f"{len(self.train)} pictures of {len(self.labels)} classes to learn from, {len(self.validation)}"
+        return f"{counts} to measure on; the classes: {names}"
 
 
 def read_dataset(data: Path, share: float = 0.2) -> DataSet:

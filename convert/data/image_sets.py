@@ -48,6 +48,11 @@ class ImageSet:
     unreadable: tuple[str, ...]
     """Why each picture that could not be read was passed over."""
 
+    def first(self, count: int) -> ImageSet:
+        """The first ``count`` of the pictures."""
+        pixels = {side: one[:count] for side, one in self.pixels.items()}
+        return ImageSet(paths=self.paths[:count], pixels=pixels, unreadable=self.unreadable)
+
 
 def find_pictures(folder: Path) -> list[Path]:
     """The pictures below a folder, at least one.

@@ -25,11 +25,11 @@ from edge.bundles.variant import Variant
 from edge.errors import OutputError
 from edge.files import check_free, new_folder, sha256_of
 from edge.profiling.timing import timing_frames
-from edge.progress import Progress, no_progress
+from edge.progress import Progress, no_progress, part_of
 from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
-__all__ = ["BundlePlan", "check_place", "write_bundle"]
+__all__ = ["BundlePlan", "build_bundle", "check_place"]
 
 _LABELS = "labels.txt"
 
@@ -92,10 +92,10 @@ def check_place(out: Path, *, replace: bool) -> None:
     """
     check_free(out, replace=replace)
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise OutputError(f"{out} is no bundle, and --force replaces bundles only: choose another name.")
+        raise OutputError(f"{out} is not a bundle, and only bundles are replaced: choose another name.")
 
 
-def write_bundle(
+def build_bundle(
     plan: BundlePlan,
     data: CalibrationData,
     out: Path,
@@ -122,7 +122,7 @@ def write_bundle(
         labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")
         variants = []
         for number, (checkpoint, resolution) in enumerate(plan.tasks):
-            share = _share(progress, number, len(plan.tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}")
+            count, name = len(plan.tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}: "
             emitted = emit(
                 checkpoint,
                 resolution,
@@ -132,7 +132,7 @@ def write_bundle(
                 tune=plan.tune,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
-                progress=share,
+                progress=part_of(progress, number / count, 1 / count, name),
             )
             variants.append(_entry(checkpoint, emitted, folder))
         manifest = Manifest(
@@ -208,7 +208,3 @@ def _now() -> str:
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
     return moment.isoformat(timespec="seconds")
-
-
-def _share(progress: Progress, number: int, count: int, name: str) -> Progress:
-    return lambda stage, share: progress(f"{name}: {stage}", (number + share) / count)

@@ -45,15 +45,17 @@ from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
 from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
-from edge.progress import Progress, no_progress
+from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["FILES", "Emitted", "Target", "Tune", "compare", "emit", "report_layers"]
+__all__ = ["FILES", "Emitted", "Int8Form", "Target", "Tune", "compare", "emit", "quantize_variant", "report_layers"]
 
 Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
 does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
+Int8Form = Literal["tflite", "onnx-int8", "onnx-int8_full"]
+"""The targets that are int8."""
 Tune = Callable[[FoldedNetwork, QuantizedNetwork, Progress], QuantizedNetwork]
 """Makes better integers of an equalized float network and what the quantizer made of it."""
 FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
@@ -137,9 +139,9 @@ def emit(
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
     writer = _Writer(network, variant, data, effort, io, card, tune)
     for number, (format, precision) in enumerate(files):
-        step = _stage(progress, number / len(files), 1 / len(files))
-        content = writer.content(format, precision, _stage(step, 0, 0.6))
-        accuracy, spec = _measure(content, format, variant, reference, data.preprocessing, _stage(step, 0.6, 0.4))
+        step = part_of(progress, number / len(files), 1 / len(files))
+        content = writer.content(format, precision, part_of(step, 0, 0.6))
+        accuracy, spec = _measure(content, format, variant, reference, data.preprocessing, part_of(step, 0.6, 0.4))
         result = Emitted(
             variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
         )
@@ -178,12 +180,26 @@ def compare(
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
 
 
+def quantize_variant(
+    checkpoint: Checkpoint,
+    resolution: int,
+    data: CalibrationData,
+    *,
+    effort: Effort = "fast",
+    progress: Progress = no_progress,
+) -> QuantizedNetwork:
+    """The integers of one variant, as its TFLite file holds them."""
+    network = _folded(checkpoint, resolution, data.preprocessing)
+    writer = _Writer(network, Variant(network.alpha, resolution), data, effort, "int8", ModelCard())
+    return writer.integers(progress)
+
+
 def report_layers(
     checkpoint: Checkpoint,
     resolution: int,
     data: CalibrationData,
     *,
-    form: Target = "tflite",
+    form: Int8Form = "tflite",
     effort: Effort = "fast",
     progress: Progress = no_progress,
 ) -> NetworkReport:
@@ -200,8 +216,8 @@ def report_layers(
     network = _folded(checkpoint, resolution, data.preprocessing)
     variant = Variant(network.alpha, resolution)
     writer = _Writer(network, variant, data, effort, "int8", ModelCard())
-    layers = writer.rounded(FILES[form][0], _stage(progress, 0, 0.5))
-    return examine(layers, data.held_out.pixels[resolution], data.preprocessing, _stage(progress, 0.5, 0.5))
+    layers = writer.rounded(FILES[form][0], part_of(progress, 0, 0.5))
+    return examine(layers, data.held_out.pixels[resolution], data.preprocessing, part_of(progress, 0.5, 0.5))
 
 
 def _folded(checkpoint: Checkpoint, resolution: int, recipe: Preprocessing) -> FoldedNetwork:
@@ -242,6 +258,10 @@ class _Writer:
         if precision == "fp16":  # half floats round as well, and what is good for int8 is good for them
             return to_onnx(self._equalized, self._variant, "fp16")
         return to_qdq(self._symmetric(precision))
+
+    def integers(self, progress: Progress) -> QuantizedNetwork:
+        self._progress = progress
+        return self._integers
 
     def rounded(self, file: tuple[str, str], progress: Progress) -> list[FakeQuantLayer]:
         """The layers of an int8 form beside their float originals."""
@@ -291,8 +311,3 @@ def _measure(
 def _load(path: Path, variant: Variant, classes: int) -> Backend:
     model = ModelFile(path, variant, classes)
     return onnxruntime.load(model, 1) if path.suffix == ".onnx" else litert.load(model, 1)
-
-
-def _stage(progress: Progress, start: float, length: float) -> Progress:
-    """Progress of a part, as progress of the whole."""
-    return lambda stage, share: progress(stage, start + length * share)

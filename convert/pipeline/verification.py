@@ -140,8 +140,7 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
     if accuracy.agreement < min_agreement:
         raise AccuracyError(
             f"{name} agrees with float on {accuracy.agreement:.1%} of {accuracy.pictures} held-out pictures, expected "
-            f"{min_agreement:.1%} or more; nothing was written. Calibrate on more pictures like those the camera "
-            "will see, or lower --min-agreement."
+            f"{min_agreement:.1%} or more. Calibrate on more pictures like those the camera will see, or accept less."
         )
     return replace(accuracy, min_agreement=min_agreement)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final
 from convert.training.trainer import Trainer
 from edge.bundles.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
 from edge.bundles.variant import Variant
+from edge.progress import Progress, no_progress
 
 __all__ = ["Estimate", "estimated", "training_mb"]
 
@@ -42,18 +44,21 @@ def training_mb(variants: Sequence[Variant], batch: int, classes: int) -> float:
     return _BASE_MB + 4e-6 * (_COPIES * weights + batch * values)
 
 
-def estimated(trial: Trainer, variants: Sequence[Variant], classes: int) -> Estimate:
+def estimated(trial: Trainer, variants: Sequence[Variant], classes: int, progress: Progress = no_progress) -> Estimate:
     """Take a few steps with ``trial``, a trainer like that of the run to come, and count the memory.
 
     Args:
-        trial: Is of no use afterwards. Its recipe grows nothing, so that the steps are the dearest.
+        trial: Not usable afterwards. Its recipe must not start on smaller pictures, so that no step is costlier.
         variants: All that it trains.
         classes: Outputs of the networks.
+        progress: Called before each step.
     """
     steps = trial.steps()
+    progress("estimating: the first step", 0.0)
     next(steps)
-    started = time.perf_counter()
-    done = sum(1 for _ in zip(range(_STEPS), steps, strict=False))
+    started, done = time.perf_counter(), 0
+    for done, _ in enumerate(itertools.islice(steps, _STEPS), start=1):
+        progress("estimating: timing a few steps", done / _STEPS)
     seconds = (time.perf_counter() - started) / max(1, done) * trial.recipe.steps
     steps.close()
     return Estimate(training_mb(variants, trial.batch, classes), seconds)

@@ -1,10 +1,9 @@
-"""A whole training job: from a data set and wishes to checkpoints in a folder."""
+"""A whole training job: from a plan to checkpoints in a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -44,14 +43,14 @@ METRICS, SPLITS, LABELS, REPORT = "metrics.csv", "splits.csv", "labels.txt", "tr
 class Job:
     """Carries out a plan in one process, or in one of several."""
 
-    def __init__(self, plan: Plan, out: Path, *, device: torch.device, share: Shard, workers: int) -> None:
+    def __init__(self, plan: Plan, out: Path, *, device: torch.device, shard: Shard, workers: int) -> None:
         """Read the pictures and build the networks.
 
         Raises:
             TrainingError: The pictures cannot be learned from.
         """
         self.plan: Final = plan
-        self._out, self._device, self._share, self._workers = out, device, share, workers
+        self._out, self._device, self._shard, self._workers = out, device, shard, workers
         self._source = Photos(plan.dataset.train, len(plan.dataset.labels), plan.augmentation, plan.recipe.seed)
         examples, self._unreadable = read_labelled(plan.dataset.validation, 10 * MOST_TO_CHECK)
         self._examples = examples
@@ -62,11 +61,16 @@ class Job:
         """Why pictures were passed over so far."""
         return [*self._unreadable, *self._source.unreadable]
 
-    def estimate(self) -> Estimate:
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes the results."""
+        return self._shard.rank == 0
+
+    def estimate(self, progress: Progress = no_progress) -> Estimate:
         """What the run will take, from a few steps of it."""
         recipe = replace(self.plan.recipe, growth=(), peak_rate=1e-9)
         with memory_told(recipe.batch):
-            return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels))
+            return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels), progress)
 
     def run(
         self,
@@ -75,7 +79,6 @@ class Job:
         resume: bool = False,
         tensorboard: Path | None = None,
         progress: Progress = no_progress,
-        warn: Callable[[str], None] = lambda message: None,
     ) -> dict[Variant, float]:
         """Train, and write checkpoints, labels, splits, figures and a report; the accuracy of each variant.
 
@@ -87,9 +90,8 @@ class Job:
         state = StateFile(self._out / STATE, self.plan.settings())
         if resume:
             best = restored(trainer, state)
-        is_first = self._share.rank == 0
         metrics = None
-        if is_first:
+        if self.is_first:
             write_splits(self.plan.dataset, self._out / SPLITS)
             write_atomically(self._out / LABELS, "".join(f"{label}\n" for label in self.plan.dataset.labels))
             metrics = Metrics(self._out / METRICS, after_step=trainer.step, tensorboard=tensorboard)
@@ -97,14 +99,13 @@ class Job:
             train(
                 trainer,
                 schedule,
-                state=state if is_first else None,
+                state=state if self.is_first else None,
                 metrics=metrics,
                 check=self._check,
                 best=best,
                 progress=progress,
-                warn=warn,
             )
-        return self._finish(trainer, best, progress) if is_first else {}
+        return self._finish(trainer, best, progress) if self.is_first else {}
 
     def _finish(self, trainer: Trainer, best: Best, progress: Progress) -> dict[Variant, float]:
         recalibration = self._recalibration(_TO_RECALIBRATE)
@@ -131,7 +132,7 @@ class Job:
             recipe,
             preprocessing=self.plan.preprocessing,
             device=self._device,
-            share=self._share,
+            shard=self._shard,
             workers=self._workers,
         )
 

@@ -37,7 +37,7 @@ class Plan:
     def __post_init__(self) -> None:
         unknown = any(item.label < 0 for item in self.dataset.train)
         if unknown and self.teacher is None:
-            raise TrainingError("Some pictures have no label: expected one for each, or a --teacher to learn from.")
+            raise TrainingError("Some pictures have no label: expected one for each, or a teacher to learn from.")
         classes = len(self.dataset.labels)
         if self.teacher is not None and self.teacher.config.classes != classes:
             raise TrainingError(

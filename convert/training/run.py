@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from edge.progress import Progress, no_progress
 
 __all__ = ["Best", "Schedule", "in_hours", "memory_told", "restored", "train"]
 
+_log = logging.getLogger(__name__)
 _WINDOW = 20
 """Steps whose losses are averaged for display."""
 
@@ -66,7 +68,6 @@ def train(
     check: Callable[[nn.Module], float],
     best: Best | None = None,
     progress: Progress = no_progress,
-    warn: Callable[[str], None] = lambda message: None,
 ) -> Best:
     """Run ``trainer`` to its end, and leave in its ``average`` the best network that was measured.
 
@@ -78,13 +79,12 @@ def train(
         check: The accuracy of a network, 0 to 1; asked in the process that keeps the state.
         best: What a restored run had found.
         progress: Told the loss and the time left, and the share done.
-        warn: Told what goes wrong and is no reason to stop.
 
     Raises:
         DivergedError: The loss is no number any more; the state before it is kept.
         TrainingError: The memory does not suffice.
     """
-    run = _Run(trainer, schedule, state, metrics, check, best or Best(), warn)
+    run = _Run(trainer, schedule, state, metrics, check, best or Best())
     losses: deque[float] = deque(maxlen=_WINDOW)
     with memory_told(trainer.recipe.batch):
         try:
@@ -95,7 +95,7 @@ def train(
                 if run.looked_up(mean):
                     break
         except DivergedError as error:
-            raise run.told(error) from error
+            raise run.with_state(error) from error
     run.save()  # what is left to do may fail, and can be done again
     if run.best.network:
         trainer.average.load_state_dict(run.best.network)
@@ -120,11 +120,10 @@ class _Run:
         metrics: Metrics | None,
         check: Callable[[nn.Module], float],
         best: Best,
-        warn: Callable[[str], None],
     ) -> None:
         self.best, self.pace = best, _Pace(trainer)
         self._trainer, self._schedule, self._state, self._metrics = trainer, schedule, state, metrics
-        self._check, self._warn, self._saved = check, warn, time.monotonic()
+        self._check, self._saved = check, time.monotonic()
 
     def looked_up(self, loss: float) -> bool:
         """Measure and save if it is time to; whether the run stops here."""
@@ -145,16 +144,18 @@ class _Run:
         try:
             self._state.write({"trainer": self._trainer.state(), "best": kept})
         except OutputError as error:
-            self._warn(f"{error} Training goes on without; it could be resumed from the state before only")
+            _log.warning("%s Training continues; it could be resumed only from the state before", error)
         self._saved = time.monotonic()
 
-    def told(self, error: DivergedError) -> DivergedError:
+    def with_state(self, error: DivergedError) -> DivergedError:
         """Keep the state before the loss became no number, and say so."""
         self.save()
         if self._state is None:
             return error
         step = self._trainer.step
-        return DivergedError(f"{error} The state before it, of step {step}, is kept: --resume with a lower --rate.")
+        return DivergedError(
+            f"{error} The state before it, of step {step}, is kept: resume with a lower learning rate."
+        )
 
     def _measure(self, loss: float) -> None:
         if self._metrics is None:
@@ -180,8 +181,8 @@ def memory_told(batch: int) -> Iterator[None]:
         if not is_memory:
             raise
         raise TrainingError(
-            f"The memory does not suffice for batches of {batch} pictures: try --batch {max(2, batch // 2)}, fewer "
-            "--resolutions or, on a GPU, --precision bf16."
+            f"Not enough memory for batches of {batch} pictures: try batches of {max(2, batch // 2)}, "
+            "fewer resolutions or, on a GPU, bf16."
         ) from error
 
 

@@ -77,7 +77,7 @@ def batches(
     size: int,
     resolutions: Callable[[int], Sequence[int]],
     *,
-    share: Shard | None = None,
+    shard: Shard | None = None,
     workers: int = 1,
 ) -> Generator[Batch]:
     """The batches of ``steps`` in order, each made ready by a thread while those before are learned from.
@@ -88,13 +88,13 @@ def batches(
         steps: The steps, counted from 0.
         size: Pictures per step, of all processes together.
         resolutions: What a step wants.
-        share: Which part of each batch is this process's.
+        shard: Which part of each batch is this process's.
         workers: Threads.
     """
-    share = share or Shard()
+    shard = shard or Shard()
 
     def made(step: int) -> Batch:
-        examples = [source.example(number) for number in share.numbers(step, size)]
+        examples = [source.example(number) for number in shard.numbers(step, size)]
         return make_batch(examples, resolutions(step), preprocessing)
 
     with ThreadPoolExecutor(workers, thread_name_prefix="pictures") as pool:

@@ -50,10 +50,10 @@ class StateFile:
             kept = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
             settings, state = kept["settings"], kept["state"]
         except FileNotFoundError as reason:
-            raise CheckpointError(f"There is no {self.path} to resume: leave --resume away to start anew.") from reason
+            raise CheckpointError(f"There is no {self.path} to resume: start from scratch instead.") from reason
         except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as reason:
-            told = os_reason(reason) if isinstance(reason, OSError) else "it is damaged or cut short"
-            raise CheckpointError(f"Cannot resume from {self.path}: {told}. Start anew with --force.") from reason
+            why = os_reason(reason) if isinstance(reason, OSError) else "it is damaged or cut short"
+            raise CheckpointError(f"Cannot resume from {self.path}: {why}. Start from scratch instead.") from reason
         self._compare(settings)
         found: dict[str, Any] = state
         return found
@@ -64,5 +64,5 @@ class StateFile:
             if then != now:
                 raise TrainingError(
                     f"{self.path} is of a run with other settings: {name} was {then}, and is {now}. Resume it with "
-                    "the same settings, or start anew with --force."
+                    "the same settings, or start from scratch."
                 )

@@ -39,7 +39,7 @@ class Trainer:
         *,
         preprocessing: Preprocessing | None = None,
         device: torch.device | None = None,
-        share: Shard | None = None,
+        shard: Shard | None = None,
         workers: int = 1,
     ) -> None:
         """Make ready to train.
@@ -50,7 +50,7 @@ class Trainer:
             recipe: How to train.
             preprocessing: How the device sees pictures; None for the default.
             device: Where to compute.
-            share: This process's part of every batch.
+            shard: This process's part of every batch.
             workers: Threads that make pictures ready.
 
         Raises:
@@ -64,18 +64,18 @@ class Trainer:
         """The network with its weights averaged over the last steps."""
         self._source, self._workers = source, workers
         self._preprocessing = preprocessing or Preprocessing()
-        self._device, self._share = device or torch.device("cpu"), share or Shard()
+        self._device, self._shard = device or torch.device("cpu"), shard or Shard()
         self._optimizer = torch.optim.AdamW(parameter_groups(task.network, recipe.weight_decay), lr=recipe.peak_rate)
-        if recipe.batch % self._share.of or recipe.batch // self._share.of < 2:
+        if recipe.batch % self._shard.of or recipe.batch // self._shard.of < 2:
             raise TrainingError(
-                f"A batch of {recipe.batch} pictures does not divide among {self._share.of} processes: expected a "
+                f"A batch of {recipe.batch} pictures does not divide among {self._shard.of} processes: expected a "
                 "multiple of their number, at least twice it."
             )
 
     @property
     def batch(self) -> int:
         """Pictures per step of this process."""
-        return self.recipe.batch // self._share.of
+        return self.recipe.batch // self._shard.of
 
     def steps(self) -> Generator[float]:
         """Go on from where training stands to its end; after each step, give the loss before it.
@@ -89,7 +89,7 @@ class Trainer:
             range(self.step, self.recipe.steps),
             self.recipe.batch,
             lambda step: [self.recipe.scaled(side, step) for side in self.task.resolutions(step)],
-            share=self._share,
+            shard=self._shard,
             workers=self._workers,
         )
         with contextlib.closing(made):
@@ -124,7 +124,7 @@ class Trainer:
 
         self._optimizer.zero_grad(set_to_none=True)
         first = self._backwards(step, pictures, labels)
-        if self._share.of > 1:
+        if self._shard.of > 1:
             _average_gradients(network)
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.largest_norm)
         if not math.isfinite(float(norm)):

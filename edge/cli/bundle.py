@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.bundles.bundle import MANIFEST, open_bundle, shipped_bundles
-from edge.bundles.manifest import Manifest
 from edge.bundles.registry import bundles_folder, installed_bundles
+from edge.bundles.table import bundle_table
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BundleError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from edge.updates.install import Activation
 
-__all__ = ["app", "bundle_table"]
+__all__ = ["app"]
 
 app = typer.Typer()
 
@@ -190,23 +188,3 @@ def _tested(count: int) -> str:
     if not count:
         return "no golden pictures, so not tested"
     return f"{count} variant{'s' if count > 1 else ''} gave the golden answers"
-
-
-def bundle_table(manifest: Manifest) -> Table:
-    """Every file of a bundle: its size, its cost, and what it was measured to do."""
-    headings = ("variant", "file", "MB", "MMACs", "agree %", "top-1 %", "float's", "of")
-    made = table(f"Bundle {manifest.name}", *headings, text=("file",))
-    for entry in manifest.variants:
-        for artifact in entry.artifacts:
-            accuracy = artifact.accuracy
-            made.add_row(
-                entry.variant.name,
-                f"{artifact.format} {artifact.precision}",
-                f"{artifact.size_bytes / 1e6:.2f}",
-                f"{entry.mult_adds / 1e6:.1f}",
-                f"{100 * accuracy.agreement:.1f}",
-                "" if accuracy.top1 is None else f"{100 * accuracy.top1:.1f}",
-                "" if accuracy.float_top1 is None else f"{100 * accuracy.float_top1:.1f}",
-                str(accuracy.pictures),
-            )
-    return made

@@ -52,7 +52,9 @@ def test_bundle_writes_every_resolution(
     manifest = json.loads(done.stdout)
     assert manifest == json.loads((out / "manifest.json").read_text())
     assert [v["variant"] for v in manifest["variants"]] == ["mobilenet_v1_0.25_64", "mobilenet_v1_0.25_32"]
-    assert refusal("bundle", checkpoint.path, *arguments, "--out", out).endswith("replace it with --force.")
+    assert refusal("bundle", checkpoint.path, *arguments, "--out", out).endswith(
+        "expected a name that is free. --force replaces it."
+    )
 
 
 def test_onnx_writes_one_model_of_the_precision_asked_for(
@@ -77,7 +79,8 @@ def test_a_target_that_is_not_known_is_answered_with_those_that_are(
 def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     arguments = ("--resolution", 96, "--calibration", pictures, "--out", out, "--min-agreement", 1.0)
-    assert "nothing was written" in refusal("tflite", checkpoint.path, *arguments)
+    told = refusal("tflite", checkpoint.path, *arguments)
+    assert "expected 100.0% or more" in told and told.endswith("--min-agreement sets the least agreement.")
     assert not out.exists()
 
 
@@ -124,14 +127,14 @@ def test_help_does_not_wait_for_torch() -> None:
     assert "bundle" in done.stdout
 
 
-def test_without_pictures_drawn_ones_serve_and_it_is_said(checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_without_pictures_synthetic_ones_serve_and_it_is_said(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     done = CliRunner().invoke(
         app, ["tflite", str(checkpoint.path), "--resolution", "32", "--out", str(out), "--min-agreement", "0"]
     )
     assert done.exit_code == 0, done.output
-    assert "warning: no pictures to calibrate on (--calibration): drawn ones are used" in done.stderr
-    assert "warning: no pictures to measure on (--verify-on)" in done.stderr
+    assert "warning: no pictures to calibrate on: synthetic ones are used" in done.stderr
+    assert "warning: no pictures to measure on" in done.stderr
     assert out.is_file()
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import convert.cli.engine as command
+import convert.export.tensorrt.engines as command
 from convert.checkpoints import Checkpoint
 from convert.cli.app import app
 from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
-from convert.pipeline.bundle import BundlePlan, write_bundle
+from convert.pipeline.bundle import BundlePlan, build_bundle
 from edge.inference.engine_cache import Platform
 from tests.convert.conftest import LABELS
 from tests.edge.inference.test_backends import hide
@@ -35,7 +35,7 @@ def bundle(checkpoint: Checkpoint, data: CalibrationData, tmp_path_factory: pyte
         targets=("tflite", "onnx"),
         min_agreement=0.0,
     )
-    write_bundle(plan, data, place)
+    build_bundle(plan, data, place)
     return place
 
 
@@ -82,8 +82,8 @@ def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, bundle: Path) 
     with pytest.raises(ConversionError) as refused:
         run(bundle, "--precision", "int8_full")
     assert str(refused.value) == (
-        "Bundle tiny has no int8_full ONNX file of mobilenet_v1_0.25_96 (there: fp32, fp16, int8): "
-        "write it with edge-convert bundle --targets onnx-int8_full."
+        "Bundle tiny has no int8_full ONNX file of mobilenet_v1_0.25_96 (it has: fp32, fp16, int8): "
+        "write the bundle with the target onnx-int8_full."
     )
     assert not list(jetson.glob("*"))
 

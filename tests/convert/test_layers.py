@@ -11,7 +11,7 @@ from convert.checkpoints import Checkpoint
 from convert.cli.app import app
 from convert.data.calibration_data import CalibrationData
 from convert.pipeline.layers import examine
-from convert.pipeline.variant import Target, emit, report_layers
+from convert.pipeline.variant import Int8Form, emit, report_layers
 from convert.quantization import fold, quantize
 from convert.quantization.fake_quant import Grid, fake_quant_integers
 from edge.vision.preprocess import Preprocessing, Preprocessor
@@ -20,7 +20,7 @@ from edge.vision.tensor import TensorSpec
 
 @pytest.mark.parametrize("form", ["tflite", "onnx-int8", "onnx-int8_full"])
 def test_the_layers_together_answer_as_the_file_does(
-    checkpoint: Checkpoint, data: CalibrationData, form: Target
+    checkpoint: Checkpoint, data: CalibrationData, form: Int8Form
 ) -> None:
     report = report_layers(checkpoint, 64, data, form=form)
     file = emit(checkpoint, 64, data, targets=(form,), min_agreement=0)[0]

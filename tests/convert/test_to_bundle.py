@@ -9,7 +9,7 @@ from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.data.calibration_data import CalibrationData
 from convert.errors import AccuracyError, CheckpointError
 from convert.model import ModelConfig
-from convert.pipeline.bundle import BundlePlan, write_bundle
+from convert.pipeline.bundle import BundlePlan, build_bundle
 from convert.pipeline.golden import mistakes
 from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
@@ -33,7 +33,7 @@ def plan(checkpoint: Checkpoint) -> BundlePlan:
 
 
 def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
-    write_bundle(plan, data, tmp_path / "tiny")
+    build_bundle(plan, data, tmp_path / "tiny")
     bundle = open_bundle(tmp_path / "tiny")
     assert [entry.variant.name for entry in bundle.variants] == ["mobilenet_v1_0.25_96", "mobilenet_v1_0.25_64"]
     assert bundle.labels == LABELS
@@ -55,7 +55,7 @@ def test_a_bundle_is_written_opened_and_classifies(plan: BundlePlan, data: Calib
 
 def test_a_refused_variant_leaves_nothing_behind(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     with pytest.raises(AccuracyError):
-        write_bundle(replace(plan, min_agreement=1.01), data, tmp_path / "tiny")
+        build_bundle(replace(plan, min_agreement=1.01), data, tmp_path / "tiny")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_nothing_behind(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError) as error:
-        write_bundle(plan, data, tmp_path / "tiny")
+        build_bundle(plan, data, tmp_path / "tiny")
     assert str(error.value) == (
         f"Cannot write {tmp_path / 'tiny'}: no space left on device on {tmp_path}. "
         "Free some space; nothing half-written was kept."
@@ -77,12 +77,12 @@ def test_a_full_disk_leaves_nothing_behind(
 
 def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     small = replace(plan, resolutions=(64,), targets=("onnx",))
-    write_bundle(small, data, tmp_path / "tiny")
+    build_bundle(small, data, tmp_path / "tiny")
     with pytest.raises(OutputError) as error:
-        write_bundle(small, data, tmp_path / "tiny")
-    expected = f"{tmp_path / 'tiny'} already exists: choose another name, or replace it with --force."
+        build_bundle(small, data, tmp_path / "tiny")
+    expected = f"{tmp_path / 'tiny'} already exists: expected a name that is free."
     assert str(error.value) == expected
-    write_bundle(replace(small, name="other"), data, tmp_path / "tiny", replace=True)
+    build_bundle(replace(small, name="other"), data, tmp_path / "tiny", replace=True)
     assert open_bundle(tmp_path / "tiny").name == "other"
     assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
 
@@ -90,7 +90,7 @@ def test_a_bundle_is_replaced_only_when_asked(plan: BundlePlan, data: Calibratio
 def test_a_folder_that_is_no_bundle_is_never_replaced(plan: BundlePlan, data: CalibrationData, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(OutputError) as error:
-        write_bundle(plan, data, tmp_path, replace=True)
+        build_bundle(plan, data, tmp_path, replace=True)
     assert str(error.value) == f"{tmp_path} is no bundle, and --force replaces bundles only: choose another name."
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
@@ -100,7 +100,7 @@ def test_the_same_material_gives_the_same_bundle(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     for name in ("a", "b"):
-        write_bundle(plan, data, tmp_path / name)
+        build_bundle(plan, data, tmp_path / name)
     a, b = ({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()} for name in ("a", "b"))
     assert a == b
 
@@ -108,7 +108,7 @@ def test_the_same_material_gives_the_same_bundle(
 def test_a_bundle_has_golden_pictures_and_tells_a_wrong_preprocessing(
     plan: BundlePlan, data: CalibrationData, tmp_path: Path
 ) -> None:
-    write_bundle(plan, data, tmp_path / "tiny")
+    build_bundle(plan, data, tmp_path / "tiny")
     bundle = open_bundle(tmp_path / "tiny")
     entry = bundle.variants[0]
     with Classifier(bundle, entry.variant) as right:
@@ -153,7 +153,7 @@ def test_a_width_may_have_another_checkpoint_for_each_resolution(
     other = replace(load_checkpoint(tmp_path / "other.safetensors"), only_at=(64,))
     both = replace(plan, checkpoints=(replace(checkpoint, only_at=(96,)), other), targets=("tflite",))
     assert [(c.path, r) for c, r in both.tasks] == [(checkpoint.path, 96), (other.path, 64)]
-    manifest = write_bundle(both, data, tmp_path / "two")
+    manifest = build_bundle(both, data, tmp_path / "two")
     assert [entry.variant.resolution for entry in manifest.variants] == [96, 64]
     assert [c["only_at"] for c in manifest.source["checkpoints"]] == [[96], [64]]
     with pytest.raises(CheckpointError) as error:

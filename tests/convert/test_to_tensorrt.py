@@ -175,7 +175,7 @@ class TestBadInput:
         ("options", "message"),
         [
             ({"optimization_level": 6}, "There is no optimization level 6: expected 0 to 5."),
-            ({"workspace_mb": 0}, "A workspace of 0 MB cannot be: expected 1 or more."),
+            ({"workspace_mb": 0}, "invalid workspace of 0 MB: expected 1 or more."),
         ],
     )
     def test_options_that_cannot_be(self, options: dict[str, int], message: str) -> None:

@@ -164,9 +164,7 @@ class TestNewFolder:
         (tmp_path / "old").mkdir()
         with pytest.raises(OutputError) as refused, new_folder(tmp_path / "old"):
             pytest.fail("the block ran")
-        assert str(refused.value) == (
-            f"{tmp_path / 'old'} already exists: choose another name, or replace it with --force."
-        )
+        assert str(refused.value) == (f"{tmp_path / 'old'} already exists: expected a name that is free.")
         assert names(tmp_path) == ["old"]
 
     @pytest.mark.parametrize("replace", [False, True])

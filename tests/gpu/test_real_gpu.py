@@ -51,7 +51,7 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
     from convert.checkpoints import load_checkpoint, save_checkpoint
     from convert.data.calibration_data import load_calibration_data
     from convert.model import ModelConfig
-    from convert.pipeline.bundle import BundlePlan, write_bundle
+    from convert.pipeline.bundle import BundlePlan, build_bundle
     from tests.convert.conftest import CLASSES, LABELS, lively
 
     folder = tmp_path_factory.mktemp("gpu")
@@ -68,7 +68,7 @@ def bundle(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Bund
         min_agreement=0.0,
     )
     data = load_calibration_data(folder / "pictures", plan.resolutions, labels=LABELS, classes=CLASSES)
-    write_bundle(plan, data, folder / "bundle")
+    build_bundle(plan, data, folder / "bundle")
     return open_bundle(folder / "bundle")
 
 

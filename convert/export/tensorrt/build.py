@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from convert.errors import ConversionError
 from convert.export.tensorrt.progress import new_monitor
+from convert.options import Doc
 from edge.inference.backends.tensorrt import new_log
 from edge.progress import Progress, no_progress
 
@@ -31,18 +32,17 @@ _INTEGER: Final = ("int8", "int8_full")
 class BuildOptions:
     """How to build."""
 
-    workspace_mb: int = 256
-    """The most GPU memory that one layer may use as scratch, in units of 2^20 bytes."""
-    optimization_level: int | None = None
-    """0 to 5, how long to look for faster kernels; None for TensorRT's default."""
-    dla_core: int | None = None
-    """The DLA core to use instead of the GPU, which takes what the DLA cannot; None for the GPU alone."""
+    workspace_mb: Annotated[int, Doc("The most scratch memory that a layer may use, MiB.")] = 256
+    optimization_level: Annotated[
+        int | None, Doc("0 to 5, how long to look for faster kernels; default: TensorRT's.")
+    ] = None
+    dla_core: Annotated[int | None, Doc("Use this DLA core, and the GPU for what it cannot run.", flag="--dla")] = None
 
     def __post_init__(self) -> None:
         if self.workspace_mb < 1:
-            raise ConversionError(f"A workspace of {self.workspace_mb} MB cannot be: expected 1 or more.")
+            raise ConversionError(f"invalid workspace of {self.workspace_mb} MB: expected 1 or more.")
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
-            raise ConversionError(f"There is no optimization level {self.optimization_level}: expected 0 to 5.")
+            raise ConversionError(f"invalid optimization level {self.optimization_level}: expected 0 to 5.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,7 +134,7 @@ def _set_precision(trt: Any, builder: Any, config: Any, precision: str, compute_
     if precision in _INTEGER and not _has_int8(builder, compute_capability):
         raise ConversionError(
             f"This GPU, of compute capability {compute_capability}, has no int8 arithmetic, as have 6.1 and those from "
-            "7.0 on. Build with --precision fp16."
+            "7.0 on. Build the fp16 file instead."
         )
     half, integer = getattr(trt.BuilderFlag, "FP16", None), getattr(trt.BuilderFlag, "INT8", None)
     for flag, precisions in ((half, _HALF), (integer, _INTEGER)):
@@ -155,7 +155,7 @@ def _set_level(trt: Any, config: Any, level: int | None) -> None:
     if level is None:
         return
     if not hasattr(config, "builder_optimization_level"):
-        raise ConversionError(f"TensorRT {trt.__version__} has no optimization levels: leave --optimization-level out.")
+        raise ConversionError(f"TensorRT {trt.__version__} has no optimization levels: use the default.")
     config.builder_optimization_level = level
 
 
@@ -165,7 +165,7 @@ def _set_dla(trt: Any, builder: Any, config: Any, core: int | None) -> None:
     if not 0 <= core < builder.num_DLA_cores:
         raise ConversionError(
             f"There is no DLA core {core}, this machine has {builder.num_DLA_cores}; Xavier and some Orins have two. "
-            "Leave --dla out to build for the GPU."
+            "Build for the GPU alone."
         )
     config.default_device_type, config.DLA_core = trt.DeviceType.DLA, core
     config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
@@ -195,7 +195,7 @@ def _set_progress(trt: Any, config: Any, progress: Progress) -> Any:
 def _cause(log: Any) -> str:
     cause = _first_error(log)
     if "memory" in cause.lower():
-        return f"{cause}. Close other programs, add swap, or lower --workspace-mb."
+        return f"{cause}. Close other programs, add swap, or allow a smaller workspace."
     return f"{cause}."
 
 

@@ -29,13 +29,14 @@ __all__ = ["Made", "make_engine"]
 _BUILDER_MB: Final = 700
 """What a builder takes besides its workspace, libraries and kernels to choose from: an estimate, not yet measured on
 a Jetson."""
-_MORE_MEMORY: Final = "Close other programs, add swap, or lower --workspace-mb."
+_MORE_MEMORY: Final = "Close other programs, add swap, or allow a smaller workspace."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """An engine of the store, and whether it was built now."""
 
+    source: Source
     engine: Engine
     is_new: bool
 
@@ -76,7 +77,7 @@ def make_engine(
     options = options or BuildOptions()
     with store.lock(announce):
         if not force and (engine := _in_store(source, platform, store, announce)):
-            return Made(engine=engine, is_new=False)
+            return Made(source=source, engine=engine, is_new=False)
         _check_memory(options, free_mb())
         announce(f"building {source.name} for {platform}; on a Jetson this can take minutes")
         with tempfile.TemporaryDirectory(dir=store.folder, prefix=".building.") as folder:
@@ -86,7 +87,7 @@ def make_engine(
             found = _run(request, progress)
             record = asdict(options) | found | {"precision": precision, "seconds": round(time.monotonic() - start, 1)}
             record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            return Made(engine=store.add(source, platform, out, record), is_new=True)
+            return Made(source=source, engine=store.add(source, platform, out, record), is_new=True)
 
 
 def _in_store(source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]) -> Engine | None:

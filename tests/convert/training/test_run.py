@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from convert.errors import TrainingError
+from convert.training import run as loop
 from convert.training.estimate import training_mb
 from convert.training.metrics import Metrics
 from convert.training.recipe import Recipe
@@ -20,6 +21,15 @@ from convert.training.trainer import Trainer
 from edge.bundles.variant import Variant
 from tests.convert.training.conftest import Shapes, build
 
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the run logs as warnings."""
+    messages: list[str] = []
+    monkeypatch.setattr(loop._log, "warning", lambda text, *values: messages.append(text % values))
+    return messages
+
+
 OFTEN = Schedule(check_every=2, save_every_s=0.0)
 
 
@@ -28,9 +38,7 @@ def fresh(steps: int = 6) -> Trainer:
     return Trainer(SingleTask(build(0.25), [32]), Shapes(), Recipe(steps=steps, batch=4))
 
 
-def run(
-    trainer: Trainer, schedule: Schedule, folder: Path, top1s: list[float], warnings: list[str] | None = None
-) -> Best:
+def run(trainer: Trainer, schedule: Schedule, folder: Path, top1s: list[float]) -> Best:
     answers = iter(top1s)
     return train(
         trainer,
@@ -38,7 +46,6 @@ def run(
         state=StateFile(folder / "state.pt", {}),
         metrics=Metrics(folder / "metrics.csv"),
         check=lambda network: next(answers),
-        warn=(warnings if warnings is not None else []).append,
     )
 
 
@@ -56,19 +63,19 @@ def test_training_stops_early_when_it_gains_nothing_more(tmp_path: Path) -> None
 
 
 def test_a_full_disk_while_saving_is_warned_of_and_costs_neither_the_run_nor_the_state_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logged: list[str]
 ) -> None:
     run(fresh(2), OFTEN, tmp_path, [0.1])
-    before, warnings = (tmp_path / "state.pt").read_bytes(), list[str]()
+    before = (tmp_path / "state.pt").read_bytes()
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     trainer = fresh()
-    run(trainer, OFTEN, tmp_path, [0.1] * 3, warnings)
-    assert trainer.step == 6 and len(warnings) == 7
-    assert "no space left on device" in warnings[0] and "Training goes on" in warnings[0]
+    run(trainer, OFTEN, tmp_path, [0.1] * 3)
+    assert trainer.step == 6 and len(logged) == 7
+    assert "no space left on device" in logged[0] and "Training continues" in logged[0]
     assert (tmp_path / "state.pt").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["metrics.csv", "state.pt"]
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from convert.checkpoints import load_checkpoint, save_checkpoint
 from convert.cli.app import app
+from convert.errors import UnfinishedRunError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import EdgeError
 from tests.convert.training.conftest import CLASSES, shape_of
@@ -150,19 +151,19 @@ def test_training_goes_on_from_a_checkpoint_of_other_classes_and_learns_from_a_t
 
 def test_what_a_run_takes_is_said_beforehand(shapes: Path, tmp_path: Path) -> None:
     told = run(shapes, "--out", tmp_path / "out", *SHORT, "--estimate")
-    assert "about 0:" in told and " GB" in told
+    assert "the classes: cross, disc, square" in told and "training takes about 0:" in told and " GB" in told
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_in_use_is_left_alone(shapes: Path, trained: Path) -> None:
     before = weights(trained)
-    assert "is in use: begin anew with --force, or choose" in refusal(shapes, "--out", trained, *SHORT)
+    assert "is in use: expected an empty folder" in refusal(shapes, "--out", trained, *SHORT)
     assert torch.equal(weights(trained), before)
     assert "holds the pictures" in refusal(shapes, "--out", shapes, *SHORT, "--force")
 
 
 def test_there_must_be_something_to_resume(shapes: Path, trained: Path) -> None:
-    assert "to resume: leave --resume away" in refusal(shapes, "--out", trained, *SHORT, "--resume")
+    assert "to resume: start from scratch instead" in refusal(shapes, "--out", trained, *SHORT, "--resume")
 
 
 @pytest.mark.parametrize(
@@ -185,19 +186,22 @@ def stopped(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("stopped") / "out"
     told = refusal(shapes, "--out", out, *SHORT, "--rate", "1e30")
     assert "diverged at step" in told and "Try a lower learning rate than 1e+30" in told
-    assert "is kept: --resume with a lower --rate" in told
+    assert "is kept: resume with a lower learning rate" in told
     return out
 
 
 def test_a_folder_of_a_run_that_stopped_may_be_gone_on_with(stopped: Path, shapes: Path) -> None:
-    assert "is in use: go on with --resume, begin anew with --force" in refusal(shapes, "--out", stopped, *SHORT)
+    with pytest.raises(UnfinishedRunError):
+        run(shapes, "--out", stopped, *SHORT)
+    output = start(shapes, "--out", stopped, *SHORT).communicate(timeout=100)[0]
+    assert "is in use" in output and "--resume continues the training that stopped there" in output
 
 
 def test_a_state_that_is_damaged_is_told(stopped: Path, shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "state.pt").write_bytes((stopped / "state.pt").read_bytes()[:5000])
-    assert "damaged or cut short. Start anew with --force" in refusal(shapes, "--out", out, *SHORT, "--resume")
+    assert "damaged or cut short. Start from scratch instead" in refusal(shapes, "--out", out, *SHORT, "--resume")
 
 
 @pytest.mark.parametrize(

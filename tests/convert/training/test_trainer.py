@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_stops_before_it_spoils_the_weights() -> None:
 
 def test_a_batch_that_does_not_divide_among_the_processes_is_refused() -> None:
     with pytest.raises(TrainingError, match="A batch of 8 pictures does not divide among 3 processes"):
-        Trainer(single_task(), Shapes(), SHORT, share=Shard(0, 3))
+        Trainer(single_task(), Shapes(), SHORT, shard=Shard(0, 3))
 
 
 def test_the_processes_share_a_batch() -> None:

@@ -1,0 +1,332 @@
+"""What the commands do with a trained network, each as one call from paths to finished files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.data.calibration_data import CalibrationData, load_calibration_data
+from convert.export.tensorrt.engines import OnnxPrecision
+from convert.export.tflite import IoType
+from convert.export.tflite_metadata import ModelCard
+from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
+from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
+from convert.pipeline.layers import NetworkReport
+from convert.pipeline.trained import check_trained
+from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, compare, emit, quantize_variant, report_layers
+from convert.pipeline.verification import require
+from convert.quantization import QuantizedNetwork, folded_recipe
+from edge.bundles.bundle import Bundle, open_bundle, read_labels
+from edge.bundles.manifest import Accuracy
+from edge.bundles.variant import RESOLUTIONS, Variant
+from edge.files import check_parent, write_atomically
+from edge.progress import Progress, no_progress, part_of
+from edge.vision.preprocess import Preprocessing
+
+__all__ = [
+    "examine_layers",
+    "quantize",
+    "verify",
+    "write_bundle",
+    "write_onnx",
+    "write_tflite",
+]
+
+AnyPath = str | PathLike[str]
+AnyCheckpoint = AnyPath | Checkpoint
+_TARGETS: Final[dict[OnnxPrecision, Target]] = {
+    "fp32": "onnx-fp32",
+    "fp16": "onnx-fp16",
+    "int8": "onnx-int8",
+    "int8_full": "onnx-int8_full",
+}
+_FEW: Final = 32
+"""Fewer calibration pictures than this are warned of."""
+_READING: Final = 0.1
+"""Share of the work that reading pictures takes."""
+_log = logging.getLogger(__name__)
+
+
+def write_bundle(
+    checkpoints: Sequence[AnyCheckpoint],
+    out: AnyPath,
+    *,
+    labels: AnyPath | Sequence[str],
+    calibration: AnyPath | None = None,
+    resolutions: Sequence[int] = RESOLUTIONS,
+    targets: Sequence[Target] = ("tflite",),
+    options: BundleOptions = BundleOptions(),
+    replace: bool = False,
+    progress: Progress = no_progress,
+) -> Bundle:
+    """Convert, measure and bundle every α and ρ.
+
+    Args:
+        checkpoints: One for each α; or several of one α, each with its ``only_at``.
+        out: The bundle's folder; it appears whole or not at all.
+        labels: The classes' names, or a file with one a line.
+        calibration: A folder of pictures like those the camera will see, half of which is held back to measure on; or
+            a training's ``splits.csv``; None to calibrate on synthetic ones.
+        resolutions: Every ρ.
+        targets: The formats to write.
+        options: How to convert and to check.
+        replace: Whether a bundle that is there already may be replaced.
+        progress: Called as the work goes on.
+
+    Returns:
+        The bundle, opened.
+
+    Raises:
+        EdgeError: A checkpoint, a picture or a label cannot be used (:mod:`convert.errors`), a file agrees too seldom
+            with float (``AccuracyError``), or the folder cannot be written (``OutputError``).
+    """
+    out = Path(out)
+    check_place(out, replace=replace)
+    names = _labels(labels)
+    plan = BundlePlan(
+        name=options.name or out.resolve().name,
+        checkpoints=tuple(map(_loaded, checkpoints)),
+        resolutions=tuple(resolutions),
+        labels=names,
+        author=options.author,
+        license=options.license,
+        targets=tuple(targets),
+        effort=options.effort,
+        tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
+        min_agreement=options.min_agreement,
+    )
+    data = _pictures(plan.checkpoints, calibration, resolutions, names, options, part_of(progress, 0, _READING))
+    build_bundle(plan, data, out, replace=replace, progress=part_of(progress, _READING, 1 - _READING))
+    return open_bundle(out)
+
+
+def write_tflite(
+    checkpoint: AnyCheckpoint,
+    out: AnyPath,
+    *,
+    resolution: int,
+    labels: AnyPath | Sequence[str] = (),
+    calibration: AnyPath | None = None,
+    io: IoType = "int8",
+    options: TfliteOptions = TfliteOptions(),
+    progress: Progress = no_progress,
+) -> Emitted:
+    """Write one full-integer int8 ``.tflite`` file, run it, and compare it with float.
+
+    Args:
+        checkpoint: The trained network.
+        out: The file to write.
+        resolution: Input height and width ρ, a multiple of 32.
+        labels: The classes' names, or a file with one a line; they are appended to the file.
+        calibration: As for :func:`write_bundle`.
+        io: Type of input and output.
+        options: How to convert and to check.
+        progress: Called as the work goes on.
+
+    Raises:
+        EdgeError: As :func:`write_bundle`.
+    """
+    names = _labels(labels)
+    card = ModelCard(labels=names, author=options.author, license=options.license)
+    return _write(checkpoint, out, resolution, names, calibration, "tflite", options, progress, io, card)
+
+
+def write_onnx(
+    checkpoint: AnyCheckpoint,
+    out: AnyPath,
+    *,
+    resolution: int,
+    precision: OnnxPrecision = "int8",
+    labels: AnyPath | Sequence[str] = (),
+    calibration: AnyPath | None = None,
+    options: ConversionOptions = ConversionOptions(),
+    progress: Progress = no_progress,
+) -> Emitted:
+    """Write one ``.onnx`` file for TensorRT or ONNX Runtime, run it, and compare it with float.
+
+    Args:
+        checkpoint: The trained network.
+        out: The file to write.
+        resolution: Input height and width ρ, a multiple of 32.
+        precision: ``int8`` keeps the depthwise layers in fp16; ``int8_full`` does not, and agrees less.
+        labels: The classes' names, or a file with one a line.
+        calibration: As for :func:`write_bundle`.
+        options: How to convert and to check.
+        progress: Called as the work goes on.
+
+    Raises:
+        EdgeError: As :func:`write_bundle`.
+    """
+    return _write(checkpoint, out, resolution, _labels(labels), calibration, _TARGETS[precision], options, progress)
+
+
+def quantize(
+    checkpoint: AnyCheckpoint,
+    resolution: int,
+    *,
+    calibration: AnyPath | None = None,
+    options: ConversionOptions = ConversionOptions(),
+    progress: Progress = no_progress,
+) -> QuantizedNetwork:
+    """The integers of one variant, as :func:`convert.to_tflite` takes them.
+
+    Raises:
+        EdgeError: As :func:`write_bundle`.
+    """
+    loaded = _loaded(checkpoint)
+    data = _pictures([loaded], calibration, [resolution], (), options, part_of(progress, 0, _READING))
+    rest = part_of(progress, _READING, 1 - _READING)
+    return quantize_variant(loaded, resolution, data, effort=options.effort, progress=rest)
+
+
+def verify(
+    model: AnyPath,
+    checkpoint: AnyCheckpoint,
+    pictures: AnyPath,
+    *,
+    labels: AnyPath | Sequence[str] = (),
+    options: CheckOptions = CheckOptions(),
+    progress: Progress = no_progress,
+) -> Accuracy:
+    """Run a written ``.tflite`` or ``.onnx`` file and compare it with the checkpoint that it was made from.
+
+    Args:
+        model: The file.
+        checkpoint: The network that it was made from.
+        pictures: A folder of pictures that it was not calibrated on.
+        labels: The classes' names, or a file with one a line.
+        options: How to compare.
+        progress: Called as the work goes on.
+
+    Raises:
+        BackendError: The file cannot be loaded, or is not a model of the checkpoint's classes.
+        AccuracyError: It agrees too seldom with float.
+    """
+    path = Path(model)
+    found = compare(
+        path,
+        _loaded(checkpoint),
+        Path(pictures),
+        labels=_labels(labels),
+        truth=options.truth,
+        preprocessing=Preprocessing(resize=options.resize),
+        progress=progress,
+    )
+    return require(found, options.min_agreement, path.name)
+
+
+def examine_layers(
+    checkpoint: AnyCheckpoint,
+    resolution: int,
+    *,
+    form: Int8Form = "tflite",
+    calibration: AnyPath | None = None,
+    options: ConversionOptions = ConversionOptions(),
+    progress: Progress = no_progress,
+) -> NetworkReport:
+    """Quantize one variant and compare every layer with float: noise, shifts, dead channels, what each costs alone.
+
+    Raises:
+        EdgeError: As :func:`write_bundle`.
+    """
+    loaded = _loaded(checkpoint)
+    data = _pictures([loaded], calibration, [resolution], (), options, part_of(progress, 0, _READING))
+    rest = part_of(progress, _READING, 1 - _READING)
+    return report_layers(loaded, resolution, data, form=form, effort=options.effort, progress=rest)
+
+
+def _write(
+    checkpoint: AnyCheckpoint,
+    out: AnyPath,
+    resolution: int,
+    labels: tuple[str, ...],
+    calibration: AnyPath | None,
+    target: Target,
+    options: ConversionOptions,
+    progress: Progress,
+    io: IoType = "int8",
+    card: ModelCard | None = None,
+) -> Emitted:
+    check_parent(Path(out))
+    loaded = _loaded(checkpoint)
+    data = _pictures([loaded], calibration, [resolution], labels, options, part_of(progress, 0, _READING))
+    (emitted,) = emit(
+        loaded,
+        resolution,
+        data,
+        targets=[target],
+        effort=options.effort,
+        io=io,
+        card=card,
+        min_agreement=options.min_agreement,
+        progress=part_of(progress, _READING, 1 - _READING),
+    )
+    write_atomically(Path(out), emitted.content)
+    return emitted
+
+
+def _loaded(checkpoint: AnyCheckpoint) -> Checkpoint:
+    return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(Path(checkpoint))
+
+
+def _labels(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
+    return read_labels(Path(labels)) if isinstance(labels, (str, PathLike)) else tuple(labels)
+
+
+def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
+    from convert.data.dataset import read_dataset
+    from convert.training.qat import Qat
+
+    return Qat(dataset=read_dataset(data), labels=labels).tune
+
+
+def _pictures(
+    checkpoints: Sequence[Checkpoint],
+    calibration: AnyPath | None,
+    resolutions: Sequence[int],
+    labels: Sequence[str],
+    options: ConversionOptions,
+    progress: Progress,
+) -> CalibrationData:
+    """Find, split and read the pictures; warn of what lowers the result, and refuse networks that look untrained."""
+    first = checkpoints[0]
+    for checkpoint in checkpoints:
+        if checkpoint.note:
+            _log.warning(
+                "%s: %s (edge-convert import changes what the tensors do not say)", checkpoint.path, checkpoint.note
+            )
+    for resolution in resolutions:
+        Variant(first.config.alpha, resolution)
+    data = load_calibration_data(
+        Path(calibration) if calibration is not None else None,
+        resolutions,
+        labels=labels,
+        classes=first.config.classes,
+        verify_on=options.verify_on,
+        truth=options.truth,
+        preprocessing=folded_recipe(first.config, Preprocessing(resize=options.resize)),
+        progress=progress,
+    )
+    _warn_of(data)
+    if not options.allow_untrained:
+        for checkpoint in checkpoints:
+            check_trained(checkpoint, data, max(checkpoint.only_at or resolutions))
+    return data
+
+
+def _warn_of(data: CalibrationData) -> None:
+    unreadable = data.calibration.unreadable + data.held_out.unreadable
+    if unreadable:
+        _log.warning("%d pictures were passed over. The first: %s", len(unreadable), unreadable[0])
+    if data.is_synthetic:
+        _log.warning("no pictures to calibrate on: synthetic ones are used, and the result is less exact")
+    elif len(data.calibration.paths) < _FEW:
+        _log.warning(
+            "only %d pictures to calibrate on: %d or more give steadier results", len(data.calibration.paths), _FEW
+        )
+    if not data.held_out.paths:
+        _log.warning("no pictures to measure on: the agreement is that on synthetic pictures")

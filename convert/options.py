@@ -1,0 +1,82 @@
+"""How to convert and how to train: every setting with its meaning and its default, in one place.
+
+The commands make their options of these fields. Loads neither torch nor NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+__all__ = ["BundleOptions", "CheckOptions", "ConversionOptions", "Doc", "TfliteOptions", "TrainingOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Doc:
+    """What a setting means, and between which numbers it lies."""
+
+    text: str
+    least: float | None = None
+    most: float | None = None
+    flag: str = ""
+    """The option that sets it, if it is not named as the field is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """How to compare a written file with float."""
+
+    truth: Annotated[Path | None, Doc('Classes of the pictures, {"photo.jpg": 3}; default: folder names.')] = None
+    resize: Annotated[Literal["bilinear", "halving", "area"], Doc("How the device shrinks frames.")] = "bilinear"
+    min_agreement: Annotated[float, Doc("Refuse a file that agrees with float less often.", 0.0, 1.0)] = 0.85
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionOptions(CheckOptions):
+    """How to convert a network, and how to check the result."""
+
+    verify_on: Annotated[Path | None, Doc("Other pictures to measure on, instead of holding half back.")] = None
+    effort: Annotated[
+        Literal["fast", "best"], Doc("best calibrates on other views of the pictures too, and takes longer.")
+    ] = "fast"
+    allow_untrained: Annotated[bool, Doc("Convert a network that looks untrained, too.")] = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfliteOptions(ConversionOptions):
+    """How to convert, and what the ``.tflite`` files say of themselves."""
+
+    author: Annotated[str, Doc("Who made the weights, for the .tflite file's metadata.")] = ""
+    license: Annotated[str, Doc("The weights' licence, for the .tflite file's metadata.")] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleOptions(TfliteOptions):
+    """How to make a bundle."""
+
+    name: Annotated[str | None, Doc("The bundle's name; default: the folder's.")] = None
+    fine_tune_on: Annotated[
+        Path | None,
+        Doc("Pictures, as for train, to fine-tune on with int8's rounding in the loop.", flag="--qat"),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How to train."""
+
+    teacher_weight: Annotated[float, Doc("How much the teacher's answers count.", 0.0, 1.0)] = 0.5
+    epochs: Annotated[float, Doc("Number of epochs.", 0.01)] = 60.0
+    batch: Annotated[int, Doc("Pictures per step, of all processes together.", 2)] = 64
+    rate: Annotated[float, Doc("Peak learning rate.")] = 4e-3
+    seed: Annotated[int, Doc("Random seed.")] = 1
+    hold_back: Annotated[float, Doc("Share to measure on, if the pictures are not split.", 0.01, 0.9)] = 0.2
+    flips: Annotated[bool, Doc("Mirror pictures: not for letters or signs.")] = True
+    resize: Annotated[Literal["bilinear", "halving", "area"], Doc("How the device shrinks frames.")] = "bilinear"
+    patience: Annotated[int | None, Doc("Stop after this many of 20 checks without a gain.", 1)] = None
+    precision: Annotated[Literal["fp32", "bf16"], Doc("bf16 is for GPUs.")] = "fp32"
+    device: Annotated[str, Doc("auto, cpu, cuda or cuda:N.")] = "auto"
+    workers: Annotated[int, Doc("Threads that read pictures.", 1)] = 2
+    save_every: Annotated[float, Doc("Seconds between states to resume from.", 0.0)] = 60.0
+    tensorboard: Annotated[Path | None, Doc("Folder for TensorBoard's events, too.")] = None
