@@ -39,6 +39,7 @@ __all__ = [
     "SelfTestError",
     "SignatureError",
     "VariantError",
+    "WrongFileError",
     "opencv_reason",
     "os_reason",
 ]
@@ -92,6 +93,10 @@ class ExistsError(OutputError):
 
 class DownloadError(EdgeError, OSError):
     """A file that cannot be fetched, or is not the one that was expected."""
+
+
+class WrongFileError(DownloadError):
+    """A file that was fetched, or offered, and is not the one that was expected."""
 
 
 class SelfTestError(EdgeError, RuntimeError):

@@ -16,10 +16,10 @@ from convert.checkpoints import load_checkpoint
 from convert.errors import CheckpointError
 from convert.fetch.lock import Lock, Locked
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
-from edge.errors import DownloadError, VariantError
+from edge.errors import DownloadError, VariantError, WrongFileError
 from edge.files import read_json, sha256_of, write_atomically
 from edge.paths import cache_folder
-from edge.progress import Progress, no_progress
+from edge.progress import Progress, no_progress, part_of
 from edge.updates.download import Limits, download
 
 __all__ = [
@@ -116,7 +116,7 @@ def fetch_imagenet(
         lock: What they have to be; None for the lock file in ``folder``.
         limits: How long to wait and how often to try.
         environment: May name a mirror.
-        progress: Told as it goes on.
+        progress: Called as the work goes on.
 
     Returns:
         The files, and the file of labels made of the list of classes.
@@ -129,11 +129,9 @@ def fetch_imagenet(
     classes = Published(name=_CLASS_INDEX, path=f"{_CLASS_INDEX_FOLDER}/{_CLASS_INDEX}")
     found = []
     for number, one in enumerate([classes, *wanted]):
-
-        def told(stage: str, share: float, number: int = number, name: str = one.name) -> None:
-            progress(f"{name}: {stage}", (number + share) / (1 + len(wanted)))
-
-        found.append(_fetch(one, folder, lock, limits, one.url(environment), told))
+        count = 1 + len(wanted)
+        part = part_of(progress, number / count, 1 / count, f"{one.name}: ")
+        found.append(_fetch(one, folder, lock, limits, one.url(environment), part))
     labels = folder / LABELS
     write_atomically(labels, "".join(f"{label}\n" for label in _labels(found[0].path)))
     return found[1:], labels
@@ -157,10 +155,8 @@ def _fetch(one: Published, folder: Path, lock: Lock, limits: Limits, url: str, p
                 limits=limits,
                 progress=progress,
             )
-        except DownloadError as reason:
-            if f"expected {known.sha256}" in str(reason) or f"expected {known.size_bytes}:" in str(reason):
-                raise DownloadError(f"{reason} So says {lock.path}, from when it was first fetched.") from reason
-            raise
+        except WrongFileError as reason:
+            raise WrongFileError(f"{reason} So says {lock.path}, from when it was first fetched.") from reason
     return Fetched(
         published=one,
         path=path,

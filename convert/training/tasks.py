@@ -30,8 +30,18 @@ class Task(Protocol):
     def resolutions(self, step: int) -> Sequence[int]:
         """The resolutions ρ that a step wants its pictures at; the same for the same step."""
 
-    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
-        """The step's losses, the one to watch first; each is gone through backwards before the next is asked for."""
+    def passes(self, step: int) -> int:
+        """How many losses a step has."""
+
+    def losses(self, step: int, model: nn.Module, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
+        """The step's losses, the one to watch first; each goes backwards before the next is asked for.
+
+        Args:
+            step: Counted from 0.
+            model: What to call: the network, or a wrapper of it.
+            pictures: The step's pictures.
+            labels: int64 (batch,); ``UNLABELLED`` where the class is not known.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,15 @@ class SingleTask:
         own = int(_generator(self._seed, step).choice(self._resolutions))
         return [own] if self._teacher is None else [own, self._teacher.resolution]
 
-    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
+    def passes(self, step: int) -> int:
+        """One."""
+        return 1
+
+    def losses(self, step: int, model: nn.Module, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
         """One loss."""
         soft = self._teacher.answers(pictures) if self._teacher else None
         weight = self._teacher.weight if self._teacher else 0.0
-        logits = self.network(pictures(self.resolutions(step)[0]))
+        logits = model(pictures(self.resolutions(step)[0]))
         yield objective(logits, labels, soft, weight, self._smoothing)
 
 
@@ -119,7 +133,7 @@ class FamilyTask:
     def members(self, step: int) -> list[tuple[float, int]]:
         """The α and ρ that a step teaches: the largest, then every α once more, each at another ρ as far as there are.
 
-        Which ρ each has is drawn anew for every step; the widest network's second one is below the highest.
+        Which ρ each has is drawn for every step; the widest network's second one is below the highest.
         """
         draw, alphas = _generator(self._seed, step), self.network.alphas
         sides = [int(side) for side in draw.permutation(self._sides)]
@@ -134,17 +148,21 @@ class FamilyTask:
         sides = [side for _, side in self.members(step)]
         return sides if self._teacher is None else [*sides, self._teacher.resolution]
 
-    def losses(self, step: int, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
+    def passes(self, step: int) -> int:
+        """One for each network that the step teaches."""
+        return len(self.members(step))
+
+    def losses(self, step: int, model: nn.Module, pictures: InputsAt, labels: Tensor) -> Iterator[Tensor]:
         """The largest network's loss, then the others' on what it answered."""
         soft = self._teacher.answers(pictures) if self._teacher else None
         weight = self._teacher.weight if self._teacher else 0.0
         (alpha, side), *others = self.members(step)
-        logits = self.network(pictures(side), alpha)
+        logits = model(pictures(side), alpha)
         soft_of_largest = logits.detach().float().softmax(dim=1)
         yield objective(logits, labels, soft, weight, self._smoothing)
         softness = self._softness * min(1.0, step / max(1, self._ripening))
         for alpha, side in others:
-            logits = self.network(pictures(side), alpha)
+            logits = model(pictures(side), alpha)
             yield objective(logits, labels, soft_of_largest, softness, self._smoothing)
 
 

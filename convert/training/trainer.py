@@ -1,7 +1,7 @@
 """The loop: one step after another, the same on one processor, on a GPU and on many.
 
-Processes are those that ``torchrun`` started. Each learns from its part of every batch, and their gradients are
-averaged once a step: a step goes backwards several times, so there is nothing to send before its end.
+Processes are those that ``torchrun`` started. Each learns from its part of every batch, and
+``DistributedDataParallel`` averages their gradients once a step, in the last of its passes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from collections.abc import Generator
 from typing import Any, Final
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from convert.errors import DivergedError, TrainingError
 from convert.training.recipe import Recipe, parameter_groups
@@ -65,12 +66,13 @@ class Trainer:
         self._source, self._workers = source, workers
         self._preprocessing = preprocessing or Preprocessing()
         self._device, self._shard = device or torch.device("cpu"), shard or Shard()
-        self._optimizer = torch.optim.AdamW(parameter_groups(task.network, recipe.weight_decay), lr=recipe.peak_rate)
         if recipe.batch % self._shard.of or recipe.batch // self._shard.of < 2:
             raise TrainingError(
                 f"A batch of {recipe.batch} pictures does not divide among {self._shard.of} processes: expected a "
                 "multiple of their number, at least twice it."
             )
+        self._model = _shared(task) if self._shard.of > 1 else task.network
+        self._optimizer = torch.optim.AdamW(parameter_groups(task.network, recipe.weight_decay), lr=recipe.peak_rate)
 
     @property
     def batch(self) -> int:
@@ -124,8 +126,6 @@ class Trainer:
 
         self._optimizer.zero_grad(set_to_none=True)
         first = self._backwards(step, pictures, labels)
-        if self._shard.of > 1:
-            _average_gradients(network)
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.largest_norm)
         if not math.isfinite(float(norm)):
             raise DivergedError(
@@ -142,25 +142,27 @@ class Trainer:
     def _backwards(self, step: int, pictures: Any, labels: Tensor) -> float:
         """Gather the gradients of all the step's losses; the first loss."""
         values: list[float] = []
-        losses = self.task.losses(step, pictures, labels)
+        losses = self.task.losses(step, self._model, pictures, labels)
         is_half = self.recipe.precision == "bf16"
-        while True:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=is_half):
-                loss = next(losses, None)
-            if loss is None:
-                return values[0]
-            values.append(float(loss.detach()))
-            loss.backward()  # type: ignore[no-untyped-call]
+        last = self.task.passes(step) - 1
+        for number in range(last + 1):
+            with self._gradients_kept() if number < last else contextlib.nullcontext():
+                with torch.autocast(self._device.type, torch.bfloat16, enabled=is_half):
+                    loss = next(losses)
+                values.append(float(loss.detach()))
+                loss.backward()  # type: ignore[no-untyped-call]
+        return values[0]
+
+    def _gradients_kept(self) -> contextlib.AbstractContextManager[Any]:
+        """Send no gradients yet: others of the same step are to be added to them."""
+        model = self._model
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else contextlib.nullcontext()
 
 
-def _average_gradients(network: nn.Module) -> None:
-    """Give every process the mean of all processes' gradients."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    whole = torch.cat([g.flatten() for g in gradients])
-    distributed.all_reduce(whole)
-    whole /= distributed.get_world_size()
-    for gradient, mean in zip(gradients, torch.split(whole, [g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view_as(gradient))
+def _shared(task: Task) -> nn.Module:
+    """The task's network, whose gradients are averaged over all processes."""
+    has_unused = task.passes(0) > 1  # each pass of a family uses the parameters of one width
+    return DistributedDataParallel(task.network, broadcast_buffers=False, find_unused_parameters=has_unused)
 
 
 @torch.no_grad()

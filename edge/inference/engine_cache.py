@@ -18,9 +18,17 @@ from edge.files import read_json, sha256_of, to_json, write_atomically
 from edge.locks import locked
 from edge.paths import cache_folder
 
-__all__ = ["Engine", "EngineStore", "Platform", "Source"]
+__all__ = ["DamagedEngineError", "Engine", "EngineStore", "Platform", "Source"]
 
 _SCHEMA_VERSION: Final = 1
+
+
+class DamagedEngineError(BackendError):
+    """An engine that is not whole, or was written by another version."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(f"{fault}: {_AGAIN}")
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +107,9 @@ class EngineStore:
         record = read_json(_record_path(path), "engine record", BackendError)
         found, size_bytes = record.get("engine"), path.stat().st_size
         if not isinstance(found, dict) or record.get("schema_version") != _SCHEMA_VERSION:
-            raise BackendError(f"Engine record {_record_path(path)} is of another version: {_AGAIN}")
+            raise DamagedEngineError(f"Engine record {_record_path(path)} is of another version")
         if found.get("size_bytes") != size_bytes or found.get("sha256") != sha256_of(path):
-            raise BackendError(f"Engine {path} is damaged or cut short ({size_bytes} bytes): {_AGAIN}")
+            raise DamagedEngineError(f"Engine {path} is damaged or cut short ({size_bytes} bytes)")
         return Engine(path=path, build=dict(record.get("build") or {}))
 
     def _others(self, source: Source) -> list[str]:

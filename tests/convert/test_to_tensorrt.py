@@ -158,7 +158,7 @@ class TestBadInput:
     def test_int8_on_a_gpu_that_has_none(self, make_onnx: MakeOnnx, capability: str) -> None:
         told = self.broken(make_onnx(SMALL, "int8"), precision="int8", capability=capability)
         assert told.startswith(f"This GPU, of compute capability {capability}, has no int8 arithmetic")
-        assert told.endswith("Build with --precision fp16.")
+        assert told.endswith("Build the fp16 file instead.")
 
     def test_int8_where_tensorrt_itself_says_no(self) -> None:
         from convert.export.tensorrt.build import _has_int8
@@ -174,7 +174,7 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"optimization_level": 6}, "There is no optimization level 6: expected 0 to 5."),
+            ({"optimization_level": 6}, "invalid optimization level 6: expected 0 to 5."),
             ({"workspace_mb": 0}, "invalid workspace of 0 MB: expected 1 or more."),
         ],
     )

@@ -52,7 +52,7 @@ def test_the_least_agreement_is_enough_and_less_is_not() -> None:
         require(accuracy, 0.76, "m.tflite")
     assert str(error.value) == (
         "m.tflite agrees with float on 75.0% of 4 held-out pictures, expected 76.0% or more. "
-        "Calibrate on more pictures like those the camera will see, or lower --min-agreement."
+        "Calibrate on more pictures like those the camera will see, or accept less."
     )
 
 

@@ -20,8 +20,7 @@ import psutil
 from convert.errors import ConversionError
 from convert.export.tensorrt.build import BuildOptions
 from edge.bundles.variant import Variant
-from edge.errors import BackendError
-from edge.inference.engine_cache import Engine, EngineStore, Platform, Source
+from edge.inference.engine_cache import DamagedEngineError, Engine, EngineStore, Platform, Source
 from edge.progress import Progress, no_progress
 
 __all__ = ["Made", "make_engine"]
@@ -94,8 +93,8 @@ def _in_store(source: Source, platform: Platform, store: EngineStore, announce: 
     path = store.path(source, platform)
     try:
         return store.find(source, platform) if path.exists() else None
-    except BackendError as reason:
-        announce(f"{str(reason).partition(':')[0]}: building it again")
+    except DamagedEngineError as reason:
+        announce(f"{reason.fault}: building it again")
         return None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.errors import DownloadError
+from edge.errors import DownloadError, WrongFileError
 from edge.files import check_room, sha256_of, writing
 from edge.progress import Progress, no_progress
 from edge.updates.download.connection import (
@@ -91,7 +91,7 @@ def download(
             found = sha256_of(part.path)
         if found != wanted:
             part.drop()
-            raise DownloadError(f"{shown(url)} is not the file expected: its SHA-256 is {found}, expected {wanted}.")
+            raise WrongFileError(f"{shown(url)} is not the file expected: its SHA-256 is {found}, expected {wanted}.")
         part.finish()
     return to
 
@@ -154,9 +154,9 @@ class _Fetch:
         """Refuse a file that is not the one expected or has no room, before any of it is fetched."""
         total, expected = answer.total, self.expected_bytes
         if total is not None and expected is not None and total != expected:
-            raise DownloadError(f"{shown(self.url)} has {total} bytes, expected {expected}: it is another file.")
+            raise WrongFileError(f"{shown(self.url)} has {total} bytes, expected {expected}: it is another file.")
         if (total or 0) > self.limits.max_bytes:
-            raise DownloadError(f"{shown(self.url)} has {total} bytes, more than the {self.limits.max_bytes} allowed.")
+            raise WrongFileError(f"{shown(self.url)} has {total} bytes, more than the {self.limits.max_bytes} allowed.")
         taken = 0 if answer.start else self.part.size_bytes  # which a file from the start gives back
         left = (total if total is not None else expected or 0) - answer.start - taken
         check_room(self.to, left + self.limits.spare_bytes)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from convert.training.trainer import Trainer
 from edge.bundles.variant import Variant
 from edge.vision.preprocess import Frame, Preprocessing
 from tests.convert.training.conftest import ALPHAS, CLASSES, Shapes, build
+
+ROOT = Path(__file__).parents[3]
 
 CPU = torch.device("cpu")
 SHORT = Recipe(steps=6, batch=8)
@@ -169,3 +174,34 @@ def test_a_network_learns_from_a_teacher_without_labels() -> None:
     assert task.resolutions(0) == [32, 64]
     trainer = Trainer(task, Spoilt(), SHORT)
     assert np.isfinite(list(trainer.steps())).all()
+
+
+FAMILY_OF_TWO_PROCESSES = """
+import hashlib, torch
+from convert.training.distributed import joined
+from convert.training.recipe import Recipe
+from convert.training.family import Family
+from convert.training.tasks import FamilyTask
+from convert.training.trainer import Trainer
+from tests.convert.training.conftest import Shapes, build
+
+torch.manual_seed(0)
+with joined(torch.device("cpu")) as shard:
+    trainer = Trainer(FamilyTask(Family(build, (0.5, 0.25)), (64, 32)), Shapes(), Recipe(steps=3, batch=8), shard=shard)
+    list(trainer.steps())
+    values = torch.cat([p.detach().flatten() for p in trainer.task.network.parameters()])
+    print("weights", hashlib.sha256(values.numpy().tobytes()).hexdigest(), flush=True)
+"""
+
+
+def test_processes_that_train_a_family_keep_the_same_weights(tmp_path: Path) -> None:
+    script = tmp_path / "family.py"
+    script.write_text(FAMILY_OF_TWO_PROCESSES)
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29618"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, *launcher, str(script)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (line for line in done.stdout.splitlines() if line.startswith("weights"))
+    assert first == second
