@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from convert.fetch import fetch_imagenet
     from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions, TrainingOptions
     from convert.training.launch import estimate_training, train
-    from edge import __version__ as __version__
+
+    __version__: str
 
 __all__ = [
     "BuildOptions",
@@ -65,7 +66,6 @@ _ROOMS = {
     "convert.fetch": ("fetch_imagenet",),
     "convert.options": ("BundleOptions", "CheckOptions", "ConversionOptions", "TfliteOptions", "TrainingOptions"),
     "convert.training.launch": ("estimate_training", "train"),
-    "edge": ("__version__",),
 }
 """The module of each name."""
 
@@ -76,6 +76,8 @@ if not TYPE_CHECKING:  # type checkers see the imports above, and report other n
         """Load a name when it is first used (PEP 562)."""
         from importlib import import_module
 
+        if name == "__version__":
+            return import_module("edge").__version__
         for module, names in _ROOMS.items():
             if name in names:
                 value = globals()[name] = getattr(import_module(module), name)

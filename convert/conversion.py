@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
 from convert.export.tflite_metadata import ModelCard
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
+from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded, tuner
 from convert.pipeline.layers import NetworkReport
-from convert.pipeline.trained import check_trained
-from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, compare, emit, quantize_variant, report_layers
+from convert.pipeline.running import compare
+from convert.pipeline.variant import Emitted, Int8Form, Target, emit, quantize_variant, report_layers
 from convert.pipeline.verification import require
-from convert.quantization import QuantizedNetwork, folded_recipe
-from edge.bundles.bundle import Bundle, open_bundle, read_labels
+from convert.quantization import QuantizedNetwork
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Accuracy
-from edge.bundles.variant import RESOLUTIONS, Variant
+from edge.bundles.variant import RESOLUTIONS
 from edge.files import check_parent, write_atomically
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
@@ -36,19 +33,14 @@ __all__ = [
     "write_tflite",
 ]
 
-AnyPath = str | PathLike[str]
-AnyCheckpoint = AnyPath | Checkpoint
 _TARGETS: Final[dict[OnnxPrecision, Target]] = {
     "fp32": "onnx-fp32",
     "fp16": "onnx-fp16",
     "int8": "onnx-int8",
     "int8_full": "onnx-int8_full",
 }
-_FEW: Final = 32
-"""Fewer calibration pictures than this are warned of."""
 _READING: Final = 0.1
 """Share of the work that reading pictures takes."""
-_log = logging.getLogger(__name__)
 
 
 def write_bundle(
@@ -86,20 +78,20 @@ def write_bundle(
     """
     out = Path(out)
     check_place(out, replace=replace)
-    names = _labels(labels)
+    names = labels_of(labels)
     plan = BundlePlan(
         name=options.name or out.resolve().name,
-        checkpoints=tuple(map(_loaded, checkpoints)),
+        checkpoints=tuple(map(loaded, checkpoints)),
         resolutions=tuple(resolutions),
         labels=names,
         author=options.author,
         license=options.license,
         targets=tuple(targets),
         effort=options.effort,
-        tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
+        tune=tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
     )
-    data = _pictures(plan.checkpoints, calibration, resolutions, names, options, part_of(progress, 0, _READING))
+    data = load_pictures(plan.checkpoints, calibration, resolutions, names, options, part_of(progress, 0, _READING))
     build_bundle(plan, data, out, replace=replace, progress=part_of(progress, _READING, 1 - _READING))
     return open_bundle(out)
 
@@ -130,7 +122,7 @@ def write_tflite(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    names = _labels(labels)
+    names = labels_of(labels)
     card = ModelCard(labels=names, author=options.author, license=options.license)
     return _write(checkpoint, out, resolution, names, calibration, "tflite", options, progress, io, card)
 
@@ -161,7 +153,7 @@ def write_onnx(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    return _write(checkpoint, out, resolution, _labels(labels), calibration, _TARGETS[precision], options, progress)
+    return _write(checkpoint, out, resolution, labels_of(labels), calibration, _TARGETS[precision], options, progress)
 
 
 def quantize(
@@ -177,10 +169,10 @@ def quantize(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    loaded = _loaded(checkpoint)
-    data = _pictures([loaded], calibration, [resolution], (), options, part_of(progress, 0, _READING))
+    network = loaded(checkpoint)
+    data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
     rest = part_of(progress, _READING, 1 - _READING)
-    return quantize_variant(loaded, resolution, data, effort=options.effort, progress=rest)
+    return quantize_variant(network, resolution, data, effort=options.effort, progress=rest)
 
 
 def verify(
@@ -209,9 +201,9 @@ def verify(
     path = Path(model)
     found = compare(
         path,
-        _loaded(checkpoint),
+        loaded(checkpoint),
         Path(pictures),
-        labels=_labels(labels),
+        labels=labels_of(labels),
         truth=options.truth,
         preprocessing=Preprocessing(resize=options.resize),
         progress=progress,
@@ -233,10 +225,10 @@ def examine_layers(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    loaded = _loaded(checkpoint)
-    data = _pictures([loaded], calibration, [resolution], (), options, part_of(progress, 0, _READING))
+    network = loaded(checkpoint)
+    data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
     rest = part_of(progress, _READING, 1 - _READING)
-    return report_layers(loaded, resolution, data, form=form, effort=options.effort, progress=rest)
+    return report_layers(network, resolution, data, form=form, effort=options.effort, progress=rest)
 
 
 def _write(
@@ -252,10 +244,10 @@ def _write(
     card: ModelCard | None = None,
 ) -> Emitted:
     check_parent(Path(out))
-    loaded = _loaded(checkpoint)
-    data = _pictures([loaded], calibration, [resolution], labels, options, part_of(progress, 0, _READING))
+    network = loaded(checkpoint)
+    data = load_pictures([network], calibration, [resolution], labels, options, part_of(progress, 0, _READING))
     (emitted,) = emit(
-        loaded,
+        network,
         resolution,
         data,
         targets=[target],
@@ -267,66 +259,3 @@ def _write(
     )
     write_atomically(Path(out), emitted.content)
     return emitted
-
-
-def _loaded(checkpoint: AnyCheckpoint) -> Checkpoint:
-    return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(Path(checkpoint))
-
-
-def _labels(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
-    return read_labels(Path(labels)) if isinstance(labels, (str, PathLike)) else tuple(labels)
-
-
-def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
-    from convert.data.dataset import read_dataset
-    from convert.training.qat import Qat
-
-    return Qat(dataset=read_dataset(data), labels=labels).tune
-
-
-def _pictures(
-    checkpoints: Sequence[Checkpoint],
-    calibration: AnyPath | None,
-    resolutions: Sequence[int],
-    labels: Sequence[str],
-    options: ConversionOptions,
-    progress: Progress,
-) -> CalibrationData:
-    """Find, split and read the pictures; warn of what lowers the result, and refuse networks that look untrained."""
-    first = checkpoints[0]
-    for checkpoint in checkpoints:
-        if checkpoint.note:
-            _log.warning(
-                "%s: %s (edge-convert import changes what the tensors do not say)", checkpoint.path, checkpoint.note
-            )
-    for resolution in resolutions:
-        Variant(first.config.alpha, resolution)
-    data = load_calibration_data(
-        Path(calibration) if calibration is not None else None,
-        resolutions,
-        labels=labels,
-        classes=first.config.classes,
-        verify_on=options.verify_on,
-        truth=options.truth,
-        preprocessing=folded_recipe(first.config, Preprocessing(resize=options.resize)),
-        progress=progress,
-    )
-    _warn_of(data)
-    if not options.allow_untrained:
-        for checkpoint in checkpoints:
-            check_trained(checkpoint, data, max(checkpoint.only_at or resolutions))
-    return data
-
-
-def _warn_of(data: CalibrationData) -> None:
-    unreadable = data.calibration.unreadable + data.held_out.unreadable
-    if unreadable:
-        _log.warning("%d pictures were passed over. The first: %s", len(unreadable), unreadable[0])
-    if data.is_synthetic:
-        _log.warning("no pictures to calibrate on: synthetic ones are used, and the result is less exact")
-    elif len(data.calibration.paths) < _FEW:
-        _log.warning(
-            "only %d pictures to calibrate on: %d or more give steadier results", len(data.calibration.paths), _FEW
-        )
-    if not data.held_out.paths:
-        _log.warning("no pictures to measure on: the agreement is that on synthetic pictures")

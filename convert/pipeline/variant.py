@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -15,19 +12,13 @@ from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
-from convert.data.image_sets import (
-    MOST_TO_MEASURE,
-    at_most,
-    find_pictures,
-    read_pictures,
-    read_truth,
-)
 from convert.errors import ConversionError
 from convert.export.onnx import to_onnx, to_qdq
 from convert.export.tflite import IoType, to_tflite
 from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.layers import NetworkReport, examine
-from convert.pipeline.verification import Reference, float_answers, require, verify
+from convert.pipeline.running import run_file
+from convert.pipeline.verification import float_answers, require
 from convert.quantization import (
     Effort,
     FoldedNetwork,
@@ -43,13 +34,11 @@ from convert.quantization import (
 from convert.quantization.fake_quant import FakeQuantLayer, fake_quant_integers, fake_quant_symmetric
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
-from edge.errors import BackendError
-from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
 from edge.progress import Progress, no_progress, part_of
-from edge.vision.preprocess import Preprocessing, Preprocessor
+from edge.vision.preprocess import Preprocessing
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["FILES", "Emitted", "Int8Form", "Target", "Tune", "compare", "emit", "quantize_variant", "report_layers"]
+__all__ = ["FILES", "Emitted", "Int8Form", "Target", "Tune", "emit", "quantize_variant", "report_layers"]
 
 Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
 """What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
@@ -141,43 +130,12 @@ def emit(
     for number, (format, precision) in enumerate(files):
         step = part_of(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, part_of(step, 0, 0.6))
-        accuracy, spec = _measure(content, format, variant, reference, data.preprocessing, part_of(step, 0.6, 0.4))
+        accuracy, spec = run_file(content, format, variant, reference, data.preprocessing, part_of(step, 0.6, 0.4))
         result = Emitted(
             variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
         )
         emitted.append(replace(result, accuracy=require(accuracy, min_agreement, result.file_name)))
     return emitted
-
-
-def compare(
-    path: Path,
-    checkpoint: Checkpoint,
-    pictures: Path,
-    *,
-    labels: Sequence[str] = (),
-    truth: Path | None = None,
-    preprocessing: Preprocessing | None = None,
-    progress: Progress = no_progress,
-) -> Accuracy:
-    """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
-
-    Raises:
-        BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
-        CalibrationError: The pictures or their classes cannot be used.
-    """
-    recipe, config = folded_recipe(checkpoint.config, preprocessing), checkpoint.config
-    with contextlib.closing(_load(path, Variant(config.alpha, 32), config.classes)) as backend:
-        resolution = Preprocessor(recipe, backend.input_spec).side
-        if backend.output_spec.shape[-1] != config.classes:
-            outputs = backend.output_spec.shape[-1]
-            raise BackendError(f"{path} has {outputs} outputs, {checkpoint.path} {config.classes}: not its model.")
-        network = fold(checkpoint.at(resolution))
-        paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
-        found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
-        classes = read_truth(found.paths, labels or [""] * config.classes, truth)
-        measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
-        reference = float_answers(network, found, resolution, recipe, classes, measured_on)
-        return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
 
 
 def quantize_variant(
@@ -295,19 +253,3 @@ class _Writer:
             progress=self._progress,
         )
         return self._tune(self._equalized, found, self._progress) if self._tune else found
-
-
-def _measure(
-    content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
-) -> tuple[Accuracy, TensorSpec]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"model.{format}"
-        path.write_bytes(content)
-        with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
-            told = f"running the {format} file"
-            return verify(backend, reference, recipe, lambda share: progress(told, share)), backend.input_spec
-
-
-def _load(path: Path, variant: Variant, classes: int) -> Backend:
-    model = ModelFile(path, variant, classes)
-    return onnxruntime.load(model, 1) if path.suffix == ".onnx" else litert.load(model, 1)

@@ -129,12 +129,13 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
         The accuracy with the threshold that it passed.
 
     Raises:
-        AccuracyError: The agreement is below ``min_agreement``, or classes tie where float is sure of one.
+        AccuracyError: The agreement is below ``min_agreement``, or (unless that is 0) classes tie where float is sure.
     """
-    if accuracy.tied is not None and accuracy.tied > MOST_TIED and accuracy.tied * accuracy.confident > 1.5:
+    tied = accuracy.tied or 0.0
+    if min_agreement > 0 and tied > MOST_TIED and tied * accuracy.confident > 1.5:
         raise AccuracyError(
-            f"In {name} two or more classes tie for the best on {accuracy.tied:.1%} of the {accuracy.confident} "
-            f"held-out pictures that float is sure of, expected at most {MOST_TIED:.0%}; nothing was written. "
+            f"In {name} two or more classes tie for the best on {tied:.1%} of the {accuracy.confident} "
+            f"held-out pictures that float is sure of, expected at most {MOST_TIED:.0%}. "
             "Its logits clip: calibrate on pictures that the network is sure of as well."
         )
     if accuracy.agreement < min_agreement:

@@ -6,13 +6,12 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
-from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.dataset import DataSet, read_dataset
 from convert.errors import FolderInUseError, UnfinishedRunError
 from convert.options import TrainingOptions
+from convert.pipeline.inputs import AnyCheckpoint, AnyPath, loaded
 from convert.training.distributed import device_of, joined
 from convert.training.estimate import Estimate
 from convert.training.image_dataset import Augmentation
@@ -27,8 +26,6 @@ from edge.progress import Progress, no_progress
 
 __all__ = ["TrainingResult", "estimate_training", "train"]
 
-AnyPath = str | PathLike[str]
-AnyCheckpoint = AnyPath | Checkpoint
 _CHECKS = 20
 """Measurements of accuracy in a run."""
 _log = logging.getLogger(__name__)
@@ -135,8 +132,8 @@ def _prepared(
         ),
         augmentation=Augmentation.for_width(max(alphas), flips=options.flips),
         resize=options.resize,
-        start=_loaded(start),
-        teacher=_loaded(teacher),
+        start=loaded(start) if start is not None else None,
+        teacher=loaded(teacher) if teacher is not None else None,
         teacher_weight=options.teacher_weight,
     )
     device = device_of(options.device)
@@ -153,10 +150,6 @@ def _estimated(job: Job, progress: Progress) -> Estimate:
     if job.is_first:
         _log.info("training takes about %s and %.1f GB", in_hours(found.seconds), found.memory_mb / 1000)
     return found
-
-
-def _loaded(checkpoint: AnyCheckpoint | None) -> Checkpoint | None:
-    return load_checkpoint(Path(checkpoint)) if isinstance(checkpoint, (str, PathLike)) else checkpoint
 
 
 def _check_folder(out: Path, data: Path, *, resume: bool, replace: bool) -> None:

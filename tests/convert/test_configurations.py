@@ -11,7 +11,8 @@ from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import ConversionError
 from convert.export.tflite import to_tflite
 from convert.model import IMAGENET_MEAN, IMAGENET_STD, ModelConfig
-from convert.pipeline.variant import compare, emit
+from convert.pipeline.running import compare
+from convert.pipeline.variant import emit
 from convert.quantization import fold, folded_recipe, quantize
 from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, lively

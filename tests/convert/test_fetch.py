@@ -131,7 +131,7 @@ def test_a_cut_and_a_stall_cost_only_what_had_not_come(host: Host) -> None:
 
 def test_what_had_come_before_a_failure_is_kept_for_the_next_run(host: Host) -> None:
     host.answers(honest, cut_after(300_000), says(503), says(503))
-    assert host.refusal(128).endswith("0.3 MB have come and are kept: the next try goes on there.")
+    assert host.refusal(128).endswith("0.3 MB are kept: the next try resumes there.")
     host.answers()
     host.fetch(128)
     assert host.server.requests[-1]["Range"] == "bytes=300000-"

@@ -75,7 +75,7 @@ def test_pixels_are_rounded_as_on_the_device(
 
 def test_the_command_prints_a_table_json_and_a_picture(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
     asked = ["layers", str(checkpoint.path), "--resolution", "64", "--calibration", str(pictures)]
-    told = CliRunner().invoke(app, [*asked, "--plot", str(tmp_path / "layers.png")])
+    told = CliRunner(env={"COLUMNS": "160"}).invoke(app, [*asked, "--plot", str(tmp_path / "layers.png")])
     assert told.exit_code == 0, told.output
     assert "block13/pointwise" in told.stdout and "Costliest alone" in told.stdout
     assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,8 @@ from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import AccuracyError, CalibrationError, ConversionError
 from convert.model import MobileNetV1, ModelConfig
-from convert.pipeline.variant import compare, emit
+from convert.pipeline.running import compare
+from convert.pipeline.variant import emit
 from edge.errors import BackendError
 from tests.conftest import draw
 from tests.convert.conftest import CLASSES, LABELS
@@ -79,7 +80,7 @@ def test_pictures_calibrated_on_are_never_measured_on(pictures: Path) -> None:
     with pytest.raises(CalibrationError) as error:
         load_calibration_data(pictures, [32], classes=CLASSES, verify_on=pictures)
     assert str(error.value) == (
-        f"Every picture of {pictures} is calibrated on: expected others to measure on, or no --verify-on at all."
+        f"Every picture of {pictures} is calibrated on: expected others to measure on, or none."
     )
 
 

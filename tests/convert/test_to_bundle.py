@@ -91,7 +91,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(plan: BundlePlan, data: Ca
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(OutputError) as error:
         build_bundle(plan, data, tmp_path, replace=True)
-    assert str(error.value) == f"{tmp_path} is no bundle, and --force replaces bundles only: choose another name."
+    assert str(error.value) == f"{tmp_path} is not a bundle, and only bundles are replaced: choose another name."
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 

@@ -1,0 +1,94 @@
+"""What a caller names, read: checkpoints, labels and pictures, with warnings of what lowers the result."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.data.calibration_data import CalibrationData, load_calibration_data
+from convert.options import ConversionOptions
+from convert.pipeline.trained import check_trained
+from convert.pipeline.variant import Tune
+from convert.quantization import folded_recipe
+from edge.bundles.bundle import read_labels
+from edge.bundles.variant import Variant
+from edge.progress import Progress
+from edge.vision.preprocess import Preprocessing
+
+__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded", "tuner"]
+
+AnyPath = str | PathLike[str]
+AnyCheckpoint = AnyPath | Checkpoint
+_FEW: Final = 32
+"""Fewer calibration pictures than this are warned of."""
+_log = logging.getLogger(__name__)
+
+
+def loaded(checkpoint: AnyCheckpoint) -> Checkpoint:
+    """The checkpoint, read if it is a path."""
+    return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(Path(checkpoint))
+
+
+def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
+    """The labels, read if they are a path."""
+    return read_labels(Path(labels)) if isinstance(labels, (str, PathLike)) else tuple(labels)
+
+
+def tuner(data: Path, labels: tuple[str, ...]) -> Tune:
+    """Fine-tunes integers on labelled pictures, with int8's rounding in the loop."""
+    from convert.data.dataset import read_dataset
+    from convert.training.qat import Qat
+
+    return Qat(dataset=read_dataset(data), labels=labels).tune
+
+
+def load_pictures(
+    checkpoints: Sequence[Checkpoint],
+    calibration: AnyPath | None,
+    resolutions: Sequence[int],
+    labels: Sequence[str],
+    options: ConversionOptions,
+    progress: Progress,
+) -> CalibrationData:
+    """Find, split and read the pictures; warn of what lowers the result, and refuse networks that look untrained."""
+    first = checkpoints[0]
+    for checkpoint in checkpoints:
+        if checkpoint.note:
+            _log.warning(
+                "%s: %s (edge-convert import changes what the tensors do not say)", checkpoint.path, checkpoint.note
+            )
+    for resolution in resolutions:
+        Variant(first.config.alpha, resolution)
+    data = load_calibration_data(
+        Path(calibration) if calibration is not None else None,
+        resolutions,
+        labels=labels,
+        classes=first.config.classes,
+        verify_on=options.verify_on,
+        truth=options.truth,
+        preprocessing=folded_recipe(first.config, Preprocessing(resize=options.resize)),
+        progress=progress,
+    )
+    _warn_of(data)
+    if not options.allow_untrained:
+        for checkpoint in checkpoints:
+            check_trained(checkpoint, data, max(checkpoint.only_at or resolutions))
+    return data
+
+
+def _warn_of(data: CalibrationData) -> None:
+    unreadable = data.calibration.unreadable + data.held_out.unreadable
+    if unreadable:
+        _log.warning("%d pictures were passed over. The first: %s", len(unreadable), unreadable[0])
+    if data.is_synthetic:
+        _log.warning("no pictures to calibrate on: synthetic ones are used, and the result is less exact")
+    elif len(data.calibration.paths) < _FEW:
+        _log.warning(
+            "only %d pictures to calibrate on: %d or more give steadier results", len(data.calibration.paths), _FEW
+        )
+    if not data.held_out.paths:
+        _log.warning("no pictures to measure on: the agreement is that on synthetic pictures")
