@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["profile"]
 
+_LEGEND = (
+    "±: half the 95 % confidence interval of the median; pre, infer: medians of preprocessing and inference; "
+    "load, first: loading the model, the first frame; thr: threads; MB: peak memory"
+)
+
 
 def profile(
     bundle: BundlePlace = "demo",
@@ -88,6 +93,7 @@ def _table(profile: LatencyProfile) -> Table:
     result = table(title, "variant", "p50", "±", "p95", "pre", "infer", "load", "first", "thr", "MB")
     for row in profile.rows:
         result.add_row(*_cells(row), style="" if row.provenance == "measured" else "dim")
+    result.caption, result.caption_justify = _LEGEND, "left"
     return result
 
 

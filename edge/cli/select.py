@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["select"]
 
+_LEGEND = (
+    "agree: pictures with the same best class as in float; front: no other variant is both as fast and as good "
+    "(Pareto front)"
+)
+
 _RANKED_BY: Final = {"top1": "measured top-1", "mult_adds": "mult-adds"}
 
 
@@ -89,6 +94,7 @@ def _table(selection: Selection) -> Table:
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
         result.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
+    result.caption, result.caption_justify = _LEGEND, "left"
     return result
 
 

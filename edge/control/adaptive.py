@@ -41,12 +41,12 @@ __all__ = ["AdaptiveClassifier", "Counts"]
 
 _LOG: Final = logging.getLogger(__name__)
 _SHARE_OF_MEMORY: Final = 0.5
-"""Of what the machine has left, the most that preloaded variants take unless another limit is given."""
+"""The share of the available memory that loaded variants may take by default."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What was done so far."""
+    """Figures of the run so far."""
 
     frames: Counter[Variant] = field(default_factory=Counter)
     """Answers of each variant."""

@@ -1,7 +1,7 @@
-"""Whether a loaded model gives the answers that its bundle says it gives: wrong ones are worse than none.
+"""Self-test of a loaded model: wrong answers are worse than none.
 
-The bundle's golden pictures go the whole road, and are looked at twice: what reaches the network (swapped colours,
-another range or crop), and what comes out of it (a broken runtime, a kernel that miscalculates, a wrong file).
+The bundle's golden pictures are classified and checked twice: at the network's input (swapped colours, another range or
+crop), and at its output (a broken runtime, a kernel that miscalculates, a wrong file).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edge.vision.preprocess import Frame
 __all__ = ["ANSWER_TOLERANCE", "INPUT_TOLERANCE", "input_means", "self_test", "verify_answers"]
 
 ANSWER_TOLERANCE: Final = 0.15
-"""The most that a probability may differ: other kernels round otherwise, and move it by hundredths."""
+"""The most that a probability may differ: kernels round differently, which moves it by hundredths."""
 INPUT_TOLERANCE: Final = 0.03
 """The most that an input's mean may differ, as a share of the picture's range."""
 
@@ -52,7 +52,7 @@ def self_test(bundle: Bundle, classifier: Classifier) -> bool:
 
 
 def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
-    """Load every variant of a bundle and put it to the self-test.
+    """Load every variant of a bundle and self-test it.
 
     Args:
         bundle: An opened bundle.
@@ -88,7 +88,7 @@ def _check_input(classifier: Classifier, frame: Frame, expected: tuple[float, ..
     off = max(abs(a - b) for a, b in zip(seen, expected, strict=False)) / spread
     if len(seen) != len(expected) or not off <= INPUT_TOLERANCE:
         raise SelfTestError(
-            f"The preprocessing does not give {classifier.variant.name} the picture it should: for {name} the input is "
+            f"The preprocessing gives {classifier.variant.name} a wrong input: for {name} the input is "
             f"off by {off:.0%} of its range. Colours, range or crop are wrong: write the bundle again, or reinstall "
             "this version."
         )
@@ -100,7 +100,7 @@ def _check_answer(classifier: Classifier, frame: Frame, expected: GoldenAnswer, 
     if not np.isfinite(seen).all() or off > ANSWER_TOLERANCE:
         backend = classifier.backend
         raise SelfTestError(
-            f"{classifier.variant.name} on {backend.name} ({backend.version}) does not give the answer it should: for "
+            f"{classifier.variant.name} on {backend.name} ({backend.version}) gives a wrong answer: for "
             f"{name} a probability is off by {off:.2f}, more than {ANSWER_TOLERANCE:g}. Its answers cannot be trusted: "
-            "try another --backend, or reinstall this one."
+            "try another backend, or reinstall this one."
         )

@@ -200,7 +200,7 @@ class TestBundle:
         (folder / "manifest.json").write_text(json.dumps(manifest))
         ended = edge("bundle", "verify", folder)
         assert ended.code == 1
-        assert "does not give the answer it should" in ended.error
+        assert "gives a wrong answer" in ended.error
 
     def test_packed_signed_activated_listed_and_rolled_back(self, edge: Edge, tmp_path: Path) -> None:
         private, public = make_keys(tmp_path)

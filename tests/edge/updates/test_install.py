@@ -178,7 +178,7 @@ class TestRefusals:
         for answer in values["golden"]["answers"][FILE]:
             answer[0][1] = 1 - answer[0][1]
         (second / MANIFEST).write_text(json.dumps(values))
-        assert "does not give the answer it should" in self.complaint(home, second, SelfTestError)
+        assert "gives a wrong answer" in self.complaint(home, second, SelfTestError)
 
     def test_a_model_that_no_backend_here_runs(self, home: Path, second: Path) -> None:
         assert "onnxruntime" in self.complaint(home, second, BackendError, backend="onnxruntime")
