@@ -6,7 +6,8 @@
     ├── VariantError        (ValueError)    a variant name, width or resolution that cannot be
     ├── ImageError          (ValueError)    a picture that cannot be read or has the wrong form
     ├── BundleError         (ValueError)    a bundle that is missing, damaged or of another schema
-    ├── SignatureError      (ValueError)    a bundle that those who are trusted did not sign
+    ├── SignatureError      (ValueError)    a bundle that no trusted key signed
+    │   └── OlderVersionError               a bundle that is older than the version in use
     ├── ProfileError        (ValueError)    a latency profile that is missing, damaged or of another schema
     ├── BudgetError         (ValueError)    a latency budget that makes no sense
     ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
@@ -34,6 +35,7 @@ __all__ = [
     "ExistsError",
     "ImageError",
     "NoVariantFits",
+    "OlderVersionError",
     "OutputError",
     "ProfileError",
     "SelfTestError",
@@ -65,6 +67,10 @@ class BundleError(EdgeError, ValueError):
 
 class SignatureError(EdgeError, ValueError):
     """A bundle that those who are trusted did not sign, or whose signature cannot be checked."""
+
+
+class OlderVersionError(SignatureError):
+    """A signed bundle that is older than the version in use."""
 
 
 class ProfileError(EdgeError, ValueError):

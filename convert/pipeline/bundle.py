@@ -20,7 +20,8 @@ from convert.pipeline.golden import CANDIDATES, add_golden
 from convert.pipeline.variant import Emitted, Target, Tune, emit
 from convert.quantization import Effort, folded_recipe
 from edge.bundles.bundle import MANIFEST, Bundle
-from edge.bundles.manifest import Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.manifest import Artifact, BundledVariant, Manifest
+from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.errors import OutputError
 from edge.files import check_free, new_folder, sha256_of
@@ -137,7 +138,8 @@ def build_bundle(
             variants.append(_entry(checkpoint, emitted, folder))
         manifest = Manifest(
             name=plan.name,
-            created=_now(),
+            created=(now := _now()).isoformat(timespec="seconds"),
+            serial=int(now.timestamp()),
             classes=len(plan.labels),
             labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
             preprocessing=data.preprocessing,
@@ -203,8 +205,7 @@ def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _now() -> str:
+def _now() -> datetime:
     """The time, or the one that ``SOURCE_DATE_EPOCH`` sets for reproducible files."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
-    return moment.isoformat(timespec="seconds")
+    return datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle
-from edge.bundles.manifest import Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
+from edge.bundles.manifest import Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
+from edge.bundles.members import FileEntry
 from edge.errors import OutputError
 from edge.files import sha256_of, to_json
 from edge.inference.backends import Backend

@@ -10,22 +10,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
-from typing import Final
 
 from edge.bundles.manifest import BundledVariant, Manifest, read_manifest
+from edge.bundles.members import MANIFEST, MANIFEST_BYTES, check_member, check_picture, read_member
 from edge.bundles.registry import find_installed, installed_bundles
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
-from edge.files import read_json, sha256_of
+from edge.files import parse_json
 
 __all__ = ["MANIFEST", "Bundle", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
-
-MANIFEST: Final = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
-    """An opened bundle whose files were all found to be what the manifest says."""
+    """An opened bundle, whose files were all verified against the manifest."""
 
     root: Path
     manifest: Manifest
@@ -39,7 +37,7 @@ class Bundle:
 
     @property
     def variants(self) -> tuple[BundledVariant, ...]:
-        """Its variants, dearest first."""
+        """Its variants, most expensive first."""
         return self.manifest.variants
 
     @property
@@ -61,7 +59,7 @@ class Bundle:
         raise BundleError(f"Bundle {self.name} has no {variant.name}: it has {known}.")
 
     def path(self, file: str) -> Path:
-        """Where a file the manifest names stands."""
+        """The path of a file that the manifest names."""
         return self.root / PurePosixPath(file)
 
 
@@ -78,9 +76,13 @@ def open_bundle(place: str | Path | Bundle) -> Bundle:
     if isinstance(place, Bundle):
         return place
     root = _locate(place)
-    manifest = read_manifest(read_json(root / MANIFEST, "bundle manifest", BundleError), root / MANIFEST)
+    path = root / MANIFEST
+    content = parse_json(read_member(root, MANIFEST, MANIFEST_BYTES), f"Bundle manifest {path}", BundleError)
+    manifest = read_manifest(content, path)
     for entry in manifest.files():
-        _check(root, entry.file, entry.size_bytes, entry.sha256)
+        check_member(root, entry)
+    for picture in () if manifest.golden is None else manifest.golden.pictures:
+        check_picture(root, picture)
     labels = read_labels(root / PurePosixPath(manifest.labels.file))
     if len(labels) != manifest.classes:
         raise BundleError(f"Bundle {root} has {len(labels)} labels for {manifest.classes} classes: write it again.")
@@ -142,19 +144,3 @@ def _locate(place: str | Path) -> Path:
         f"There is no bundle {place}: expected a folder with a {MANIFEST}, or the name of an installed or shipped one "
         f"({known})."
     )
-
-
-def _check(root: Path, file: str, size_bytes: int, sha256: str) -> None:
-    path = root / PurePosixPath(file)
-    try:
-        size = path.stat().st_size
-        digest = sha256_of(path) if size == size_bytes else ""
-    except OSError as reason:
-        raise BundleError(f"Bundle {root} lacks {file} ({os_reason(reason)}): copy the bundle again.") from reason
-    if size != size_bytes:
-        raise BundleError(f"Bundle file {path} has {size} bytes, expected {size_bytes}: copy the bundle again.")
-    if digest != sha256:
-        raise BundleError(
-            f"Bundle file {path} is not the one that was measured: its SHA-256 is {digest[:12]}…, "
-            f"expected {sha256[:12]}…. Copy the bundle again."
-        )

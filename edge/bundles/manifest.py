@@ -1,12 +1,14 @@
-"""The manifest of a bundle: what every file is, what it was measured to be, and how to feed it."""
+"""The manifest of a bundle: what every file is, what was measured of it, and how its input is made."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
+from edge.bundles.members import FileEntry, check_names
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, EdgeError
 from edge.vision.preprocess import Preprocessing
@@ -17,7 +19,6 @@ __all__ = [
     "Accuracy",
     "Artifact",
     "BundledVariant",
-    "FileEntry",
     "Golden",
     "GoldenAnswer",
     "Manifest",
@@ -27,25 +28,6 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 GoldenAnswer = tuple[tuple[int, float], ...]
 """The best classes for one picture, each with its probability, best first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileEntry:
-    """A file of the bundle and how to know it is whole."""
-
-    file: str
-    """Its path below the bundle's folder, with forward slashes."""
-    size_bytes: int
-    sha256: str
-
-    def __post_init__(self) -> None:
-        path = PurePosixPath(self.file)
-        if not self.file or path.is_absolute() or ".." in path.parts or "\\" in self.file:
-            raise BundleError(f"file '{self.file}' would lie outside the bundle")
-        if not self.file.isprintable():
-            raise BundleError(f"no file can be called {self.file!r}")
-        if self.size_bytes < 0 or len(self.sha256) != 64:
-            raise BundleError(f"file '{self.file}' has an impossible size or SHA-256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +46,7 @@ class Accuracy:
     measured_on: str
     """The pictures' folder."""
     agreement_range: tuple[float, float] | None = None
-    """Where the agreement lies with 95 % confidence, as these are so many pictures and no more."""
+    """The 95 % confidence interval of the agreement, given the number of pictures."""
     top1_range: tuple[float, float] | None = None
     confident_agreement: float | None = None
     """The agreement where the float model gives its best class more than one half; None where it never does."""
@@ -73,7 +55,7 @@ class Accuracy:
     tied: float | None = None
     """Share of those on which two or more classes tie for the best: the range of the logits was too narrow for them."""
     min_agreement: float | None = None
-    """What was asked of the agreement when the file was written."""
+    """The agreement that was required when the file was written."""
 
     def __post_init__(self) -> None:
         for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "tied", "min_agreement"):
@@ -137,7 +119,7 @@ class Golden:
                 raise BundleError(f"golden: '{key}' does not have a value for each picture")
         for file, answers in self.answers.items():
             if not all(0 <= probability <= 1 for answer in answers for _, probability in answer):
-                raise BundleError(f"golden: '{file}' has an answer that is no probability")
+                raise BundleError(f"golden: '{file}' has a probability outside 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,18 +133,21 @@ class Manifest:
     labels: FileEntry
     preprocessing: Preprocessing
     variants: tuple[BundledVariant, ...]
-    """Dearest first, by mult-adds."""
+    """Most expensive first, by mult-adds."""
     source: Mapping[str, Any]
     """Where the weights came from: checkpoint names and SHA-256, the calibration, versions of the tools."""
     golden: Golden | None = None
     """For the self-test; None in bundles of versions before there was one."""
+    serial: int = 0
+    """Grows from version to version of a bundle, so that an older one that was signed is recognized; 0 if unknown."""
 
     def __post_init__(self) -> None:
         names = [v.variant.name for v in self.variants]
         if not names:
             raise BundleError("there is no variant")
         if len(set(names)) != len(names):
-            raise BundleError(f"{next(n for n in names if names.count(n) > 1)} stands there twice")
+            raise BundleError(f"duplicate variant {next(name for name, count in Counter(names).items() if count > 1)}")
+        check_names(self.files())
 
     def files(self) -> Iterator[FileEntry]:
         """Every file of the bundle but the manifest itself."""
@@ -183,6 +168,7 @@ class Manifest:
             "schema_version": SCHEMA_VERSION,
             "name": self.name,
             "created": self.created,
+            **({"serial": self.serial} if self.serial else {}),
             "classes": self.classes,
             "labels": asdict(self.labels),
             "preprocessing": asdict(self.preprocessing),
@@ -229,6 +215,7 @@ def _manifest(values: Mapping[str, Any]) -> Manifest:
         preprocessing=Preprocessing(**recipe),
         variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
         source=dict(values["source"]),
+        serial=_count(values.get("serial", 0)),
         golden=None if values.get("golden") is None else _golden(values["golden"], _count(values["classes"])),
     )
 
@@ -246,7 +233,7 @@ def _golden(values: Mapping[str, Any], classes: int) -> Golden:
 def _class(value: object, classes: int) -> int:
     class_id = _count(value)
     if class_id >= classes:
-        raise BundleError(f"golden: there is no class {class_id} among {classes}")
+        raise BundleError(f"golden: class {class_id} is not among the {classes} classes")
     return class_id
 
 

@@ -12,7 +12,7 @@ from edge.bundles.registry import bundles_folder, installed_bundles
 from edge.bundles.table import bundle_table
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.errors import BundleError
+from edge.errors import BundleError, OlderVersionError
 
 if TYPE_CHECKING:
     from edge.updates.install import Activation
@@ -98,35 +98,59 @@ def activate(
             "--key", help="Public keys, one of which must have signed it. Default: bundle.pub, if there is one."
         ),
     ] = None,
+    allow_older: Annotated[
+        bool, typer.Option("--allow-older", help="Accept a signed version older than the one in use.")
+    ] = False,
     backend: BackendName = "auto",
     json: AsJson = False,
 ) -> None:
-    """Install a bundle and put it to use, once it is found whole and right; the version before is kept.
+    """Install a bundle and put it to use, once it is verified and tested; the previous version is kept.
 
     Example: edge bundle activate https://example.com/birds.zip --sha256 3f0a...
     """
+    from edge.updates.download import shown
     from edge.updates.install import activate as activate_bundle
     from edge.updates.signature import configured_key
 
     key = key or configured_key()
-    with progress_bar(f"fetching {source}") as progress:
-        made = activate_bundle(source, sha256=sha256, key=key, backend=backend, progress=progress, announce=note)
-    _tell(made, json, is_signed=key is not None)
+    with progress_bar(f"fetching {shown(source)}") as progress:
+        try:
+            activation = activate_bundle(
+                source,
+                sha256=sha256,
+                key=key,
+                allow_older=allow_older,
+                backend=backend,
+                progress=progress,
+                announce=note,
+            )
+        except OlderVersionError as error:
+            raise OlderVersionError(f"{error} To install it nevertheless, pass --allow-older.") from error
+    _print(activation, json, is_signed=key is not None)
 
 
 @app.command()
 def rollback(
     name: Annotated[str | None, typer.Argument(help="Default: the only one installed.", metavar="[NAME]")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", help="Public keys, one of which must have signed it. Default: bundle.pub, if there is one."
+        ),
+    ] = None,
     backend: BackendName = "auto",
     json: AsJson = False,
 ) -> None:
-    """Go back to the version before, once it is found whole and right. A second time leads back again.
+    """Go back to the previous version, once it is verified and tested. A second time leads forward again.
 
     Example: edge bundle rollback birds
     """
     from edge.updates.install import roll_back
+    from edge.updates.signature import configured_key
 
-    _tell(roll_back(name or _only(), backend=backend, announce=note), json)
+    key = key or configured_key()
+    activation = roll_back(name or _only(), key=key, backend=backend, announce=note)
+    _print(activation, json, is_signed=key is not None and activation.installed.active is not None)
 
 
 @app.command()
@@ -164,24 +188,26 @@ def _only() -> str:
     raise BundleError(f"{len(names) or 'No'} bundles are installed in {bundles_folder()}: {told}.")
 
 
-def _tell(made: Activation, as_json: bool, *, is_signed: bool | None = None) -> None:
+def _print(activation: Activation, as_json: bool, *, is_signed: bool | None = None) -> None:
     """Say what is in use now."""
-    installed = made.installed
+    installed = activation.installed
     if as_json:
         write_json(
             {
-                "bundle": made.bundle.name,
+                "bundle": activation.bundle.name,
                 "active": installed.active,
                 "previous": installed.previous,
-                "folder": str(made.bundle.root),
-                "tested": made.tested,
+                "folder": str(activation.bundle.root),
+                "tested": activation.tested,
                 "signature_checked": is_signed,
             }
         )
         return
-    signed = ", signature right" if is_signed else ""
-    told = f"{installed.name}: version {installed.active or 'shipped'} is in use; {_tested(made.tested)}{signed}."
-    stdout().print(f"{told} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
+    signed = ", signature verified" if is_signed else ""
+    message = (
+        f"{installed.name}: version {installed.active or 'shipped'} is in use; {_tested(activation.tested)}{signed}."
+    )
+    stdout().print(f"{message} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
 
 
 def _tested(count: int) -> str:

@@ -1,8 +1,7 @@
-"""Installing bundles and putting them to use: fetched, checked, copied and tested before the switch; and back again.
+"""Installing bundles: fetched, checked, copied and tested before the switch to them; and rolled back.
 
-Until the switch nothing that is in use is touched, and the switch is one atomic write
-(:mod:`edge.bundles.registry`). The version before stays for
-:func:`roll_back`. Whatever a killed process leaves half done, the next one clears away.
+Until the switch nothing that is in use is touched, and the switch is one atomic write (:mod:`edge.bundles.registry`).
+The previous version stays for :func:`roll_back`. Whatever a killed process leaves half done, the next one removes.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, shipped_folder
+from edge.bundles.bundle import Bundle, open_bundle, shipped_folder
 from edge.bundles.manifest import Manifest, read_manifest
+from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE
 from edge.bundles.registry import Installed, bundles_folder, find_installed, is_name
-from edge.errors import BundleError
+from edge.errors import BundleError, OlderVersionError
 from edge.files import check_room, new_folder, parse_json, sha256_of, writing
 from edge.inference.selftest import verify_answers
 from edge.locks import locked
 from edge.progress import Progress, no_progress
 from edge.updates.archive import Source, reading
-from edge.updates.download import Limits, download
-from edge.updates.signature import SIGNATURE, check_signature
+from edge.updates.download import Limits, download, shown
+from edge.updates.signature import check_signature
 from edge.updates.trusted import check_trusted
 
 __all__ = ["Activation", "activate", "roll_back"]
 
-_MANIFEST_BYTES: Final = 16_000_000
 _SIGNATURE_BYTES: Final = 64
 _SPARE_BYTES: Final = 20_000_000
 """What has to stay free on the disk."""
@@ -55,6 +54,7 @@ def activate(
     *,
     sha256: str | None = None,
     key: Path | None = None,
+    allow_older: bool = False,
     backend: str = "auto",
     folder: Path | None = None,
     limits: Limits = Limits(),
@@ -66,16 +66,18 @@ def activate(
     Args:
         source: ``https://...``, a ``.zip`` file as :func:`edge.updates.archive.pack` writes it, or a bundle's folder.
         sha256: What the SHA-256 of the ``.zip`` file must be.
-        key: The public keys of which one must have signed the manifest; None where no signature is asked for.
+        key: A file of public keys, one of which must have signed the manifest; None to accept any bundle.
+        allow_older: Whether a signed bundle may be older, by its serial, than the version in use.
         backend: What the self-test runs on: ``auto``, or a backend's name.
         folder: Where bundles are installed; None for :func:`edge.bundles.registry.bundles_folder`.
         limits: Of a download.
-        progress: Told as it goes on.
-        announce: Told when another process has to be waited for.
+        progress: Called with the stage and share of a download.
+        announce: Called with a message if this process has to wait for another one.
 
     Raises:
         DownloadError: It cannot be fetched, or is not the file expected.
         SignatureError: It is not signed by one of the keys.
+        OlderVersionError: It is signed, but older than the version in use.
         BundleError: It is damaged, or cannot be installed under its name.
         SelfTestError: It does not give its golden answers here.
         BackendError: No backend runs it here.
@@ -87,13 +89,16 @@ def activate(
         _fetched(source, sha256, folder, limits, progress) as place,
         reading(place) as files,
     ):
-        heads = _heads(files, source, key)
-        manifest = read_manifest(parse_json(heads[MANIFEST], f"Bundle manifest in {source}", BundleError), Path(source))
+        heads = _heads(files, shown(source), key)
+        content = parse_json(heads[MANIFEST], f"Bundle manifest in {shown(source)}", BundleError)
+        manifest = read_manifest(content, Path(shown(source)))
         if not is_name(manifest.name):
             raise BundleError(
-                f"'{manifest.name}' cannot be installed: expected a name of letters, digits, '.', '_', '-'."
+                f"{manifest.name!r} cannot be installed: expected a name of letters, digits, '.', '_', '-'."
             )
         installed, version = _known(manifest.name, folder), hashlib.sha256(heads[MANIFEST]).hexdigest()[:16]
+        if key is not None and not allow_older:
+            _refuse_older(manifest, installed)
         _clear(installed, keep_versions=True)
         tested = _install(files, manifest, heads, installed.folder(version), backend)
         switched = installed.switch(version)
@@ -102,12 +107,26 @@ def activate(
 
 
 def roll_back(
-    name: str, *, backend: str = "auto", folder: Path | None = None, announce: Announce = lambda message: None
+    name: str,
+    *,
+    key: Path | None = None,
+    backend: str = "auto",
+    folder: Path | None = None,
+    announce: Announce = lambda message: None,
 ) -> Activation:
-    """Put the version before to use again, once it is found whole and right. A second time leads back.
+    """Put the previous version to use again, once it is verified and tested. A second time leads back.
+
+    Args:
+        name: The bundle's name.
+        key: A file of public keys, one of which must have signed that version; a version that ships with the package
+            needs no signature. None to accept any.
+        backend: What the self-test runs on: ``auto``, or a backend's name.
+        folder: Where bundles are installed; None for :func:`edge.bundles.registry.bundles_folder`.
+        announce: Called with a message if this process has to wait for another one.
 
     Raises:
         BundleError: There is none, or it is damaged.
+        SignatureError: It is not signed by one of the keys.
         SelfTestError: It does not give its golden answers any more.
         BackendError: No backend runs it here.
         OutputError: The change cannot be written.
@@ -116,11 +135,14 @@ def roll_back(
     with _locked(folder, announce):
         installed = find_installed(name, (folder,))
         if installed is None:
-            raise BundleError(f"No bundle {name} is installed in {folder}: edge bundle list shows what is.")
+            raise BundleError(f"No bundle {name} is installed in {folder}: edge bundle list shows what is installed.")
         target = installed.previous
         place = shipped_folder(name) if target is None else installed.folder(target)
         if place is None:
             raise BundleError(f"Bundle {name} has no version before {installed.active}: nothing to go back to.")
+        if target is not None:
+            with reading(place) as files:
+                _heads(files, f"version {target} of bundle {name}", key)
         bundle = open_bundle(place)
         tested = verify_answers(bundle, backend=backend)
         return Activation(bundle=bundle, installed=installed.switch(target), tested=tested)
@@ -141,24 +163,43 @@ def _fetched(source: str, sha256: str | None, folder: Path, limits: Limits, prog
     place = Path(source)
     if sha256 is not None:
         if not place.is_file():
-            raise BundleError(f"{source} is no file whose SHA-256 could be {sha256}: expected a .zip file.")
+            raise BundleError(f"{source} is not a file, so it has no SHA-256: expected a .zip file.")
         if (found := sha256_of(place)) != sha256.lower():
             raise BundleError(f"{source} is not the file expected: its SHA-256 is {found}, expected {sha256}.")
     yield place
 
 
 def _heads(files: Source, source: str, key: Path | None) -> dict[str, bytes]:
-    """The manifest's bytes and, if there is one, the signature's; of which the key approves, if there is one."""
-    content, signature = files.read(MANIFEST, _MANIFEST_BYTES), files.read(SIGNATURE, _SIGNATURE_BYTES)
+    """The bytes of the manifest and of its signature, if there is one; verified, if there is a key."""
+    content, signature = files.read(MANIFEST, MANIFEST_BYTES), files.read(SIGNATURE, _SIGNATURE_BYTES)
     if content is None:
-        raise BundleError(f"{source} has no {MANIFEST}: it is no bundle.")
+        raise BundleError(f"{source} has no {MANIFEST}: expected a bundle.")
     if key is not None:
         check_signature(content, signature, key)
     return {MANIFEST: content} | ({} if signature is None else {SIGNATURE: signature})
 
 
+def _refuse_older(manifest: Manifest, installed: Installed) -> None:
+    """Refuse a bundle that is older than the version in use: a server may offer one that was signed long ago.
+
+    Raises:
+        OlderVersionError: Its serial is smaller.
+    """
+    if installed.active is None:
+        return
+    try:
+        active = open_bundle(installed.folder(installed.active)).manifest
+    except BundleError:
+        return  # damaged: this is how it is repaired
+    if manifest.serial < active.serial:
+        raise OlderVersionError(
+            f"Bundle {manifest.name} is older than the version in use: its serial is {manifest.serial}, expected "
+            f"{active.serial} or more."
+        )
+
+
 def _known(name: str, folder: Path) -> Installed:
-    """What is installed under a name; nothing, where what is noted of it makes no sense."""
+    """What is installed under a name; nothing, if its record is damaged."""
     try:
         return find_installed(name, (folder,)) or Installed(home=folder / name)
     except BundleError:

@@ -1,4 +1,4 @@
-"""Who wrote a bundle: an Ed25519 signature of its manifest, which in turn holds the SHA-256 of every file.
+"""Who signed a bundle: an Ed25519 signature of its manifest, which in turn holds the SHA-256 of every file.
 
 Keys are PEM files, as ``openssl genpkey -algorithm ed25519`` and ``openssl pkey -pubout`` write them. The signature is
 that of RFC 8032, 64 bytes in ``manifest.sig`` beside the manifest. The library ``cryptography`` does the work; it is
@@ -11,13 +11,12 @@ import re
 from pathlib import Path
 from typing import Final, Protocol
 
+from edge.bundles.members import SIGNATURE
 from edge.errors import SignatureError, os_reason
 from edge.paths import config_folder
 
 __all__ = ["SIGNATURE", "check_signature", "configured_key", "sign"]
 
-SIGNATURE: Final = "manifest.sig"
-"""The signature's file, beside the manifest."""
 _PUBLIC: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
 
@@ -35,10 +34,22 @@ def configured_key(system: Path = Path("/etc")) -> Path | None:
     """The file of the public keys whose signature a bundle needs here; None where it needs none.
 
     ``/etc/mobilenet-edge/bundle.pub``, else ``$XDG_CONFIG_HOME/mobilenet-edge/bundle.pub`` (by default below
-    ``~/.config``). A file that is there counts even if it cannot be read: then nothing can be checked.
+    ``~/.config``). A file whose name is there counts even if it is a dangling link or cannot be read: then every bundle
+    is refused.
     """
     places = (folder / "bundle.pub" for folder in (system / "mobilenet-edge", config_folder()))
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether something has this name, or that cannot be found out."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> None:
@@ -46,16 +57,16 @@ def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> Non
 
     Args:
         manifest: The manifest's bytes.
-        signature: What stands in :data:`SIGNATURE`; None if there is none.
-        keys: A file of one or more public keys; several let an old one go out of use slowly.
+        signature: The content of :data:`SIGNATURE`; None if there is none.
+        keys: A file of one or more public keys; with several, an old key can be replaced step by step.
 
     Raises:
-        SignatureError: No signature, a wrong one, or nothing to check it with.
+        SignatureError: There is no signature, a wrong one, or nothing to check it with.
     """
     trusted = _public_keys(keys)
     if signature is None:
         raise SignatureError(
-            f"The bundle is not signed, and {keys} asks for a signature: edge bundle pack --sign KEY makes one."
+            f"The bundle is not signed, and the key {keys} requires a signature: edge bundle pack --sign KEY makes one."
         )
     from cryptography.exceptions import InvalidSignature
 
@@ -115,19 +126,18 @@ def _read(path: Path) -> bytes:
 
 
 def _need_library(key: Path) -> None:
-    """Without the library nothing can be checked, and what cannot be checked is not taken.
+    """Refuse to go on without the library: what cannot be checked is not accepted.
 
     Raises:
-        SignatureError: It is missing.
+        SignatureError: It is not installed.
     """
     try:
         import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
     except ImportError as reason:
         raise SignatureError(
-            f"Signatures with the key {key} need the library cryptography ({reason}): pip install cryptography, or in "
-            "the project's folder: ./install.sh --with signing."
+            f"The key {key} needs cryptography, which is not installed: ./install.sh --with signing."
         ) from reason
 
 
 def _no_key(path: Path, kind: str, command: str) -> SignatureError:
-    return SignatureError(f"{path} holds no {kind} Ed25519 key without password: {command} writes one.")
+    return SignatureError(f"{path} does not hold a {kind} Ed25519 key without password: {command} writes one.")

@@ -18,7 +18,8 @@ from camera_demo.frames import CapturedFrame, Result
 from camera_demo.run_state import RunState
 from camera_demo.sinks import SinkContext
 from camera_demo.source_status import SourceStatus
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
+from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.files import to_json
 from edge.inference.backends.fake import FakeBackend

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from edge.board.device import Device
 from edge.board.health import Health
 from edge.bundles.bundle import MANIFEST, Bundle, open_bundle
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Manifest
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
+from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.files import to_json
 from edge.profiling.latency import Latency

@@ -221,6 +221,19 @@ class TestBundle:
         )
         assert edge("bundle", "info", "small", "--json").json["created"] == "2026-01-01T00:00:00+00:00"
 
+    def test_an_older_signed_version_needs_an_option(self, edge: Edge, tmp_path: Path) -> None:
+        private, public = make_keys(tmp_path)
+        for serial in (2, 1):
+            folder = write_small_demo(tmp_path / str(serial), serial=serial)
+            edge("bundle", "pack", folder, folder.with_suffix(".zip"), "--sign", private)
+            ended = edge("bundle", "activate", folder.with_suffix(".zip"), "--key", public)
+        assert (ended.code, ended.error) == (
+            1,
+            "edge: Bundle small is older than the version in use: its serial is 1, expected 2 or more. To install it "
+            "nevertheless, pass --allow-older.",
+        )
+        assert edge("bundle", "activate", tmp_path / "1.zip", "--key", public, "--allow-older").code == 0
+
     def test_a_configured_key_needs_no_option(
         self, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

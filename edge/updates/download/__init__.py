@@ -1,6 +1,6 @@
 """Files from the network: whole and the ones expected, or not there at all; a cut costs only what had not come yet."""
 
-from edge.updates.download.connection import Limits, check_url
+from edge.updates.download.connection import Limits, check_url, shown
 from edge.updates.download.fetching import download
 
-__all__ = ["Limits", "check_url", "download"]
+__all__ = ["Limits", "check_url", "download", "shown"]

@@ -93,13 +93,13 @@ def check_url(url: str) -> None:
 
 
 def shown(url: str) -> str:
-    """An address for messages: without its query and fragment, which may hold a secret.
+    """An address for messages: without its query and fragment, which may hold a secret. A path stays as it is.
 
     >>> shown("https://example.com/birds.zip?token=secret")
     'https://example.com/birds.zip?...'
     """
     path = re.split(r"[?#]", url, maxsplit=1)[0]
-    return path if path == url else f"{path}?..."
+    return url if path == url or "://" not in url else f"{path}?..."
 
 
 def connect(url: str, start: int, validator: str | None, limits: Limits, context: ssl.SSLContext | None) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 
 from edge.bundles import bundle as bundle_module
 from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels, shipped_bundles
+from edge.bundles.manifest import Golden
 from edge.bundles.variant import Variant
 from edge.errors import BundleError
 from tests.edge.conftest import LABELS, damaged, file_entry, make_bundle, make_manifest, write_bundle
@@ -95,7 +97,7 @@ class TestPlaces:
 
 class TestDamage:
     def test_a_folder_without_manifest(self, tmp_path: Path) -> None:
-        assert complaint(tmp_path) == (f"Cannot read bundle manifest {tmp_path / MANIFEST}: no such file or directory.")
+        assert complaint(tmp_path) == f"Cannot read manifest.json in bundle {tmp_path}: no such file or directory."
 
     def test_a_manifest_cut_short(self, bundle_folder: Path) -> None:
         path = bundle_folder / MANIFEST
@@ -145,7 +147,22 @@ class TestDamage:
     def test_a_folder_in_a_files_place(self, bundle_folder: Path) -> None:
         (bundle_folder / "labels.txt").unlink()
         (bundle_folder / "labels.txt").mkdir()
-        assert complaint(bundle_folder).startswith(f"Bundle file {bundle_folder / 'labels.txt'} has ")
+        assert (
+            complaint(bundle_folder)
+            == f"Bundle {bundle_folder} lacks labels.txt (not a plain file): copy the bundle again."
+        )
+
+    @pytest.mark.parametrize("size", [(4001, 4000), (30_000, 30_000), (0, 1)])
+    def test_a_golden_picture_too_large_to_decode(self, tmp_path: Path, size: tuple[int, int]) -> None:
+        head = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", *size) + bytes(9)
+        golden = Golden(pictures=(file_entry("0.png", head),), inputs={}, answers={})
+        folder = write_bundle(tmp_path / "golden", make_manifest(golden=golden), {"0.png": head})
+        assert "is not a PNG of at most 16 megapixels: write the bundle again." in complaint(folder)
+
+    def test_a_golden_picture_of_another_kind(self, tmp_path: Path) -> None:
+        golden = Golden(pictures=(file_entry("0.png", b"GIF89a"),), inputs={}, answers={})
+        folder = write_bundle(tmp_path / "golden", make_manifest(golden=golden), {"0.png": b"GIF89a"})
+        assert "is not a PNG" in complaint(folder)
 
     def test_a_name_too_long_for_the_disk(self, bundle_folder: Path) -> None:
         manifest = json.loads(json.dumps(WHOLE))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundles.manifest import SCHEMA_VERSION, Accuracy, BundledVariant, FileEntry, Manifest, read_manifest
+from edge.bundles.manifest import SCHEMA_VERSION, Accuracy, BundledVariant, Manifest, read_manifest
+from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.errors import BundleError
 from tests.edge.conftest import bundled, damaged, make_manifest
@@ -131,7 +132,7 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
         (at("variants", 0, "mult_adds", value=-1), "expected a count, got -1"),
         (at("variants", value=[]), "there is no variant"),
         (at("variants", 0, "artifacts", value=[]), "mobilenet_v1_1.00_224 has no file"),
-        (at("variants", 1, "variant", value="mobilenet_v1_1.0_224"), "mobilenet_v1_1.00_224 stands there twice"),
+        (at("variants", 1, "variant", value="mobilenet_v1_1.0_224"), "duplicate variant mobilenet_v1_1.00_224"),
         (
             at("variants", 0, "variant", value="resnet"),
             "'resnet' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160",
@@ -153,6 +154,7 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
             at("variants", 0, "artifacts", 0, "accuracy", "agreement", value=float("nan")),
             "agreement nan is not a share between 0 and 1",
         ),
+        (at("labels", "size_bytes", value=10**400), "file 'labels.txt' has an impossible size or SHA-256"),
         (at("labels", "sha256", value="abc"), "file 'labels.txt' has an impossible size or SHA-256"),
         (at("labels", "sha256", value=5), "object of type 'int' has no len()"),
         (at("labels", value="labels.txt"), "'str' object is not a mapping"),
@@ -175,8 +177,39 @@ def test_files_outside_the_bundle_are_refused(file: str) -> None:
 @pytest.mark.parametrize("file", ["labels\0.txt", "\ud800", "a\nb"])
 def test_names_that_no_file_can_have_are_refused(file: str) -> None:
     assert complaint(at("labels", "file", value=file)) == (
-        f"Bundle manifest {PATH} cannot be used: no file can be called {file!r}."
+        f"Bundle manifest {PATH} cannot be used: invalid file name {file!r}."
     )
+
+
+def test_names_have_one_spelling() -> None:
+    for file in ("./labels.txt", "a//b", "a/./b", "a/"):
+        assert "invalid file name" in complaint(at("labels", "file", value=file))
+
+
+def test_two_files_do_not_overwrite_each_other() -> None:
+    model = WHOLE["variants"][0]["artifacts"][0]["file"]
+    for file, cause in (
+        (model, f"two different files are named '{model}'"),
+        (model.upper(), f"two different files are named '{model}'"),
+        ("manifest.json", "two different files are named 'manifest.json'"),
+        ("Manifest.SIG", "two different files are named 'Manifest.SIG'"),
+        (f"{model}/labels.txt", f"'{model}' is both a file and a folder"),
+    ):
+        assert complaint(at("labels", "file", value=file)) == f"Bundle manifest {PATH} cannot be used: {cause}."
+
+
+def test_one_file_may_serve_twice() -> None:
+    values = json.loads(json.dumps(WHOLE))
+    one, other = (values["variants"][n]["artifacts"][0] for n in (0, 1))
+    other |= {key: one[key] for key in ("file", "size_bytes", "sha256")}
+    assert len({entry.file for entry in read_manifest(values, PATH).files()}) == 3
+
+
+def test_a_serial_is_kept_where_there_is_one() -> None:
+    assert "serial" not in WHOLE
+    assert read_manifest(WHOLE | {"serial": 7}, PATH).serial == 7
+    assert make_manifest(serial=7).to_dict()["serial"] == 7
+    assert complaint(at("serial", value=-1)) == f"Bundle manifest {PATH} cannot be used: expected a count, got -1."
 
 
 def test_files_may_lie_in_folders_below() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from edge.bundles.bundle import MANIFEST, open_bundle
-from edge.bundles.manifest import FileEntry
+from edge.bundles.members import FileEntry
 from edge.errors import BundleError, OutputError
 from edge.updates.archive import Source, pack, reading
 from edge.updates.signature import SIGNATURE
@@ -115,35 +116,100 @@ class TestIllWill:
         path = make_zip(tmp_path / "b.zip", {link: b"/etc/passwd"})
         copied(path, file_entry("model", b"/etc/passwd"), tmp_path / "to")
         assert not (tmp_path / "to/model").is_symlink()
-        told = complaint(path, file_entry("model", Path("/etc/passwd").read_bytes()), tmp_path / "to2")
+        told = complaint(path, file_entry("model", b"/etc/shadow"), tmp_path / "to2")
         assert told == f"model in {path} is not what its manifest says: get the bundle again."
 
-    def test_a_bomb_stops_at_the_size_the_manifest_gives(self, tmp_path: Path) -> None:
+    def test_a_bomb_is_refused_by_the_size_the_manifest_gives_before_it_is_unpacked(self, tmp_path: Path) -> None:
         path = make_zip(tmp_path / "b.zip", {"model": bytes(50_000_000)}, compression=zipfile.ZIP_DEFLATED)
         assert path.stat().st_size < 100_000
-        assert "is not what its manifest says" in complaint(path, file_entry("model", bytes(1000)), tmp_path / "to")
-        assert (tmp_path / "to/model").stat().st_size == 1001
+        message = complaint(path, file_entry("model", bytes(1000)), tmp_path / "to")
+        assert "model" in message and "(it has 50000000 bytes, its manifest says 1000)" in message
+        assert (tmp_path / "to/model").stat().st_size == 0
+
+    def test_a_bomb_that_lies_about_its_size_stops_at_the_size_the_manifest_gives(self, tmp_path: Path) -> None:
+        path = make_zip(tmp_path / "b.zip", {"model": bytes(50_000_000)}, compression=zipfile.ZIP_DEFLATED)
+        path.write_bytes(path.read_bytes().replace((50_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+        complaint(path, file_entry("model", bytes(1000)), tmp_path / "to")
+        assert (tmp_path / "to/model").stat().st_size <= 1001
+
+    @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_a_compression_that_is_unpacked_whole_is_refused(self, tmp_path: Path, compression: int) -> None:
+        path = make_zip(tmp_path / "b.zip", {MANIFEST: bytes(5_000_000), "model": b"M"}, compression=compression)
+        with pytest.raises(BundleError, match=r"compression \d+, expected stored or deflated"), reading(path) as files:
+            files.read(MANIFEST, 10_000_000)
+        message = complaint(path, file_entry("model", b"M"), tmp_path / "to")
+        assert "expected stored or deflated" in message
+
+    def test_a_list_of_files_longer_than_any_is_not_read(self, tmp_path: Path) -> None:
+        path = make_zip(tmp_path / "b.zip", {f"{number:060}": b"" for number in range(40_000)})
+        with pytest.raises(BundleError, match=r"is not a \.zip file of a bundle"), reading(path):
+            pass
+
+    def test_an_archive_of_64_bits_is_refused(self, tmp_path: Path) -> None:
+        path = make_zip(tmp_path / "b.zip", {f"{number}": b"" for number in range(70_000)})
+        with pytest.raises(BundleError, match=r"is not a \.zip file of a bundle"), reading(path):
+            pass
+
+    def test_a_comment_does_not_hide_the_list_of_files(self, tmp_path: Path) -> None:
+        path = make_zip(tmp_path / "b.zip", {"model": b"M"})
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.comment = b"PK" * 1000
+        assert copied(path, file_entry("model", b"M"), tmp_path / "to") == b"M"
 
     def test_a_manifest_longer_than_any_is_not_read_to_its_end(self, tmp_path: Path) -> None:
         path = make_zip(tmp_path / "b.zip", {MANIFEST: bytes(50_000_000)}, compression=zipfile.ZIP_DEFLATED)
-        with pytest.raises(BundleError, match=r"longer than 1000 bytes: this is no bundle"), reading(path) as files:
+        with pytest.raises(BundleError, match=r"longer than 1000 bytes: expected a bundle"), reading(path) as files:
             files.read(MANIFEST, 1000)
 
-    def test_a_name_that_stands_there_twice_is_still_held_against_the_checksum(self, tmp_path: Path) -> None:
-        with pytest.warns(UserWarning, match="Duplicate name"):
-            path = tmp_path / "b.zip"
-            with zipfile.ZipFile(path, "w") as archive:
-                archive.writestr("model", b"first")
-                archive.writestr("model", b"last")
-        assert copied(path, file_entry("model", b"last"), tmp_path / "to") == b"last"
-        assert "not what its manifest says" in complaint(path, file_entry("model", b"first"), tmp_path / "to2")
+    @pytest.mark.filterwarnings("ignore:Duplicate name")
+    @pytest.mark.parametrize("second", ["model", "Model", "MODEL"])
+    def test_names_that_are_equal_or_differ_in_case_are_refused(self, tmp_path: Path, second: str) -> None:
+        path = tmp_path / "b.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("model", b"first")
+            archive.writestr(second, b"last")
+        message = complaint(path, file_entry("model", b"last"), tmp_path / "to")
+        assert message == f"{path} has two files named {second!r}: get the bundle again."
+
+    @pytest.mark.parametrize("name", ["model", MANIFEST])
+    @pytest.mark.parametrize("kind", ["link", "link to a device", "pipe", "socket"])
+    def test_what_is_not_a_plain_file_in_a_folder_is_not_opened(
+        self, bundle_folder: Path, tmp_path: Path, kind: str, name: str
+    ) -> None:
+        place = bundle_folder / name
+        place.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(place)
+        elif kind == "socket":
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(place))
+        else:
+            place.symlink_to("/dev/zero" if "device" in kind else "labels.txt")
+        message = rf"Cannot read {name} in .* \(not a plain file\)"
+        with reading(bundle_folder) as files, pytest.raises(BundleError, match=message):
+            files.read(name, 100)
+        if name == MANIFEST:
+            with pytest.raises(BundleError, match="not a plain file"):
+                open_bundle(bundle_folder)
+        else:
+            assert "not a plain file" in complaint(bundle_folder, file_entry(name, b""), tmp_path / "to")
+
+    def test_a_folder_that_is_a_link_is_not_followed(self, bundle_folder: Path, tmp_path: Path) -> None:
+        (bundle_folder / "golden").symlink_to(bundle_folder)
+        message = complaint(bundle_folder, file_entry("golden/labels.txt", b""), tmp_path / "to")
+        assert message == f"Cannot read golden/labels.txt in {bundle_folder} (not a directory): get the bundle again."
+
+    def test_a_pipe_in_place_of_an_archive_is_not_opened(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "b.zip")
+        with pytest.raises(BundleError, match=r"is not a \.zip file of a bundle"), reading(tmp_path / "b.zip"):
+            pass
 
 
 class TestDamage:
     def test_no_archive_at_all(self, tmp_path: Path) -> None:
         (tmp_path / "b.zip").write_bytes(b"<html>")
         for place, told in (
-            ("b.zip", "is no .zip file of a bundle: edge bundle pack BUNDLE OUT.zip writes one."),
+            ("b.zip", "is not a .zip file of a bundle: edge bundle pack BUNDLE OUT.zip writes one."),
             ("none.zip", "expected a bundle's folder, a .zip file of one, or https://HOST/PATH."),
         ):
             with pytest.raises(BundleError) as refused, reading(tmp_path / place):
@@ -182,10 +248,10 @@ class TestDamage:
     def test_a_folder_in_a_files_place(self, bundle_folder: Path, tmp_path: Path) -> None:
         (bundle_folder / "model").mkdir()
         told = complaint(bundle_folder, file_entry("model", b""), tmp_path / "to")
-        assert told == f"Cannot read model in {bundle_folder} (is a directory): get the bundle again."
+        assert told == f"Cannot read model in {bundle_folder} (not a plain file): get the bundle again."
 
     def test_a_bundle_with_a_password(self, tmp_path: Path) -> None:
-        def opens(name: str) -> Any:
+        def opens(name: str, size_bytes: int | None) -> Any:
             raise RuntimeError(f"File '{name}' is encrypted, password required for extraction")
 
         with pytest.raises(BundleError, match="is encrypted, password required"):

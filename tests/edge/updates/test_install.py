@@ -160,7 +160,7 @@ class TestRefusals:
         assert self.complaint(home, tmp_path / "no", BundleError).startswith(f"There is no {tmp_path / 'no'}: expected")
         (tmp_path / "empty").mkdir()
         told = self.complaint(home, tmp_path / "empty", BundleError)
-        assert told == f"{tmp_path / 'empty'} has no manifest.json: it is no bundle."
+        assert told == f"{tmp_path / 'empty'} has no manifest.json: expected a bundle."
 
     def test_a_manifest_that_is_none(self, home: Path, second: Path) -> None:
         (second / MANIFEST).write_text("{")
@@ -195,7 +195,7 @@ class TestRefusals:
         told = self.complaint(home, path, BundleError, sha256="0" * 64)
         assert told == f"{path} is not the file expected: its SHA-256 is {found}, expected {'0' * 64}."
         told = self.complaint(home, second, BundleError, sha256=found)
-        assert told == f"{second} is no file whose SHA-256 could be {found}: expected a .zip file."
+        assert told == f"{second} is not a file, so it has no SHA-256: expected a .zip file."
 
     def test_too_little_room(self, home: Path, second: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1_000_000))
@@ -227,8 +227,65 @@ class TestRefusals:
             server.behaviours = [moved("http://example.com/b.zip")]
             assert "is not encrypted" in self.complaint(home, server.url, DownloadError)
         with serving(content[:-1000]) as server:
-            assert "is no .zip file of a bundle" in self.complaint(home, server.url, BundleError)
+            assert "is not a .zip file of a bundle" in self.complaint(home, server.url, BundleError)
         assert "is not encrypted" in self.complaint(home, "http://example.com/b.zip", DownloadError)
+
+
+class TestSerials:
+    """A version that was signed long ago is not taken for a new one."""
+
+    @pytest.fixture
+    def keys(self, tmp_path: Path) -> tuple[Path, Path]:
+        return make_keys(tmp_path)
+
+    def signed(self, folder: Path, keys: tuple[Path, Path], **changes: Any) -> str:
+        write_small_demo(folder, **changes)
+        return str(packed(folder, signature=sign((folder / MANIFEST).read_bytes(), keys[0])))
+
+    def test_an_older_signed_version_is_refused_unless_allowed(
+        self, home: Path, tmp_path: Path, keys: tuple[Path, Path]
+    ) -> None:
+        new, old = self.signed(tmp_path / "new", keys, serial=7), self.signed(tmp_path / "old", keys, serial=6)
+        activate(new, folder=home, key=keys[1])
+        with pytest.raises(SignatureError) as refused:
+            activate(old, folder=home, key=keys[1])
+        assert str(refused.value) == (
+            "Bundle small is older than the version in use: its serial is 6, expected 7 or more."
+        )
+        assert in_use(home) == (version_of(tmp_path / "new"), None)
+        activate(old, folder=home, key=keys[1], allow_older=True)
+        assert in_use(home) == (version_of(tmp_path / "old"), version_of(tmp_path / "new"))
+
+    def test_one_without_a_serial_is_older_than_one_with_a_serial(
+        self, home: Path, tmp_path: Path, keys: tuple[Path, Path]
+    ) -> None:
+        activate(self.signed(tmp_path / "new", keys, serial=1), folder=home, key=keys[1])
+        with pytest.raises(SignatureError, match="its serial is 0, expected 1 or more"):
+            activate(self.signed(tmp_path / "old", keys), folder=home, key=keys[1])
+
+    def test_a_newer_one_is_taken_and_without_a_key_any(
+        self, home: Path, tmp_path: Path, keys: tuple[Path, Path]
+    ) -> None:
+        activate(self.signed(tmp_path / "1", keys, serial=1), folder=home, key=keys[1])
+        activate(self.signed(tmp_path / "2", keys, serial=2), folder=home, key=keys[1])
+        assert in_use(home)[0] == version_of(tmp_path / "2")
+        activate(str(tmp_path / "1"), folder=home)
+        assert in_use(home)[0] == version_of(tmp_path / "1")
+
+    def test_rolling_back_checks_the_key_too(self, home: Path, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+        activate(str(write_small_demo(tmp_path / "unsigned")), folder=home)
+        activate(self.signed(tmp_path / "1", keys, serial=1), folder=home, key=keys[1])
+        with pytest.raises(SignatureError, match="is not signed"):
+            roll_back("small", folder=home, key=keys[1])
+        activate(self.signed(tmp_path / "2", keys, serial=2), folder=home, key=keys[1])
+        roll_back("small", folder=home, key=keys[1])
+        assert in_use(home) == (version_of(tmp_path / "1"), version_of(tmp_path / "2"))
+
+    def test_rolling_back_to_a_shipped_version_needs_no_signature(
+        self, home: Path, tmp_path: Path, keys: tuple[Path, Path]
+    ) -> None:
+        activate(self.signed(tmp_path / "1", keys, name="demo"), folder=home, key=keys[1])
+        assert roll_back("demo", folder=home, key=keys[1]).installed.active is None
 
 
 def test_a_disk_too_small_takes_nothing(small_disk: Path, first: Path) -> None:
