@@ -51,38 +51,24 @@ __all__ = [
     "write_tflite",
 ]
 
-_ROOMS = {
-    "convert.checkpoints": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
-    "convert.conversion": (
-        "examine_layers",
-        "quantize",
-        "verify",
-        "write_bundle",
-        "write_onnx",
-        "write_tflite",
-    ),
-    "convert.export.tensorrt": ("BuildOptions", "build_engines"),
-    "convert.export.tflite": ("to_tflite",),
-    "convert.fetch": ("fetch_imagenet",),
-    "convert.options": ("BundleOptions", "CheckOptions", "ConversionOptions", "TfliteOptions", "TrainingOptions"),
-    "convert.training.launch": ("estimate_training", "train"),
+_MODULES = {
+    "checkpoints": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+    "conversion": ("examine_layers", "quantize", "verify", "write_bundle", "write_onnx", "write_tflite"),
+    "export.tensorrt": ("BuildOptions", "build_engines"),
+    "export.tflite": ("to_tflite",),
+    "fetch": ("fetch_imagenet",),
+    "options": ("BundleOptions", "CheckOptions", "ConversionOptions", "TfliteOptions", "TrainingOptions"),
+    "training.launch": ("estimate_training", "train"),
 }
-"""The module of each name."""
-
+"""The names in each module."""
 
 if not TYPE_CHECKING:  # type checkers see the imports above, and report other names
 
     def __getattr__(name: str) -> object:
-        """Load a name when it is first used (PEP 562)."""
-        from importlib import import_module
+        from edge.lazy import load
 
-        if name == "__version__":
-            return import_module("edge").__version__
-        for module, names in _ROOMS.items():
-            if name in names:
-                value = globals()[name] = getattr(import_module(module), name)
-                return value
-        raise AttributeError(f"module 'convert' has no attribute '{name}'")
+        globals()[name] = value = load("convert", name, _MODULES)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -11,10 +11,10 @@ from convert.export.tflite import IoType
 from convert.export.tflite_metadata import ModelCard
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
-from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded, tuner
+from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded
 from convert.pipeline.layers import NetworkReport
 from convert.pipeline.running import compare
-from convert.pipeline.variant import Emitted, Int8Form, Target, emit, quantize_variant, report_layers
+from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, emit, quantize_variant, report_layers
 from convert.pipeline.verification import require
 from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
@@ -88,7 +88,7 @@ def write_bundle(
         license=options.license,
         targets=tuple(targets),
         effort=options.effort,
-        tune=tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
+        tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
     )
     data = load_pictures(plan.checkpoints, calibration, resolutions, names, options, part_of(progress, 0, _READING))
@@ -259,3 +259,11 @@ def _write(
     )
     write_atomically(Path(out), emitted.content)
     return emitted
+
+
+def _tuner(data: Path, labels: tuple[str, ...]) -> Tune:
+    """Fine-tunes integers on labelled pictures, with int8's rounding in the loop."""
+    from convert.data.dataset import read_dataset
+    from convert.training.qat import Qat
+
+    return Qat(dataset=read_dataset(data), labels=labels).tune

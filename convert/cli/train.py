@@ -68,7 +68,7 @@ def train(
 def _print(result: TrainingResult, out: Path) -> None:
     top1 = result.top1
     sides = list(dict.fromkeys(variant.resolution for variant in top1))
-    rows = table(f"top-1 on {len(result.dataset.validation)} held-back pictures, %", "α", *map(str, sides))
+    rows = table(f"top-1 on {len(result.dataset.measured)} held-back pictures, %", "α", *map(str, sides))
     for alpha in dict.fromkeys(variant.alpha for variant in top1):
         rows.add_row(f"{alpha:g}", *(f"{100 * top1[Variant(alpha, side)]:.1f}" for side in sides))
     stdout().print(rows)

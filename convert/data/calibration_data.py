@@ -113,7 +113,7 @@ def _found(calibration: Path | None, verify_on: Path | None) -> tuple[list[Path]
 def _of_splits(table: Path, verify_on: Path | None) -> tuple[list[Path], list[Path]]:
     """Pictures that were trained on, and pictures that were not."""
     dataset = read_dataset(table)
-    learned, others = ([item.path for item in items] for items in (dataset.train, dataset.validation))
+    learned, others = ([item.path for item in items] for items in (dataset.train, dataset.measured))
     to_measure = others if verify_on is None else find_pictures(verify_on)
     return at_most(MOST_TO_CALIBRATE, learned), at_most(MOST_TO_MEASURE, to_measure)
 

@@ -21,13 +21,17 @@ __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
 
 UNLABELLED: Final = -1
 """The class of a picture whose class is not known."""
-Split = Literal["train", "validation"]
-_FOLDERS: Final[dict[str, Split]] = {
+Split = Literal["train", "validation", "test"]
+_SPLITS: Final[dict[str, Split]] = {
     "train": "train",
+    "training": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
+    "test": "test",
+    "testing": "test",
 }
+"""What folders and cells of a table are called, in any case."""
 _NAMED: Final = 20
 _COLUMNS: Final = ("path", "label", "split")
 
@@ -48,6 +52,13 @@ class DataSet:
     """The name of each class."""
     train: tuple[Labelled, ...]
     validation: tuple[Labelled, ...]
+    test: tuple[Labelled, ...] = ()
+    """Pictures that nothing is decided on; empty where the validation pictures serve."""
+
+    @property
+    def measured(self) -> tuple[Labelled, ...]:
+        """The pictures that the accuracy is measured on in the end."""
+        return self.test or self.validation
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2:
@@ -67,17 +78,18 @@ class DataSet:
         """How many pictures of which classes there are, in words."""
         names, more = ", ".join(self.labels[:_NAMED]), len(self.labels) - _NAMED
         names += f" and {more} more" if more > 0 else ""
-        counts = f"{len(self.train)} pictures of {len(self.labels)} classes to learn from, {len(self.validation)}"
-        return f"{counts} to measure on; the classes: {names}"
+        counts = f"{len(self.train)} pictures of {len(self.labels)} classes to learn from, {len(self.measured)}"
+        checks = f", {len(self.validation)} to choose the best weights by" if self.test else ""
+        return f"{counts} to measure on{checks}; the classes: {names}"
 
 
 def read_dataset(data: Path, share: float = 0.2) -> DataSet:
     """The pictures of ``data``, divided into those to learn from and those to measure on.
 
     Args:
-        data: A folder with a folder for each class; or with such folders in ``train`` and ``val``; or a CSV file with
-            the columns ``path``, ``label`` (which may be empty, if there is a teacher) and, if the split is made,
-            ``split`` (``train`` or ``validation``).
+        data: A folder with a folder for each class; or with such folders in ``train`` and ``val``, ``test`` or both,
+            where ``test`` measures in the end; or a CSV file with the columns ``path``, ``label`` (which may be empty,
+            if there is a teacher) and, if the split is made, ``split``.
         share: Part of each class to hold back for measuring where no split is made. The same pictures each time;
             those that look like one burst by their names stay together.
 
@@ -89,10 +101,11 @@ def read_dataset(data: Path, share: float = 0.2) -> DataSet:
     if not labels:
         raise TrainingError(f"{data} names no class: expected two or more.")
     index = {label: n for n, label in enumerate(labels)}
-    items: dict[Split, list[Labelled]] = {"train": [], "validation": []}
+    items: dict[Split, list[Labelled]] = {"train": [], "validation": [], "test": []}
     for path, label, split in rows if any(split for *_, split in rows) else _divided(rows, share):
         items[split or "train"].append(Labelled(path, index.get(label, UNLABELLED)))
-    return DataSet(labels=labels, train=tuple(items["train"]), validation=tuple(items["validation"]))
+    train, validation, test = (tuple(items[split]) for split in ("train", "validation", "test"))
+    return DataSet(labels=labels, train=train, validation=validation or test, test=test if validation else ())
 
 
 def write_splits(dataset: DataSet, path: Path) -> None:
@@ -100,7 +113,7 @@ def write_splits(dataset: DataSet, path: Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for split, items in (("train", dataset.train), ("validation", dataset.validation)):
+    for split, items in (("train", dataset.train), ("validation", dataset.validation), ("test", dataset.test)):
         for item in items:
             label = "" if item.label == UNLABELLED else dataset.labels[item.label]
             writer.writerow((os.path.relpath(item.path.resolve(), path.parent.resolve()), label, split))
@@ -111,11 +124,23 @@ _Row = tuple[Path, str, Split | None]
 
 
 def _from_folders(data: Path) -> list[_Row]:
-    named = {folder.name: folder for folder in _folders(data)}
-    splits = {name: split for name, split in _FOLDERS.items() if name in named}
-    if set(splits.values()) == {"train", "validation"} and len(splits) == len(named):
-        return [(p, c, split) for name, split in splits.items() for p, c in _by_class(named[name])]
+    folders = _folders(data)
+    splits = [(folder, _SPLITS.get(folder.name.lower())) for folder in folders]
+    if len({split for _, split in splits}) > 1 and all(split for _, split in splits):
+        return [(path, label, split) for folder, split in splits for path, label in _by_class(folder)]
+    inner = [{folder.name for folder in _folders(one)} for one in folders]
+    if len(folders) > 1 and inner[0] and all(names == inner[0] for names in inner) and not _holds_files(folders):
+        names = " and ".join(folder.name for folder in folders[:3])
+        raise TrainingError(
+            f"{data} holds the folders {names}, and in each of them the same ones ({', '.join(sorted(inner[0])[:3])}): "
+            "these look like splits, not classes. Expected splits to be named train, val and test, or one folder for "
+            "each class."
+        )
     return [(path, label, None) for path, label in _by_class(data)]
+
+
+def _holds_files(folders: Sequence[Path]) -> bool:
+    return any(path.is_file() for folder in folders for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _folders(data: Path) -> list[Path]:
@@ -131,14 +156,14 @@ def _folders(data: Path) -> list[Path]:
 def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
     folders = _folders(data)
     if not folders:
-        raise TrainingError(f"{data} holds no folder: expected one for each class, named as the class is.")
+        raise TrainingError(f"{data} has no folders: expected one for each class, named as the class is.")
     for folder in folders:
         try:
             paths = image_files(folder)
         except ImageError as reason:
             raise TrainingError(str(reason)) from reason
         if not paths:
-            raise TrainingError(f"Class folder {folder} holds no picture: put some in it, or remove it.")
+            raise TrainingError(f"Class folder {folder} has no pictures: add some, or remove it.")
         yield from ((path, folder.name.replace("_", " ")) for path in paths)
 
 
@@ -147,8 +172,8 @@ def _from_csv(data: Path) -> list[_Row]:
         with data.open(encoding="utf-8-sig", newline="") as file:
             return [_row(data, number, row) for number, row in enumerate(csv.DictReader(file), start=2)]
     except (OSError, UnicodeDecodeError, csv.Error) as reason:
-        told = os_reason(reason) if isinstance(reason, OSError) else "it is no text in UTF-8"
-        raise TrainingError(f"Cannot read {data}: {told}.") from reason
+        why = os_reason(reason) if isinstance(reason, OSError) else "it is not text in UTF-8"
+        raise TrainingError(f"Cannot read {data}: {why}.") from reason
 
 
 def _row(data: Path, number: int, row: dict[str, str | None]) -> _Row:
@@ -156,9 +181,9 @@ def _row(data: Path, number: int, row: dict[str, str | None]) -> _Row:
     split = (row.get("split") or "").strip()
     if not path or label is None:
         raise TrainingError(f"{data}, line {number}: expected the columns path and label, and perhaps split.")
-    if split not in ("", *_FOLDERS):
-        raise TrainingError(f"{data}, line {number}: split '{split}' is not known: expected train or validation.")
-    return data.parent / path, label.strip(), _FOLDERS.get(split)
+    if split.lower() not in ("", *_SPLITS):
+        raise TrainingError(f"{data}, line {number}: split '{split}' is not known: expected train, validation or test.")
+    return data.parent / path, label.strip(), _SPLITS.get(split.lower())
 
 
 def _divided(rows: Sequence[_Row], share: float) -> Iterable[_Row]:

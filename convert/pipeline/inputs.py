@@ -12,14 +12,13 @@ from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.options import ConversionOptions
 from convert.pipeline.trained import check_trained
-from convert.pipeline.variant import Tune
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
 from edge.bundles.variant import Variant
 from edge.progress import Progress
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded", "tuner"]
+__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded"]
 
 AnyPath = str | PathLike[str]
 AnyCheckpoint = AnyPath | Checkpoint
@@ -36,14 +35,6 @@ def loaded(checkpoint: AnyCheckpoint) -> Checkpoint:
 def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
     """The labels, read if they are a path."""
     return read_labels(Path(labels)) if isinstance(labels, (str, PathLike)) else tuple(labels)
-
-
-def tuner(data: Path, labels: tuple[str, ...]) -> Tune:
-    """Fine-tunes integers on labelled pictures, with int8's rounding in the loop."""
-    from convert.data.dataset import read_dataset
-    from convert.training.qat import Qat
-
-    return Qat(dataset=read_dataset(data), labels=labels).tune
 
 
 def load_pictures(

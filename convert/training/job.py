@@ -52,9 +52,13 @@ class Job:
         self.plan: Final = plan
         self._out, self._device, self._shard, self._workers = out, device, shard, workers
         self._source = Photos(plan.dataset.train, len(plan.dataset.labels), plan.augmentation, plan.recipe.seed)
-        examples, self._unreadable = read_labelled(plan.dataset.validation, 10 * MOST_TO_CHECK)
-        self._examples = examples
-        self._few = examples[:: max(1, len(examples) // MOST_TO_CHECK)]
+        dataset = plan.dataset
+        self._examples, self._unreadable = read_labelled(dataset.measured, 10 * MOST_TO_CHECK)
+        few = self._examples
+        if dataset.test:
+            few, unreadable = read_labelled(dataset.validation, MOST_TO_CHECK)
+            self._unreadable += unreadable
+        self._few = few[:: max(1, len(few) // MOST_TO_CHECK)]
 
     @property
     def unreadable(self) -> list[str]:

@@ -71,6 +71,49 @@ def test_a_split_made_by_the_user_is_obeyed(tmp_path: Path) -> None:
     assert (len(found.train), len(found.validation)) == (6, 4)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "val", "test"),
+        ("train", "valid", "test"),
+        ("Train", "Val", "Test"),
+        ("training", "validation", "TESTING"),
+    ],
+)
+def test_of_three_splits_test_measures(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    for split, count in zip(names, (3, 2, 4), strict=True):
+        for label in ("cat", "dog"):
+            put(tmp_path / split / label, *(f"{n}.png" for n in range(count)))
+    found = read_dataset(tmp_path)
+    assert found.labels == ("cat", "dog")
+    assert (len(found.train), len(found.validation), len(found.test)) == (6, 4, 8)
+    assert found.measured == found.test and all(names[2] in item.path.parts for item in found.measured)
+    write_splits(found, tmp_path / "splits.csv")
+    again = read_dataset(tmp_path / "splits.csv")
+    assert [len(items) for items in (again.train, again.validation, again.test)] == [6, 4, 8]
+    assert "8 to measure on, 4 to choose the best weights by; the classes: cat, dog" in found.summary()
+
+
+def test_where_there_is_only_test_beside_train_it_measures(tmp_path: Path) -> None:
+    for split, count in (("Train", 3), ("test", 2)):
+        for label in ("cat", "dog"):
+            put(tmp_path / split / label, *(f"{n}.png" for n in range(count)))
+    found = read_dataset(tmp_path)
+    assert (len(found.train), len(found.validation), found.test) == (6, 4, ())
+    assert found.measured == found.validation
+
+
+def test_folders_that_hold_the_same_folders_are_not_learned_as_classes(tmp_path: Path) -> None:
+    for split in ("part1", "part2"):
+        for label in ("cat", "dog"):
+            put(tmp_path / split / label, *(f"{n}.png" for n in range(2)))
+    with pytest.raises(TrainingError, match=r"holds the folders part1 and part2.*cat, dog.*: these look like splits"):
+        read_dataset(tmp_path)
+    put(tmp_path / "part1", *(f"{n}.png" for n in range(1)))
+    put(tmp_path / "part2", *(f"{n}.png" for n in range(1)))
+    assert read_dataset(tmp_path).labels == ("part1", "part2")
+
+
 def test_a_table_may_leave_labels_open(photos: Path) -> None:
     rows = [f"{p.relative_to(photos)},{p.parent.name if n % 3 else ''}" for n, p in enumerate(photos.rglob("*.png"))]
     table = photos / "table.csv"
@@ -107,7 +150,7 @@ def lonely(data: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (emptied, "holds no picture: put some in it, or remove it"),
+        (emptied, "has no pictures: add some, or remove it"),
         (single, "one class only, 'hot dog'"),
         (unvalidated, "Class 'dog' has no picture in the validation split"),
         (lonely, "Class 'dog' has no picture in the train split"),
@@ -122,7 +165,7 @@ def test_what_cannot_be_learned_from_is_refused(photos: Path, spoil: Callable[[P
     ("text", "says"),
     [
         ("file,label\na.png,cat\n", "line 2: expected the columns path and label"),
-        ("path,label,split\na.png,cat,testing\n", "line 2: split 'testing' is not known"),
+        ("path,label,split\na.png,cat,someday\n", "line 2: split 'someday' is not known"),
         ("path,label\n", "names no class"),
     ],
 )
@@ -134,7 +177,7 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, says: str) -
 
 def test_no_folder_and_no_class_folder_are_refused(tmp_path: Path) -> None:
     assert "no such file or directory" in refusal(tmp_path / "nowhere")
-    assert "holds no folder: expected one for each class" in refusal(tmp_path)
+    assert "has no folders: expected one for each class" in refusal(tmp_path)
 
 
 def items_of(photos: Path) -> DataSet:

@@ -96,7 +96,7 @@ class Hungry(Trainer):
 def test_too_little_memory_is_told_with_what_to_change(error: Exception, tmp_path: Path) -> None:
     trainer = Hungry(SingleTask(build(0.25), [32]), Shapes(), Recipe(steps=2, batch=64))
     trainer.error = error
-    with pytest.raises(TrainingError, match=r"does not suffice for batches of 64 pictures: try --batch 32"):
+    with pytest.raises(TrainingError, match=r"Not enough memory for batches of 64 pictures: try batches of 32"):
         run(trainer, OFTEN, tmp_path, [])
 
 
