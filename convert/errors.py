@@ -8,8 +8,11 @@
     ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
     ├── DivergedError       (ArithmeticError)  a training run whose loss is not a number any more
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
-    │   └── UntrainedError                  a network that looks as if it was never trained
-    └── AccuracyError       (ValueError)    a converted model that disagrees with its float original
+    │   └── UntrainedError  (ConversionError)  a network that looks as if it was never trained
+    ├── AccuracyError       (ValueError)    a converted model that disagrees with its float original
+    └── OutputError
+        └── FolderInUseError        (OutputError)       a folder that holds another training run
+            └── UnfinishedRunError  (FolderInUseError)  one that can be resumed
 """
 
 from __future__ import annotations

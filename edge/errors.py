@@ -3,20 +3,22 @@
 ::
 
     EdgeError
-    ├── VariantError        (ValueError)    a variant name, width or resolution that cannot be
-    ├── ImageError          (ValueError)    a picture that cannot be read or has the wrong form
-    ├── BundleError         (ValueError)    a bundle that is missing, damaged or of another schema
-    ├── SignatureError      (ValueError)    a bundle that no trusted key signed
-    │   └── OlderVersionError               a bundle that is older than the version in use
-    ├── ProfileError        (ValueError)    a latency profile that is missing, damaged or of another schema
-    ├── BudgetError         (ValueError)    a latency budget that makes no sense
-    ├── NoVariantFits       (LookupError)   a sound budget that no variant meets
-    ├── BackendError        (RuntimeError)  an inference backend that cannot run a model
-    ├── OutputError         (OSError)       a file or folder that cannot be written
-    ├── DownloadError       (OSError)       a file that cannot be fetched, or is not the one that was expected
-    └── SelfTestError       (RuntimeError)  a model that does not give the answers its bundle says it gives
+    ├── VariantError            (ValueError)      an invalid variant name, width or resolution
+    ├── ImageError              (ValueError)      a picture that cannot be read or has the wrong form
+    ├── BundleError             (ValueError)      a bundle that is missing, damaged or of another schema
+    ├── SignatureError          (ValueError)      a bundle that no trusted key signed
+    │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
+    ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
+    ├── BudgetError             (ValueError)      an invalid latency budget
+    ├── NoVariantFits           (LookupError)     a valid budget that no variant meets
+    ├── BackendError            (RuntimeError)    an inference backend that cannot run a model
+    ├── OutputError             (OSError)         a file or folder that cannot be written
+    │   └── ExistsError         (OutputError)     a file or folder that exists and may not be replaced
+    ├── DownloadError           (OSError)         a file that cannot be fetched, or is not the one that was expected
+    │   └── WrongFileError      (DownloadError)   a file that was fetched and is not the one that was expected
+    └── SelfTestError           (RuntimeError)    a model that does not give the answers its bundle says it gives
 
-A message says what happened, what was expected and how to mend it, on one line.
+A message says what happened, what was expected and how to fix it, on one line.
 Commands print it as ``<program>: <message>`` and exit with the class's ``exit_code``.
 """
 
@@ -54,7 +56,7 @@ class EdgeError(Exception):
 
 
 class VariantError(EdgeError, ValueError):
-    """A variant name, width multiplier or resolution that cannot be."""
+    """An invalid variant name, width multiplier or resolution."""
 
 
 class ImageError(EdgeError, ValueError):
@@ -66,7 +68,7 @@ class BundleError(EdgeError, ValueError):
 
 
 class SignatureError(EdgeError, ValueError):
-    """A bundle that those who are trusted did not sign, or whose signature cannot be checked."""
+    """A bundle that no trusted key signed, or whose signature cannot be checked."""
 
 
 class OlderVersionError(SignatureError):
@@ -78,11 +80,11 @@ class ProfileError(EdgeError, ValueError):
 
 
 class BudgetError(EdgeError, ValueError):
-    """A latency budget that makes no sense."""
+    """An invalid latency budget."""
 
 
 class NoVariantFits(EdgeError, LookupError):  # noqa: N818 - reads as the fact it states
-    """A sound budget that no variant meets."""
+    """A valid budget that no variant meets."""
 
 
 class BackendError(EdgeError, RuntimeError):
