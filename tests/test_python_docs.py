@@ -8,6 +8,8 @@ import io
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,13 @@ import cv2
 import pytest
 
 import camera_demo
+import convert
 import edge
+from convert.model import ModelConfig
+from edge.cli.classify import classify
+from edge.cli.select import select
+from tests.conftest import draw
+from tests.convert.conftest import LABELS, lively
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("docs/python.md", "README.md")
@@ -29,52 +37,58 @@ def blocks_of(document: str) -> list[tuple[int, str]]:
     return [(text[: match.start(1)].count("\n") + 1, match[1]) for match in found]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the blocks run: a picture and a clip, of the demo."""
-    made = tmp_path_factory.mktemp("docs")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """A document whose blocks ran in order in one namespace."""
+
+    folder: Path
+    namespace: dict[str, Any]
+    printed: list[list[str]]
+    """The lines that each block printed."""
+
+
+@pytest.fixture(scope="module", params=DOCUMENTS)
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    """Each document, run in a folder of its own; the board is measured there."""
+    folder = tmp_path_factory.mktemp("docs")
+    _fill(folder)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    printed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        for line, block in blocks_of(request.param):
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                exec(compile("\n" * (line - 1) + block, str(ROOT / request.param), "exec"), namespace)
+            printed.append(output.getvalue().splitlines())
+        yield Ran(folder=folder, namespace=namespace, printed=printed)
+
+
+def _fill(folder: Path) -> None:
+    """A picture and a clip of the demo; a network that answers differently from picture to picture, and its labels."""
     bundle = edge.open_bundle("demo")
     golden = bundle.manifest.golden
     assert golden is not None
-    cv2.imwrite(str(made / "photo.jpg"), edge.read_image(bundle.path(golden.pictures[0].file)))
-    shutil.copy(Path(str(files("camera_demo"))) / "clips/digits.mp4", made / "clip.mp4")
-    return made
+    cv2.imwrite(str(folder / "photo.jpg"), edge.read_image(bundle.path(golden.pictures[0].file)))
+    shutil.copy(Path(str(files("camera_demo"))) / "clips/digits.mp4", folder / "clip.mp4")
+    convert.save_checkpoint(lively(ModelConfig(alpha=0.25, classes=len(LABELS))), folder / "weights.safetensors")
+    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
+    (folder / "photos").mkdir()
+    for number in range(24):
+        cv2.imwrite(str(folder / f"photos/{number}.png"), draw(number))
 
 
-@pytest.fixture
-def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a document's blocks in order in one namespace, and gives it and what each block printed."""
-
-    def run_all(document: str) -> tuple[dict[str, Any], list[list[str]]]:
-        monkeypatch.chdir(folder)
-        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        namespace: dict[str, Any] = {"__name__": "__main__"}
-        printed = []
-        for line, block in blocks_of(document):
-            with contextlib.redirect_stdout(io.StringIO()) as output:
-                exec(compile("\n" * (line - 1) + block, str(ROOT / document), "exec"), namespace)
-            printed.append(output.getvalue().splitlines())
-        return namespace, printed
-
-    return run_all
+def test_every_block_runs(ran: Ran) -> None:
+    assert [lines for lines in ran.printed if any("Error" in line for line in lines)] == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_block_runs(document: str, run: Any) -> None:
-    run(document)
-
-
-def test_the_blocks_print_what_the_commands_print(run: Any, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    namespace, printed = run("docs/python.md")
-    from edge.cli.classify import classify
-    from edge.cli.select import select
-
-    classify([folder / "photo.jpg"], json=True)
+@pytest.mark.parametrize("ran", ["docs/python.md"], indirect=True)
+def test_the_blocks_print_what_the_commands_print(ran: Ran, capfd: pytest.CaptureFixture[str]) -> None:
+    classify([ran.folder / "photo.jpg"], json=True)
     [picture] = json.loads(capfd.readouterr().out)
+    blocks = [block for _, block in blocks_of("docs/python.md")]
     best, *guesses, _ = next(
-        lines
-        for lines, (_, block) in zip(printed, blocks_of("docs/python.md"), strict=True)
-        if "guess.class_id" in block
+        lines for lines, block in zip(ran.printed, blocks, strict=True) if "guess.class_id" in block
     )
     assert [line.split()[0] for line in guesses] == [str(one["index"]) for one in picture["classes"]]
     assert [float(line.split()[-1]) for line in guesses] == [
@@ -83,12 +97,14 @@ def test_the_blocks_print_what_the_commands_print(run: Any, folder: Path, capfd:
     assert best.startswith(picture["classes"][0]["label"])
     select(fps=30, max_mb=1.0, json=True)
     chosen = json.loads(capfd.readouterr().out)
-    assert chosen["chosen"] == namespace["choice"].variant.name
-    assert {row["variant"] for row in chosen["variants"] if row["verdict"] != "chosen"} == {
-        variant.name for variant in namespace["choice"].rejected
+    choice = ran.namespace["choice"]
+    assert chosen["chosen"] == choice.variant.name
+    assert {row["variant"]: row["verdict"] for row in chosen["variants"] if row["verdict"] != "chosen"} == {
+        variant.name: reason for variant, reason in choice.rejected.items()
     }
-    assert isinstance(namespace["answer"], camera_demo.Result)
-    assert edge.read_image(folder / "answer.png").shape == namespace["answer"].frame.image.shape
+    answer = ran.namespace["answer"]
+    assert edge.read_image(ran.folder / "answer.png").shape == answer.frame.image.shape
+    assert [entry.variant.resolution for entry in edge.open_bundle(ran.folder / "my-bundle").variants] == [128, 96]
 
 
 def test_the_first_program_opens_a_camera_and_prints_answers_in_eight_lines() -> None:
@@ -103,5 +119,5 @@ def test_the_blocks_use_nothing_but_public_names() -> None:
             if isinstance(node, ast.ImportFrom):
                 pytest.fail(f"from {node.module} import ...")
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                package = {"edge": edge, "camera_demo": camera_demo}.get(node.value.id)
+                package = {"edge": edge, "camera_demo": camera_demo, "convert": convert}.get(node.value.id)
                 assert package is None or node.attr in package.__all__, node.attr

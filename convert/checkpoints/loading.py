@@ -56,7 +56,7 @@ class Checkpoint:
         return self.model.config
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a trained MobileNet v1.
 
     Args:
@@ -66,6 +66,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: The file is missing, damaged, of another format, or its tensors do not fit together.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)

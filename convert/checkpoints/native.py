@@ -19,7 +19,7 @@ __all__ = ["is_native", "read", "save_checkpoint"]
 _KEY = "mobilenet_edge_config"
 
 
-def save_checkpoint(model: MobileNetV1, path: Path, statistics: Statistics | None = None) -> None:
+def save_checkpoint(model: MobileNetV1, path: str | Path, statistics: Statistics | None = None) -> None:
     """Write a trained network, its configuration inside.
 
     Args:
@@ -33,7 +33,7 @@ def save_checkpoint(model: MobileNetV1, path: Path, statistics: Statistics | Non
     found = model.state_dict() | tagged(statistics or {})
     tensors = {k: v.detach().cpu().contiguous() for k, v in found.items() if "num_batches" not in k}
     metadata = {_KEY: json.dumps(model.config.to_dict(), sort_keys=True)}
-    write_atomically(path, save(tensors, metadata))
+    write_atomically(Path(path), save(tensors, metadata))
 
 
 def is_native(metadata: Mapping[str, str]) -> bool:
