@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _log = logging.getLogger(__name__)
 
 _CAPTURE, _CLASSIFY, _MODEL = CaptureFormat(), ClassifyOptions(), ModelOptions()
-_NOT_SETTINGS: Final = ("config", "debug")
+_NOT_SETTINGS: Final = ("config", "debug", "outputs")
 _HAND_OVER_S: Final = 0.0005
 """How long a thread may keep the interpreter. With Python's 5 ms, a browser's request would delay the loop by more than
 a small model takes."""
@@ -131,7 +131,7 @@ def camera_demo(
     or SIGTERM, and then prints a summary on stderr.
     """
     given = {name: value for name, value in context.params.items() if value is not None and name not in _NOT_SETTINGS}
-    given |= {"outputs": tuple(outputs)} if outputs else {}
+    given |= {"outputs": tuple(outputs)} if outputs else {}  # an empty list must not replace those of the file
     settings = settings_of(read_config(config) if config else {}, given)
     set_up_logs(settings.log_format)
     # Imported here because they import cv2, which reads its environment once.

@@ -102,7 +102,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 def test_systemd_is_notified_of_start_life_and_end(tmp_path: Path, channel: socket.socket, bundle_folder: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
-        f'input = "synthetic:64x64"\noutputs = ["json:/dev/null"]\nbundle = "{bundle_folder}"\n'
+        f'input = "synthetic:64x64"\noutputs = ["json:{tmp_path / "answers.jsonl"}"]\nbundle = "{bundle_folder}"\n'
         'variant = "0.25_128"\nbackend = "fake"\nthreads = 1\nlog_format = "json"\n'
     )
     environment = {**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
@@ -123,6 +123,8 @@ def test_systemd_is_notified_of_start_life_and_end(tmp_path: Path, channel: sock
     assert process.returncode == 0
     assert {"time", "level", "message"} <= lines[-1].keys()
     assert lines[-1]["message"] == "mobilenet_v1_0.25_128 on fake (fake 1, 1 thread)"
+    first = (tmp_path / "answers.jsonl").read_text().splitlines()[0]
+    assert json.loads(first)["frame"] == 0, "the file's outputs are used where the command names none"
 
 
 def test_a_service_that_cannot_start_says_why_in_json_and_fails(bundle_folder: Path) -> None:
