@@ -1,4 +1,4 @@
-"""Network addresses that may hold a password: how they are shown, and what is in them."""
+"""Network addresses that may contain a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What travels through the loop: a frame as it was captured, and the same frame with its answer."""
+"""A frame as it was captured, and the same frame with its answer."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class CapturedFrame:
     """One picture from a source, and when it came."""
 
     image: Frame
-    """uint8 (height, width, 3) BGR. Whoever wants to draw on it draws on a copy."""
+    """uint8 (height, width, 3) BGR. Draw on a copy: others hold it too."""
     index: int
     """Number of the frame since the source was opened, from 0; frames that were dropped leave gaps."""
     captured_at_s: float
-    """Monotonic clock when the picture was taken, where the driver says; else when it was in memory."""
+    """Monotonic clock at the capture, if the driver reports it; else when the frame was in memory."""
     position_s: float
-    """Where in the stream it stands, from its beginning."""
+    """Position in the stream, from its start."""
     file: str | None = None
-    """The picture's own file, where it has one."""
+    """The picture's file, if it has one."""
     prepared: Prepared | None = None
-    """The part that is looked at, shrunk for the network by the thread that captured it."""
+    """The region, resized for the network by the thread that captured it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,11 @@ class Result:
     answer_ms: float
     """From the capture of the frame to its answer."""
     fps: float
-    """Answers a second, of late."""
+    """Answers a second over the last thirty."""
     dropped: int
-    """Frames that came and went while the model was busy, so far."""
+    """Number of frames so far that newer ones replaced while the model was busy."""
     budget_ms: float
-    """What a frame may take, at the time."""
+    """The budget at the time."""
     answered_at_s: float
     """Wall clock, seconds since 1970."""
     region: Region | None = None

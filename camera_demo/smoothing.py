@@ -11,7 +11,7 @@ from edge.inference.prediction import Guess
 __all__ = ["Smoothing"]
 
 _FORGET_AFTER: Final = 10.0
-"""Time constants after which what was seen before no longer counts."""
+"""Time constants after which the average is discarded."""
 _LEAST: Final = 1e-4
 """Probability below which a class is forgotten."""
 

@@ -28,7 +28,7 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("fsp = 30", "unknown key 'fsp': did you mean 'fps'?"),
         ("xyzzy = 1", "unknown key 'xyzzy': expected one of input, outputs, bundle,"),
@@ -44,16 +44,16 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ("a" * 10, "is not TOML: "),
     ],
 )
-def test_what_makes_no_sense_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_files_are_refused_with_a_reason(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as raised:
         read_config(path)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert str(path) in str(raised.value)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"Cannot read configuration .*: no such file or directory"):
         read_config(tmp_path / "none.toml")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("threads", 0, "threads must be at least 1, got 0."),
         ("smoothing", -1.0, "smoothing must be at least 0, got -1.0."),
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ("log_format", "xml", "log_format must be text or json, got 'xml'."),
     ],
 )
-def test_a_setting_out_of_range_is_refused(name: str, value: object, told: str) -> None:
+def test_a_setting_out_of_range_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         settings_of({}, {name: value})
-    assert str(raised.value) == told
+    assert str(raised.value) == message

@@ -22,7 +22,7 @@ from edge.vision.preprocess import Frame
 
 @pytest.fixture
 def settings(bundle_folder: Path) -> Callable[..., Settings]:
-    """Settings on the grey bundle, its one variant pinned unless told otherwise."""
+    """Settings on the grey bundle, its one variant pinned by default."""
 
     def make(**changes: Any) -> Settings:
         usual: dict[str, Any] = {"bundle": str(bundle_folder), "variant": "0.25_128", "backend": "fake", "threads": 1}

@@ -1,4 +1,4 @@
-"""The classifier that changes variants: no frame lost, every change told, memory kept."""
+"""The classifier that changes variants: no frame lost, every change logged, memory kept."""
 
 from __future__ import annotations
 

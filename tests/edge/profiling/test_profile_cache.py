@@ -1,4 +1,4 @@
-"""This machine's own profiles: kept, used again, and measured anew when they no longer fit."""
+"""This machine's own profiles: kept, used again, and measured again when they no longer fit."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Desk:
 
     def ask(self, bundle: Bundle, **changes: Any) -> LatencyProfile:
         """A profile of ``bundle``, with the announcements made for it alone."""
-        told: list[str] = []
+        messages: list[str] = []
         wanted: dict[str, Any] = {
             "backend": "fake",
             "threads": 2,
             "effort": Effort(least_rounds=1, most_s=0.1),
         }
-        profile = profile_cache.profile(bundle, announce=told.append, **wanted | changes)
-        self.announced = tuple(told)
+        profile = profile_cache.profile(bundle, announce=messages.append, **wanted | changes)
+        self.announced = tuple(messages)
         return profile
 
 
@@ -80,7 +80,7 @@ def test_a_profile_that_fits_is_used_again_without_a_word(desk: Desk, bundle: Bu
     assert (desk.measured, desk.announced) == (1, ())
 
 
-def test_another_model_file_is_measured_anew(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
+def test_another_model_file_is_measured_again(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
     desk.ask(bundle)
     manifest = make_manifest()
     entry = manifest.variants[1]
@@ -91,7 +91,7 @@ def test_another_model_file_is_measured_anew(desk: Desk, bundle: Bundle, tmp_pat
     assert desk.measured == 2
 
 
-def test_a_new_variant_is_measured_anew_and_one_less_is_not(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
+def test_a_new_variant_is_measured_again_and_one_less_is_not(desk: Desk, bundle: Bundle, tmp_path: Path) -> None:
     smaller = write_bundle(tmp_path / "smaller", make_manifest({"0.50_160": 0.8}))
     desk.ask(open_bundle(smaller))
     profile = desk.ask(bundle)
@@ -101,7 +101,7 @@ def test_a_new_variant_is_measured_anew_and_one_less_is_not(desk: Desk, bundle: 
 
 
 @pytest.mark.parametrize("created", ["2025-01-01T00:00:00+00:00", "2025-01-01T00:00:00", "yesterday"])
-def test_a_profile_that_is_not_valid_is_measured_anew(desk: Desk, bundle: Bundle, created: str) -> None:
+def test_a_profile_that_is_not_valid_is_measured_again(desk: Desk, bundle: Bundle, created: str) -> None:
     doubtful = replace(desk.ask(bundle), valid=False, objections=("The board was hot.",), created=created)
     doubtful.save(desk.folder / FILE)
     assert desk.ask(bundle).valid
@@ -140,20 +140,20 @@ def test_each_thread_count_has_its_own_profile(desk: Desk, bundle: Bundle) -> No
     assert sorted(path.name for path in desk.folder.iterdir()) == [FILE.replace("-2.json", "-1.json"), FILE]
 
 
-def test_a_profile_of_another_thread_count_in_its_place_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+def test_a_profile_of_another_thread_count_in_its_place_is_measured_again(desk: Desk, bundle: Bundle) -> None:
     replace(desk.ask(bundle), threads=3).save(desk.folder / FILE)
     desk.ask(bundle)
     assert desk.announced == (f"{BECAUSE}the profile is for 3 threads, not 2 threads",)
 
 
-def test_a_card_moved_to_another_board_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+def test_a_card_moved_to_another_board_is_measured_again(desk: Desk, bundle: Bundle) -> None:
     desk.ask(bundle)
     desk.board = Device(board="Raspberry Pi 4 Model B Rev 1.5")
     desk.ask(bundle)
     assert desk.announced == (f"{BECAUSE}the profile is of another board (Raspberry Pi 4 Model B Rev 1.4)",)
 
 
-def test_a_damaged_profile_is_measured_anew(desk: Desk, bundle: Bundle) -> None:
+def test_a_damaged_profile_is_measured_again(desk: Desk, bundle: Bundle) -> None:
     desk.ask(bundle)
     path = desk.folder / FILE
     path.write_text(path.read_text()[:100])
@@ -271,7 +271,7 @@ class TestPart:
         self.WHOLE.save(tmp_path / FILE)
         assert merged(tmp_path / FILE, self.part("0.50_160", **changes), self.BUNDLE) is None
 
-    def test_replaces_a_prediction_and_predicts_the_rest_anew(self, tmp_path: Path) -> None:
+    def test_replaces_a_prediction_and_predicts_the_rest_again(self, tmp_path: Path) -> None:
         four = replace(self.WHOLE, rows=tuple(row for row in self.WHOLE.rows if row.variant.alpha != 0.5))
         predict(four, self.BUNDLE).save(tmp_path / FILE)
         whole = merged(tmp_path / FILE, self.part("0.50_160"), self.BUNDLE)
