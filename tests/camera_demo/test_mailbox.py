@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -60,3 +61,22 @@ def test_the_last_item_comes_before_the_error() -> None:
     assert box.take(timeout_s=0) == 1
     with pytest.raises(OSError, match="unplugged"):
         box.take(timeout_s=0)
+
+
+@pytest.mark.parametrize(
+    ("is_alive", "idle_s", "is_abandoned"), [(True, 9.0, False), (False, 9.0, True), (False, 1.0, False)]
+)
+def test_it_is_abandoned_once_the_program_ended_and_nothing_is_taken(
+    monkeypatch: pytest.MonkeyPatch, is_alive: bool, idle_s: float, is_abandoned: bool
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("camera_demo.mailbox.time.monotonic", lambda: now_s[0])
+    box = Mailbox[str](is_lossy=False)
+    box.put("first")
+    monkeypatch.setattr("camera_demo.mailbox.threading.main_thread", lambda: SimpleNamespace(is_alive=lambda: is_alive))
+    now_s[0] += idle_s
+    assert box.is_abandoned() is is_abandoned
+    if is_abandoned:
+        box.put("second")  # does not wait for a reader
+    assert (box.take(0), box.take(0)) == ("first", None)
+    assert not box.is_abandoned(), "somebody takes again"

@@ -52,3 +52,12 @@ def test_a_sleep_ends_when_the_end_is_requested() -> None:
     start_s = time.monotonic()
     stop.sleep(10)
     assert time.monotonic() - start_s < 1
+
+
+def test_another_reason_to_end_counts_as_well() -> None:
+    reasons = [False]
+    stop = Stop(lambda: reasons[0])
+    assert not stop.is_requested
+    reasons[0] = True
+    assert stop.is_requested
+    stop.sleep(60)  # returns at once

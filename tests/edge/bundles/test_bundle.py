@@ -37,6 +37,24 @@ def test_a_whole_bundle_opens(bundle_folder: Path, as_text: bool) -> None:
     assert bundle.path(MODEL).read_bytes().startswith(b"mobilenet_v1_0.50_160")
 
 
+def test_an_open_bundle_is_returned_as_it_is(bundle_folder: Path) -> None:
+    bundle = open_bundle(bundle_folder)
+    assert open_bundle(bundle) is bundle
+
+
+@pytest.mark.parametrize(
+    ("top1", "name"),
+    [
+        ({"1.00_224": 0.8, "0.50_160": 0.9, "0.25_128": 0.5}, "mobilenet_v1_0.50_160"),
+        ({"1.00_224": 0.8, "0.50_160": 0.9, "0.25_128": None}, "mobilenet_v1_1.00_224"),
+        ({"1.00_224": 0.8, "0.50_160": 0.8}, "mobilenet_v1_1.00_224"),
+    ],
+)
+def test_the_most_accurate_variant_is_by_top1_or_else_the_largest(top1: dict[str, Any], name: str) -> None:
+    bundle = replace(make_bundle(), manifest=make_manifest(top1))
+    assert bundle.most_accurate.name == name
+
+
 def test_a_variant_is_found_by_name() -> None:
     assert make_bundle().find(Variant(0.5, 160)).variant.name == "mobilenet_v1_0.50_160"
 
