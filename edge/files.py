@@ -124,7 +124,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the system's refusal to write ``path``, within the block, into an error that says how to mend it.
+    """Turn a system error while writing ``path``, within the block, into an error that says how to fix it.
 
     Raises:
         OutputError: The block met an :class:`OSError` of the system's.
@@ -142,8 +142,8 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A folder to fill, which becomes ``path`` when the block ends well and vanishes when it does not.
 
     Args:
-        path: Where the folder shall stand.
-        replace: Whether a folder that already stands there gives way; it does so only once the new one is whole.
+        path: Where to put the folder.
+        replace: Whether a folder that is already there may be replaced; it is, once the new one is complete.
 
     Yields:
         A temporary folder beside ``path``.
@@ -169,10 +169,10 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def check_free(path: Path, *, replace: bool) -> None:
-    """Refuse a place that a folder cannot take, before work is spent on what shall stand there.
+    """Refuse a path that a new folder cannot have, before work is spent on its content.
 
     Raises:
-        OutputError: Something stands there that may not be replaced.
+        OutputError: Something is there that may not be replaced.
     """
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
@@ -181,10 +181,10 @@ def check_free(path: Path, *, replace: bool) -> None:
 
 
 def check_parent(path: Path) -> None:
-    """Refuse a file whose folder is not there, before work is spent on what it shall hold.
+    """Refuse a file whose folder is missing, before work is spent on its content.
 
     Raises:
-        OutputError: There is no such folder.
+        OutputError: The folder is missing.
     """
     if not path.parent.is_dir():
         raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path.parent)}")
@@ -203,7 +203,7 @@ def check_room(path: Path, needed_bytes: int) -> None:
     """Refuse a file or folder that has no room on the disk, before work is spent on it.
 
     Args:
-        path: Where it shall stand; its folder is there.
+        path: Where to put it; its folder exists.
         needed_bytes: What it takes, and what has to stay free besides.
 
     Raises:

@@ -35,8 +35,8 @@ def big_cpus(root: Path = Path("/")) -> tuple[int, ...]:
     """
     for name in ("cpu_capacity", "cpufreq/cpuinfo_max_freq"):
         folders = (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
-        told = {int(folder.name[3:]): integer(folder / name) for folder in folders}
-        known = {cpu: value for cpu, value in told.items() if value is not None}
+        values = {int(folder.name[3:]): integer(folder / name) for folder in folders}
+        known = {cpu: value for cpu, value in values.items() if value is not None}
         if known:
             big = [cpu for cpu, value in known.items() if value >= _NEARLY * max(known.values())]
             return tuple(sorted(big)) if len(big) < len(known) else ()

@@ -138,7 +138,7 @@ def throttle_flags(bits: int) -> tuple[str, ...]:
 def objections(before: Health, after: Health, load_percent: float | None = None) -> tuple[str, ...]:
     """Why figures measured between two snapshots are not valid, one sentence each; empty if nothing speaks against.
 
-    What is not known is no objection.
+    A value that is not known raises no objection.
 
     Args:
         before: The machine when the measurement began.

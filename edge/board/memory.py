@@ -32,7 +32,7 @@ def forget_peak(proc: Path = _SELF) -> None:
 
 
 def peak_rss_mb(proc: Path = _SELF) -> float:
-    """Peak resident memory of this process since :func:`forget_peak`; what it takes now where no peak is told."""
+    """Peak resident memory of this process since :func:`forget_peak`; if the system reports none, the current one."""
     try:
         peak = re.search(r"^VmHWM:\s*(\d+) kB", (proc / "status").read_text(), re.MULTILINE)
     except OSError:

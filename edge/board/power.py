@@ -65,9 +65,9 @@ def _iio_w(root: Path) -> dict[str, float]:
     return rails
 
 
-def _pmic_w(told: str) -> float | None:
+def _pmic_w(report: str) -> float | None:
     """The sum over the rails that have a current ``NAME_A current(7)=1.2A`` and a voltage ``NAME_V volt(15)=0.9V``."""
-    amperes = dict(re.findall(r"(\w+)_A current\(\d+\)=([\d.]+)A", told))
-    volts = dict(re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", told))
+    amperes = dict(re.findall(r"(\w+)_A current\(\d+\)=([\d.]+)A", report))
+    volts = dict(re.findall(r"(\w+)_V volt\(\d+\)=([\d.]+)V", report))
     rails = [float(volts[name]) * float(amperes[name]) for name in amperes if name in volts]
     return round(sum(rails), 3) if rails else None

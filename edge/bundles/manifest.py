@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.bundles.members import FileEntry, check_names
+from edge.bundles.members import MANIFEST_BYTES, FileEntry, check_names
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, EdgeError
 from edge.vision.preprocess import Preprocessing
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 1
+_MOST_CLASSES: Final = 100_000
 GoldenAnswer = tuple[tuple[int, float], ...]
 """The best classes for one picture, each with its probability, best first."""
 
@@ -142,9 +143,11 @@ class Manifest:
     """Grows from version to version of a bundle, so that an older one that was signed is recognized; 0 if unknown."""
 
     def __post_init__(self) -> None:
+        if self.classes > _MOST_CLASSES or self.labels.size_bytes > MANIFEST_BYTES:
+            raise BundleError(f"there are more than {_MOST_CLASSES} classes, or labels of more than 16 MB")
         names = [v.variant.name for v in self.variants]
         if not names:
-            raise BundleError("there is no variant")
+            raise BundleError("it has no variant")
         if len(set(names)) != len(names):
             raise BundleError(f"duplicate variant {next(name for name, count in Counter(names).items() if count > 1)}")
         check_names(self.files())
@@ -271,6 +274,8 @@ def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
+    if not value.isprintable():
+        raise ValueError(f"expected printable text, got {value!r}")
     return value
 
 

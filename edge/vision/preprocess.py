@@ -3,8 +3,8 @@
 The same code serves the device, the calibration and the measurement of accuracy: what a network is judged by is
 what it will see. The recipe (:class:`Preprocessing`) travels in the bundle's manifest.
 
-Resizing is the dearest step, and decides what aliases. ``bilinear`` takes one step, but halves first what is four
-times too large; ``halving`` takes exact 2x2 means from twice too large on; ``area`` takes exact means. On clean
+Resizing is the most expensive step, and decides what aliases. ``bilinear`` takes one step, but halves first what is
+four times too large; ``halving`` takes exact 2x2 means from twice too large on; ``area`` takes exact means. On clean
 photos the three are as accurate; in the noise of a dim room ``halving`` stays nearer to ``area``
 (``benchmarks/resize.py``). From 640x480 to 128 pixels a Pi 5 core executes 0.86, 0.56 and 7.33 million instructions;
 to 224 pixels 0.26 million with each, because the middle 448 rows are an exact double (``benchmarks/overhead.py arm``).

@@ -50,11 +50,11 @@ def download(
 
     Args:
         url: ``https://...``; ``http://`` is taken on this very machine only.
-        to: Where the file shall stand; its folder is made.
+        to: Where to put the file; its folder is made.
         expected_sha256: In hexadecimal. Without it, the caller has to tell a wrong file from the right one.
         expected_bytes: The file's size, where it is known.
         limits: How long to wait, how often to try, how much to take.
-        progress: Told as it goes on.
+        progress: Called with what has come, and the share of it.
         context: Whose certificates to trust; None for the system's.
         sleep: Waits between two tries.
 

@@ -1,4 +1,4 @@
-"""What has come of a file so far, kept beside the place where the file shall stand, also over a loss of power."""
+"""The part of a file that has come so far, kept beside the file's final place, also over a loss of power."""
 
 from __future__ import annotations
 

@@ -126,11 +126,14 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
     ("change", "cause"),
     [
         (at("name", value=5), "expected text, got 5"),
+        (at("created", value="\x1b[2J"), "expected printable text, got '\\x1b[2J'"),
+        (at("classes", value=10**7), "there are more than 100000 classes, or labels of more than 16 MB"),
+        (at("labels", "size_bytes", value=10**9), "there are more than 100000 classes, or labels of more than 16 MB"),
         (at("classes", value="5"), "expected a count, got '5'"),
         (at("classes", value=True), "expected a count, got True"),
         (at("classes", value=5.5), "expected a count, got 5.5"),
         (at("variants", 0, "mult_adds", value=-1), "expected a count, got -1"),
-        (at("variants", value=[]), "there is no variant"),
+        (at("variants", value=[]), "it has no variant"),
         (at("variants", 0, "artifacts", value=[]), "mobilenet_v1_1.00_224 has no file"),
         (at("variants", 1, "variant", value="mobilenet_v1_1.0_224"), "duplicate variant mobilenet_v1_1.00_224"),
         (
@@ -177,7 +180,7 @@ def test_files_outside_the_bundle_are_refused(file: str) -> None:
 @pytest.mark.parametrize("file", ["labels\0.txt", "\ud800", "a\nb"])
 def test_names_that_no_file_can_have_are_refused(file: str) -> None:
     assert complaint(at("labels", "file", value=file)) == (
-        f"Bundle manifest {PATH} cannot be used: invalid file name {file!r}."
+        f"Bundle manifest {PATH} cannot be used: expected printable text, got {file!r}."
     )
 
 
