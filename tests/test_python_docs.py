@@ -49,14 +49,14 @@ class Ran:
 
 @pytest.fixture(scope="module", params=DOCUMENTS)
 def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    """Each document, run in a folder of its own; the board is measured there."""
+    """Each document, run in a folder of its own; the board is measured once for all."""
     folder = tmp_path_factory.mktemp("docs")
     _fill(folder)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     printed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "docs-state"))
         for line, block in blocks_of(request.param):
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile("\n" * (line - 1) + block, str(ROOT / request.param), "exec"), namespace)
