@@ -34,7 +34,7 @@ def main() -> None:
     """The console script ``camera-demo``."""
     prepare_opencv(is_silent="--debug" not in sys.argv)
     sys.setswitchinterval(_HAND_OVER_S)
-    run_command(app, "camera-demo")
+    run_command(lambda: app, "camera-demo")
 
 
 @app.command(

@@ -1,4 +1,4 @@
-"""What every command of this package does alike: errors on one line, exit codes, tables, progress bars.
+"""What every command shares: options, errors on one line, exit codes, tables, progress bars, and clean output.
 
 Rich is loaded where something is drawn: the live camera starts without it.
 """
@@ -6,8 +6,11 @@ Rich is loaded where something is drawn: the live camera starts without it.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -15,33 +18,58 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
+from typer.core import TyperOption
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, os_reason
+from edge.native_output import show_native_output
+from edge.parts import missing_library
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["fail", "note", "progress_bar", "run", "stderr", "stdout", "table", "write_json"]
+__all__ = ["clean", "fail", "note", "progress_bar", "run", "stderr", "stdout", "table", "write_json"]
 
 _LINE_EVERY_S: Final = 10.0
 _WIDTH: Final = 120
 """Columns of a table that goes to a file or another program."""
+_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What may steer a terminal, turn the direction of what follows, or not be encoded; tab and newline stay."""
+_WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
+"""Why standard output cannot be written: it is closed, or its disk is full."""
+
+
+def clean(text: str) -> str:
+    """``text`` without what may steer a terminal: a label, a name or a server's answer is only ever shown.
+
+    Control characters and marks that turn the direction of writing are left out; lone surrogates, which stand for the
+    bytes of a name that is not UTF-8, become ``\N{REPLACEMENT CHARACTER}``.
+    """
+    return _UNSAFE.sub(lambda found: "\ufffd" if found[0] >= "\ud800" else "", text)
 
 
 def stdout() -> Console:
-    """The console for results; where it is no terminal, wide enough for any table."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(highlight=False, width=_WIDTH)
+    """The console for results, wide enough for any table unless it is a terminal."""
+    console = _console(sys.stdout)
+    return console if console.is_terminal or "COLUMNS" in os.environ else _console(sys.stdout, width=_WIDTH)
 
 
 def stderr() -> Console:
     """The console for everything that is not a result."""
-    from rich.console import Console
+    return _console(sys.stderr)
 
-    return Console(stderr=True, highlight=False)
+
+def _console(file: Any, width: int | None = None) -> Console:
+    """A console that cleans what it prints, and takes brackets in it as text."""
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class CleanConsole(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else Segment(clean(segment.text), segment.style)
+
+    return CleanConsole(file=file, width=width, highlight=False, markup=False, emoji=False)
 
 
 def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
@@ -49,39 +77,58 @@ def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left")
+    result = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left")
     for number, heading in enumerate(headings):
         is_text = number == 0 or heading in text
-        made.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text or number == 0)
-    return made
+        result.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text or number == 0)
+    return result
 
 
 def note(message: str) -> None:
-    """Say something that is no result, on one line of stderr."""
-    typer.echo(f"note: {' '.join(message.split())}", err=True)
+    """Write a remark that belongs to no result, on one line of stderr."""
+    _say(f"note: {message}")
+
+
+def _say(message: str) -> None:
+    typer.echo(clean(" ".join(message.split())), err=True)
 
 
 def write_json(value: Any) -> None:
-    """Print a result for programs, as one indented JSON value."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """Print a result for programs, as one indented JSON value; valid in every encoding of standard output."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, allow_nan=False)
+    typer.echo(text)
 
 
 @contextlib.contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
-    """A progress bar on stderr while the block runs; where stderr is not a terminal, a line every ten seconds.
+    """A progress bar on stderr from the first step until the block ends; a line every ten seconds if not a terminal.
 
     Yields:
-        A function to tell it what is at work and the share done, 0 to 1.
+        A function to call with the stage and the share done, 0 to 1.
     """
     if not sys.stderr.isatty():
         yield _lines(title)
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, TextColumn("{task.fields[stage]}"), console=stderr(), transient=True) as bar:
-        task = bar.add_task(title, total=1.0, stage="")
-        yield lambda stage, share: bar.update(task, completed=share, stage=stage)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    stage_column = TextColumn("{task.fields[stage]}", markup=False)
+    bar = Progress(*columns, stage_column, console=stderr(), transient=True)
+    task = bar.add_task(title, total=1.0, stage="")
+
+    def step(stage: str, share: float) -> None:
+        bar.start()
+        bar.update(task, completed=share, stage=stage)
+
+    try:
+        yield step
+    finally:
+        bar.stop()
 
 
 def _lines(title: str) -> Callable[[str, float], None]:
@@ -92,47 +139,59 @@ def _lines(title: str) -> Callable[[str, float], None]:
         nonlocal last
         if time.monotonic() - last >= _LINE_EVERY_S:
             last = time.monotonic()
-            typer.echo(f"{title}: {share:.0%}, {stage}", err=True)
+            _say(f"{title}: {share:.0%}, {stage}")
 
     return progress
 
 
 def fail(program: str, message: str, exit_code: int) -> NoReturn:
     """End the process with one line on stderr."""
-    typer.echo(f"{program}: {' '.join(message.split())}", err=True)
+    _say(f"{program}: {message}")
     sys.exit(exit_code)
 
 
-def run(app: typer.Typer, program: str, hints: Mapping[type[EdgeError], str] = {}) -> NoReturn:
+def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[EdgeError], str] = {}) -> NoReturn:
     """Run a command line: results to stdout, one line per error to stderr, and an exit code.
 
-    0 is well, 1 is an error of what was given, 2 is a wrong command line. ``--debug`` anywhere on the line lets
-    exceptions through with their traceback. SIGTERM ends it as Ctrl-C does: nothing half-written stays.
+    0 is success, 1 an error in what was given, 2 a wrong command line. ``--debug``, an option of every command, lets
+    exceptions through with their traceback; ``--version`` is one of the program. SIGTERM ends it as
+    Ctrl-C does: nothing half-written stays.
 
     Args:
-        app: The commands.
-        program: The name of the program, which stands before its messages.
+        build: Makes the command line. It is called here, so that a library it lacks ends in one line as well.
+        program: Its name, which stands before its messages.
         hints: What to say behind the error of a class, the first that fits.
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _stop)
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    is_debugging = len(arguments) < len(sys.argv) - 1
-    if not arguments and len(app.registered_commands) > 1:
-        arguments = ["--help"]
+    _open_standard_streams()
+    arguments = sys.argv[1:]
+    is_debugging = "--debug" in arguments
+    if is_debugging:
+        show_native_output()
     try:
-        sys.exit(app(arguments, prog_name=program, standalone_mode=False) or 0)
+        if arguments == ["--version"]:
+            _print_version(program)
+        command = typer.main.get_command(build())
+        _add_options(command, program)
+        if not arguments and hasattr(command, "commands"):
+            arguments = ["--help"]
+        exit_code = command.main(arguments, prog_name=program, standalone_mode=False) or 0
+        sys.stdout.flush()
+        sys.exit(exit_code)
     except _Terminated:
         fail(program, "stopped", 143)
     except (KeyboardInterrupt, typer.Abort):
         fail(program, "stopped", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         sys.exit(141)
     except Exception as error:  # the rim: a fault of ours must not end in a traceback
         if is_debugging:
             raise
-        fail(program, *_told(error, program, hints))
+        if isinstance(error, OSError) and error.errno in _WRITE_ERRORS:
+            _discard_output()
+        fail(program, *_explained(error, program, hints))
 
 
 class _Terminated(KeyboardInterrupt):
@@ -143,13 +202,77 @@ def _stop(number: int, frame: object) -> None:
     raise _Terminated
 
 
-def _told(error: Exception, program: str, hints: Mapping[type[EdgeError], str]) -> tuple[str, int]:
+def _open_standard_streams() -> None:
+    """Let no character of a label stop a line, and give a closed stream what a later file must not take: its number."""
+    for name, number, flags in (("stdout", 1, os.O_RDONLY), ("stderr", 2, os.O_WRONLY)):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Read-only in place of stdout: what is written to it is lost, and that is an error.
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, io.TextIOWrapper(io.BufferedWriter(_Output(number, "wb", closefd=False))))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Output(io.FileIO):
+    """A file that is not asked whether it may be written before it is."""
+
+    def writable(self) -> bool:
+        return True
+
+
+def _discard_output() -> None:
+    """Let what is left to write to standard output go nowhere, so that ending the process does not try again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.stdout.flush()
+
+
+def _add_options(command: Any, program: str, *, is_root: bool = True) -> None:
+    """Declare ``--debug`` on a command and all below it, and ``--version`` on the first."""
+    declared = {name for parameter in command.params for name in parameter.opts}
+    if is_root and "--version" not in declared:
+        command.params.append(
+            TyperOption(
+                param_decls=["--version"],
+                is_flag=True,
+                is_eager=True,
+                expose_value=False,
+                callback=lambda context, parameter, value: _print_version(program) if value else None,
+                help="Show the version and exit.",
+            )
+        )
+    if "--debug" not in declared:
+        text = "Show the traceback of an error."
+        command.params.append(TyperOption(param_decls=["--debug"], is_flag=True, expose_value=False, help=text))
+    for below in getattr(command, "commands", {}).values():
+        _add_options(below, program, is_root=False)
+
+
+def _print_version(program: str) -> NoReturn:
+    import edge
+
+    typer.echo(f"{program} {edge.__version__}")
+    sys.stdout.flush()
+    sys.exit(0)
+
+
+def _explained(error: Exception, program: str, hints: Mapping[type[EdgeError], str]) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
     if isinstance(error, EdgeError):
         hint = next((hint for kind, hint in hints.items() if isinstance(error, kind)), "")
         return f"{error} {hint}".rstrip(), error.exit_code
     usage = getattr(error, "format_message", None)  # typer's own, whose class differs from version to version
     if usage is not None:
-        return f"{usage().rstrip('.')}. See {program} --help.", 2
+        message = str(usage()).strip()
+        return f"{message}{'' if message.endswith(tuple('.?!')) else '.'} See {program} --help.", 2
+    if isinstance(error, ImportError):
+        message = missing_library(error) or f"a library cannot be imported ({error}): 'edge doctor' shows how to fix it"
+        return message, 1
+    if isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:
+        return f"Cannot write to standard output: {os_reason(error)}.", 1
     cause = f"{type(error).__name__}: {error}".rstrip(": ")
-    return f"an error of this program, not of yours ({cause}); run it again with --debug and report it", 1
+    return f"internal error ({cause}): please report it with the output of --debug", 1

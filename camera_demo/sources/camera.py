@@ -35,7 +35,7 @@ _RATE_SLACK: Final = 0.02
 
 
 class CameraSource:
-    """An opened camera. Reads block: run it behind :class:`camera_demo.sources.latest.LatestFrames`."""
+    """An opened camera. Reads block: run it behind :class:`camera_demo.sources.prefetch.BackgroundSource`."""
 
     is_live = True
 

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Final, NoReturn
 
 import typer
 
-from convert.cli.bundle import bundle
-from convert.cli.engine import engine
-from convert.cli.fetch import fetch
-from convert.cli.importing import import_
-from convert.cli.layers import layers
-from convert.cli.onnx import onnx
-from convert.cli.paper import paper
-from convert.cli.tflite import tflite
-from convert.cli.train import train
-from convert.cli.verify import verify
 from convert.errors import AccuracyError, DivergedError, FolderInUseError, UnfinishedRunError, UntrainedError
 from edge.console import note, run
 from edge.errors import ExistsError
 
-__all__ = ["app", "main"]
+__all__ = ["build", "main"]
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Convert a trained MobileNet v1 for a Raspberry Pi or a Jetson.",
-    epilog="Example: edge-convert bundle mobilenet_1_0_224_tf.h5 --calibration photos --labels labels.txt --out bundle",
-)
 _HINTS: Final = {
     ExistsError: "--force replaces it.",
     UntrainedError: "--allow-untrained converts it nevertheless.",
@@ -52,7 +37,6 @@ class _Notes(logging.Handler):
             note(message)
 
 
-@app.callback()
 def _log_to_stderr() -> None:
     logger = logging.getLogger("convert")
     logger.setLevel(logging.INFO)
@@ -61,18 +45,41 @@ def _log_to_stderr() -> None:
     logger.propagate = False
 
 
-app.command("tflite")(tflite)
-app.command("onnx")(onnx)
-app.command("bundle")(bundle)
-app.command("engine")(engine)
-app.command("verify")(verify)
-app.command("layers")(layers)
-app.command("import")(import_)
-app.command("fetch")(fetch)
-app.command("paper")(paper)
-app.command("train")(train)
+@functools.cache
+def build() -> typer.Typer:
+    """The command line; its commands are imported here, so that :func:`edge.console.run` can name a missing library."""
+    from convert.cli.bundle import bundle
+    from convert.cli.engine import engine
+    from convert.cli.fetch import fetch
+    from convert.cli.importing import import_
+    from convert.cli.layers import layers
+    from convert.cli.onnx import onnx
+    from convert.cli.paper import paper
+    from convert.cli.tflite import tflite
+    from convert.cli.train import train
+    from convert.cli.verify import verify
+
+    app = typer.Typer(
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Convert a trained MobileNet v1 for a Raspberry Pi or a Jetson.",
+        epilog="Example: edge-convert bundle mobilenet_1_0_224_tf.h5 --calibration photos --labels labels.txt "
+        "--out bundle",
+    )
+    app.callback()(_log_to_stderr)
+    app.command("tflite")(tflite)
+    app.command("onnx")(onnx)
+    app.command("bundle")(bundle)
+    app.command("engine")(engine)
+    app.command("verify")(verify)
+    app.command("layers")(layers)
+    app.command("import")(import_)
+    app.command("fetch")(fetch)
+    app.command("paper")(paper)
+    app.command("train")(train)
+    return app
 
 
 def main() -> NoReturn:
     """The console script ``edge-convert``."""
-    run(app, "edge-convert", hints=_HINTS)
+    run(build, "edge-convert", hints=_HINTS)

@@ -1,7 +1,8 @@
-"""A thread that looks at the machine every few seconds and tells what it saw."""
+"""A thread that samples the machine's health every few seconds and passes it on."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +13,13 @@ from edge.board.health import Health, glance
 
 __all__ = ["HealthSampler"]
 
+_log = logging.getLogger(__name__)
+
 
 class HealthSampler:
-    """Looks at temperature, throttle bits and load while a block runs.
+    """Samples temperature, throttle bits and load while a block runs.
+
+    An exception in between is logged once and does not end the thread.
 
     >>> with HealthSampler(classifier.on_health):
     ...     loop.run(source, stop)
@@ -59,5 +64,13 @@ class HealthSampler:
         self.close()
 
     def _run(self) -> None:
+        has_failed = False
         while not self._stop.wait(self._every_s):
-            self._tell(self._look())
+            try:
+                self._tell(self._look())
+            except Exception as error:  # noqa: BLE001 - one look that fails must not be the last
+                if not has_failed:
+                    _log.warning(
+                        "Sampling the board's health failed (%s: %s); it goes on.", type(error).__name__, error
+                    )
+                has_failed = True

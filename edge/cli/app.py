@@ -8,7 +8,7 @@ from typing import NoReturn
 import typer
 
 from edge.cli.doctor import doctor
-from edge.console import fail, run
+from edge.console import run
 
 __all__ = ["build", "main"]
 
@@ -17,7 +17,7 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
     """The command line.
 
     Args:
-        doctor_only: Leave out the commands that need NumPy and OpenCV, whose absence the doctor is there to tell.
+        doctor_only: Leave out the commands that need NumPy and OpenCV, whose absence the doctor is there to report.
     """
     app = typer.Typer(
         add_completion=False,
@@ -34,14 +34,10 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
         app.command("select")(select.select)
         app.command("compare")(compare.compare)
         app.command("classify")(classify.classify)
-        app.add_typer(bundle.app, name="bundle", help="Look into a bundle.")
+        app.add_typer(bundle.app, name="bundle", help="Look into, check, install, roll back and pack bundles.")
     return app
 
 
 def main() -> NoReturn:
     """The console script ``edge``."""
-    try:
-        app = build(doctor_only=sys.argv[1:2] == ["doctor"])
-    except ImportError as reason:
-        fail("edge", f"a library cannot be imported ({reason}): 'edge doctor' tells which and how to mend it", 1)
-    run(app, "edge")
+    run(lambda: build(doctor_only="doctor" in sys.argv[1:3]), "edge")

@@ -1,4 +1,4 @@
-"""``edge doctor``: whether this machine is ready, and how to mend what is not."""
+"""``edge doctor``: whether this machine is ready, and how to fix what is not."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _print(title: str, findings: Sequence[Finding]) -> None:
-    """One line for each finding, and below it, alone on its line to be copied, what mends it."""
+    """One line for each finding, and below it, alone on its line to be copied, the fix."""
     from rich.table import Table
     from rich.text import Text
 
@@ -79,7 +79,7 @@ def _print(title: str, findings: Sequence[Finding]) -> None:
         style = _STYLES[finding.status]
         made.add_row(Text(finding.status, style), finding.check, Text(finding.detail, style if finding.fix else ""))
         if finding.fix:
-            made.add_row("", Text("mend:", "bold"), Text(finding.fix))
+            made.add_row("", Text("fix:", "bold"), Text(finding.fix))
     console = stdout()
     console.print(Text(title, "bold"))
     console.print(made)

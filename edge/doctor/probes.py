@@ -52,7 +52,7 @@ def import_reason(module: str) -> str | None:
     """Import a module; the reason on one line if that fails, which broken binaries do in many ways."""
     try:
         importlib.import_module(module)
-    except (ImportError, AttributeError, OSError, RuntimeError, SystemError, TypeError, ValueError) as reason:
+    except (Exception, SystemExit) as reason:  # noqa: BLE001 - a broken binary may raise anything
         return str(reason).strip().partition("\n")[0] or type(reason).__name__
     return None
 
@@ -84,7 +84,7 @@ def opencv_build() -> str:
     """What OpenCV says of how it was built; empty where it cannot be imported."""
     try:
         return str(importlib.import_module("cv2").getBuildInformation())
-    except (ImportError, AttributeError, OSError, RuntimeError, SystemError):
+    except (Exception, SystemExit):  # noqa: BLE001 - a broken binary may raise anything
         return ""
 
 
@@ -126,7 +126,7 @@ def free_mb(folder: Path) -> int:
 
 
 def c_library() -> tuple[str, str]:
-    """Name and version of the C library: ``("glibc", "2.36")``; empty where it does not tell."""
+    """Name and version of the C library: ``("glibc", "2.36")``; empty where it is unknown."""
     return platform.libc_ver()
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.cli.app import app
+from convert.cli.app import build
 from convert.model import IMAGENET_MEAN
 
 
@@ -121,7 +121,7 @@ def test_an_unwritable_place_is_refused(checkpoint: Checkpoint, pictures: Path, 
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    script = "import sys; sys.modules['torch'] = None; from convert.cli.app import app; app(['--help'])"
+    script = "import sys; sys.modules['torch'] = None; from convert.cli.app import build; build()(['--help'])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "bundle" in done.stdout
@@ -130,7 +130,7 @@ def test_help_does_not_wait_for_torch() -> None:
 def test_without_pictures_synthetic_ones_serve_and_it_is_said(checkpoint: Checkpoint, tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     done = CliRunner().invoke(
-        app, ["tflite", str(checkpoint.path), "--resolution", "32", "--out", str(out), "--min-agreement", "0"]
+        build(), ["tflite", str(checkpoint.path), "--resolution", "32", "--out", str(out), "--min-agreement", "0"]
     )
     assert done.exit_code == 0, done.output
     assert "warning: no pictures to calibrate on: synthetic ones are used" in done.stderr
@@ -142,7 +142,9 @@ def test_the_efforts_differ(checkpoint: Checkpoint, pictures: Path, tmp_path: Pa
     for effort in ("fast", "best"):
         arguments = ["--resolution", "32", "--calibration", str(pictures), "--min-agreement", "0"]
         out = str(tmp_path / effort)
-        done = CliRunner().invoke(app, ["tflite", str(checkpoint.path), *arguments, "--effort", effort, "--out", out])
+        done = CliRunner().invoke(
+            build(), ["tflite", str(checkpoint.path), *arguments, "--effort", effort, "--out", out]
+        )
         assert done.exit_code == 0, done.output
     assert (tmp_path / "fast").read_bytes() != (tmp_path / "best").read_bytes()
 

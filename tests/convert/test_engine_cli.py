@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import convert.export.tensorrt.engines as command
 from convert.checkpoints import Checkpoint
-from convert.cli.app import app
+from convert.cli.app import build
 from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
@@ -52,7 +52,7 @@ def jetson(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> Any:
-    return CliRunner().invoke(app, ["engine", *map(str, arguments)], catch_exceptions=False)
+    return CliRunner().invoke(build(), ["engine", *map(str, arguments)], catch_exceptions=False)
 
 
 def test_every_variant_is_built_once(jetson: Path, bundle: Path) -> None:

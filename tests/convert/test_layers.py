@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from convert.checkpoints import Checkpoint
-from convert.cli.app import app
+from convert.cli.app import build
 from convert.data.calibration_data import CalibrationData
 from convert.pipeline.layers import examine
 from convert.pipeline.variant import Int8Form, emit, report_layers
@@ -75,17 +75,17 @@ def test_pixels_are_rounded_as_on_the_device(
 
 def test_the_command_prints_a_table_json_and_a_picture(checkpoint: Checkpoint, pictures: Path, tmp_path: Path) -> None:
     asked = ["layers", str(checkpoint.path), "--resolution", "64", "--calibration", str(pictures)]
-    told = CliRunner(env={"COLUMNS": "160"}).invoke(app, [*asked, "--plot", str(tmp_path / "layers.png")])
+    told = CliRunner(env={"COLUMNS": "160"}).invoke(build(), [*asked, "--plot", str(tmp_path / "layers.png")])
     assert told.exit_code == 0, told.output
     assert "block13/pointwise" in told.stdout and "Costliest alone" in told.stdout
     assert (tmp_path / "layers.png").read_bytes().startswith(b"\x89PNG")
-    values = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    values = json.loads(CliRunner().invoke(build(), [*asked, "--json"]).stdout)
     assert len(values["layers"]) == 28 and values["costliest"] in {layer["name"] for layer in values["layers"]}
 
 
 def test_a_picture_of_another_kind_is_refused_before_the_work(checkpoint: Checkpoint, tmp_path: Path) -> None:
     told = CliRunner().invoke(
-        app, ["layers", str(checkpoint.path), "--resolution", "64", "--plot", str(tmp_path / "layers.pdf")]
+        build(), ["layers", str(checkpoint.path), "--resolution", "64", "--plot", str(tmp_path / "layers.pdf")]
     )
     assert "expected a name that ends in .png, .svg or .html" in str(told.exception)
 

@@ -111,7 +111,7 @@ class TestTheWhole:
         with pytest.raises(VariantError, match="names no variant"):
             edge("--debug", "classify", photo, "--bundle", bundle_folder, "--variant", "fast")
 
-    def test_a_fault_of_ours_is_told_as_such_on_one_line(
+    def test_a_fault_of_ours_is_reported_as_such_on_one_line(
         self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(place: str) -> None:
@@ -121,8 +121,7 @@ class TestTheWhole:
         ended = edge("bundle", "info", bundle_folder)
         assert (ended.code, ended.out) == (1, "")
         assert ended.error == (
-            "edge: an error of this program, not of yours (ZeroDivisionError: division by zero); "
-            "run it again with --debug and report it"
+            "edge: internal error (ZeroDivisionError: division by zero): please report it with the output of --debug"
         )
 
     def test_control_c_ends_with_130(self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +154,7 @@ class TestTheWhole:
         ended = edge("bundle", "info")
         assert ended.code == 1
         assert ended.error.startswith("edge: a library cannot be imported (import of edge.bundles.bundle halted")
-        assert ended.error.endswith("): 'edge doctor' tells which and how to mend it")
+        assert ended.error.endswith("): 'edge doctor' shows how to fix it")
 
 
 class TestBundle:

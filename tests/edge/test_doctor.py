@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -444,6 +445,25 @@ def test_an_import_that_fails_is_a_reason(tmp_path: Path, monkeypatch: pytest.Mo
     assert probes.import_reason("broken_binary") == "initialization failed"
     assert probes.import_reason("no_such_module_anywhere") == "No module named 'no_such_module_anywhere'"
     assert probes.import_reason("json") is None
+
+
+@pytest.mark.parametrize(
+    "line", ["raise RuntimeError('bad ABI\\nmore')", "raise SystemExit('bad ABI')", "raise KeyError"]
+)
+def test_no_broken_library_ends_the_examination(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board: Board, line: str
+) -> None:
+    (tmp_path / "broken_module.py").write_text(line)
+    monkeypatch.syspath_prepend(tmp_path)
+    reason = "KeyError" if "KeyError" in line else "bad ABI"
+    assert probes.import_reason("broken_module") == reason
+
+    def backends() -> tuple[probes.BackendReport, ...]:
+        importlib.import_module("broken_module")
+        return ()
+
+    found = doctor(board("pi4"), backends=backends)["backends"]
+    assert (found.status, found.detail) == ("problem", f"The backends cannot be loaded: {reason}")
 
 
 def test_what_is_installed_and_allowed_is_asked_of_the_system(tmp_path: Path) -> None:

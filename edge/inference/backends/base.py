@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundles.variant import Variant
+from edge.errors import BackendError
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["ON_CPU", "Backend", "Conditions", "ModelFile"]
+__all__ = ["ON_CPU", "Backend", "Conditions", "ModelFile", "closed", "first_line", "import_runtime"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,11 @@ class Backend(Protocol):
     output_spec: TensorSpec
 
     def input(self) -> NDArray[np.generic]:
-        """A writable view of the input tensor, good until :meth:`close`."""
+        """A writable view of the input tensor, valid until :meth:`close`.
+
+        Raises:
+            BackendError: The backend is closed.
+        """
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model on what the input holds.
@@ -66,8 +73,30 @@ class Backend(Protocol):
             The output tensor as the file has it (integers, if it is quantized), valid until the next call.
 
         Raises:
-            BackendError: The runtime failed.
+            BackendError: The runtime failed, or the backend is closed.
         """
 
     def close(self) -> None:
         """Free the model. A second call does nothing."""
+
+
+def closed(name: str) -> BackendError:
+    """The error of a backend that is used after :meth:`Backend.close`."""
+    return BackendError(f"the {name} backend is closed: load the model again.")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; its class where it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def import_runtime(module: str) -> ModuleType:
+    """Import a runtime, which a broken binary ends in any exception: one for another CPU, NumPy or C library.
+
+    Raises:
+        BackendError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise BackendError(first_line(error)) from error

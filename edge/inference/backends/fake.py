@@ -10,8 +10,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import BackendError
-from edge.inference.backends.base import ON_CPU, ModelFile
+from edge.inference.backends.base import ON_CPU, ModelFile, closed
 from edge.vision.tensor import TensorSpec
 
 __all__ = ["FakeBackend", "load", "version"]
@@ -34,12 +33,12 @@ class FakeBackend:
 
     def input(self) -> NDArray[np.generic]:
         """The input buffer."""
+        self._check_open()
         return self._input
 
     def infer(self) -> NDArray[np.generic]:
         """One class with probability 255/256, by the mean of the input."""
-        if not self._is_open:
-            raise BackendError("the fake backend is closed.")
+        self._check_open()
         if self.latency_ms:
             time.sleep(self.latency_ms / 1000)
         brightness = float(self._input.mean()) + 128
@@ -50,6 +49,10 @@ class FakeBackend:
     def close(self) -> None:
         """Refuse further work."""
         self._is_open = False
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise closed(self.name)
 
 
 def load(model: ModelFile, threads: int) -> FakeBackend:

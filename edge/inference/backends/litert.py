@@ -7,7 +7,6 @@ the built-in kernels.
 from __future__ import annotations
 
 import ctypes
-import importlib
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import BackendError
-from edge.inference.backends.base import ON_CPU, ModelFile
+from edge.inference.backends.base import ON_CPU, ModelFile, closed, first_line, import_runtime
+from edge.native_output import quiet_native_output
 from edge.vision.tensor import TensorSpec
 
 __all__ = ["LiteRTBackend", "load", "version"]
@@ -36,10 +36,11 @@ class LiteRTBackend:
         module, self.version = _runtime()
         self.threads = threads
         try:
-            self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_native_output():
+                self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, SystemError) as reason:
-            raise BackendError(f"{self.version} cannot load {path}: {_first_line(reason)}") from reason
+            raise BackendError(f"{self.version} cannot load {path}: {first_line(reason)}") from reason
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
@@ -50,17 +51,17 @@ class LiteRTBackend:
     def input(self) -> NDArray[np.generic]:
         """The interpreter's own input memory."""
         if self._interpreter is None:
-            raise BackendError("the litert backend is closed.")
+            raise closed(self.name)
         return self._input
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model; the result is the interpreter's own output memory."""
         if self._interpreter is None:
-            raise BackendError("the litert backend is closed.")
+            raise closed(self.name)
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as reason:
-            raise BackendError(f"{self.version} failed to run the model: {_first_line(reason)}") from reason
+            raise BackendError(f"{self.version} failed to run the model: {first_line(reason)}") from reason
         return self._output
 
     def close(self) -> None:
@@ -91,9 +92,9 @@ def _runtime() -> tuple[ModuleType, str]:
     reasons = []
     for module, distribution in _PACKAGES:
         try:
-            runtime = importlib.import_module(f"{module}.interpreter")
-        except (ImportError, AttributeError) as reason:  # NumPy 2 under tflite-runtime ends in either
-            reasons.append(f"{distribution}: {_first_line(reason)}")
+            runtime = import_runtime(f"{module}.interpreter")
+        except BackendError as reason:
+            reasons.append(f"{distribution}: {reason}")
             continue
         try:
             return runtime, f"{distribution} {package_version(distribution)}"
@@ -120,7 +121,3 @@ def _spec(details: dict[str, Any]) -> TensorSpec:
         scale=float(scale) or 1.0,
         zero_point=int(zero_point),
     )
-
-
-def _first_line(reason: BaseException) -> str:
-    return str(reason).strip().partition("\n")[0] or type(reason).__name__

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import BackendError
-from edge.inference.backends.base import ON_CPU, ModelFile
+from edge.inference.backends.base import ON_CPU, ModelFile, closed, import_runtime
 from edge.vision.tensor import TensorSpec
 
 __all__ = ["OnnxRuntimeBackend", "load", "version"]
@@ -55,12 +55,14 @@ class OnnxRuntimeBackend:
 
     def input(self) -> NDArray[np.generic]:
         """The buffer that the session reads."""
+        if self._session is None:
+            raise closed(self.name)
         return self._input
 
     def infer(self) -> NDArray[np.generic]:
         """Run the model; the result is the buffer that the session writes."""
         if self._session is None:
-            raise BackendError("the onnxruntime backend is closed.")
+            raise closed(self.name)
         try:
             self._session.run_with_iobinding(self._binding)
         except _errors() as reason:
@@ -92,9 +94,9 @@ def version() -> str:
 
 def _runtime() -> ModuleType:
     try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as reason:
-        raise BackendError(f"it cannot be imported ({_one_line(reason)}): pip install onnxruntime.") from reason
+        return import_runtime("onnxruntime")
+    except BackendError as reason:
+        raise BackendError(f"it cannot be imported ({reason}): pip install onnxruntime.") from reason
 
 
 def _errors() -> tuple[type[Exception], ...]:

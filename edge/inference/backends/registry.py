@@ -10,7 +10,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
-from edge.inference.backends.base import Backend, ModelFile
+from edge.inference.backends.base import Backend, ModelFile, first_line
 
 __all__ = ["BACKENDS", "BackendReport", "Opened", "Refusal", "backend_reports", "open_backend"]
 
@@ -103,13 +103,13 @@ def open_backend(bundle: Bundle, variant: Variant, *, name: str = "auto", thread
     refusals: list[Refusal] = []
     for row in BACKENDS:
         if row.name == wanted or (wanted == "auto" and _is_tried(row)):
-            opened, reasons = _first_that_loads(row, bundle, variant, precision, threads)
+            opened, refused = _first_that_loads(row, bundle, variant, precision, threads)
             if opened is not None:
-                files = (Refusal(f"{row.name}:{passed_over}", reason) for reason, passed_over in reasons.items())
+                files = (Refusal(f"{row.name}:{passed_over}", reason) for reason, passed_over in refused.items())
                 return Opened(*opened, (*refusals, *files))
-            refusals.append(Refusal(row.name, " ".join(reasons)))
-    told = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
-    raise BackendError(f"No backend could open {variant.name}. {told}")
+            refusals.append(Refusal(row.name, " ".join(refused)))
+    reasons = " ".join(f"{r.backend}: {r.reason}" for r in refusals)
+    raise BackendError(f"No backend could open {variant.name}. {reasons}")
 
 
 def backend_reports() -> tuple[BackendReport, ...]:
@@ -119,8 +119,8 @@ def backend_reports() -> tuple[BackendReport, ...]:
         if _is_tried(row):
             try:
                 reports.append(BackendReport(row.name, True, _module(row).version()))
-            except BackendError as reason:
-                reports.append(BackendReport(row.name, False, str(reason)))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a broken runtime raises
+                reports.append(BackendReport(row.name, False, _reason(error)))
     return tuple(reports)
 
 
@@ -131,7 +131,18 @@ def _module(row: _Row) -> _Module:
 
 def _is_tried(row: _Row) -> bool:
     """Whether ``auto`` tries a backend here."""
-    return not row.by_name_only and (not row.is_optional or _module(row).is_expected())
+    if row.by_name_only or not row.is_optional:
+        return not row.by_name_only
+    try:
+        return _module(row).is_expected()
+    except (Exception, SystemExit):  # noqa: BLE001 - loading it gives the reason
+        return True
+
+
+def _reason(error: BaseException) -> str:
+    """What a backend's error says, on one line; with its class where the backend did not foresee it."""
+    line = first_line(error)
+    return line if isinstance(error, BackendError) else f"it is broken ({type(error).__name__}: {line})."
 
 
 def _first_that_loads(
@@ -143,8 +154,8 @@ def _first_that_loads(
         model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes, artifact.sha256)
         try:
             return (_module(row).load(model, threads), artifact), reasons
-        except BackendError as reason:
-            reasons.setdefault(str(reason), artifact.precision)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken runtime must not hide the next
+            reasons.setdefault(_reason(error), artifact.precision)
     kind = f"{precision} .{row.format}" if precision else f".{row.format}"
     return None, reasons or {f"the bundle has no {kind} file of {variant.name}.": precision}
 

@@ -2,14 +2,13 @@
 
 Input and output are pinned memory, made once. Where the GPU works in the main memory, as a Jetson's does, it reads and
 writes them in place; elsewhere copies belong to the work of every call. After a first run the work is recorded as a
-CUDA graph, and replayed from then on; what cannot be recorded is enqueued anew each time.
+CUDA graph, and replayed from then on; what cannot be recorded is enqueued each time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
 import importlib.util
 from collections.abc import Callable
 from types import ModuleType
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge.board.device import describe
 from edge.errors import BackendError
-from edge.inference.backends.base import Conditions, ModelFile
+from edge.inference.backends.base import Conditions, ModelFile, closed, import_runtime
 from edge.inference.cuda import Cuda, load_cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
 from edge.vision.tensor import TensorSpec
@@ -91,7 +90,7 @@ class TensorRTBackend:
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise BackendError("the tensorrt backend is closed.")
+            raise closed(self.name)
 
     def _run(self, enqueue: Callable[[], None]) -> None:
         enqueue()
@@ -184,10 +183,10 @@ def runtime() -> ModuleType:
         BackendError: It cannot be imported.
     """
     try:
-        return importlib.import_module("tensorrt")
-    except (ImportError, AttributeError, OSError) as reason:
+        return import_runtime("tensorrt")
+    except BackendError as reason:
         raise BackendError(
-            f"TensorRT cannot be imported ({str(reason).partition(chr(10))[0]}): on a Jetson it comes with JetPack "
+            f"TensorRT cannot be imported ({reason}): on a Jetson it comes with JetPack "
             "(sudo apt-get install python3-libnvinfer), and the environment must see the system's packages "
             "(python3 -m venv --system-site-packages, as ./install.sh makes it)."
         ) from reason
@@ -221,7 +220,7 @@ def new_log(trt: Any, listen: Callable[[str], None] = lambda message: None) -> A
 
     Args:
         trt: The module ``tensorrt``.
-        listen: Told every message, verbose ones too.
+        listen: Called with every message, verbose ones too.
     """
 
     class Log(trt.ILogger):  # type: ignore[misc]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from convert.cli.app import app
+from convert.cli.app import build
 from convert.complexity import layer_costs
 from convert.model import ModelConfig
 from convert.paper import Cell, Table, recomputed
@@ -94,9 +94,9 @@ def test_a_shallow_body_lacks_the_five_alike_blocks() -> None:
 
 
 def test_the_command_prints_every_table_and_json() -> None:
-    told = CliRunner().invoke(app, ["paper"]).stdout
+    told = CliRunner().invoke(build(), ["paper"]).stdout
     assert "Table 9: Smaller MobileNet, comparison to popular models" in told
     assert told.splitlines()[-1] == "123 figures equal, 5 figures explained, 0 figures different"
-    assert [table["number"] for table in json.loads(CliRunner().invoke(app, ["paper", "--json"]).stdout)][
+    assert [table["number"] for table in json.loads(CliRunner().invoke(build(), ["paper", "--json"]).stdout)][
         -1
     ] == "Figures 4 and 5"

@@ -18,7 +18,7 @@ import torch
 from typer.testing import CliRunner
 
 from convert.checkpoints import load_checkpoint, save_checkpoint
-from convert.cli.app import app
+from convert.cli.app import build
 from convert.errors import UnfinishedRunError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import EdgeError
@@ -47,7 +47,7 @@ def command(*arguments: object) -> list[str]:
 
 def run(*arguments: object) -> str:
     """What the command prints; its errors are raised."""
-    done = CliRunner().invoke(app, command(*arguments), catch_exceptions=False)
+    done = CliRunner().invoke(build(), command(*arguments), catch_exceptions=False)
     return done.output
 
 

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from convert.cli.app import app as convert_app
+from convert.cli.app import build as build_convert
 from edge.cli.app import build
 from tests.convert.training.test_train_cli import put_shapes
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoints(folder: Path) -> Path:
     pictures, out = put_shapes(folder / "shapes", 90), folder / "checkpoints"
     options = ("--single", 0.25, "--resolutions", "96,64", "--epochs", 16, "--batch", 24, "--no-flips")
-    top1 = ask(convert_app, "train", pictures, "--out", out, *options)
+    top1 = ask(build_convert(), "train", pictures, "--out", out, *options)
     assert list(top1) == ["mobilenet_v1_0.25_96", "mobilenet_v1_0.25_64"]
     assert min(top1.values()) > 0.6
     return out
@@ -46,7 +46,7 @@ def bundle(folder: Path, checkpoints: Path) -> Path:
     files = sorted(checkpoints.glob("*.safetensors"))
     labels, splits = checkpoints / "labels.txt", checkpoints / "splits.csv"
     material = ("--labels", labels, "--calibration", splits, "--resolutions", "96,64")
-    manifest = ask(convert_app, "bundle", *files, *material, "--qat", splits, "--out", out)
+    manifest = ask(build_convert(), "bundle", *files, *material, "--qat", splits, "--out", out)
     assert (manifest["source"]["calibration_pictures"], manifest["source"]["held_out_pictures"]) == (72, 18)
     assert manifest["source"]["fine_tuned"] is True
     for variant in manifest["variants"]:
@@ -75,10 +75,10 @@ def test_real_photos_by_class_folder_learn_from_imagenets_weights(shared_data: P
                 shutil.copy(shared_data / "photos" / name, tmp_path / "photos" / label)
     start, out, bundle = shared_data / "mobilenet_1_0_224_tf.h5", tmp_path / "checkpoints", tmp_path / "bundle"
     options = ("--single", 1, "--resolutions", 128, "--epochs", 8, "--batch", 16, "--rate", 0.001)
-    top1 = ask(convert_app, "train", tmp_path / "photos", "--out", out, "--from", start, *options)
+    top1 = ask(build_convert(), "train", tmp_path / "photos", "--out", out, "--from", start, *options)
     assert top1["mobilenet_v1_1.00_128"] >= 0.7  # a third are mammals
     material = ("--labels", out / "labels.txt", "--calibration", out / "splits.csv", "--min-agreement", 0.8)
-    ask(convert_app, "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 128, "--out", bundle)
+    ask(build_convert(), "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 128, "--out", bundle)
     pictures = sorted((tmp_path / "photos" / "bird").iterdir())
     answers = ask(build(), "classify", *pictures, "--bundle", bundle)
     assert sum(answer["classes"][0]["label"] == "bird" for answer in answers) >= 0.8 * len(pictures)

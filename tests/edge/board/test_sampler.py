@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from edge.board.health import Health
 from edge.board.sampler import HealthSampler
 
@@ -32,3 +34,21 @@ def test_ending_twice_or_before_the_beginning_is_harmless() -> None:
     sampler.start()
     sampler.close()
     sampler.close()
+
+
+def test_an_exception_is_logged_once_and_does_not_end_the_thread(caplog: pytest.LogCaptureFixture) -> None:
+    looks: list[int] = []
+    enough = threading.Event()
+
+    def look() -> Health:
+        looks.append(1)
+        if len(looks) < 4:
+            raise ZeroDivisionError("no clock")
+        enough.set()
+        return Health()
+
+    with caplog.at_level("WARNING"), HealthSampler(lambda health: None, every_s=0.001, look=look):
+        assert enough.wait(10)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Sampling the board's health failed (ZeroDivisionError: no clock); it goes on."
+    ]

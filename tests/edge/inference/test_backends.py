@@ -101,6 +101,79 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         monkeypatch.setitem(sys.modules, name, None)
 
 
+BROKEN = (
+    RuntimeError("module compiled against ABI version 0x1000009\nbut this one is 0x2000000"),
+    OSError("libgomp.so.1: cannot allocate memory in static TLS block"),
+    AttributeError("_ARRAY_API not found"),
+    SystemExit(1),
+    ImportError("undefined symbol: _ZN3fooE"),
+)
+"""What importing a runtime built for another machine or NumPy ends in."""
+
+
+def break_runtimes(monkeypatch: pytest.MonkeyPatch, error: BaseException, *names: str) -> None:
+    """Let the import of each of ``names`` raise ``error``, as a broken binary does."""
+    real = importlib.import_module
+
+    def fake(name: str, package: str | None = None) -> ModuleType:
+        if name in names:
+            raise error
+        return real(name, package)
+
+    monkeypatch.setattr(importlib, "import_module", fake)
+
+
+@pytest.mark.parametrize("error", BROKEN, ids=lambda error: type(error).__name__)
+class TestBrokenRuntimes:
+    def test_the_next_backend_is_tried_and_the_reason_kept(
+        self, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    ) -> None:
+        break_runtimes(monkeypatch, error, "ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+        opened = open_backend(bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), VARIANT)
+        assert opened.backend.name == "onnxruntime"
+        (refused,) = opened.refusals
+        line = str(error).partition("\n")[0]
+        assert refused.backend == "litert"
+        assert refused.reason.startswith(f"neither runtime can be imported (ai-edge-litert: {line}; ")
+
+    def test_reports_and_errors_give_it_in_one_line(
+        self, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    ) -> None:
+        break_runtimes(monkeypatch, error, "onnxruntime")
+        report = next(one for one in backend_reports() if one.name == "onnxruntime")
+        line = str(error).partition("\n")[0]
+        assert report.detail == f"it cannot be imported ({line}): pip install onnxruntime."
+        assert not report.is_available
+        assert refusal(bundle_of({"onnx": onnx_bytes()}), name="onnxruntime").endswith(report.detail)
+
+    def test_one_that_breaks_only_when_it_is_used(
+        self, bundle_of: BundleOf, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    ) -> None:
+        def interpreter(**options: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter", interpreter)
+        opened = open_backend(bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()}), VARIANT)
+        assert opened.backend.name == "onnxruntime"
+        assert str(error).partition("\n")[0] in opened.refusals[0].reason
+        assert "\n" not in opened.refusals[0].reason
+
+
+class TestAfterClose:
+    @pytest.mark.parametrize("name", ["litert", "onnxruntime", "fake"])
+    def test_every_use_is_refused_in_one_way(self, bundle_of: BundleOf, name: str) -> None:
+        bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
+        backend = open_backend(bundle, VARIANT, name=name).backend
+        backend.input()
+        backend.infer()
+        for _ in range(2):
+            backend.close()
+            for use in (backend.input, backend.infer):
+                with pytest.raises(BackendError) as refused:
+                    use()
+                assert str(refused.value) == f"the {name} backend is closed: load the model again."
+
+
 class TestTable:
     def test_lists_the_backends_in_the_order_in_which_they_are_tried(self) -> None:
         assert [row.name for row in BACKENDS if not row.by_name_only] == ["tensorrt", "litert", "onnxruntime"]
