@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Final
 
-from edge.board.affinity import big_cpus, bound, default_threads, usable_cpus
+from edge.board.affinity import big_cpus, bound, default_threads, most_threads
 from edge.board.cpu_load import LoadMeter
 from edge.board.device import Device, describe
 from edge.board.health import Health, objections, read_health
@@ -148,7 +148,7 @@ def _load_each(
         progress(f"loading {variant.name}", _LOADED * number / len(variants))
         open_with = partial(_open, bundle, variant, backend)
         if threads == "auto":
-            count = fastest_threads(open_with, frames, len(usable_cpus()))
+            count = fastest_threads(open_with, frames, most_threads())
         else:
             count = threads or default_threads()
         loaded[variant] = _load(open_with, count, frames)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.board.affinity import big_cpus, bound, usable_cpus
+from edge.board.affinity import big_cpus, bound, cpu_quota, usable_cpus
 
 MakeTree = Callable[[Mapping[str, str]], Path]
 CPU = "sys/devices/system/cpu/cpu{}/{}"
@@ -64,3 +64,74 @@ def test_where_binding_is_forbidden_nothing_is_bound(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1})
     with bound((1,)) as bound_to:
         assert bound_to == ()
+
+
+V1 = "sys/fs/cgroup/cpu/{}cpu.cfs_{}_us"
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        pytest.param({}, None, id="no cgroups"),
+        pytest.param({"proc/self/cgroup": "0::/\n"}, None, id="v2 without the controller"),
+        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None, id="v2 unlimited"),
+        pytest.param(
+            {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "150000 100000\n"}, 1.5, id="v2 in a container"
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "0::/system.slice/camera.service\n",
+                "sys/fs/cgroup/system.slice/camera.service/cpu.max": "300000 100000\n",
+                "sys/fs/cgroup/system.slice/cpu.max": "200000 100000\n",
+            },
+            2.0,
+            id="v2: the slice around it is tighter",
+        ),
+        pytest.param(
+            {"proc/self/cgroup": "0::/../../outside\n", "sys/fs/cgroup/cpu.max": "50000 100000\n"},
+            0.5,
+            id="v2: the namespace hides where it is",
+        ),
+        pytest.param({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "100000 0\n"}, None, id="v2 damaged"),
+        pytest.param(
+            {
+                "proc/self/cgroup": "4:memory:/a\n3:cpu,cpuacct:/docker/a\n0::/\n",
+                V1.format("docker/a/", "quota"): "250000\n",
+                V1.format("docker/a/", "period"): "100000\n",
+            },
+            2.5,
+            id="v1",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/docker/a\n",
+                V1.format("", "quota"): "50000\n",
+                V1.format("", "period"): "25000\n",
+            },
+            2.0,
+            id="v1 in a container: its own folder is the root",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "3:cpu,cpuacct:/\n",
+                V1.format("", "quota"): "-1\n",
+                V1.format("", "period"): "100000\n",
+            },
+            None,
+            id="v1 unlimited",
+        ),
+        pytest.param(
+            {
+                "proc/self/cgroup": "3:cpuset:/\n",
+                V1.format("", "quota"): "50000\n",
+                V1.format("", "period"): "100000\n",
+            },
+            None,
+            id="v1 of another controller",
+        ),
+    ],
+)
+def test_the_tightest_quota_of_its_cgroups_counts(
+    tree: MakeTree, files: Mapping[str, str], quota: float | None
+) -> None:
+    assert cpu_quota(tree(files)) == quota

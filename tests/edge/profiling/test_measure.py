@@ -129,7 +129,7 @@ def test_the_fastest_thread_count_of_each_variant_is_searched(bundle: Bundle, mo
         )
 
     monkeypatch.setattr(fake, "load", load)
-    monkeypatch.setattr(measuring, "usable_cpus", lambda: (0, 1, 2, 3))
+    monkeypatch.setattr(measuring, "most_threads", lambda: 4)
     profile = measure(bundle, variants=[BIG, SMALL], threads="auto")
     assert [row.num_threads for row in profile.rows] == [3, 1]
     assert profile.threads is None

@@ -16,13 +16,26 @@ from edge.vision.preprocess import Preprocessing
 
 
 @pytest.mark.parametrize(
-    ("cores", "usable", "count"), [(None, 8, 1), (1, 1, 1), (2, 2, 2), (4, 4, 4), (64, 64, 4), (4, 2, 2)]
+    ("cores", "usable", "quota", "count"),
+    [
+        (None, 8, None, 1),
+        (1, 1, None, 1),
+        (2, 2, None, 2),
+        (4, 4, None, 4),
+        (64, 64, None, 4),
+        (4, 2, None, 2),
+        (4, 4, 2.0, 2),
+        (4, 4, 2.9, 2),
+        (4, 4, 0.5, 1),
+        (4, 2, 3.0, 2),
+    ],
 )
 def test_the_default_is_the_physical_cores_that_may_be_used_but_four_at_most(
-    monkeypatch: pytest.MonkeyPatch, cores: int | None, usable: int, count: int
+    monkeypatch: pytest.MonkeyPatch, cores: int | None, usable: int, quota: float | None, count: int
 ) -> None:
     monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
     monkeypatch.setattr(affinity, "usable_cpus", lambda: tuple(range(usable)))
+    monkeypatch.setattr(affinity, "cpu_quota", lambda: quota)
     assert default_threads() == count
 
 
