@@ -86,7 +86,7 @@ def main() -> None:
     for count, of in found.items():
         sure = [accuracy.confident_agreement for accuracy in of if accuracy.confident_agreement is not None]
         title = f"{count} pictures" if count else "none (drawn)"
-        lines.append(f"| {title} | {span([accuracy.agreement for accuracy in of])} | {span(sure)} |")
+        lines.append(f"| {title} | {span([accuracy.agreement or 0.0 for accuracy in of])} | {span(sure)} |")
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 

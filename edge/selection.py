@@ -45,8 +45,8 @@ class Candidate:
     provenance: Provenance | None
     top1: float | None
     """Measured accuracy in percent; None where the bundle was measured without labels."""
-    agreement: float
-    """Share of pictures on which the file agrees with its float original, in percent."""
+    agreement: float | None
+    """Share of pictures on which the file agrees with its float original, in percent; None if it was not measured."""
     size_mb: float
     rss_mb: float | None
     """Peak memory of the process that ran it."""
@@ -227,7 +227,7 @@ def _candidate(entry: BundledVariant, profile: LatencyProfile, budget: Budget, r
         percentile=percentile,
         provenance=row.provenance if row else None,
         top1=top1,
-        agreement=100 * artifact.accuracy.agreement,
+        agreement=None if artifact.accuracy.agreement is None else 100 * artifact.accuracy.agreement,
         size_mb=size_mb,
         rss_mb=rss_mb,
         cpu_percent=cpu_percent,

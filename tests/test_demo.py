@@ -39,7 +39,7 @@ def test_every_variant_was_measured_on_labelled_pictures(bundle: Bundle) -> None
     for entry in bundle.variants:
         accuracy = entry.artifacts[0].accuracy
         assert accuracy.labelled >= 1000 and accuracy.top1 is not None and accuracy.float_top1 is not None
-        assert accuracy.agreement >= 0.97, entry.variant.name
+        assert accuracy.agreement is not None and accuracy.agreement >= 0.97, entry.variant.name
         assert accuracy.top1 >= 0.9, entry.variant.name
 
 

@@ -49,8 +49,10 @@ def config_in_words(config: ModelConfig) -> str:
 
 def in_words(accuracy: Accuracy) -> str:
     """``agrees with float on 93.6% (87.8 to 96.8) of 115 pictures``, and the accuracy where labels are known."""
-    agreement = f"{accuracy.agreement:.1%}{_range(accuracy.agreement_range)}"
-    words = f"agrees with float on {agreement} of {accuracy.pictures} held-out pictures"
+    words = f"measured on {accuracy.pictures} pictures"
+    if accuracy.agreement is not None:
+        agreement = f"{accuracy.agreement:.1%}{_range(accuracy.agreement_range)}"
+        words = f"agrees with float on {agreement} of {accuracy.pictures} held-out pictures"
     if accuracy.confident_agreement is not None:
         words += f", on {accuracy.confident_agreement:.1%} of the {accuracy.confident} that float is sure of"
     if accuracy.top1 is not None and accuracy.float_top1 is not None:

@@ -138,7 +138,7 @@ def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:
             f"held-out pictures that float is sure of, expected at most {MOST_TIED:.0%}. "
             "Its logits clip: calibrate on pictures that the network is sure of as well."
         )
-    if accuracy.agreement < min_agreement:
+    if accuracy.agreement is not None and accuracy.agreement < min_agreement:
         raise AccuracyError(
             f"{name} agrees with float on {accuracy.agreement:.1%} of {accuracy.pictures} held-out pictures, expected "
             f"{min_agreement:.1%} or more. Calibrate on more pictures like those the camera will see, or accept less."

@@ -35,8 +35,8 @@ GoldenAnswer = tuple[tuple[int, float], ...]
 class Accuracy:
     """What one model file was measured to do on pictures it was not calibrated on; shares from 0 to 1."""
 
-    agreement: float
-    """Share of pictures whose best class is the float model's."""
+    agreement: float | None
+    """Share of pictures whose best class is the float model's; None of a file whose float original is not known."""
     top1: float | None = None
     """Share of labelled pictures whose best class is the label; None without labels."""
     top5: float | None = None
@@ -61,7 +61,7 @@ class Accuracy:
     def __post_init__(self) -> None:
         for name in ("agreement", "top1", "top5", "float_top1", "confident_agreement", "tied", "min_agreement"):
             value = getattr(self, name)
-            if not _is_share(value) and (name == "agreement" or value is not None):
+            if value is not None and not _is_share(value):
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")
         for name in ("agreement_range", "top1_range"):
             value = getattr(self, name)

@@ -26,7 +26,7 @@ def bundle_table(manifest: Manifest) -> Table:
                 f"{artifact.format} {artifact.precision}",
                 f"{artifact.size_bytes / 1e6:.2f}",
                 f"{entry.mult_adds / 1e6:.1f}",
-                f"{100 * accuracy.agreement:.1f}",
+                "" if accuracy.agreement is None else f"{100 * accuracy.agreement:.1f}",
                 "" if accuracy.top1 is None else f"{100 * accuracy.top1:.1f}",
                 "" if accuracy.float_top1 is None else f"{100 * accuracy.float_top1:.1f}",
                 str(accuracy.pictures),

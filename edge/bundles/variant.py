@@ -1,4 +1,4 @@
-"""The names of the family: one variant is one width multiplier α at one input resolution ρ."""
+"""The names of variants: a MobileNet v1 of one width multiplier α, or another network, at one input resolution ρ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ ALPHAS: Final = (1.0, 0.75, 0.5, 0.25)
 RESOLUTIONS: Final = (224, 192, 160, 128)
 """The input resolutions the paper trains, in pixels."""
 
+_V1: Final = "mobilenet_v1"
 _NAME = re.compile(r"(?:mobilenet_v1_)?(\d+(?:\.\d+)?)[_-](\d{1,9})")
+_OTHER_NAME = re.compile(r"([a-z][a-z0-9.]*(?:[_-][a-z0-9.]+)*)_(\d{1,9})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,12 +33,16 @@ class Variant:
     alpha: float
     """Width multiplier α, greater than 0."""
     resolution: int
-    """Input height and width ρ in pixels, a multiple of 32."""
+    """Input height and width ρ in pixels, of a MobileNet v1 a multiple of 32."""
+    network: str = _V1
+    """The kind of network; α of any other than ``mobilenet_v1`` is 1."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
             raise VariantError(f"Width multiplier {self.alpha} cannot be: α must be greater than 0, e.g. 0.5.")
-        if self.resolution <= 0 or self.resolution % 32:
+        if self.network != _V1 and (self.alpha != 1.0 or _OTHER_NAME.fullmatch(self.name) is None):
+            raise VariantError(f"Invalid network name '{self.network}': expected lower-case letters, digits, '_', '.'.")
+        if self.resolution <= 0 or (self.resolution % 32 and self.network == _V1):
             raise VariantError(
                 f"Resolution {self.resolution} cannot be: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
             )
@@ -49,13 +55,18 @@ class Variant:
             VariantError: The name has another form.
         """
         match = _NAME.fullmatch(name.strip())
+        other = _OTHER_NAME.fullmatch(name.strip()) if match is None else None
+        if other is not None and not other[1].startswith(_V1):
+            return cls(1.0, int(other[2]), other[1])
         if match is None:
             raise VariantError(f"'{name}' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160.")
         return cls(float(match[1]), int(match[2]))
 
     @property
     def name(self) -> str:
-        """``mobilenet_v1_<α>_<ρ>`` with at least two decimals of α."""
+        """``mobilenet_v1_<α>_<ρ>`` with at least two decimals of α; ``<network>_<ρ>`` of another network."""
+        if self.network != _V1:
+            return f"{self.network}_{self.resolution}"
         alpha = f"{self.alpha:.2f}"
         return f"mobilenet_v1_{alpha if float(alpha) == self.alpha else repr(self.alpha)}_{self.resolution}"
 

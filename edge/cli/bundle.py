@@ -153,6 +153,49 @@ def rollback(
     _print(activation, json, is_signed=key is not None and activation.installed.active is not None)
 
 
+@app.command("import")
+def import_files(
+    files: Annotated[list[Path], typer.Argument(help="Ready .tflite image classifiers.", metavar="FILE.tflite...")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle to write.")],
+    labels: Annotated[Path | None, typer.Option(help="One label a line. Default: those inside the file.")] = None,
+    pixels: Annotated[
+        str | None, typer.Option(help="Range of a float model's input: -1..1, 0..1 or 0..255.", metavar="RANGE")
+    ] = None,
+    bgr: Annotated[bool, typer.Option("--bgr", help="The model takes blue first.")] = False,
+    network: Annotated[str | None, typer.Option(help="Name of the network. Default: from the file's name.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Labelled pictures to measure the accuracy on.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Their classes: JSON of file names and numbers. Default: from folder names.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Make a bundle of ready .tflite classifiers, on this machine, without torch.
+
+    Example: edge bundle import mobilenet_v1_1.0_224_quant.tflite --labels labels.txt --out everyday
+    """
+    from edge.updates.importing import ImportOptions, import_models
+    from edge.updates.ready_models import PIXEL_RANGES
+
+    if pixels is not None and pixels not in PIXEL_RANGES:
+        raise BundleError(f"Invalid --pixels '{pixels}': expected one of {', '.join(PIXEL_RANGES)}.")
+    options = ImportOptions(
+        labels=labels,
+        pixels=pixels,
+        colour_order="BGR" if bgr else "RGB",
+        network=network,
+        pictures=pictures,
+        truth=truth,
+    )
+    with progress_bar(f"importing {len(files)} file{'s' if len(files) > 1 else ''}") as progress:
+        bundle = import_models(files, out, options, overwrite=force, progress=progress)
+    if json:
+        write_json(bundle.manifest.to_dict())
+    else:
+        stdout().print(bundle_table(bundle.manifest))
+        stdout().print(f"{out}: ready. Try it: camera-demo --bundle {out}", soft_wrap=True)
+
+
 @app.command()
 def pack(
     bundle: Place,

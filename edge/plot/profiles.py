@@ -72,7 +72,7 @@ class _Shown:
     def at(self, candidate: Candidate) -> tuple[float, float]:
         """Latency in ms; top-1, or else agreement with float, in percent."""
         accuracy = candidate.top1 if self.is_labelled else None
-        return candidate.latency_ms or 0.0, candidate.agreement if accuracy is None else accuracy
+        return candidate.latency_ms or 0.0, (candidate.agreement or 0.0) if accuracy is None else accuracy
 
 
 def _charts(shown: Sequence[_Shown], budget_ms: float | None) -> Iterator[Chart]:

@@ -102,6 +102,6 @@ def test_the_interval_is_wilsons(hits: int, count: int, expected: tuple[float, f
 
 def test_the_interval_holds_the_share_that_was_measured() -> None:
     accuracy = measured([0, 1, 3, 3], [0, 2, 2, 3])
-    assert accuracy.agreement_range is not None and accuracy.top1_range is not None
+    assert accuracy.agreement is not None and accuracy.agreement_range is not None and accuracy.top1_range is not None
     assert accuracy.agreement_range[0] < accuracy.agreement < accuracy.agreement_range[1]
     assert accuracy.top1 is not None and accuracy.top1_range[0] < accuracy.top1 < accuracy.top1_range[1]

@@ -21,7 +21,7 @@ from edge.inference.backends.base import ON_CPU, ModelFile, closed, first_line, 
 from edge.native_output import quiet_native_output
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["LiteRTBackend", "load", "version"]
+__all__ = ["LiteRTBackend", "load", "runtime", "version"]
 
 _PACKAGES: Final = (("ai_edge_litert", "ai-edge-litert"), ("tflite_runtime", "tflite-runtime"))
 
@@ -33,7 +33,7 @@ class LiteRTBackend:
     conditions = ON_CPU
 
     def __init__(self, path: Path, threads: int) -> None:
-        module, self.version = _runtime()
+        module, self.version = runtime()
         self.threads = threads
         try:
             with quiet_native_output():
@@ -45,8 +45,12 @@ class LiteRTBackend:
         if len(inputs) != 1 or len(outputs) != 1:
             raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
         self.input_spec, self.output_spec = _spec(inputs[0]), _spec(outputs[0])
-        self._input = _alias(self._interpreter.tensor(inputs[0]["index"])())
-        self._output = _alias(self._interpreter.tensor(outputs[0]["index"])())
+        self._indices = inputs[0]["index"], outputs[0]["index"]
+        self._output: NDArray[np.generic] | None
+        try:
+            self._input, self._output = (_alias(self._interpreter.tensor(index)()) for index in self._indices)
+        except ValueError:  # the output has no memory before the first run: its shape is computed in the graph,
+            self._input, self._output = self.input_spec.empty(), None  # and tensors move from run to run
 
     def input(self) -> NDArray[np.generic]:
         """The interpreter's own input memory."""
@@ -59,14 +63,20 @@ class LiteRTBackend:
         if self._interpreter is None:
             raise closed(self.name)
         try:
+            if self._output is None:
+                self._interpreter.set_tensor(self._indices[0], self._input)
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as reason:
             raise BackendError(f"{self.version} failed to run the model: {first_line(reason)}") from reason
+        if self._output is None:
+            output: NDArray[np.generic] = self._interpreter.get_tensor(self._indices[1])
+            return output
         return self._output
 
     def close(self) -> None:
         """Free the interpreter, and with it the memory that :meth:`input` and :meth:`infer` showed."""
-        self._input, self._output = self._input.copy(), self._output.copy()
+        self._input = self._input.copy()
+        self._output = None if self._output is None else self._output.copy()
         self._interpreter = None
 
 
@@ -85,10 +95,15 @@ def version() -> str:
     Raises:
         BackendError: None is installed.
     """
-    return _runtime()[1]
+    return runtime()[1]
 
 
-def _runtime() -> tuple[ModuleType, str]:
+def runtime() -> tuple[ModuleType, str]:
+    """The runtime's module with its ``Interpreter``, and its name and version.
+
+    Raises:
+        BackendError: None can be imported.
+    """
     reasons = []
     for module, distribution in _PACKAGES:
         try:

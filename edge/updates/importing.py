@@ -1,0 +1,253 @@
+"""Make a bundle of ready ``.tflite`` files, on the device, without torch.
+
+The files stay as they are. What cannot be known of them is not claimed: there is no float original to agree with, and
+their accuracy is known only where labelled pictures are given.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
+from edge.errors import BundleError, ImageError
+from edge.files import new_folder, read_json, sha256_of, to_json
+from edge.inference.classifier import Classifier, label_mismatch
+from edge.inference.selftest import input_means
+from edge.progress import Progress, no_progress
+from edge.updates.ready_models import ReadyModel, read_ready_model
+from edge.vision.images import image_files, read_image
+from edge.vision.preprocess import ColourOrder, Frame
+
+__all__ = ["ImportOptions", "import_models"]
+
+_LABELS: Final = "labels.txt"
+_GOLDEN: Final = "golden"
+_GOLDEN_SIDE: Final = 160
+_SURE: Final = 0.01
+"""Golden answers below this probability are not kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportOptions:
+    """What the files themselves do not say."""
+
+    labels: Path | None = None
+    """One label a line; None for those inside the first file that has some."""
+    pixels: str | None = None
+    """The range of a float network's input, one of :data:`edge.updates.ready_models.PIXEL_RANGES`."""
+    colour_order: ColourOrder = "RGB"
+    network: str | None = None
+    """Name of the network, where it is not a MobileNet v1."""
+    pictures: Path | None = None
+    """Labelled pictures to measure the accuracy on, in folders named after the classes."""
+    truth: Path | None = None
+    """A JSON object of file names and class numbers instead of such folders."""
+    source: Mapping[str, Any] | None = None
+    """Where the files come from, for the manifest."""
+    published_top1: Mapping[str, float] | None = None
+    """Published top-1 (0 to 1) by variant, where nothing is measured."""
+
+
+def import_models(
+    files: Sequence[Path],
+    out: Path,
+    options: ImportOptions = ImportOptions(),
+    *,
+    name: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+) -> Bundle:
+    """Write a bundle of ready ``.tflite`` classifiers.
+
+    Args:
+        files: The files, all of the same classes and preprocessing.
+        out: The folder to write; it appears whole or not at all.
+        options: What the files do not say.
+        name: The bundle's name; None for the folder's.
+        overwrite: Whether a folder that is there is replaced.
+        progress: Called as the work goes on.
+
+    Raises:
+        BackendError: A file is not a classifier of pictures, or does not run here.
+        BundleError: Labels, classes or preprocessing do not match.
+        ImageError: The labelled pictures cannot be read.
+        OutputError: The folder exists or cannot be written.
+    """
+    models = []
+    for number, path in enumerate(files):
+        progress(f"examining {path.name}", number / (2 * len(files)))
+        model = read_ready_model(
+            path, pixels=options.pixels, colour_order=options.colour_order, network=options.network
+        )
+        models.append(model)
+    _check_alike(models)
+    labels = _labels(models, options.labels)
+    with new_folder(out, replace=overwrite) as folder:
+        (folder / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        entries = tuple(_entry(model, folder, options) for model in models)
+        manifest = Manifest(
+            name=name or out.resolve().name,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            classes=len(labels),
+            labels=_file(folder, _LABELS),
+            preprocessing=models[0].preprocessing,
+            variants=tuple(sorted(entries, key=lambda entry: (-entry.mult_adds, entry.variant.name))),
+            source={"tool": _tool(), "imported": [path.name for path in files], **(options.source or {})},
+        )
+        bundle = Bundle(root=folder, manifest=manifest, labels=labels)
+        manifest = _measured(bundle, options, lambda stage, share: progress(stage, 0.5 + share / 2))
+        (folder / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
+    return open_bundle(out)
+
+
+def _check_alike(models: Sequence[ReadyModel]) -> None:
+    first = models[0]
+    for other in models[1:]:
+        if other.classes != first.classes:
+            raise BundleError(
+                f"{other.path} has {other.classes} classes, {first.path} {first.classes}: expected alike."
+            )
+        if other.preprocessing != first.preprocessing:
+            raise BundleError(
+                f"{other.path} and {first.path} take differently normalized pictures: put each into its own bundle."
+            )
+    variants = [(model.variant, model.precision) for model in models]
+    for variant, precision in variants:
+        if variants.count((variant, precision)) > 1:
+            raise BundleError(f"Two files are {variant.name} in {precision}: a bundle holds one of each.")
+
+
+def _labels(models: Sequence[ReadyModel], path: Path | None) -> tuple[str, ...]:
+    inside = next((model.labels for model in models if model.labels), None)
+    labels = read_labels(path) if path is not None else inside
+    classes = models[0].classes
+    if labels is None:
+        raise BundleError(f"{models[0].path} holds no labels: expected a file of {classes} labels, one a line.")
+    if len(labels) != classes:
+        raise BundleError(
+            f"There are {len(labels)} labels for a model of {classes} classes: {label_mismatch(len(labels), classes)}"
+        )
+    return labels
+
+
+def _entry(model: ReadyModel, folder: Path, options: ImportOptions) -> BundledVariant:
+    variant, inspection = model.variant, model.inspection
+    file = f"{variant.name}_{model.precision}.tflite"
+    shutil.copyfile(model.path, folder / file)
+    top1 = (options.published_top1 or {}).get(variant.name)
+    accuracy = Accuracy(agreement=None, pictures=0, measured_on="published" if top1 else "not measured", top1=top1)
+    whole = _file(folder, file)
+    artifact = Artifact(
+        file=file,
+        size_bytes=whole.size_bytes,
+        sha256=whole.sha256,
+        format="tflite",
+        precision=model.precision,
+        accuracy=accuracy,
+        input=inspection.inputs[0],
+    )
+    return BundledVariant(
+        variant=variant, mult_adds=inspection.mult_adds, parameters=inspection.parameters, artifacts=(artifact,)
+    )
+
+
+def _measured(bundle: Bundle, options: ImportOptions, progress: Progress) -> Manifest:
+    """The manifest with the files' answers to golden pictures, and their accuracy where pictures are given."""
+    frames = [_drawing(seed) for seed in range(3)]
+    (bundle.root / _GOLDEN).mkdir()
+    pictures = tuple(_picture(bundle.root, number, frame) for number, frame in enumerate(frames))
+    truth = _truth(options, bundle.labels) if options.pictures is not None else {}
+    answers: dict[str, tuple[GoldenAnswer, ...]] = {}
+    inputs: dict[int, tuple[tuple[float, ...], ...]] = {}
+    entries = []
+    for number, entry in enumerate(bundle.variants):
+        progress(f"running {entry.variant.name}", number / len(bundle.variants))
+        artifact = entry.artifacts[0]
+        with Classifier(bundle, entry.variant, backend="litert", top_k=5) as classifier:
+            answers[artifact.file] = tuple(_answer(classifier, frame) for frame in frames)
+            inputs[entry.variant.resolution] = tuple(
+                tuple(round(value, 4) for value in input_means(classifier, frame)) for frame in frames
+            )
+            accuracy = _accuracy(classifier, truth, options) if truth else artifact.accuracy
+        entries.append(replace(entry, artifacts=(replace(artifact, accuracy=accuracy),)))
+    golden = Golden(pictures=pictures, inputs=inputs, answers=answers)
+    return replace(bundle.manifest, variants=tuple(entries), golden=golden)
+
+
+def _answer(classifier: Classifier, frame: Frame) -> GoldenAnswer:
+    seen = classifier.probabilities(frame)
+    best = [int(number) for number in np.argsort(-seen, kind="stable")[:5]]
+    known = [(number, round(min(1.0, max(0.0, float(seen[number]))), 4)) for number in best]
+    return tuple(pair for pair in known if pair == known[0] or pair[1] >= _SURE)
+
+
+def _truth(options: ImportOptions, labels: Sequence[str]) -> dict[Path, int]:
+    """The class of each labelled picture."""
+    assert options.pictures is not None
+    paths = image_files(options.pictures)
+    if options.truth is not None:
+        known = read_json(options.truth, "list of classes", BundleError)
+        return {path: int(known[path.name]) for path in paths if path.name in known}
+    index = {label.replace(" ", "_").lower(): number for number, label in enumerate(labels)}
+    folders = {path: path.parent.name.replace(" ", "_").lower() for path in paths}
+    found = {path: index[folder] for path, folder in folders.items() if folder in index}
+    if not found:
+        raise ImageError(f"{options.pictures} holds no folder named after a label, so accuracy cannot be measured.")
+    return found
+
+
+def _accuracy(classifier: Classifier, truth: Mapping[Path, int], options: ImportOptions) -> Accuracy:
+    first = among_five = 0
+    for path, wanted in truth.items():
+        guesses = [guess.class_id for guess in classifier.classify(read_image(path)).guesses]
+        first, among_five = first + (guesses[0] == wanted), among_five + (wanted in guesses)
+    count = len(truth)
+    return Accuracy(
+        agreement=None,
+        top1=round(first / count, 4),
+        top5=round(among_five / count, 4),
+        pictures=count,
+        labelled=count,
+        measured_on=f"{count} pictures of {Path(str(options.pictures)).resolve().name}",
+    )
+
+
+def _drawing(seed: int) -> Frame:
+    """A picture of a few coloured shapes on a gradient, the same on every machine."""
+    generator = np.random.default_rng(seed)
+    ramp = np.linspace(30, 220, _GOLDEN_SIDE)
+    frame = np.stack([ramp[::-1][:, None] + 0 * ramp, 0 * ramp[:, None] + ramp, (ramp[:, None] + ramp) / 2], axis=2)
+    picture: Frame = np.ascontiguousarray(frame.astype(np.uint8))
+    for _ in range(5):
+        corner = tuple(int(n) for n in generator.integers(0, _GOLDEN_SIDE, 2))
+        colour = tuple(int(n) for n in generator.integers(0, 256, 3))
+        cv2.circle(picture, corner, int(generator.integers(10, 50)), colour, -1)
+    return picture
+
+
+def _picture(folder: Path, number: int, frame: Frame) -> FileEntry:
+    file = f"{_GOLDEN}/{number}.png"
+    (folder / file).write_bytes(cv2.imencode(".png", frame)[1].tobytes())
+    return _file(folder, file)
+
+
+def _file(folder: Path, file: str) -> FileEntry:
+    path = folder / file
+    return FileEntry(file=file, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def _tool() -> str:
+    try:
+        return f"mobilenet-edge {version('mobilenet-edge')}"
+    except PackageNotFoundError:
+        return "mobilenet-edge"
