@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, FileEntry, Golden, GoldenAnswer, Manifest
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
+from edge.bundles.members import FileEntry
 from edge.errors import BundleError, ImageError
 from edge.files import new_folder, read_json, sha256_of, to_json
 from edge.inference.classifier import Classifier, label_mismatch

@@ -150,8 +150,8 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
             "top1 70.9 is not a share between 0 and 1",
         ),
         (
-            at("variants", 0, "artifacts", 0, "accuracy", "agreement", value=None),
-            "agreement None is not a share between 0 and 1",
+            at("variants", 0, "artifacts", 0, "accuracy", "agreement", value="high"),
+            "agreement high is not a share between 0 and 1",
         ),
         (
             at("variants", 0, "artifacts", 0, "accuracy", "agreement", value=float("nan")),
