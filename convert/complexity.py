@@ -19,7 +19,7 @@ class LayerCost:
     """What one convolution or the classifier costs."""
 
     name: str
-    """Its place in the network, as ``named_modules`` tells it."""
+    """Its place in the network, as ``named_modules`` names it."""
     kind: LayerKind
     weight_shape: tuple[int, ...]
     stride: int

@@ -24,7 +24,7 @@ _UNIT: Final = {"mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0)}
 def import_(
     checkpoint: Annotated[Path, typer.Argument(help="A file of any format this package reads.")],
     out: Annotated[
-        Path | None, typer.Option(help="Write it as a .safetensors with its configuration; default: only tell.")
+        Path | None, typer.Option(help="Write it as a .safetensors with its configuration; default: only inspect.")
     ] = None,
     padding: Annotated[Literal["same", "symmetric"] | None, typer.Option(help="TensorFlow's, or PyTorch's.")] = None,
     activation: Annotated[Literal["relu6", "relu"] | None, typer.Option(help="After every layer.")] = None,
@@ -36,7 +36,7 @@ def import_(
     colour_order: Annotated[Literal["RGB", "BGR"] | None, typer.Option(help="Of the channels.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Tell what a checkpoint is taken for, and set what its tensors do not tell.
+    """Inspect a checkpoint and override what cannot be inferred from it.
 
     Example: edge-convert import mobilenet.pth --activation relu6 --out mobilenet.safetensors
     """
@@ -56,7 +56,7 @@ def import_(
     if out is not None:
         save_checkpoint(loaded.model, out, loaded.statistics)
     if json:
-        write_json(_told(loaded, out))
+        write_json(_record(loaded, out))
         return
     stdout().print(f"{checkpoint}: {loaded.layout}, {config_in_words(loaded.config)}", soft_wrap=True)
     if loaded.note:
@@ -76,7 +76,7 @@ def _pixels(normalization: Normalization | None) -> dict[str, Any]:
     }[normalization]
 
 
-def _told(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
+def _record(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
     from convert.complexity import layer_costs, mult_adds_of, parameters_of
 
     layers = layer_costs(loaded.model, 224)

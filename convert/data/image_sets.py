@@ -58,14 +58,14 @@ def find_pictures(folder: Path) -> list[Path]:
     """The pictures below a folder, at least one.
 
     Raises:
-        CalibrationError: There is no such folder, or no picture in it.
+        CalibrationError: The folder does not exist or has no pictures.
     """
     try:
         paths = image_files(folder)
     except ImageError as reason:
         raise CalibrationError(str(reason)) from reason
     if not paths:
-        raise CalibrationError(f"{folder} holds no picture: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+        raise CalibrationError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
     return paths
 
 

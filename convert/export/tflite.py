@@ -68,8 +68,8 @@ class _Writer:
         self._operators: list[Any] = []
         self._codes: dict[str, int] = {}
 
-    def bytes(self, told: bytes) -> bytes:
-        """The model, and ``told`` as its metadata."""
+    def bytes(self, metadata: bytes) -> bytes:
+        """The model, and its metadata."""
         input_index = self._graph()
         subgraph = schema.SubGraphT()
         subgraph.name, subgraph.tensors, subgraph.operators = b"main", self._tensors, self._operators
@@ -78,7 +78,7 @@ class _Writer:
         model.version, model.description = 3, self._network.variant.name.encode()
         model.operatorCodes = [_operator_code(name) for name in self._codes]
         entry = schema.MetadataT()
-        entry.name, entry.buffer = METADATA.encode(), self._buffer(np.frombuffer(told, np.uint8))
+        entry.name, entry.buffer = METADATA.encode(), self._buffer(np.frombuffer(metadata, np.uint8))
         model.subgraphs, model.buffers, model.metadata = [subgraph], self._buffers, [entry]
         builder = flatbuffers.Builder(1 << 20)
         builder.Finish(model.Pack(builder), _IDENTIFIER)

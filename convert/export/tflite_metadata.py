@@ -1,4 +1,4 @@
-"""What a ``.tflite`` file tells other programs about itself: TensorFlow Lite's standard metadata, and the labels.
+"""What a ``.tflite`` file says about itself: TensorFlow Lite's standard metadata, and the labels.
 
 The metadata is a flatbuffer of its own, kept in one of the model's buffers. The labels are a text file in a zip archive
 appended to the model; a runtime that knows nothing of it reads the model and ignores the rest.
@@ -61,14 +61,14 @@ def metadata(network: QuantizedNetwork, dtype: str, card: ModelCard) -> bytes:
     Args:
         network: What the file computes.
         dtype: NumPy's name of the type of its input and output, ``int8`` or ``uint8``.
-        card: The labels, and what else is to be told.
+        card: The labels, and what else the file says.
     """
     variant = network.variant
     subgraph = {2: [_picture(network, dtype)], 3: [_probabilities(network, dtype, card)]}
     root = {
         0: variant.name,
         1: f"MobileNet v1 (α={variant.alpha:g}, ρ={variant.resolution}) in int8: "
-        f"tells which of {network.classes} classes a picture shows.",
+        f"predicts which of {network.classes} classes a picture shows.",
         2: card.version,
         3: [subgraph],
         4: card.author,

@@ -184,7 +184,7 @@ def _labels(path: Path) -> list[str]:
     """The classes' names from Keras' index: ``{"0": ["n01440764", "tench"], ...}``; two of one name get their number.
 
     Raises:
-        DownloadError: It is no such index.
+        DownloadError: It is another kind of file.
     """
     index = read_json(path, "list of classes", DownloadError)
     try:

@@ -1,6 +1,6 @@
 """The paper's experiments at a small scale: what full convolutions, depth, α and ρ buy, each by training.
 
-Everything is smaller than in the paper, and by how much is told: the widest network has a quarter of MobileNet's
+Everything is smaller than in the paper, and it says by how much: the widest network has a quarter of MobileNet's
 channels, the largest picture 96 pixels, and there are ten classes. So the accuracies say nothing about ImageNet; what
 can be compared is the order and the shape of the curves.
 """
@@ -188,7 +188,7 @@ def _read(path: Path, steps: int, batch: int) -> dict[str, tuple[float, ...]]:
         found = {row["label"]: tuple(map(float, row["accuracies"])) for row in values["rows"]}
         is_same = (values["steps"], values["batch"]) == (steps, batch)
     except (KeyError, TypeError, ValueError) as reason:
-        raise TrainingError(f"Results {path} are damaged ({reason}): remove the file to begin anew.") from reason
+        raise TrainingError(f"Results {path} are damaged ({reason}): remove the file to repeat them.") from reason
     if not is_same:
         raise TrainingError(
             f"{path} holds results of {values['steps']} steps of {values['batch']} pictures, asked are {steps} of "

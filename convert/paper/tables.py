@@ -1,7 +1,7 @@
 """Tables 1 to 9 of the paper and the networks of its Figures 4 and 5: what is printed, beside what our networks have.
 
 The paper counts weights: neither the classifier's bias nor batch norm. Where a printed figure is not the count rounded
-to as many digits, a reading that gives it is looked for and told; none is left without.
+to as many digits, a reading that gives it is looked for and given; none is left without.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def printed() -> dict[str, Any]:
 
 
 def recomputed() -> list[Table]:
-    """Every table anew. Nothing is trained and nothing but shapes computed: it takes a second or two."""
+    """Every table, recomputed. Nothing is trained and nothing but shapes computed: it takes a second or two."""
     tables = printed()["tables"]
     with torch.device("meta"):  # shapes without numbers
         return [
@@ -184,21 +184,21 @@ def _costs(row: Mapping[str, Any], layers: Sequence[LayerCost] | None) -> dict[s
     }
 
 
-def _number(told: float, found: float, why: str) -> Cell:
-    if _rounds_to(found, told):
-        return Cell(printed=told, computed=round(found, 6), status="equal")
-    return Cell(printed=told, computed=round(found, 6), status="explained" if why else "different", why=why)
+def _number(printed: float, found: float, why: str) -> Cell:
+    if _rounds_to(found, printed):
+        return Cell(printed=printed, computed=round(found, 6), status="equal")
+    return Cell(printed=printed, computed=round(found, 6), status="explained" if why else "different", why=why)
 
 
-def _same(told: float | str, found: float | str, why: str = "") -> Cell:
-    status: Status = "equal" if told == found else "explained" if why else "different"
-    return Cell(printed=told, computed=found, status=status, why="" if status == "equal" else why)
+def _same(printed: float | str, found: float | str, why: str = "") -> Cell:
+    status: Status = "equal" if printed == found else "explained" if why else "different"
+    return Cell(printed=printed, computed=found, status=status, why="" if status == "equal" else why)
 
 
-def _rounds_to(value: float, told: float) -> bool:
-    """Whether ``value`` is ``told`` when rounded to as many decimals."""
-    decimals = len(repr(told).partition(".")[2]) if isinstance(told, float) else 0
-    return abs(round(value, decimals) - told) < 1e-9
+def _rounds_to(value: float, printed: float) -> bool:
+    """Whether ``value`` is ``printed`` when rounded to as many decimals."""
+    decimals = len(repr(printed).partition(".")[2]) if isinstance(printed, float) else 0
+    return abs(round(value, decimals) - printed) < 1e-9
 
 
 def _by(sizes: Sequence[int]) -> str:

@@ -37,7 +37,7 @@ _LABELS = "labels.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BundlePlan:
-    """What a bundle shall hold."""
+    """What a bundle is to hold."""
 
     name: str
     checkpoints: tuple[Checkpoint, ...]
@@ -89,7 +89,7 @@ def check_place(out: Path, *, replace: bool) -> None:
     """Refuse a place that a bundle cannot take, before work is spent on it.
 
     Raises:
-        OutputError: Something stands there that may not be replaced; what is no bundle never may.
+        OutputError: There is a file or folder that may not be replaced; only bundles ever may.
     """
     check_free(out, replace=replace)
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
@@ -107,10 +107,10 @@ def build_bundle(
     """Convert and measure every variant, and write the bundle.
 
     Args:
-        plan: What the bundle shall hold.
+        plan: What the bundle is to hold.
         data: Pictures, read for every resolution of the plan.
         out: The folder to write; it appears whole or not at all.
-        replace: Whether a folder that already stands there gives way.
+        replace: Whether a bundle that is there already may be replaced.
         progress: Called as the work goes on.
 
     Raises:

@@ -44,7 +44,7 @@ _RUNTIMES: Final = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
 def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
-    """Choose golden pictures, write them into the bundle's folder, and its manifest anew.
+    """Choose golden pictures, write them into the bundle's folder, and write its manifest again.
 
     Args:
         bundle: A bundle in a folder that may be written to.
@@ -100,7 +100,7 @@ def mistakes(right: Preprocessing) -> Mapping[str, Preprocessing]:
 
 
 def _choose(bundle: Bundle, candidates: Sequence[Frame]) -> list[Frame]:
-    """The pictures that together tell each mistake best, judged by the bundle's dearest and cheapest variants."""
+    """The pictures that together tell each mistake best, judged by the largest and the smallest variant."""
     table = np.array([_harm(bundle, entry, candidates) for entry in {bundle.variants[0], bundle.variants[-1]}])
     harm = table.min(axis=0)  # (pictures, mistakes): what the variant that is hurt least shows
     chosen: list[int] = []

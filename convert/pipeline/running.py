@@ -35,7 +35,7 @@ def compare(
     """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
 
     Raises:
-        BackendError: The file cannot be loaded, or is no model of the checkpoint's classes.
+        BackendError: The file cannot be loaded, or is not a model of the checkpoint's classes.
         CalibrationError: The pictures or their classes cannot be used.
     """
     recipe, config = folded_recipe(checkpoint.config, preprocessing), checkpoint.config

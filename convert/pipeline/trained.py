@@ -23,7 +23,7 @@ _MOST: Final = 64
 def check_trained(checkpoint: Checkpoint, data: CalibrationData, resolution: int) -> None:
     """Refuse a network whose answers do not depend on the picture, or whose batch norms never saw one.
 
-    Held-out pictures that are known to be all of the class that is answered are no sign of anything.
+    Held-out pictures that are known to be all of the class that is answered prove nothing.
 
     Raises:
         UntrainedError: It looks untrained.

@@ -105,7 +105,7 @@ def emit(
 
     Raises:
         AccuracyError: A file disagrees too often.
-        ConversionError: The network cannot be expressed in a format, or has nothing to tell apart.
+        ConversionError: The network cannot be expressed in a format, or has a single class.
     """
     network = _folded(checkpoint, resolution, data.preprocessing)
     if network.classes < 2:

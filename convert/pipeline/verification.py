@@ -23,7 +23,7 @@ __all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wils
 
 _BATCH: Final = 8
 MOST_TIED: Final = 0.03
-"""Ties where float is sure are no rounding: above this share the file is refused."""
+"""Ties where float is sure are not rounding: above this share the file is refused."""
 CONFIDENT: Final = 0.5
 """Above this probability the float network is sure of its answer."""
 Z_95: Final = 1.959964

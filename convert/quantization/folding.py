@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convert.complexity import LayerKind
 from convert.model import HALF_RANGE, ConvUnit, MobileNetV1, ModelConfig
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["FoldedLayer", "FoldedNetwork", "Kind", "fold", "folded_recipe"]
-
-Kind = Literal["conv", "depthwise", "pointwise", "classifier"]
+__all__ = ["FoldedLayer", "FoldedNetwork", "fold", "folded_recipe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +28,7 @@ class FoldedLayer:
 
     name: str
     """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``head``, ``classifier``."""
-    kind: Kind
+    kind: LayerKind
     weight: Tensor
     """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer; 1x1 for the classifier."""
     bias: Tensor
@@ -114,7 +112,7 @@ def folded_recipe(config: ModelConfig, preprocessing: Preprocessing | None = Non
     return replace(recipe, colour_order=config.colour_order, mean=config.mean, std=HALF_RANGE)
 
 
-def _fold_unit(name: str, kind: Kind, unit: ConvUnit, cap: float) -> FoldedLayer:
+def _fold_unit(name: str, kind: LayerKind, unit: ConvUnit, cap: float) -> FoldedLayer:
     bn = unit.bn
     assert bn.running_mean is not None and bn.running_var is not None
     gain = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)

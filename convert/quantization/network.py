@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from convert.complexity import LayerKind
 from convert.errors import ConversionError
-from convert.quantization.folding import Kind
 from edge.bundles.variant import Variant
 from edge.vision.preprocess import Preprocessing
 
@@ -50,7 +50,7 @@ class QuantizedLayer:
     """One convolution in integers."""
 
     name: str
-    kind: Kind
+    kind: LayerKind
     weight: NDArray[np.int8]
     """(out, in, height, width), symmetric, -127 to 127; (channels, 1, 3, 3) for a depthwise layer."""
     weight_scales: NDArray[np.float32]

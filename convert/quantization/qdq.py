@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convert.complexity import LayerKind
 from convert.errors import CalibrationError
 from convert.quantization.calibration import FloatStatistics, batches, channel_mean, float_statistics
-from convert.quantization.folding import FoldedLayer, FoldedNetwork, Kind
+from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from convert.quantization.network import QuantizedLayer, QuantizedNetwork
 from edge.bundles.variant import Variant
 from edge.progress import Progress, no_progress
@@ -36,7 +37,7 @@ _NARROWEST: Final = 1e-3
 """The least range of a tensor, as of a layer that never fires."""
 _POOL_HEADROOM: Final = 1.25
 """Few or unsure pictures reach 4.7 after the pool where others reach 6 (ImageNet checkpoint, ρ = 224)."""
-_IN_INT8: Final[dict[Form, tuple[Kind, ...]]] = {
+_IN_INT8: Final[dict[Form, tuple[LayerKind, ...]]] = {
     "mixed": ("pointwise", "classifier"),
     "full": ("conv", "depthwise", "pointwise", "classifier"),
 }
@@ -47,7 +48,7 @@ class SymmetricLayer:
     """One convolution, in int8 or in float; all shifts are in the bias and the limits."""
 
     name: str
-    kind: Kind
+    kind: LayerKind
     weight: NDArray[np.int8] | NDArray[np.float32]
     """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer."""
     weight_scales: NDArray[np.float32] | None
@@ -143,7 +144,7 @@ def _layer(
     current: _Activations,
     *,
     is_int8: bool,
-    feeds: Kind | None,
+    feeds: LayerKind | None,
 ) -> tuple[SymmetricLayer, _Activations]:
     """The layer, and its output for the input ``current``; ``feeds`` is the kind of layer that takes it."""
     weight, real = _weights(layer, integers, is_int8)

@@ -87,7 +87,7 @@ class Family(nn.Module):
             whole = wholes.get(name)
             if whole is None or any(n > of for n, of in zip(parameter.shape, whole.shape, strict=True)):
                 raise TrainingError(
-                    f"The network of α={alpha:g} is no part of that of α={self.alphas[0]:g}: see {name}."
+                    f"The network of α={alpha:g} is not a part of that of α={self.alphas[0]:g}: see {name}."
                 )
 
 

@@ -1,4 +1,4 @@
-"""Pictures on disk as an endless sequence: shuffled anew in every round, each time seen a little differently."""
+"""Pictures on disk as an endless sequence: shuffled in every epoch, each time seen a little differently."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from convert.training.metrics import Metrics
 from convert.training.plan import Plan
 from convert.training.recipe import Recipe
 from convert.training.results import write_checkpoints
-from convert.training.run import Best, Schedule, memory_told, restored, train
+from convert.training.run import Best, Schedule, memory_explained, restored, train
 from convert.training.source import Shard
 from convert.training.state import STATE, StateFile
 from convert.training.tasks import FamilyTask, SingleTask, Task, Teacher
@@ -73,7 +73,7 @@ class Job:
     def estimate(self, progress: Progress = no_progress) -> Estimate:
         """What the run will take, from a few steps of it."""
         recipe = replace(self.plan.recipe, growth=(), peak_rate=1e-9)
-        with memory_told(recipe.batch):
+        with memory_explained(recipe.batch):
             return estimated(self._trainer(recipe), self.plan.variants, len(self.plan.dataset.labels), progress)
 
     def run(

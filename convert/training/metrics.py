@@ -1,4 +1,4 @@
-"""Figures of a run as it goes: rows of a CSV file, and TensorBoard's events if wished."""
+"""Figures of a run as it goes: rows of a CSV file, and TensorBoard's events on request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Metrics:
         """Go on behind the row of ``after_step``.
 
         Raises:
-            TrainingError: TensorBoard is wished for and not installed.
+            TrainingError: TensorBoard is requested and not installed.
             OutputError: The file cannot be written.
         """
         self._path = path
@@ -38,7 +38,7 @@ class Metrics:
             raise OutputError(f"Cannot write {path}: {os_reason(reason)}.") from reason
 
     def add(self, step: int, figures: Mapping[str, float]) -> None:
-        """Add a row. Figures are no reason to stop: what cannot be written is left out."""
+        """Add a row. A figure that cannot be written is left out: training continues."""
         row = {"step": step, **{name: f"{value:.6g}" for name, value in figures.items()}}
         try:
             with self._path.open("a", encoding="utf-8", newline="") as file:
@@ -66,5 +66,5 @@ def _events(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as reason:
-        raise TrainingError("TensorBoard is not installed: pip install tensorboard, or leave it away.") from reason
+        raise TrainingError("TensorBoard is not installed: pip install tensorboard, or train without it.") from reason
     return SummaryWriter(str(folder))

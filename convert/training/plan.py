@@ -1,4 +1,4 @@
-"""What shall be trained, on what, and how, as a value that is checked before anything is read."""
+"""What is to be trained, on what, and how, as a value that is checked before anything is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A training run, wished for."""
+    """A training run."""
 
     dataset: DataSet
     alphas: tuple[float, ...]
@@ -41,7 +41,7 @@ class Plan:
         classes = len(self.dataset.labels)
         if self.teacher is not None and self.teacher.config.classes != classes:
             raise TrainingError(
-                f"{self.teacher.path} tells {self.teacher.config.classes} classes apart, the data have {classes}: "
+                f"{self.teacher.path} has {self.teacher.config.classes} classes, the data have {classes}: "
                 "a teacher must know the same classes."
             )
         if self.teacher is not None and _seen(self.teacher.config) != _seen(self.config):

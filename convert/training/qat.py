@@ -30,7 +30,7 @@ from edge.vision.preprocess import Frame, Preprocessing
 __all__ = ["FakeQuantNetwork", "Qat", "fine_tuned"]
 
 GUARD_EVERY: Final = 8
-"""One in so many pictures is not learned from: they tell whether fine-tuning helped."""
+"""One in this many pictures is not learned from: they show whether fine-tuning helped."""
 _TEACHING: Final = 0.7
 """How much the float network's answers count beside the labels."""
 _LARGEST_BIAS: Final = 2**30

@@ -11,9 +11,9 @@ from torch import nn
 
 from convert.errors import TrainingError
 
-__all__ = ["Precision", "Recipe", "parameter_groups"]
+__all__ = ["Recipe", "TrainingPrecision", "parameter_groups"]
 
-Precision = Literal["fp32", "bf16"]
+TrainingPrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +38,22 @@ class Recipe:
     """Longer gradients are shortened to this."""
     growth: tuple[tuple[float, float], ...] = ()
     """Beginnings on smaller pictures: (up to which share of the steps, by what resolutions are multiplied)."""
-    precision: Precision = "fp32"
+    precision: TrainingPrecision = "fp32"
     """``bf16`` multiplies in bfloat16 where that is safe; weights stay float32."""
     seed: int = 1
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2:
             raise TrainingError(
-                f"{self.steps} steps of {self.batch} pictures are no training: expected at least one step, of two "
+                f"{self.steps} steps of {self.batch} pictures are not enough: expected at least one step, of two "
                 "pictures or more, because batch norm compares them."
             )
         if not (math.isfinite(self.peak_rate) and self.peak_rate > 0):
-            raise TrainingError(f"Learning rate {self.peak_rate} cannot be: expected a positive number, e.g. 0.004.")
-        if self.precision not in get_args(Precision):
-            raise TrainingError(f"Precision '{self.precision}' is not known: expected one of {get_args(Precision)}.")
+            raise TrainingError(f"invalid learning rate {self.peak_rate}: expected a positive number, e.g. 0.004.")
+        if self.precision not in get_args(TrainingPrecision):
+            raise TrainingError(
+                f"unknown precision '{self.precision}': expected one of {', '.join(get_args(TrainingPrecision))}"
+            )
 
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""

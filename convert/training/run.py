@@ -21,7 +21,7 @@ from convert.training.trainer import Trainer
 from edge.errors import OutputError
 from edge.progress import Progress, no_progress
 
-__all__ = ["Best", "Schedule", "in_hours", "memory_told", "restored", "train"]
+__all__ = ["Best", "Schedule", "in_hours", "memory_explained", "restored", "train"]
 
 _log = logging.getLogger(__name__)
 _WINDOW = 20
@@ -78,15 +78,15 @@ def train(
         metrics: Where figures go; likewise.
         check: The accuracy of a network, 0 to 1; asked in the process that keeps the state.
         best: What a restored run had found.
-        progress: Told the loss and the time left, and the share done.
+        progress: Called with the loss and the time left.
 
     Raises:
-        DivergedError: The loss is no number any more; the state before it is kept.
-        TrainingError: The memory does not suffice.
+        DivergedError: The loss is not a number any more; the state before it is kept.
+        TrainingError: There is not enough memory.
     """
     run = _Run(trainer, schedule, state, metrics, check, best or Best())
     losses: deque[float] = deque(maxlen=_WINDOW)
-    with memory_told(trainer.recipe.batch):
+    with memory_explained(trainer.recipe.batch):
         try:
             for loss in trainer.steps():
                 losses.append(loss)
@@ -168,11 +168,11 @@ class _Run:
 
 
 @contextlib.contextmanager
-def memory_told(batch: int) -> Iterator[None]:
-    """Say what to do where the memory does not suffice for batches of ``batch`` pictures.
+def memory_explained(batch: int) -> Iterator[None]:
+    """Say what to do where there is not enough memory for batches of ``batch`` pictures.
 
     Raises:
-        TrainingError: It does not.
+        TrainingError: There is not enough.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: written whole or not at all, and gone on from only by the same run."""
+"""The state of a training run on disk: written whole or not at all, and resumed only by the same run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge.files import write_atomically
 __all__ = ["STATE", "StateFile"]
 
 STATE: Final = "state.pt"
-"""The file beside the checkpoints that a run which was stopped goes on from."""
+"""The file beside the checkpoints that a stopped run resumes from."""
 _FORMAT = 1
 
 
@@ -27,7 +27,7 @@ class StateFile:
 
     path: Path
     settings: dict[str, Any]
-    """What must be the same for a state to be gone on from, as JSON values."""
+    """What must be the same for a state to be resumed, as JSON values."""
 
     def write(self, state: dict[str, Any]) -> None:
         """Keep ``state`` in place of the one before.

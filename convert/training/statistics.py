@@ -1,4 +1,4 @@
-"""Batch norm's statistics estimated anew: plain means over pictures, for one width at one resolution."""
+"""Batch norm's statistics recalibrated: plain means over pictures, for one width at one resolution."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["estimated_statistics"]
 def estimated_statistics(network: nn.Module, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
     """What the batch norms of ``network`` see on ``inputs``.
 
-    Running averages kept while training follow weights that are no more, and mix resolutions; these are exact.
+    Running averages kept while training follow weights of earlier steps, and mix resolutions; these are exact.
 
     Args:
         network: The network; it is not changed.

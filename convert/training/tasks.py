@@ -100,7 +100,7 @@ class FamilyTask:
 
     The sandwich rule with in-place distillation (universally slimmable networks, arXiv 1903.05134), over resolutions
     as well (MutualNet, arXiv 1909.12978): each step teaches the widest network at the highest resolution, and then
-    every width at some other resolution. With four widths there is no need to draw some of them by chance.
+    every width at some other resolution. With four widths all of them are taught in every step.
     """
 
     def __init__(

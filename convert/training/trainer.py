@@ -80,10 +80,10 @@ class Trainer:
         return self.recipe.batch // self._shard.of
 
     def steps(self) -> Generator[float]:
-        """Go on from where training stands to its end; after each step, give the loss before it.
+        """Train from the current step to the end; after each step, give the loss before it.
 
         Raises:
-            DivergedError: The loss or its gradient is no finite number; the weights are those before the step.
+            DivergedError: The loss or its gradient is not finite; the weights are those before the step.
         """
         made = batches(
             self._source,
@@ -99,7 +99,7 @@ class Trainer:
                 yield self._learn(batch)
 
     def state(self) -> dict[str, Any]:
-        """All that another trainer of the same task needs to go on from here with the same result."""
+        """All that another trainer of the same task needs to continue from here with the same result."""
         return {
             "step": self.step,
             "network": self.task.network.state_dict(),
@@ -109,7 +109,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state`."""
+        """Continue from a :meth:`state`."""
         self.task.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
@@ -129,7 +129,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.largest_norm)
         if not math.isfinite(float(norm)):
             raise DivergedError(
-                f"Training diverged at step {step + 1}: the loss is {first:g} and its gradient no finite number. "
+                f"Training diverged at step {step + 1}: the loss is {first:g} and its gradient not finite. "
                 f"Try a lower learning rate than {self.recipe.peak_rate:g}, half of it to begin with."
             )
         for group in self._optimizer.param_groups:

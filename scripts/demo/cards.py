@@ -17,7 +17,7 @@ from scripts.demo.scenery import colour, draw_background, draw_fingers
 __all__ = ["LABELS", "NO_CARD", "Pose", "draw_card", "draw_ink", "draw_labelled", "draw_picture", "place"]
 
 LABELS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "no card")
-"""What the network tells apart, by class number."""
+"""The classes of the network, by number."""
 NO_CARD: Final = 10
 
 _SYNTHETIC: Final = 0.4

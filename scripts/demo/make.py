@@ -94,7 +94,7 @@ def _pictures(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     if options.force:
         (options.work / _CHECKPOINTS / STATE).unlink(missing_ok=True)
-    train(recipe_for(options.effort), options.work / _CHECKPOINTS, tell=lambda line: print(line, flush=True))
+    train(recipe_for(options.effort), options.work / _CHECKPOINTS, report=lambda line: print(line, flush=True))
     return 0
 
 
@@ -128,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=lambda text: Path(text).resolve(), help="folder for pictures and checkpoints")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads; other counts give other weights")
     parser.add_argument("--effort", type=float, default=1.0, help="multiplies the training steps")
-    parser.add_argument("--force", action="store_true", help="train anew, whatever --work holds of an earlier run")
+    parser.add_argument(
+        "--force", action="store_true", help="start from scratch, whatever an earlier run left in --work"
+    )
     parser.add_argument("--alphas", type=float, nargs="+", choices=ALPHAS, default=[0.5, 0.25], help=_WIDTHS_HELP)
     parser.add_argument("--out", type=lambda text: Path(text).resolve(), default=ROOT / BUNDLE, help="the bundle")
     parser.add_argument("--steps", nargs="+", choices=tuple(_STEPS), default=list(_STEPS), help="default: all in order")

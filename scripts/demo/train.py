@@ -41,7 +41,7 @@ def train(
     recipe: Recipe,
     folder: Path,
     *,
-    tell: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
     every: int = 50,
     recalibration: int = 512,
     per_class: int = 100,
@@ -51,7 +51,7 @@ def train(
     Args:
         recipe: How to train.
         folder: Where the checkpoints go, and the state, from which a run that was stopped goes on.
-        tell: Takes a line for people.
+        report: Takes a line for people.
         every: Steps between two lines.
         recalibration: Pictures that batch norm's statistics are estimated on.
         per_class: Pictures of each class, of handwriting that was not trained on, to measure on.
@@ -67,7 +67,7 @@ def train(
 
     def progress(stage: str, share: float) -> None:
         if (step := round(share * recipe.steps)) % every == 0:
-            tell(f"step {step}/{recipe.steps}: {stage}")
+            report(f"step {step}/{recipe.steps}: {stage}")
 
     schedule = Schedule(check_every=recipe.steps)
     run_to_its_end(trainer, schedule, state=state, metrics=None, check=lambda network: 0.0, progress=progress)
@@ -75,7 +75,7 @@ def train(
     examples = [(frame, int(label)) for frame, label in zip(frames, labels, strict=True)]
     measured = write_checkpoints(trainer.average, RESOLUTIONS, _recalibration(recipe, recalibration), folder, examples)
     for variant, share in measured.items():
-        tell(f"{variant.name}: {share:.1%} of {len(examples)}")
+        report(f"{variant.name}: {share:.1%} of {len(examples)}")
 
 
 def _build(alpha: float) -> MobileNetV1:

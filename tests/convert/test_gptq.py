@@ -2,11 +2,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from convert.quantization.folding import FoldedLayer, Kind
+from convert.complexity import LayerKind
+from convert.quantization.folding import FoldedLayer
 from convert.quantization.gptq import MomentSums, round_weights
 
 
-def layer_of(kind: Kind, weight: Tensor, pads: tuple[int, int, int, int] = (0, 0, 0, 0)) -> FoldedLayer:
+def layer_of(kind: LayerKind, weight: Tensor, pads: tuple[int, int, int, int] = (0, 0, 0, 0)) -> FoldedLayer:
     return FoldedLayer(
         name="layer", kind=kind, weight=weight, bias=torch.zeros(len(weight)), stride=1, pads=pads, cap=6.0
     )

@@ -130,7 +130,7 @@ def tiny() -> Recipe:
 
 def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path, tiny: Recipe) -> None:
     told = list[str]()
-    train(tiny, tmp_path, tell=told.append, every=1, recalibration=4, per_class=1)
+    train(tiny, tmp_path, report=told.append, every=1, recalibration=4, per_class=1)
     assert [path.name for path in sorted(tmp_path.glob("*.safetensors"))] == [
         checkpoint_name(a) for a in sorted(ALPHAS)
     ]
@@ -143,7 +143,7 @@ def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp
 def test_training_goes_on_from_its_state(tmp_path: Path, tiny: Recipe) -> None:
     told = list[str]()
     for _ in range(2):
-        train(tiny, tmp_path, tell=told.append, every=1, recalibration=2, per_class=1)
+        train(tiny, tmp_path, report=told.append, every=1, recalibration=2, per_class=1)
     assert sum(line.startswith("step ") for line in told) == tiny.steps
     with pytest.raises(TrainingError, match="other settings"):
         train(replace(tiny, peak_rate=1e-3), tmp_path, recalibration=2, per_class=1)

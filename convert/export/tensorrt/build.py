@@ -4,7 +4,7 @@ What differs between versions is asked of the module itself, in the functions wh
 
 - up to 10.x precisions are allowed by builder flags; from 11.0 on the ONNX file's own types decide, and
   ``EXPLICIT_BATCH``, ``FP16``, ``INT8`` and ``platform_has_fast_int8`` are gone;
-- 8.5 has no optimization levels, and versions before 10 tell no progress;
+- 8.5 has no optimization levels, and versions before 10 report no progress;
 - TensorRT-RTX, and it alone, builds for GPUs that are named instead of the one that is there.
 """
 
@@ -79,7 +79,7 @@ def build(
         options: How to build; None for the defaults.
         timing_cache: What an earlier build gave; one that does not fit is passed over.
         log: A logger of :func:`edge.inference.backends.tensorrt.new_log`; None makes one.
-        progress: Called as the work goes on, where TensorRT tells.
+        progress: Called as the work goes on, where TensorRT reports it.
 
     Raises:
         ConversionError: TensorRT cannot read the file or build it; or the GPU cannot what is asked for.
@@ -126,8 +126,8 @@ def _parse(trt: Any, builder: Any, model: Path, log: Any) -> tuple[Any, Any]:
 def _check_input(network: Any, model: Path, resolution: int) -> None:
     shapes = [tuple(network.get_input(index).shape) for index in range(network.num_inputs)]
     if shapes != [expected := (1, 3, resolution, resolution)]:
-        told = " and ".join(map(str, shapes)) or "nothing"
-        raise ConversionError(f"{model.name} takes {told}: expected one picture {expected}. Write the bundle again.")
+        inputs = " and ".join(map(str, shapes)) or "nothing"
+        raise ConversionError(f"{model.name} takes {inputs}: expected one picture {expected}. Write the bundle again.")
 
 
 def _set_precision(trt: Any, builder: Any, config: Any, precision: str, compute_capability: str) -> None:
@@ -145,10 +145,10 @@ def _set_precision(trt: Any, builder: Any, config: Any, precision: str, compute_
 
 
 def _has_int8(builder: Any, compute_capability: str) -> bool:
-    """As TensorRT tells; where it no longer does, from its support matrix."""
-    told = getattr(builder, "platform_has_fast_int8", None)
+    """As TensorRT reports it; where it no longer does, from its support matrix."""
+    has_int8 = getattr(builder, "platform_has_fast_int8", None)
     version = tuple(int(part) for part in compute_capability.split("."))
-    return bool(told) if told is not None else version >= (6, 1) and version != (6, 2)
+    return bool(has_int8) if has_int8 is not None else version >= (6, 1) and version != (6, 2)
 
 
 def _set_level(trt: Any, config: Any, level: int | None) -> None:
@@ -186,7 +186,7 @@ def _set_target(trt: Any, config: Any, compute_capability: str) -> None:
 def _set_progress(trt: Any, config: Any, progress: Progress) -> Any:
     """The monitor, which the caller must keep while it builds; None where TensorRT knows none."""
     if not (hasattr(trt, "IProgressMonitor") and hasattr(config, "progress_monitor")):
-        progress("building; this TensorRT tells no progress", 0.0)
+        progress("building; this TensorRT reports no progress", 0.0)
         return None
     config.progress_monitor = monitor = new_monitor(trt, progress)
     return monitor

@@ -1,4 +1,4 @@
-"""How far a builder is: TensorRT tells of phases within phases, a user wants one share."""
+"""How far a builder is: TensorRT reports phases within phases, a user wants one share."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ class Phases:
         self._share = 0.0
 
     def start(self, name: str, steps: int) -> None:
-        """A phase of so many steps begins within those that run."""
+        """A phase of ``steps`` steps begins within those that run."""
         self._running[name] = (0, max(1, steps))
-        self._tell(name)
+        self._report(name)
 
     def step(self, name: str, step: int) -> None:
         """A phase has done its step number ``step``, counted from 0."""
         if name in self._running:
             self._running[name] = (step + 1, self._running[name][1])
-            self._tell(name)
+            self._report(name)
 
     def finish(self, name: str) -> None:
         """A phase has ended."""
         self._running.pop(name, None)
 
-    def _tell(self, name: str) -> None:
+    def _report(self, name: str) -> None:
         share, part = 0.0, 1.0
         for done, steps in self._running.values():
             share += part * min(1.0, done / steps)
@@ -41,7 +41,7 @@ class Phases:
 
 
 def new_monitor(trt: Any, progress: Callable[[str, float], None]) -> Any:
-    """A TensorRT progress monitor that tells ``progress``; its class can only be made once ``trt`` is there."""
+    """A TensorRT progress monitor that calls ``progress``; its class can only be made once ``trt`` is there."""
     phases = Phases(progress)
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]

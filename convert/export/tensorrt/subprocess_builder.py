@@ -66,7 +66,7 @@ def make_engine(
         force: Build even if there is one.
         module: The module that builds: ``tensorrt``, or ``tensorrt_rtx``.
         free_mb: Memory that programs can still get, in MB.
-        announce: Told what a user should know.
+        announce: Called with what a user should know.
         progress: Called as the builder goes on.
 
     Raises:
@@ -110,7 +110,7 @@ def _check_memory(options: BuildOptions, free_mb: float) -> None:
 def _request(
     model: Path, variant: Variant, precision: str, platform: Platform, options: BuildOptions, module: str
 ) -> dict[str, Any]:
-    """What :mod:`.worker` is told to build, and of what."""
+    """What :mod:`.worker` is to build, and of what."""
     return {
         "module": module,
         "model": str(model.resolve()),
@@ -122,7 +122,7 @@ def _request(
 
 
 def _run(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Start the builder, pass on what it tells, and see it end, whatever happens here."""
+    """Start the builder, pass on what it reports, and see it end, whatever happens here."""
     with tempfile.TemporaryFile("w+", errors="replace") as complaints, _worker(complaints) as worker:
         try:
             result = _talk(worker, request, progress)
@@ -149,7 +149,7 @@ def _worker(complaints: IO[str]) -> subprocess.Popen[str]:
 def _talk(worker: subprocess.Popen[str], request: dict[str, Any], progress: Progress) -> dict[str, Any] | None:
     """What the builder did; None if it ended without a word."""
     assert worker.stdin is not None and worker.stdout is not None
-    with contextlib.suppress(BrokenPipeError):  # it is gone already, and its exit code tells why
+    with contextlib.suppress(BrokenPipeError):  # it is gone already, and its exit code says why
         worker.stdin.write(json.dumps(request) + "\n")
         worker.stdin.flush()
     for line in worker.stdout:

@@ -1,7 +1,7 @@
 """The process that builds one engine, started by ``subprocess_builder``: ``python -m convert.export.tensorrt.worker``.
 
 A process of its own, because a builder can be killed for memory or crash, cannot be interrupted from Python, and does
-not give all its memory back. It is told what to do by one line of JSON on stdin, and ends when stdin does; it tells
+not give all its memory back. It reads its task as one line of JSON on stdin, and ends when stdin does; it writes
 progress, the result or the error as lines of JSON on stdout.
 """
 
@@ -27,12 +27,12 @@ def main() -> None:
     request = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        tell(done=_build(request))
+        report(done=_build(request))
     except (EdgeError, ImportError) as reason:
-        tell(error=str(reason))
+        report(error=str(reason))
 
 
-def tell(**message: Any) -> None:
+def report(**message: Any) -> None:
     """One line of JSON to the process that started this one."""
     print(json.dumps(message), flush=True)  # noqa: T201 - stdout is the channel
 
@@ -47,7 +47,7 @@ def _build(request: dict[str, Any]) -> dict[str, Any]:
         compute_capability=request["compute_capability"],
         options=BuildOptions(**request["options"]),
         timing_cache=timings.read_bytes() if timings.exists() else b"",
-        progress=lambda stage, share: tell(stage=stage, share=share),
+        progress=lambda stage, share: report(stage=stage, share=share),
     )
     Path(request["out"]).write_bytes(built.content)
     if built.timing_cache:

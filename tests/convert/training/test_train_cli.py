@@ -210,7 +210,7 @@ def test_a_state_that_is_damaged_is_told(stopped: Path, shapes: Path, tmp_path: 
         (("--single", "0"), "Width multiplier"),
         (("--resolutions", "100"), "ρ must be a multiple of 32"),
         (("--resolutions", "small"), "are not numbers"),
-        (("--rate", "-1"), "Learning rate -1.0 cannot be"),
+        (("--rate", "-1"), "invalid learning rate -1.0"),
         (("--tensorboard", "events"), "TensorBoard is not installed"),
     ],
 )
