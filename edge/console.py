@@ -194,7 +194,7 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         fail(program, *_explained(error, program, hints))
 
 
-class _Terminated(KeyboardInterrupt):
+class _Terminated(BaseException):
     """SIGTERM came."""
 
 

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -175,3 +176,19 @@ def test_import_tells_what_a_checkpoint_is_taken_for_and_sets_what_tensors_do_no
     config = load_checkpoint(out).config
     assert (config.activation, config.padding, config.bn_eps, config.mean) == ("relu", "symmetric", 1e-5, IMAGENET_MEAN)
     assert refusal("import", checkpoint.path, "--stem-stride", 3).endswith("expected 0 or more, and 1 or 2.")
+
+
+def test_a_conversion_that_is_terminated_leaves_nothing_behind(
+    checkpoint: Checkpoint, pictures: Path, labels_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bundles" / "tiny"
+    arguments = ("--calibration", pictures, "--labels", labels_file, "--allow-untrained", "--out", out)
+    command = [sys.executable, "-m", "convert", "bundle", str(checkpoint.path), *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while process.poll() is None and not (out.parent.is_dir() and any(out.parent.iterdir())):
+        time.sleep(0.01)
+    process.terminate()
+    said, _ = process.communicate()
+    assert process.returncode == 143, said
+    assert said.splitlines()[-1] == "edge-convert: stopped"
+    assert not list(out.parent.iterdir())

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from edge import __version__, console
+from edge.errors import EdgeError, ExistsError
 from edge.parts import missing_library, part_of
 from tests.edge.conftest import file_entry, make_manifest, write_bundle
 
@@ -214,3 +215,34 @@ class TestOutput:
         assert "\\u732b0 99.6%" in text.stdout
         values = json.loads(shell(f"{line} --json", PYTHONIOENCODING=encoding).stdout)
         assert values[0]["classes"][0]["label"] == "猫0"
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ticks = iter([0.0, 3.0, 10.0, 10.0, 12.0, 21.0, 21.0])
+    monkeypatch.setattr("edge.console.time.monotonic", lambda: next(ticks))
+    with console.progress_bar("converting") as progress:
+        for share in (0.1, 0.25, 0.3, 0.5):
+            progress("reading pictures", share)
+    assert capsys.readouterr().err.splitlines() == [
+        "converting: 25%, reading pictures",
+        "converting: 50%, reading pictures",
+    ]
+
+
+def test_an_error_is_followed_by_the_option_that_helps(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def write() -> None:
+        raise ExistsError("out already exists: expected a name that is free.")
+
+    monkeypatch.setattr(sys, "argv", ["program"])
+    with pytest.raises(SystemExit) as ended:
+        console.run(app, "program", hints={ExistsError: "--force replaces it.", EdgeError: "never"})
+    assert ended.value.code == 1
+    expected = "program: out already exists: expected a name that is free. --force replaces it.\n"
+    assert capsys.readouterr().err == expected
