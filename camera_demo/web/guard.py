@@ -72,7 +72,7 @@ class Guard:
         await (refusal or self._app)(scope, receive, guarded)
 
     def _unknown(self, scope: Scope, headers: Headers) -> Response | None:
-        """The refusal of a request without the right token; where there is no token, of one from another machine."""
+        """The refusal of a request without the right token or, if none is set, from another machine."""
         if self._token is None:
             if not is_local_name(headers.get("host", "")):
                 return error(403, "Only this machine may connect, by a name of its own: 127.0.0.1.")
