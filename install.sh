@@ -22,6 +22,7 @@ Installs the runtime into .venv beside this script, and checks that it works.
   --test               install with dev, and run the tests
   --service            install for all users and start the live camera as a service: see scripts/install-service
   --uninstall          remove what was installed, and what it measured and built
+  --purge              with --uninstall: remove the weights that were fetched as well
   --offline DIR        take packages from DIR alone, made by --make-wheelhouse
   --make-wheelhouse TARGET DIR
                        put the packages for another board into DIR: pi-bookworm, pi-trixie, jetpack6 or jetpack7
@@ -43,6 +44,7 @@ die() {
 
 main() {
     parse_options "$@"
+    ignore_environment
     umask 022
     here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
     [ -f "$here/pyproject.toml" ] || die "There is no pyproject.toml in $here: expected the project's folder around me."
@@ -66,10 +68,23 @@ main() {
     run_afterwards
 }
 
+# Variables that would send packages elsewhere, or lend Python modules from elsewhere, do not count here; how to reach
+# an index does.
+ignore_environment() {
+    unset PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONPLATLIBDIR PYTHONINSPECT VIRTUAL_ENV
+    for name in $(export -p | sed -n 's/^.* \(PIP_[A-Z0-9_]*\)=.*/\1/p'); do
+        case ${name#PIP_} in
+            INDEX_URL | EXTRA_INDEX_URL | FIND_LINKS | TRUSTED_HOST | CERT | CLIENT_CERT | PROXY | KEYRING_PROVIDER) ;;
+            TIMEOUT | DEFAULT_TIMEOUT | RETRIES | CACHE_DIR | NO_CACHE_DIR | CONFIG_FILE) ;;
+            *) unset "$name" ;;
+        esac
+    done
+}
+
 # --- options ---------------------------------------------------------------------------------------------------------
 
 parse_options() {
-    demo=no test=no dry_run=no yes=no service=no uninstall=no cuda=no
+    demo=no test=no dry_run=no yes=no service=no uninstall=no purge=no cuda=no
     parts='' prefix='' wheelhouse='' target='' wheelhouse_out=''
     while [ $# -gt 0 ]; do
         option=$1
@@ -87,6 +102,7 @@ parse_options() {
             --yes | -y) yes=yes ;;
             --service) service=yes ;;
             --uninstall) uninstall=yes ;;
+            --purge) purge=yes ;;
             --cuda) cuda=yes ;;
             --with) need_value "$option" "${1:-}" && add_parts "$1" && shift ;;
             --prefix) need_value "$option" "${1:-}" && prefix=$1 && shift ;;
@@ -143,7 +159,7 @@ find_places() {
 
 absolute() {
     case $1 in
-        / | . | .. | */.. | */.) misused "$1 is no place to install: name a folder of its own." ;;
+        / | . | .. | */.. | */.) misused "$1 cannot be installed into: name a folder of its own." ;;
         /*) say "${1%/}" ;;
         *) say "$PWD/${1%/}" ;;
     esac
@@ -282,10 +298,10 @@ detect_python() {
 }
 
 probe_python() {
-    told=$("$1" -I -c "$PROBE" 2>/dev/null </dev/null) || return 1
-    read -r minor bits makes_environments picamera2 tensorrt cv2 numpy psutil probed <<TOLD
-$told
-TOLD
+    answer=$("$1" -I -c "$PROBE" 2>/dev/null </dev/null) || return 1
+    read -r minor bits makes_environments picamera2 tensorrt cv2 numpy psutil probed <<ANSWER
+$answer
+ANSWER
     [ -n "$probed" ]
 }
 
@@ -417,7 +433,7 @@ print_plan() {
         step "keep $shown: it is up to date"
     else
         verb='make'
-        [ ! -d "$prefix/bin" ] || verb='make anew, beside the old one,'
+        [ ! -d "$prefix/bin" ] || verb='rebuild, beside the old one,'
         step "$verb the environment $shown${shared:+ with --system-site-packages, to see $shared}"
         [ "$torch" != cpu ] || [ -n "$wheelhouse" ] || step "pip install torch, its CPU build from $TORCH_INDEX if that answers"
         step "pip install $(pip_arguments)"
@@ -531,9 +547,9 @@ as_root() {
 
 # --- the environment -------------------------------------------------------------------------------------------------
 
-# Whether what stands at the prefix was made here: by this script, or as a plain environment by its older versions.
+# Whether this script made what is at the prefix; its older versions left a file .installed-PARTS.
 is_ours() {
-    [ -f "$prefix/.mobilenet-edge" ] || { [ -f "$prefix/pyvenv.cfg" ] && [ "$is_editable" = yes ]; }
+    [ -f "$prefix/.mobilenet-edge" ] || [ -n "$(find "$prefix" -maxdepth 1 -name '.installed-*' 2>/dev/null)" ]
 }
 
 is_empty() { [ -z "$(find "$1" -mindepth 1 -print 2>/dev/null | head -n 1)" ]; }
@@ -542,7 +558,7 @@ is_empty() { [ -z "$(find "$1" -mindepth 1 -print 2>/dev/null | head -n 1)" ]; }
 open_prefix() {
     [ ! -e "$prefix" ] || [ -d "$prefix" ] || die "$prefix is a file: expected a folder, or a name that is free."
     [ ! -d "$prefix" ] || is_ours || is_empty "$prefix" ||
-        die "$prefix holds something else: expected a folder that is empty, or a name that is free."
+        die "$prefix was not made by this script, and stays as it is: move it away, or choose another folder by --prefix."
     [ -d "$prefix" ] || check_room
     { mkdir -p "$prefix" && : >>"$prefix/.mobilenet-edge"; } 2>/dev/null ||
         die "Cannot write in $prefix: choose a folder that is yours, or run me with sudo."
@@ -581,7 +597,7 @@ install_environment() {
     trap - EXIT INT TERM HUP
 }
 
-# What is half made is of no use: the next attempt begins anew, with the packages that pip keeps from this one.
+# What is half made is of no use: the next attempt starts again, with the packages that pip keeps from this one.
 abandon() {
     status=$?
     rm -rf "${new:?}" "$prefix/tmp"
@@ -729,7 +745,7 @@ fail() {
                 "it keeps. Without a network: ./install.sh --make-wheelhouse elsewhere, --offline here."
             ;;
         *'No matching distribution'*)
-            [ -z "$wheelhouse" ] || die "$1: $wheelhouse lacks a package. Make it anew from this very version."
+            [ -z "$wheelhouse" ] || die "$1: $wheelhouse lacks a package. Make it again from this very version."
             die "$1: a package has no version for Python 3.$minor on $machine. The log names it: $log"
             ;;
     esac
@@ -823,7 +839,7 @@ sha256() {
 check_wheelhouse() {
     [ -n "$wheelhouse" ] || return 0
     [ -f "$wheelhouse/wheelhouse.txt" ] ||
-        die "$wheelhouse is no wheelhouse: expected a folder made by ./install.sh --make-wheelhouse TARGET DIR."
+        die "$wheelhouse is not a wheelhouse: expected a folder made by ./install.sh --make-wheelhouse TARGET DIR."
     read -r target wheelhouse_python wheelhouse_parts <"$wheelhouse/wheelhouse.txt"
     [ "$wheelhouse_python $machine $bits" = "3.$minor aarch64 64" ] ||
         die "$wheelhouse is for $target (Python $wheelhouse_python, 64-bit Arm), and this machine has Python 3.$minor," \
@@ -831,11 +847,11 @@ check_wheelhouse() {
     for part in $parts; do
         case " $wheelhouse_parts " in
             *" $part "*) ;;
-            *) die "$wheelhouse lacks the part $part: make it anew with --with $part." ;;
+            *) die "$wheelhouse lacks the part $part: make it again with --with $part." ;;
         esac
     done
     (cd "$wheelhouse" && sha256 -c SHA256SUMS) >/dev/null 2>&1 ||
-        die "$wheelhouse is damaged: a file is missing or differs from SHA256SUMS. Copy it anew."
+        die "$wheelhouse is damaged: a file is missing or differs from SHA256SUMS. Copy it again."
 }
 
 # --- afterwards ------------------------------------------------------------------------------------------------------
@@ -888,8 +904,16 @@ uninstall() {
     [ ! -f "$prefix/apt-packages" ] || say "what apt-get installed for it stays: $(tr '\n' ' ' <"$prefix/apt-packages")"
     bundles=${XDG_DATA_HOME:-${HOME:-}/.local/share}/mobilenet-edge
     [ ! -d "$bundles" ] || say "the bundles that were activated stay: $bundles"
-    set -- "$prefix" "${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge/profiles" \
-        "${XDG_CACHE_HOME:-${HOME:-}/.cache}/mobilenet-edge"
+    cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mobilenet-edge
+    set -- "$prefix" "${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge/profiles"
+    if [ "$purge" = yes ] || [ ! -d "$cache/imagenet" ]; then
+        set -- "$@" "$cache"
+    else
+        say "the weights that were fetched stay, unless --purge is given: $cache/imagenet"
+        for path in "$cache"/* "$cache"/.[!.]*; do
+            [ "$path" = "$cache/imagenet" ] || set -- "$@" "$path"
+        done
+    fi
     if [ "$is_editable" = yes ]; then
         set -- "$@" "$here/mobilenet_edge.egg-info" "$here/build"
         for folder in $(cd "$here" && find edge convert camera_demo profiles -name __pycache__); do

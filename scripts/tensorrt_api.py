@@ -90,7 +90,7 @@ def has(module: Any, path: str) -> bool:
 
 
 def main() -> None:
-    """Write the table anew."""
+    """Write the table again."""
     paths = sorted(set().union(*touched()))
     there = {version: set(_ask(requirement, paths)) for version, requirement in BINDINGS.items()}
     table = {path: " ".join(version for version in BINDINGS if path in there[version]) for path in paths}

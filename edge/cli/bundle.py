@@ -61,8 +61,8 @@ def verify(bundle: Place = "demo", backend: BackendName = "auto", json: AsJson =
         values = {"bundle": opened.name, "files": len(files), "size_bytes": size_bytes, "whole": True, "tested": tested}
         write_json(values)
     else:
-        told = f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {_tested(tested)}"
-        stdout().print(told, soft_wrap=True)
+        message = f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {_tested(tested)}"
+        stdout().print(message, soft_wrap=True)
 
 
 @app.command("list")
@@ -227,8 +227,10 @@ def _only() -> str:
     names = sorted({one.name for one in installed_bundles((bundles_folder(),))})
     if len(names) == 1:
         return names[0]
-    told = f"which of {', '.join(names)}? edge bundle rollback NAME" if names else "edge bundle activate installs one"
-    raise BundleError(f"{len(names) or 'No'} bundles are installed in {bundles_folder()}: {told}.")
+    message = (
+        f"which of {', '.join(names)}? edge bundle rollback NAME" if names else "edge bundle activate installs one"
+    )
+    raise BundleError(f"{len(names) or 'No'} bundles are installed in {bundles_folder()}: {message}.")
 
 
 def _print(activation: Activation, as_json: bool, *, is_signed: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Is this machine ready: what the runtime needs, each with what was found and how to mend it."""
+"""Is this machine ready: what the runtime needs, each with what was found and how to fix it."""
 
 from edge.doctor.environment import Surroundings
 from edge.doctor.examination import CHECKS, examine

@@ -32,8 +32,10 @@ def cameras(around: Surroundings) -> Iterator[Finding]:
         yield warning("cameras", f"This user may not open {names}.", fix)
     elif busy := _holders(around.root, usual):
         path, holder = busy[0]
-        told = f"/dev/{path.name} is in use by {holder}: a camera serves one program at a time."
-        yield warning("cameras", told, "End that program, or sudo systemctl stop mobilenet-edge if it is the service.")
+        message = f"/dev/{path.name} is in use by {holder}: a camera serves one program at a time."
+        yield warning(
+            "cameras", message, "End that program, or sudo systemctl stop mobilenet-edge if it is the service."
+        )
     elif usual:
         yield ok(
             "cameras", ", ".join(f"/dev/{path.name}" + (f" ({usual[path]})" if usual[path] else "") for path in usual)
@@ -51,8 +53,8 @@ def ribbon_camera(around: Surroundings) -> Iterator[Finding]:
         if (around.root / _ARGUS).exists():
             yield ok("ribbon camera", f"{nodes}: open it as csi://0, for as a number it gives raw Bayer")
         else:
-            told = f"{nodes}: csi:// needs NVIDIA's GStreamer source nvarguscamerasrc."
-            yield warning("ribbon camera", told, "sudo apt-get install nvidia-l4t-camera nvidia-l4t-gstreamer")
+            message = f"{nodes}: csi:// needs NVIDIA's GStreamer source nvarguscamerasrc."
+            yield warning("ribbon camera", message, "sudo apt-get install nvidia-l4t-camera nvidia-l4t-gstreamer")
     elif found or around.device.is_raspberry_pi:
         yield _picamera2(around, nodes)
 
@@ -67,12 +69,14 @@ def groups(around: Surroundings) -> Iterator[Finding]:
     if not missing:
         yield ok("groups", ", ".join(needed))
         return
-    told = f"{around.user} is not in the group{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
+    message = f"{around.user} is not in the group{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
     if all(_is_member(around, name) for name in missing):
-        yield warning("groups", f"{told} yet: groups count from the next login.", "Log out and in again, or restart.")
+        yield warning(
+            "groups", f"{message} yet: groups count from the next login.", "Log out and in again, or restart."
+        )
     else:
         fix = f"sudo usermod -aG {','.join(missing)} {around.user}, then log in again"
-        yield warning("groups", f"{told}: cameras, throttling or the GPU are out of reach.", fix)
+        yield warning("groups", f"{message}: cameras, throttling or the GPU are out of reach.", fix)
 
 
 _RIBBON: Final = (*_PI_RECEIVERS, _JETSON_RECEIVER)
@@ -81,15 +85,15 @@ _RIBBON: Final = (*_PI_RECEIVERS, _JETSON_RECEIVER)
 def _picamera2(around: Surroundings, nodes: str) -> Finding:
     version = around.version_of("picamera2") or ""
     if reason := around.import_check("picamera2"):
-        told = f"{nodes}: OpenCV cannot open it, and csi://" if nodes else "csi://"
+        message = f"{nodes}: OpenCV cannot open it, and csi://" if nodes else "csi://"
         fix = "sudo apt-get install python3-picamera2, then ./install.sh: it lets the environment see it"
-        return warning("ribbon camera", f"{told} needs picamera2: {reason}", fix)
+        return warning("ribbon camera", f"{message} needs picamera2: {reason}", fix)
     if around.is_pips("picamera2"):
-        told = f"picamera2 {version} comes from pip, and breaks when apt updates the libcamera below it."
+        message = f"picamera2 {version} comes from pip, and breaks when apt updates the libcamera below it."
         fix = "pip uninstall picamera2; sudo apt-get install python3-picamera2, then ./install.sh"
-        return warning("ribbon camera", told, fix)
-    told = f"{nodes}: open it as csi://0; " if nodes else ""
-    return ok("ribbon camera", f"{told}picamera2 {version}".strip())
+        return warning("ribbon camera", message, fix)
+    message = f"{nodes}: open it as csi://0; " if nodes else ""
+    return ok("ribbon camera", f"{message}picamera2 {version}".strip())
 
 
 def _nodes(around: Surroundings) -> dict[Path, str]:

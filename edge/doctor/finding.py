@@ -20,7 +20,7 @@ class Finding:
     status: Status
     detail: str
     fix: str = ""
-    """How to mend it; empty if there is nothing to mend."""
+    """How to fix it; empty if there is nothing to fix."""
 
     def to_dict(self) -> dict[str, str]:
         """Every field by name."""

@@ -17,7 +17,7 @@ _THROTTLE_FIXES: Final = (
     (0x1_0001, "Use the board's own power supply and a short cable."),
     (0xE_000E, "Cool the board: a heat sink, a fan, or more air."),
 )
-"""What mends the causes behind the bits of ``get_throttled``, now and since boot; bits that mean neither mend so."""
+"""How to fix the causes behind the bits of ``get_throttled``, now and since boot; for other bits nothing is known."""
 _HOT_C: Final = 80.0
 """Where a Raspberry Pi begins to throttle."""
 _SMALL_MEMORY_MB: Final = 512
@@ -31,12 +31,12 @@ def throttling(around: Surroundings) -> Iterator[Finding]:
     if bits is None:
         if around.device.is_raspberry_pi:
             fix = f"sudo usermod -aG video {around.user}, then log in again"
-            told = "vcgencmd get_throttled gives no answer: throttling cannot be seen."
-            yield warning("throttling", told, fix)
+            message = "vcgencmd get_throttled gives no answer: throttling cannot be seen."
+            yield warning("throttling", message, fix)
     elif flags := throttle_flags(bits):
         fixes = [fix for mask, fix in _THROTTLE_FIXES if bits & mask]
-        told = "latencies measured while the board is held back do not count"
-        yield warning("throttling", f"{', '.join(flags)}: {told}.", " ".join(fixes))
+        message = "latencies measured while the board is held back do not count"
+        yield warning("throttling", f"{', '.join(flags)}: {message}.", " ".join(fixes))
     else:
         yield ok("throttling", "none since boot")
 

@@ -37,21 +37,21 @@ def jetpack(around: Surroundings) -> Iterator[Finding]:
     device = around.device
     if device.l4t is None:
         if device.is_jetson:
-            told = "This is a Jetson without /etc/nv_tegra_release: its Jetson Linux is not known."
-            yield warning("jetpack", told, "Install JetPack 6.1 or newer.")
+            message = "This is a Jetson without /etc/nv_tegra_release: its Jetson Linux is not known."
+            yield warning("jetpack", message, "Install JetPack 6.1 or newer.")
         return
     version = tuple(int(part) for part in device.l4t.split(".")[:2])
     name = next((name for low, high, name in _JETPACKS if low <= version < high), "a JetPack unknown to this version")
     package = (around.run(("dpkg-query", "-W", "-f=${Version}", "nvidia-jetpack")) or "").strip()
-    told = f"Jetson Linux {device.l4t}, {f'JetPack {package}' if package else name}"
+    message = f"Jetson Linux {device.l4t}, {f'JetPack {package}' if package else name}"
     if version < _OLDEST:
-        yield problem("jetpack", f"{told} is too old: it carries Python 3.8 or older.", _way_out(device.board or ""))
+        yield problem("jetpack", f"{message} is too old: it carries Python 3.8 or older.", _way_out(device.board or ""))
     elif version < _TRIED:
         yield warning(
-            "jetpack", f"{told} has an older TensorRT than this package knows.", "Update to JetPack 6.1 or newer."
+            "jetpack", f"{message} has an older TensorRT than this package knows.", "Update to JetPack 6.1 or newer."
         )
     else:
-        yield ok("jetpack", told)
+        yield ok("jetpack", message)
 
 
 def tensorrt(around: Surroundings) -> Iterator[Finding]:
@@ -64,19 +64,19 @@ def tensorrt(around: Surroundings) -> Iterator[Finding]:
         pips = [name for name in _PIPS_TENSORRT if around.is_pips(name)]
         version = around.version_of("tensorrt") or "the system's"
         if pips:
-            told = (
+            message = (
                 f"{pips[0]} {around.version_of(pips[0])} from pip hides JetPack's TensorRT, the one that fits this GPU."
             )
-            yield warning("tensorrt", told, f"pip uninstall {' '.join(pips)}")
+            yield warning("tensorrt", message, f"pip uninstall {' '.join(pips)}")
         else:
             yield ok("tensorrt", version)
     elif around.is_closed:
-        told = f"{around.prefix} does not see the system's packages, TensorRT among them: {reason}"
+        message = f"{around.prefix} does not see the system's packages, TensorRT among them: {reason}"
         fix = "sudo apt-get install nvidia-jetpack if it is missing, then ./install.sh: it lets the environment see it"
-        yield warning("tensorrt", told, fix)
+        yield warning("tensorrt", message, fix)
     elif others and not any(_is_seen(around, other) for other in others):
-        told = f"TensorRT's binding is for {others[0]}, and this is Python {around.device.python}: {reason}"
-        yield warning("tensorrt", told, f"Make the environment with {others[0]}: rm -rf .venv, then ./install.sh")
+        message = f"TensorRT's binding is for {others[0]}, and this is Python {around.device.python}: {reason}"
+        yield warning("tensorrt", message, f"Make the environment with {others[0]}: rm -rf .venv, then ./install.sh")
     else:
         fix = "sudo apt-get install nvidia-jetpack; the environment must use the system's python3."
         yield warning("tensorrt", reason, fix)
@@ -90,8 +90,10 @@ def cuda_bindings(around: Surroundings) -> Iterator[Finding]:
         return
     major = int(cuda.split(".")[0])
     if found != major:
-        told = f"cuda-bindings {found} are installed, and the system's CUDA is {cuda}."
-        yield warning("cuda bindings", told, f"pip install 'cuda-bindings=={major}.*', or pip uninstall cuda-bindings")
+        message = f"cuda-bindings {found} are installed, and the system's CUDA is {cuda}."
+        yield warning(
+            "cuda bindings", message, f"pip install 'cuda-bindings=={major}.*', or pip uninstall cuda-bindings"
+        )
     else:
         yield ok("cuda bindings", f"{found}, as the system's CUDA {cuda}")
 
@@ -106,9 +108,9 @@ def engines(around: Surroundings) -> Iterator[Finding]:
     marks = [f"-l4t{device.l4t}-", *([f".trt{version}"] if version else [])]
     stale = [name for name in names if not all(mark in name for mark in marks)]
     if stale:
-        told = f"{len(stale)} of {len(names)} engines in {folder} were built for another system and are not used."
+        message = f"{len(stale)} of {len(names)} engines in {folder} were built for another system and are not used."
         yield warning(
-            "engines", told, "edge-convert engine BUNDLE builds them for this one; the old ones can be removed."
+            "engines", message, "edge-convert engine BUNDLE builds them for this one; the old ones can be removed."
         )
     else:
         yield ok("engines", f"{len(names)} for this system in {folder}")
@@ -117,8 +119,8 @@ def engines(around: Surroundings) -> Iterator[Finding]:
 def integers(around: Surroundings) -> Iterator[Finding]:
     """The GPU has int8 instructions."""
     if any(name in (around.device.board or "") for name in _WITHOUT_INT8):
-        told = "This board's GPU has no int8: an int8 engine would be slower than fp16 there."
-        yield warning("int8", told, "--backend tensorrt:fp16")
+        message = "This board's GPU has no int8: an int8 engine would be slower than fp16 there."
+        yield warning("int8", message, "--backend tensorrt:fp16")
 
 
 def power(around: Surroundings) -> Iterator[Finding]:

@@ -24,11 +24,11 @@ def opencv(around: Surroundings) -> Iterator[Finding]:
     if reason := around.import_check("cv2"):
         yield problem("opencv", reason, _import_fix(around, reason, has_wheel=bool(wheels)))
     elif len(wheels) > 1:
-        told = f"{names} are {'both' if len(wheels) == 2 else 'all'} installed and overwrite each other's files."
-        yield warning("opencv", told, f"pip uninstall {' '.join(wheels)}, then ./install.sh")
+        message = f"{names} are {'both' if len(wheels) == 2 else 'all'} installed and overwrite each other's files."
+        yield warning("opencv", message, f"pip uninstall {' '.join(wheels)}, then ./install.sh")
     elif wheels and around.device.is_jetson and next(around.system_packages("cv2*"), None):
-        told = f"{names} hides JetPack's OpenCV, the one with GStreamer: {_WITHOUT_GSTREAMER}."
-        yield warning("opencv", told, f"pip uninstall {next(iter(wheels))}")
+        message = f"{names} hides JetPack's OpenCV, the one with GStreamer: {_WITHOUT_GSTREAMER}."
+        yield warning("opencv", message, f"pip uninstall {next(iter(wheels))}")
     elif around.device.is_jetson and re.search(r"GStreamer:\s+NO", around.opencv_build()):
         yield _without_gstreamer(around, names or "This OpenCV", tuple(wheels))
     else:
@@ -40,15 +40,15 @@ def display(around: Surroundings) -> Iterator[Finding]:
     screen = next((name for name in ("WAYLAND_DISPLAY", "DISPLAY") if around.environ.get(name)), None)
     windows, headless = _wheels(around, *_WITH_WINDOWS), _wheels(around, *_HEADLESS)
     if screen is None and "opencv-contrib-python" in windows:
-        told = "opencv-contrib-python brings Qt for windows, and there is no screen: a window would end the program."
+        message = "opencv-contrib-python brings Qt for windows, and there is no screen: a window would end the program."
         fix = "pip uninstall opencv-contrib-python, then in the project's folder: pip install '.[headless]'"
-        yield warning("display", told, fix)
+        yield warning("display", message, fix)
     elif screen is None:
         yield ok("display", "none: the picture goes to a web page or a file")
     elif headless and not windows:
-        told = f"{screen}={around.environ[screen]}, but {next(iter(headless))} opens no window."
+        message = f"{screen}={around.environ[screen]}, but {next(iter(headless))} opens no window."
         fix = f"pip uninstall {' '.join(headless)}, then in the project's folder: pip install '.[desktop]'"
-        yield warning("display", told, fix)
+        yield warning("display", message, fix)
     else:
         yield ok("display", f"{screen}={around.environ[screen]}")
 

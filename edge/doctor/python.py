@@ -33,11 +33,15 @@ def interpreter(around: Surroundings) -> Iterator[Finding]:
     elif around.version_of("ai-edge-litert") or around.version_of("tflite-runtime"):
         yield ok("python", f"{device.python}, {device.pointer_bits}-bit")
     elif device.machine not in (None, *_WHEELS_FOR):
-        told = f"ai-edge-litert has no wheels for {device.machine}."
-        yield problem("python", told, "Use a 64-bit Arm or x86 machine, or pip install onnxruntime if it has wheels.")
+        message = f"ai-edge-litert has no wheels for {device.machine}."
+        yield problem(
+            "python", message, "Use a 64-bit Arm or x86 machine, or pip install onnxruntime if it has wheels."
+        )
     elif version > _NEWEST_PYTHON:
-        told = f"ai-edge-litert has no wheel for Python {device.python}: it has them for 3.10 to 3.14."
-        yield problem("python", told, "Run ./install.sh with an older Python: it looks for python3.13 to python3.10.")
+        message = f"ai-edge-litert has no wheel for Python {device.python}: it has them for 3.10 to 3.14."
+        yield problem(
+            "python", message, "Run ./install.sh with an older Python: it looks for python3.13 to python3.10."
+        )
     else:
         yield ok("python", f"{device.python}, {device.pointer_bits}-bit")
 
@@ -45,32 +49,32 @@ def interpreter(around: Surroundings) -> Iterator[Finding]:
 def _of_32_bit(around: Surroundings) -> Finding:
     device = around.device
     kernel = f" under a 64-bit kernel ({device.machine})" if device.machine in ("aarch64", "x86_64") else ""
-    told = (
+    message = (
         f"Python {device.python} is 32-bit{kernel}: ai-edge-litert has no 32-bit wheels, and tflite-runtime has them "
         "up to Python 3.11."
     )
     kind = warning if around.python <= _NEWEST_32_BIT_PYTHON else problem
-    return kind("python", told, "Install the 64-bit operating system.")
+    return kind("python", message, "Install the 64-bit operating system.")
 
 
 def c_library(around: Surroundings) -> Iterator[Finding]:
     """The C library is new enough for the runtimes' wheels."""
-    name, told = around.c_library()
-    version = tuple(int(part) for part in told.split(".")[:2] if part.isdigit())
+    name, release = around.c_library()
+    version = tuple(int(part) for part in release.split(".")[:2] if part.isdigit())
     if name not in ("", "glibc"):
         yield problem(
-            "c library", f"{name} {told}: the runtimes' wheels need glibc.", "Use Debian, Ubuntu or the like."
+            "c library", f"{name} {release}: the runtimes' wheels need glibc.", "Use Debian, Ubuntu or the like."
         )
     elif not version:
         return
     elif version < _OLDEST_GLIBC:
         fix = "Update the operating system: Raspberry Pi OS Bookworm and Ubuntu 22.04 are new enough."
-        yield problem("c library", f"glibc {told} is older than the 2.27 that ai-edge-litert needs.", fix)
+        yield problem("c library", f"glibc {release} is older than the 2.27 that ai-edge-litert needs.", fix)
     elif version < _TFLITE_GLIBC and (around.version_of("tflite-runtime") or "").startswith("2.14"):
-        told = f"glibc {told} is older than the 2.34 that tflite-runtime 2.14 needs."
-        yield problem("c library", told, "pip install 'tflite-runtime<2.14'")
+        message = f"glibc {release} is older than the 2.34 that tflite-runtime 2.14 needs."
+        yield problem("c library", message, "pip install 'tflite-runtime<2.14'")
     else:
-        yield ok("c library", f"glibc {told}")
+        yield ok("c library", f"glibc {release}")
 
 
 def environment(around: Surroundings) -> Iterator[Finding]:
@@ -78,13 +82,13 @@ def environment(around: Surroundings) -> Iterator[Finding]:
     marker = next((around.root / "usr/lib").glob("python3*/EXTERNALLY-MANAGED"), None)
     if not around.is_environment:
         if marker is not None:
-            told = f"This is the system's Python, into which pip does not install (PEP 668: {marker.name})."
-            yield warning("environment", told, "./install.sh makes an environment, .venv; run .venv/bin/edge there.")
+            message = f"This is the system's Python, into which pip does not install (PEP 668: {marker.name})."
+            yield warning("environment", message, "./install.sh makes an environment, .venv; run .venv/bin/edge there.")
         return
     hidden = sorted({path.name for name in ("picamera2", "tensorrt") for path in around.system_packages(name)})
     if around.is_closed and hidden:
-        told = f"{around.prefix} does not see the system's packages, {' and '.join(hidden)} among them."
-        yield warning("environment", told, "Run ./install.sh again: it lets the environment see them.")
+        message = f"{around.prefix} does not see the system's packages, {' and '.join(hidden)} among them."
+        yield warning("environment", message, "Run ./install.sh again: it lets the environment see them.")
     else:
         sees = "apart from the system's packages" if around.is_closed else "sees the system's packages"
         yield ok("environment", f"{around.prefix}, {sees}")

@@ -18,8 +18,8 @@ def numpy(around: Surroundings) -> Iterator[Finding]:
     version = around.version_of("numpy") or "of unknown version"
     runtime = around.version_of("tflite-runtime")
     if runtime and not around.version_of("ai-edge-litert") and (around.major("numpy") or 0) >= 2:
-        told = f"tflite-runtime {runtime} was built for NumPy 1 and fails with NumPy {version}."
-        yield problem("numpy", told, "pip install 'numpy<2'")
+        message = f"tflite-runtime {runtime} was built for NumPy 1 and fails with NumPy {version}."
+        yield problem("numpy", message, "pip install 'numpy<2'")
         return
     yield ok("numpy", version)
 

@@ -20,25 +20,25 @@ _RELEASED: Final = datetime(2026, 11, 1, tzinfo=timezone.utc)
 def bundles(around: Surroundings) -> Iterator[Finding]:
     """The bundle ``demo`` and those in use by name are whole, and each variant gives its golden answers here."""
     if around.import_check("numpy") or around.import_check("cv2"):
-        return  # which is told already
+        return  # which is reported already
     installed = []
     try:
         installed = [one.name for one in installed_bundles(bundles_folders()) if one.active is not None]
     except EdgeError as reason:
-        yield warning("bundles", str(reason), "edge bundle activate installs it anew")
+        yield warning("bundles", str(reason), "edge bundle activate installs it again")
     for name in dict.fromkeys(("demo", *installed)):
-        is_right, told = around.self_test(name)
+        is_right, message = around.self_test(name)
         fix = f"edge bundle rollback {name}" if name in installed else "Run ./install.sh again"
-        yield ok(f"bundle {name}", told) if is_right else problem(f"bundle {name}", told, fix)
+        yield ok(f"bundle {name}", message) if is_right else problem(f"bundle {name}", message, fix)
 
 
 def clock(around: Surroundings) -> Iterator[Finding]:
-    """The clock is right, as far as can be told: with a wrong one, certificates are refused and profiles misdated."""
+    """The clock is right, as far as can be known: with a wrong one, certificates are refused and profiles misdated."""
     now = datetime.fromtimestamp(around.now_s, timezone.utc)
     if now < _RELEASED:
-        told = f"The clock says {now:%Y-%m-%d}, which is before this version was made."
+        message = f"The clock says {now:%Y-%m-%d}, which is before this version was made."
         yield warning(
-            "clock", told, "sudo timedatectl set-ntp true, with a network; or sudo date -s '2026-11-24 12:00'"
+            "clock", message, "sudo timedatectl set-ntp true, with a network; or sudo date -s '2026-11-24 12:00'"
         )
     else:
         yield ok("clock", f"{now:%Y-%m-%d %H:%M} UTC")
@@ -53,7 +53,7 @@ def profiles(around: Surroundings) -> Iterator[Finding]:
         return
     start = f"{around.device.board_slug}--"
     for path in sorted(profiles_folder().glob(f"{start}*.json")):
-        check, again = f"profile {path.stem.removeprefix(start)}", "edge profile --bundle NAME measures anew"
+        check, again = f"profile {path.stem.removeprefix(start)}", "edge profile --bundle NAME measures again"
         try:
             profile = load_profile(path)
         except EdgeError as reason:
@@ -70,21 +70,21 @@ def profiles(around: Surroundings) -> Iterator[Finding]:
 
 def service(around: Surroundings) -> Iterator[Finding]:
     """Where the service is installed: whether it runs."""
-    told = around.run(
+    message = around.run(
         ("systemctl", "show", "mobilenet-edge", "--property=LoadState,ActiveState,SubState,Result,NRestarts")
     )
-    values = dict(line.split("=", 1) for line in (told or "").splitlines() if "=" in line)
+    values = dict(line.split("=", 1) for line in (message or "").splitlines() if "=" in line)
     if values.get("LoadState") != "loaded":
         return
     state, restarts = values.get("ActiveState", "unknown"), values.get("NRestarts", "0")
     if state == "failed":
-        told = f"mobilenet-edge has failed ({values.get('Result', 'unknown')}) after {restarts} restarts."
+        message = f"mobilenet-edge has failed ({values.get('Result', 'unknown')}) after {restarts} restarts."
         yield warning(
-            "service", told, "journalctl -u mobilenet-edge -n 50 tells why; sudo systemctl restart mobilenet-edge"
+            "service", message, "journalctl -u mobilenet-edge -n 50 tells why; sudo systemctl restart mobilenet-edge"
         )
     elif state == "active" and restarts not in ("0", ""):
-        told = f"mobilenet-edge runs, and was restarted {restarts} times."
-        yield warning("service", told, "journalctl -u mobilenet-edge -n 50 tells why")
+        message = f"mobilenet-edge runs, and was restarted {restarts} times."
+        yield warning("service", message, "journalctl -u mobilenet-edge -n 50 tells why")
     else:
         yield ok("service", f"mobilenet-edge is {state} ({values.get('SubState', 'unknown')})")
 

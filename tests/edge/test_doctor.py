@@ -562,7 +562,7 @@ class TestAnswers:
     def test_a_note_that_makes_no_sense_is_told(self, board: Board, tree: MakeTree) -> None:
         board("pi4")
         found = doctor(tree({"data/mobilenet-edge/bundles/birds/active.json": "{}"}))
-        assert found["bundles"].fix == "edge bundle activate installs it anew"
+        assert found["bundles"].fix == "edge bundle activate installs it again"
 
     def test_without_numpy_nothing_is_said_twice(self, board: Board) -> None:
         assert "bundle demo" not in doctor(board("pi4"), broken={"numpy": "No module named 'numpy'"})
@@ -772,7 +772,7 @@ class TestState:
         make_profile({"1.00_224": 70.0}, **changes).save(path)
         found = doctor(root)["profile tiny--auto-4"]
         assert (found.status, found.detail) == (status, told)
-        assert found.fix == ("" if status == "ok" else "edge profile --bundle tiny measures anew")
+        assert found.fix == ("" if status == "ok" else "edge profile --bundle tiny measures again")
 
     def test_a_damaged_profile_is_told(self, board: Board, tree: MakeTree) -> None:
         board("pi4")

@@ -40,9 +40,9 @@ case "$*" in
         echo "{\"name\": \"${TORCH_BRINGS:-sympy}\"}" >"$report"
         ;;
     "-m pip install "*)
-        [ -z "${PIP_WAITS_FOR:-}" ] || { echo waiting >"$PIP_WAITS_FOR"; sleep 60; }
-        [ -z "${PIP_IS_KILLED:-}" ] || kill -9 $$
-        if [ -n "${PIP_SAYS:-}" ]; then echo "$PIP_SAYS"; exit 1; fi
+        [ -z "${FAKE_PIP_WAITS_FOR:-}" ] || { echo waiting >"$FAKE_PIP_WAITS_FOR"; sleep 60; }
+        [ -z "${FAKE_PIP_IS_KILLED:-}" ] || kill -9 $$
+        if [ -n "${FAKE_PIP_SAYS:-}" ]; then echo "$FAKE_PIP_SAYS"; exit 1; fi
         case "$*" in
             *--target*)
                 [ -z "${NO_SECOND_RUNTIME:-}" ] || exit 1
@@ -62,7 +62,7 @@ case "$*" in
     *default_environment*)
         shift 2
         echo "pip as $*" >>"$CALLS"
-        if [ -n "${PIP_SAYS:-}" ]; then echo "$PIP_SAYS"; exit 1; fi
+        if [ -n "${FAKE_PIP_SAYS:-}" ]; then echo "$FAKE_PIP_SAYS"; exit 1; fi
         while [ "$1" != --dest ]; do shift; done
         touch "$2/mobilenet_edge-0.1.0-py3-none-any.whl"
         echo wheel >"$2/numpy-2.4.6-cp311-cp311-manylinux_2_28_aarch64.whl"

@@ -80,14 +80,14 @@ def lose_the_program(machine: Machine) -> None:
         (lose_the_program, ""),
     ],
 )
-def test_what_changed_is_made_anew_beside_the_old_one(
+def test_what_changed_is_rebuilt_beside_the_old_one(
     machine: Machine, change: Callable[[Machine], None], option: str
 ) -> None:
     machine.install()
     machine.calls()
     change(machine)
     had_program = (machine.project / ".venv/bin/edge").exists()
-    assert machine.plan()[0].startswith("1. make anew, beside the old one, the environment .venv")
+    assert machine.plan()[0].startswith("1. rebuild, beside the old one, the environment .venv")
     assert machine.install().returncode == 0
     tried = ["edge doctor"] if had_program else []
     assert machine.calls() == [*made(2, option=option), *tried, "edge doctor"]
@@ -99,11 +99,24 @@ def test_an_environment_of_older_versions_gives_way(machine: Machine) -> None:
     for folder in ("bin", "lib", "lib64", "include", "share"):
         (venv / folder).mkdir(parents=True)
         (venv / folder / "old").touch()
-    (venv / "pyvenv.cfg").touch()
+    for name in ("pyvenv.cfg", ".installed-live"):
+        (venv / name).touch()
     assert machine.install().returncode == 0
     kept = {path.name for path in venv.iterdir()}
     assert kept == {".mobilenet-edge", "1", "bin", "current", "include", "install.log", "lib", "pyvenv.cfg"}
     assert not list(venv.rglob("old"))
+
+
+def test_an_environment_that_somebody_else_made_stays(machine: Machine) -> None:
+    venv = machine.project / ".venv"
+    (venv / "lib").mkdir(parents=True)
+    for name in ("pyvenv.cfg", "lib/mine"):
+        (venv / name).write_text("mine")
+    before = files_of(venv)
+    refusal = "stays as it is: move it away, or choose another folder by --prefix."
+    machine.fails(f"HERE/.venv was not made by this script, and {refusal}")
+    machine.fails("HERE/.venv was not made by this script: it stays.", "--uninstall")
+    assert files_of(venv) == before
 
 
 def test_a_folder_that_was_moved_gets_a_new_environment(tmp_path: Path, machine: Machine) -> None:
@@ -146,13 +159,13 @@ def test_another_prefix_gets_a_copy_that_is_renewed_with_its_source(
     assert not (prefix / "1/source").exists() and not (sources / ".venv").exists()
     assert machine.plan("--prefix", str(prefix))[0] == f"1. keep {prefix}: it is up to date"
     (sources / "edge/x.py").write_text("changed")
-    assert "make anew" in machine.plan("--prefix", str(prefix))[0]
+    assert "rebuild" in machine.plan("--prefix", str(prefix))[0]
 
 
 def test_a_folder_with_something_else_is_left_alone(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter").touch()
-    refusal = "holds something else: expected a folder that is empty, or a name that is free."
+    refusal = "was not made by this script, and stays as it is: move it away, or choose another folder by --prefix."
     machine.fails(f"{tmp_path}/mine {refusal}", "--prefix", str(tmp_path / "mine"))
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
 
@@ -233,7 +246,7 @@ def test_an_apt_get_that_brings_nothing_is_told(machine: Machine) -> None:
     ],
 )
 def test_a_failing_pip_shows_its_last_lines_and_what_they_mean(machine: Machine, pip_says: str, message: str) -> None:
-    before = machine.fails(f"pip could not install the packages: {message}", PIP_SAYS=pip_says)
+    before = machine.fails(f"pip could not install the packages: {message}", FAKE_PIP_SAYS=pip_says)
     assert before.endswith(pip_says)
 
 
@@ -241,7 +254,7 @@ def test_a_pip_that_is_killed_wanted_memory(machine: Machine) -> None:
     machine.fails(
         "pip could not install the packages: it was killed, most likely for want of memory. Add swap (sudo apt-get "
         "install zram-tools) and run ./install.sh again.",
-        PIP_IS_KILLED="1",
+        FAKE_PIP_IS_KILLED="1",
     )
 
 
@@ -249,7 +262,7 @@ def test_a_failure_leaves_the_old_installation_and_no_rubbish(machine: Machine) 
     machine.install("--with", "live")
     machine.calls()
     change_requirements(machine)
-    machine.install(PIP_SAYS="something")
+    machine.install(FAKE_PIP_SAYS="something")
     venv = machine.project / ".venv"
     assert (venv / "current").readlink() == Path("1") and (venv / "bin/edge").exists()
     assert {path.name for path in venv.iterdir()} >= {"1", "install.log", "install.log.1"}
@@ -278,7 +291,7 @@ def wait_for(path: Path) -> None:
 
 def start(machine: Machine, flag: Path) -> subprocess.Popen[str]:
     """An installation in a session of its own, whose pip waits once it has written ``flag``."""
-    environ = machine.environ | {"PIP_WAITS_FOR": str(flag)}
+    environ = machine.environ | {"FAKE_PIP_WAITS_FOR": str(flag)}
     process = subprocess.Popen(
         [str(machine.project / "install.sh")],
         env=environ,
@@ -362,7 +375,7 @@ def test_tests_are_quiet_but_for_their_closing_line(machine: Machine) -> None:
         whole[2],
         f"{PIP} --target HERE/.venv/tmp/tflite-runtime --only-binary :all: tflite-runtime==2.14.0 numpy<2",
         f"{PIP} --target HERE/.venv/tmp/timm --no-deps timm==1.0.31",
-        "python -m pytest",
+        "python -m pytest -n logical --maxprocesses 8 --dist worksteal",
     ]
     assert (machine.project / ".venv/current/tflite-runtime").is_dir()
     change_requirements(machine)
@@ -419,6 +432,45 @@ def test_uninstalling_leaves_nothing(machine: Machine, sources: Path, tmp_path: 
     assert files_of(machine.project) == before
     assert files_of(home) == {".local", ".local/state", ".cache", ".cache/pip"}
     machine.fails("There is nothing installed in HERE/.venv.", "--uninstall")
+
+
+def test_uninstalling_keeps_fetched_weights_unless_asked(machine: Machine, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    weights = home / ".cache/mobilenet-edge/imagenet"
+    for folder in (weights, weights.parent / "engines"):
+        folder.mkdir(parents=True)
+    machine.install(HOME=str(home))
+    assert f"the weights that were fetched stay, unless --purge is given: {weights}\n" in (
+        machine.install("--uninstall", HOME=str(home)).stdout
+    )
+    assert files_of(home) == {".cache", ".cache/mobilenet-edge", ".cache/mobilenet-edge/imagenet"}
+    machine.install(HOME=str(home))
+    machine.install("--uninstall", "--purge", HOME=str(home))
+    assert files_of(home) == {".cache"}
+
+
+def test_variables_that_lead_packages_elsewhere_do_not_count(machine: Machine, tmp_path: Path) -> None:
+    command = machine.bin / "mktemp-probe"
+    probe = "import os; print(*sorted(n for n in os.environ if n.startswith(('PIP_', 'PYTHON', 'VIRTUAL'))))"
+    script = (
+        (machine.project / "install.sh").read_text().replace('main "$@"', f'ignore_environment; python3 -c "{probe}"')
+    )
+    command.write_text(script)
+    given = {
+        name: str(tmp_path)
+        for name in (
+            "PYTHONPATH",
+            "PYTHONUSERBASE",
+            "VIRTUAL_ENV",
+            "PIP_TARGET",
+            "PIP_USER",
+            "PIP_PREFIX",
+            "PIP_INDEX_URL",
+        )
+    }
+    done = subprocess.run(["/bin/sh", command], env=os.environ | given, capture_output=True, text=True, check=True)
+    kept = {name for name in done.stdout.split() if name in given}
+    assert kept == {"PIP_INDEX_URL"}
 
 
 def test_uninstalling_keeps_what_is_not_ours_and_names_what_stays(machine: Machine, tmp_path: Path) -> None:

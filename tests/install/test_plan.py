@@ -27,8 +27,8 @@ def test_an_unknown_option_is_one_clear_line(machine: Machine, option: str) -> N
         (["--with", "torch"], "There is no part 'torch': expected live, convert, plot, signing or dev."),
         (["--with=live,page"], "There is no part 'page': expected live, convert, plot, signing or dev."),
         (["--prefix="], "--prefix needs a value: see ./install.sh --help."),
-        (["--prefix", "/"], "/ is no place to install: name a folder of its own."),
-        (["--prefix", "../.."], "../.. is no place to install: name a folder of its own."),
+        (["--prefix", "/"], "/ cannot be installed into: name a folder of its own."),
+        (["--prefix", "../.."], "../.. cannot be installed into: name a folder of its own."),
         (["--test", "--prefix", "x"], "--test runs in .venv: leave --prefix out."),
         (["--make-wheelhouse", "pi-trixie"], "--make-wheelhouse pi-trixie needs a value: see ./install.sh --help."),
         (

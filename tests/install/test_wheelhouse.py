@@ -62,7 +62,7 @@ def test_a_failure_leaves_no_wheelhouse(machine: Machine, tmp_path: Path) -> Non
     machine.fails(
         f"pip could not fetch the packages: see above, and the whole log in {tmp_path}/wheels.log.",
         *options,
-        PIP_SAYS="something",
+        FAKE_PIP_SAYS="something",
     )
     assert not (tmp_path / "wheels").exists() and not (tmp_path / "wheels.part").exists()
 
@@ -93,12 +93,12 @@ def test_a_wheelhouse_for_another_python_is_refused(machine: Machine, wheelhouse
 
 
 def test_a_wheelhouse_without_a_part_is_refused(machine: Machine, wheelhouse: Path) -> None:
-    refusal = f"{wheelhouse} lacks the part convert: make it anew with --with convert."
+    refusal = f"{wheelhouse} lacks the part convert: make it again with --with convert."
     machine.fails(refusal, "--offline", str(wheelhouse), "--with", "convert,live")
 
 
 def test_a_folder_that_is_no_wheelhouse_is_refused(machine: Machine, tmp_path: Path) -> None:
-    refusal = "is no wheelhouse: expected a folder made by ./install.sh --make-wheelhouse TARGET DIR."
+    refusal = "is not a wheelhouse: expected a folder made by ./install.sh --make-wheelhouse TARGET DIR."
     machine.fails(f"{tmp_path}/none {refusal}", "--offline", str(tmp_path / "none"))
 
 
@@ -107,7 +107,7 @@ def test_a_damaged_wheelhouse_is_refused(machine: Machine, wheelhouse: Path, dam
     wheel = next(wheelhouse.glob("*.whl"))
     wheel.write_text("whe") if damage == "cut" else wheel.unlink()
     machine.fails(
-        f"{wheelhouse} is damaged: a file is missing or differs from SHA256SUMS. Copy it anew.",
+        f"{wheelhouse} is damaged: a file is missing or differs from SHA256SUMS. Copy it again.",
         "--offline",
         str(wheelhouse),
     )
@@ -115,8 +115,8 @@ def test_a_damaged_wheelhouse_is_refused(machine: Machine, wheelhouse: Path, dam
 
 def test_a_wheelhouse_that_lacks_a_package_is_told(machine: Machine, wheelhouse: Path) -> None:
     machine.fails(
-        f"pip could not install the packages: {wheelhouse} lacks a package. Make it anew from this very version.",
+        f"pip could not install the packages: {wheelhouse} lacks a package. Make it again from this very version.",
         "--offline",
         str(wheelhouse),
-        PIP_SAYS="ERROR: No matching distribution found for typer>=1",
+        FAKE_PIP_SAYS="ERROR: No matching distribution found for typer>=1",
     )
