@@ -26,6 +26,7 @@ __all__ = [
     "ConversionError",
     "DivergedError",
     "FolderInUseError",
+    "OtherSettingsError",
     "TrainingError",
     "UnfinishedRunError",
     "UntrainedError",
@@ -42,6 +43,10 @@ class CalibrationError(EdgeError, ValueError):
 
 class TrainingError(EdgeError, ValueError):
     """Pictures or settings that no network can learn from."""
+
+
+class OtherSettingsError(TrainingError):
+    """A stopped training that cannot be resumed, because its settings were others."""
 
 
 class DivergedError(EdgeError, ArithmeticError):

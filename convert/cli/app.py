@@ -8,7 +8,14 @@ from typing import Final, NoReturn
 
 import typer
 
-from convert.errors import AccuracyError, DivergedError, FolderInUseError, UnfinishedRunError, UntrainedError
+from convert.errors import (
+    AccuracyError,
+    DivergedError,
+    FolderInUseError,
+    OtherSettingsError,
+    UnfinishedRunError,
+    UntrainedError,
+)
 from edge.console import note, run
 from edge.errors import ExistsError
 
@@ -19,6 +26,7 @@ _HINTS: Final = {
     UntrainedError: "--allow-untrained converts it nevertheless.",
     AccuracyError: "--min-agreement sets the least agreement.",
     DivergedError: "Add --resume and a lower --rate.",
+    OtherSettingsError: "--force starts from scratch.",
     UnfinishedRunError: "--resume continues the training that stopped there, --force starts from scratch.",
     FolderInUseError: "--force starts from scratch in it.",
 }

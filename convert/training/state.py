@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import torch
 
-from convert.errors import CheckpointError, TrainingError
+from convert.errors import CheckpointError, OtherSettingsError
 from edge.errors import os_reason
 from edge.files import write_atomically
 
@@ -44,7 +44,7 @@ class StateFile:
 
         Raises:
             CheckpointError: There is none, or it is damaged.
-            TrainingError: It is of a run with other settings.
+            OtherSettingsError: It is of a run with other settings.
         """
         try:
             kept = torch.load(io.BytesIO(self.path.read_bytes()), map_location="cpu", weights_only=True)
@@ -62,7 +62,7 @@ class StateFile:
         for name in sorted({*settings, *self.settings}):
             then, now = settings.get(name), self.settings.get(name)
             if then != now:
-                raise TrainingError(
+                raise OtherSettingsError(
                     f"{self.path} is of a run with other settings: {name} was {then}, and is {now}. Resume it with "
                     "the same settings, or start from scratch."
                 )

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 
+from convert.errors import OtherSettingsError
 from convert.pipeline.golden import CANDIDATES, add_golden
 from convert.training.results import checkpoint_name
 from convert.training.state import STATE
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             code = _STEPS[name](options)
         except EdgeError as error:
-            print(f"make-demo: {error}", file=sys.stderr)
+            hint = " --force starts from scratch." if isinstance(error, OtherSettingsError) else ""
+            print(f"make-demo: {error}{hint}", file=sys.stderr)
             return error.exit_code
         print(f"{name}: {(time.monotonic() - started) / 60:.1f} min", flush=True)
         if code:

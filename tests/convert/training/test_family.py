@@ -40,5 +40,5 @@ def test_networks_that_are_no_parts_of_each_other_are_refused() -> None:
     def odd(alpha: float) -> nn.Module:
         return nn.Linear(3, 4 if alpha == 1.0 else 5)
 
-    with pytest.raises(TrainingError, match=r"The network of α=0\.5 is no part of that of α=1: see weight"):
+    with pytest.raises(TrainingError, match=r"The network of α=0\.5 is not a part of that of α=1: see weight"):
         Family(odd, (1.0, 0.5))
