@@ -239,7 +239,7 @@ def _candidate(entry: BundledVariant, profile: LatencyProfile, budget: Budget, r
 
 
 def _cpu_percent(row: ProfileRow | None, profile: LatencyProfile, budget: Budget) -> float | None:
-    count = profile.device.get("cpu_count")
+    count = profile.device.cpu_count
     if row is None or row.cpu_ms is None or not count:
         return None
     return float(100 * row.cpu_ms / budget.latency_ms / count)
@@ -280,7 +280,7 @@ def _none_fits(candidates: Sequence[Candidate], profile: LatencyProfile, budget:
         return f"The profile has none of this bundle's variants {where}: profile the bundle first."
     fastest_ms, fastest = min(timed, key=lambda pair: pair[0])
     if fastest_ms > budget.latency_ms:
-        can_use_more = profile.threads is not None and profile.threads < (profile.device.get("cpu_count") or 0)
+        can_use_more = profile.threads is not None and profile.threads < (profile.device.cpu_count or 0)
         return (
             f"No variant meets {budget.latency_ms:.2f} ms {budget.percentile} {where}. "
             f"Fastest is {fastest.variant.name} at {fastest_ms:.2f} ms. "

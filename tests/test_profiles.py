@@ -76,8 +76,8 @@ def test_what_the_code_writes_fits_the_schema() -> None:
 
 
 def test_this_machine_fits_the_schema() -> None:
-    looked = Health(temperature_c=50.0, clock_mhz=(1500,), throttle_bits=0x50005, load_percent=3.0).to_dict()
-    profile = make_profile({"0.50_160": 5.0}, device=describe().to_dict(), before=looked, after=Health().to_dict())
+    looked = Health(temperature_c=50.0, clock_mhz=(1500,), throttle_bits=0x50005, load_percent=3.0)
+    profile = make_profile({"0.50_160": 5.0}, device=describe(), before=looked, after=Health())
     assert faults(json.loads(json.dumps(profile.to_dict()))) == []
 
 
@@ -126,7 +126,7 @@ def test_every_shipped_profile_fits_the_schema_reads_and_names_its_source(path: 
     assert profile.source, "a shipped profile says whose figures it holds"
     assert len(profile.rows) == 16
     assert {row.provenance for row in profile.rows} <= {"published", "measured"}
-    assert path.name.startswith(Device(board=profile.device["board"]).board_slug)
+    assert path.name.startswith(profile.device.board_slug)
 
 
 def test_the_readme_names_every_field() -> None:

@@ -6,7 +6,7 @@ A measurement lies between two snapshots; :func:`objections` says why its figure
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from edge.board import sensors
 from edge.board.cpu_load import other_load_percent
 from edge.board.power import power_w
 from edge.board.subprocesses import Run, run_command
-from edge.errors import ProfileError
 
 __all__ = ["LOAD_LIMIT_PERCENT", "Health", "glance", "objections", "read_health", "throttle_flags"]
 
@@ -25,11 +24,6 @@ _CLOCK_FALL: Final = 0.8
 _FIXED_GOVERNORS: Final = frozenset({"performance", "userspace"})
 _FLAGS: Final = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
 _SINCE_BOOT_SHIFT: Final = 16
-_NUMBER: Final = ((int, float), "a number")
-_KINDS: Final = {
-    **dict.fromkeys(("governor", "power_mode"), ((str,), "a name")),
-    **dict.fromkeys(("throttle_bits", "throttle_events", "gpu_mhz", "gpu_max_mhz"), ((int,), "a whole number")),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,16 +61,6 @@ class Health:
     def to_dict(self) -> dict[str, Any]:
         """Every field by name, tuples as lists."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Health:
-        """What :meth:`to_dict` gave; a field that is missing is not known.
-
-        Raises:
-            ProfileError: A field has another type.
-        """
-        known = {field.name: _checked(field.name, value[field.name]) for field in fields(cls) if field.name in value}
-        return cls(**known)
 
 
 def read_health(
@@ -197,20 +181,3 @@ def _clock_fall(before: Health, after: Health) -> list[str]:
 def _set(bits: int) -> list[str]:
     """The names of the lowest four bits that are set."""
     return [name for position, name in enumerate(_FLAGS) if bits >> position & 1]
-
-
-def _checked(name: str, value: Any) -> Any:
-    """``value`` as the field ``name`` of a Health holds it."""
-    if name in ("clock_mhz", "clock_max_mhz", "held_back"):
-        kind, expected = (str, "names") if name == "held_back" else (int, "MHz")
-        if isinstance(value, list) and all(type(item) is kind for item in value):
-            return tuple(value)
-        raise ProfileError(f"{name} is {value!r}: expected a list of {expected}.")
-    if name == "zones_c":
-        if isinstance(value, dict) and all(type(celsius) in (int, float) for celsius in value.values()):
-            return value
-        raise ProfileError(f"{name} is {value!r}: expected temperatures by name.")
-    kinds, expected = _KINDS.get(name, _NUMBER)
-    if value is None or type(value) in kinds:
-        return value
-    raise ProfileError(f"{name} is {value!r}: expected {expected} or null.")

@@ -126,12 +126,12 @@ def _circumstances(profile: LatencyProfile) -> str:
     if profile.cpus:
         words.append(f"bound to CPUs {', '.join(map(str, profile.cpus))}")
     before, after = profile.before, profile.after
-    if before.get("temperature_c") is not None and after.get("temperature_c") is not None:
-        words.append(f"{before['temperature_c']:.0f} to {after['temperature_c']:.0f} °C")
-    if after.get("clock_mhz"):
-        words.append(f"{max(after['clock_mhz'])} MHz")
-    if after.get("governor"):
-        words.append(f"governor {after['governor']}")
+    if before.temperature_c is not None and after.temperature_c is not None:
+        words.append(f"{before.temperature_c:.0f} to {after.temperature_c:.0f} °C")
+    if after.clock_mhz:
+        words.append(f"{max(after.clock_mhz)} MHz")
+    if after.governor:
+        words.append(f"governor {after.governor}")
     if profile.load_percent is not None:
         words.append(f"other work {profile.load_percent:.0f} % of one CPU")
     return "; ".join(words)

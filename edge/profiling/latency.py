@@ -53,7 +53,7 @@ class Latency:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is not None and (isinstance(value, bool) or not math.isfinite(value) or value < 0):
+            if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ProfileError(f"{name} is {value}: expected a number of milliseconds")
         if self.avg_ms == 0:
             raise ProfileError("avg_ms is 0: expected more, no model takes no time")
@@ -65,7 +65,7 @@ class Latency:
             low, value, high = (getattr(self, f"{name}{end}_ms") for end in ("_low", "", "_high"))
             if None not in (low, value, high) and not low <= value <= high:
                 raise ProfileError(f"{name}_ms is {value:g}, outside its own interval of {low:g} to {high:g} ms")
-        if self.num_runs is not None and (not isinstance(self.num_runs, int) or self.num_runs < 1):
+        if self.num_runs is not None and self.num_runs < 1:
             raise ProfileError(f"num_runs is {self.num_runs}: expected at least one")
 
     @classmethod

@@ -157,7 +157,7 @@ def _kept_rows(path: Path, found: LatencyProfile, bundle: Bundle) -> tuple[Profi
     except EdgeError:
         return ()
     alike = ("backend_version", "threads", "frame_size", "cpus", "valid")
-    if kept.device.get("board") != found.device.get("board") or not found.valid:
+    if kept.device.board != found.device.board or not found.valid:
         return ()
     if any(getattr(kept, name) != getattr(found, name) for name in alike):
         return ()
@@ -183,8 +183,8 @@ def stale_reason(
     """Why a profile cannot be used for these variants, or all, of a bundle on this machine; empty when it can."""
     if not profile.valid and _age_s(profile) > _TRY_AGAIN_S:
         return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
-    if profile.device.get("board") != device.board:
-        return f"the profile is of another board ({profile.device.get('board')})"
+    if profile.device.board != device.board:
+        return f"the profile is of another board ({profile.device.board})"
     wanted = None if threads == "auto" else threads or default_threads()
     if profile.threads != wanted:
         return f"the profile is for {_count(profile.threads)}, not {_count(wanted)}"

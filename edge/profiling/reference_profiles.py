@@ -45,8 +45,8 @@ def nearest_published(board: str | Device, folder: Path = _FOLDER) -> LatencyPro
     """
     profiles = [_published_rows(profile) for profile in published_profiles(folder) if profile.source]
     device = Device(board=board) if isinstance(board, str) else board
-    same = [p for p in profiles if _is_board(device, str(p.device.get("board")))]
-    alike = [p for p in profiles if device.cpu is not None and p.device.get("cpu") == device.cpu]
+    same = [p for p in profiles if _is_board(device, p.board)]
+    alike = [p for p in profiles if device.cpu is not None and p.device.cpu == device.cpu]
     for found in (same, alike):
         if found:
             return min(found, key=_rank)

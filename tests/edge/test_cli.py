@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.board.device import describe
+from edge.board.device import Device, describe
 from edge.cli import app
 from edge.errors import VariantError
 from edge.profiling import measure as measuring
@@ -561,7 +561,7 @@ class TestCompare:
     @pytest.fixture
     def other_file(self, tmp_path: Path) -> Path:
         times = {name: 2 * value for name, value in TIMES.items()}
-        make_profile(times, device={"board": "Raspberry Pi 5"}).save(tmp_path / "pi5.json")
+        make_profile(times, device=Device(board="Raspberry Pi 5")).save(tmp_path / "pi5.json")
         return tmp_path / "pi5.json"
 
     def test_prints_the_ratio_of_every_variant(self, edge: Edge, profile_file: Path, other_file: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.board.device import Device
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
@@ -125,7 +126,7 @@ class TestChoice:
         assert fast == pytest.approx(10 * (slow or 0))
 
     def test_what_is_not_known_is_not_enough(self) -> None:
-        profile = make_profile(TIMES, device={})
+        profile = make_profile(TIMES, device=Device())
         with pytest.raises(NoVariantFits, match="CPU is not measured"):
             select(make_bundle(), profile, Budget(latency_ms=100, max_cpu_percent=90))
 
@@ -217,7 +218,7 @@ class TestRefusals:
         assert choose(float(enough), times=times).chosen.variant.name == SMALL
 
     def test_count_one_thread(self) -> None:
-        profile = replace(make_profile(TIMES), threads=1, device={})
+        profile = replace(make_profile(TIMES), threads=1, device=Device())
         with pytest.raises(NoVariantFits, match=r"on this machine \(litert, 1 thread\)\."):
             select(make_bundle(), profile, Budget(latency_ms=1))
 

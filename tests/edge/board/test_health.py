@@ -12,7 +12,7 @@ import pytest
 
 from edge.board.health import Health, glance, objections, read_health, throttle_flags
 from edge.board.subprocesses import Run
-from edge.errors import ProfileError
+from edge.typed_json import from_json
 
 Board = Callable[[str], Path]
 MakeTree = Callable[[Mapping[str, str]], Path]
@@ -217,27 +217,28 @@ def test_a_glance_sees_what_changes_from_second_to_second_alone(board: Board) ->
 
 def test_a_dictionary_gives_the_same_health_back(board: Board) -> None:
     health = look(board("orin-nano"), nvpmodel="NV Power Mode: 15W\n1\n", vcgencmd="throttled=0x0")
-    assert Health.from_dict(json.loads(json.dumps(health.to_dict()))) == health
+    assert from_json(Health, json.loads(json.dumps(health.to_dict()))) == health
 
 
 def test_fields_missing_from_a_dictionary_are_unknown_and_others_are_passed_over() -> None:
-    assert Health.from_dict({"governor": "ondemand", "fan_rpm": 900}) == Health(governor="ondemand")
+    assert from_json(Health, {"governor": "ondemand", "fan_rpm": 900}, is_open=True) == Health(governor="ondemand")
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"temperature_c": "51"}, "temperature_c is '51': expected a number or null."),
-        ({"load_percent": True}, "load_percent is True: expected a number or null."),
-        ({"clock_mhz": 1800}, "clock_mhz is 1800: expected a list of MHz."),
-        ({"clock_max_mhz": ["1800"]}, "clock_max_mhz is ['1800']: expected a list of MHz."),
-        ({"governor": 3}, "governor is 3: expected a name or null."),
-        ({"throttle_bits": 1.5}, "throttle_bits is 1.5: expected a whole number or null."),
-        ({"held_back": [3]}, "held_back is [3]: expected a list of names."),
-        ({"zones_c": [50]}, "zones_c is [50]: expected temperatures by name."),
+        ({"temperature_c": "51"}, 'temperature_c is "51": expected a number'),
+        ({"load_percent": True}, "load_percent is true: expected a number"),
+        ({"clock_mhz": 1800}, "clock_mhz is 1800: expected a list"),
+        ({"clock_max_mhz": ["1800"]}, 'clock_max_mhz[0] is "1800": expected a whole number'),
+        ({"governor": 3}, "governor is 3: expected text"),
+        ({"throttle_bits": 1.5}, "throttle_bits is 1.5: expected a whole number"),
+        ({"held_back": [3]}, "held_back[0] is 3: expected text"),
+        ({"zones_c": [50]}, "zones_c is [50]: expected an object"),
+        ({"zones_c": {"cpu": "50"}}, 'zones_c.cpu is "50": expected a number'),
     ],
 )
 def test_a_dictionary_of_the_wrong_form_is_refused(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(ProfileError) as error:
-        Health.from_dict(values)
+    with pytest.raises(TypeError) as error:
+        from_json(Health, values)
     assert str(error.value) == message

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge.board.device import Device
 from edge.bundles.variant import Variant
 from edge.errors import ProfileError
 from edge.profiling.comparison import compare
@@ -15,7 +16,7 @@ from edge.profiling.profile import LatencyProfile, ProfileRow
 from tests.edge.conftest import make_profile
 
 FIRST = make_profile({"1.00_224": 70.0, "0.25_128": 4.0})
-SECOND = make_profile({"1.00_224": 35.0, "0.25_128": 4.01}, device={"board": "Raspberry Pi 5 Model B Rev 1.0"})
+SECOND = make_profile({"1.00_224": 35.0, "0.25_128": 4.01}, device=Device(board="Raspberry Pi 5 Model B Rev 1.0"))
 
 
 def with_rows(profile: LatencyProfile, **changes: Any) -> LatencyProfile:

@@ -57,8 +57,8 @@ def test_a_profile_tells_how_it_was_measured(bundle: Bundle) -> None:
     profile = measure(bundle)
     assert (profile.bundle, profile.backend, profile.backend_version) == ("tiny", "fake", "fake 1")
     assert (profile.threads, profile.frame_size, profile.source) == (2, (640, 480), None)
-    assert profile.device["board_slug"] == "raspberry-pi-4-model-b"
-    assert profile.before["temperature_c"] == 50.0
+    assert profile.device.board_slug == "raspberry-pi-4-model-b"
+    assert profile.before.temperature_c == 50.0
     assert (profile.load_percent, profile.cpus, profile.sustained) == (1.0, (), ())
     assert (profile.valid, profile.objections) == (True, ())
     assert profile.created.endswith("+00:00")
@@ -115,7 +115,7 @@ def test_what_spoils_the_figures_is_said_with_them(bundle: Bundle) -> None:
         "The board reports throttled now: see to its power supply and cooling.",
         "Other processes kept 90 % of one CPU busy, more than 25 %: stop them and measure again.",
     )
-    assert profile.after["throttle_bits"] == 4
+    assert profile.after.throttle_bits == 4
     assert profile.load_percent == 90.0
 
 

@@ -214,7 +214,7 @@ class TestStaleReason:
         )
 
     def test_is_nothing_where_neither_side_knows_the_board(self) -> None:
-        assert stale_reason(replace(self.PROFILE, device={}), make_bundle(), 4, Device()) == ""
+        assert stale_reason(replace(self.PROFILE, device=Device()), make_bundle(), 4, Device()) == ""
 
 
 def test_profiles_are_kept_where_state_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ class TestPart:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"device": {"board": "Raspberry Pi 5"}},
+            {"device": Device(board="Raspberry Pi 5")},
             {"backend_version": "ai-edge-litert 9"},
             {"threads": 1},
             {"cpus": (2, 3)},
