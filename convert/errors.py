@@ -6,6 +6,7 @@
     ├── CheckpointError     (ValueError)    a checkpoint whose tensors are not a MobileNet v1
     ├── CalibrationError    (ValueError)    calibration images or labels that cannot be used
     ├── TrainingError       (ValueError)    pictures or settings that no network can learn from
+    │   └── OtherSettingsError  (TrainingError)  a stopped training whose settings were others
     ├── DivergedError       (ArithmeticError)  a training run whose loss is not a number any more
     ├── ConversionError     (ValueError)    a network that cannot be expressed in the target format
     │   └── UntrainedError  (ConversionError)  a network that looks as if it was never trained
