@@ -14,13 +14,14 @@ from typing import Final
 
 from convert.checkpoints import load_checkpoint
 from convert.errors import CheckpointError
-from convert.fetch.lock import Lock, Locked
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import DownloadError, VariantError, WrongFileError
-from edge.files import read_json, sha256_of, write_atomically
+from edge.files import sha256_of, write_atomically
 from edge.paths import cache_folder
 from edge.progress import Progress, no_progress, part_of
 from edge.updates.download import Limits, download
+from edge.updates.download.lock import Lock, Locked
+from edge.updates.hosted import class_names
 
 __all__ = [
     "AUTHOR",
@@ -133,7 +134,7 @@ def fetch_imagenet(
         part = part_of(progress, number / count, 1 / count, f"{one.name}: ")
         found.append(_fetch(one, folder, lock, limits, one.url(environment), part))
     labels = folder / LABELS
-    write_atomically(labels, "".join(f"{label}\n" for label in _labels(found[0].path)))
+    write_atomically(labels, "".join(f"{label}\n" for label in class_names(found[0].path)))
     return found[1:], labels
 
 
@@ -170,7 +171,7 @@ def _check(one: Published, path: Path, url: str) -> None:
     """Refuse what is not what it should be, before it is written down as that."""
     try:
         if one.variant is None:
-            _labels(path)
+            class_names(path)
             return
         config = load_checkpoint(path).config
         if (config.alpha, config.classes) != (one.variant.alpha, CLASSES):
@@ -178,18 +179,3 @@ def _check(one: Published, path: Path, url: str) -> None:
     except (CheckpointError, DownloadError) as reason:
         path.unlink(missing_ok=True)
         raise DownloadError(f"What {url} gave is not the file of that name, and was not kept: {reason}") from reason
-
-
-def _labels(path: Path) -> list[str]:
-    """The classes' names from Keras' index: ``{"0": ["n01440764", "tench"], ...}``; two of one name get their number.
-
-    Raises:
-        DownloadError: It is another kind of file.
-    """
-    index = read_json(path, "list of classes", DownloadError)
-    try:
-        rows = [(str(number), str(name).replace("_", " ")) for number, name in (index[str(n)] for n in range(CLASSES))]
-    except (KeyError, TypeError, ValueError) as reason:
-        raise DownloadError(f"List of classes {path} is not ImageNet's: expected classes 0 to 999.") from reason
-    names = [name for _, name in rows]
-    return [f"{name} ({number})" if names.count(name) > 1 else name for number, name in rows]

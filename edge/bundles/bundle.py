@@ -140,7 +140,8 @@ def _locate(place: str | Path) -> Path:
     if shipped := shipped_folder(str(place)):
         return shipped
     known = ", ".join(sorted({*shipped_bundles(), *(one.name for one in installed_bundles())})) or "none"
+    hint = " Fetch it: edge bundle fetch imagenet" if str(place) == "imagenet" else ""
     raise BundleError(
         f"There is no bundle {place}: expected a folder with a {MANIFEST}, or the name of an installed or shipped one "
-        f"({known})."
+        f"({known}).{hint}"
     )

@@ -197,6 +197,29 @@ def import_files(
 
 
 @app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="imagenet: everyday things, a thousand of them.", metavar="imagenet")],
+    variants: Annotated[
+        list[str] | None, typer.Option("--variant", help="A variant, e.g. 0.5_160; more than once. Default: five.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Fetch a published bundle, 15 MB, on this machine, without torch: Google's quantized ImageNet networks.
+
+    Example: edge bundle fetch imagenet
+    """
+    from edge.bundles.variant import Variant
+    from edge.updates.hosted import DEFAULT_VARIANTS, NAME, fetch_bundle
+
+    if name != NAME:
+        raise BundleError(f"There is no published bundle '{name}': expected {NAME}.")
+    wanted = [Variant.parse(one) for one in variants or ()] or DEFAULT_VARIANTS
+    with progress_bar(f"fetching {name}") as progress:
+        made = fetch_bundle(wanted, progress=progress, announce=note)
+    _print(made, json)
+
+
+@app.command()
 def pack(
     bundle: Place,
     out: Annotated[Path, typer.Argument(help="The .zip file to write.", metavar="OUT.zip")],
