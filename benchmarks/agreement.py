@@ -25,7 +25,7 @@ from edge.board.affinity import default_threads
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
-from edge.profiling.timing import settle, timing_frames
+from edge.profiling.timing import timing_frames, warm_up
 
 _RUNS = 50
 
@@ -46,7 +46,7 @@ def ours_ms(bundle: Bundle, variant: Variant, threads: int) -> float:
     """The median of as many inferences within a classifier's call, as ``edge profile`` takes it."""
     frames = timing_frames()
     with Classifier(bundle, variant, backend="litert", threads=threads) as classifier:
-        settle(lambda: classifier.classify(frames[0]))
+        warm_up(lambda: classifier.classify(frames[0]))
         return statistics.median(classifier.classify(frames[n % len(frames)]).infer_ms for n in range(_RUNS))
 
 

@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     bundle = open_bundle(options.bundle)
-    profile = measure(bundle, backend=options.backend, threads=options.threads or default_threads(), effort=QUICK)
+    profile = measure(bundle, backend=options.backend, threads=options.threads or default_threads(), stop=QUICK)
     best = select(bundle, profile, Budget(latency_ms=60_000)).chosen
     budget_ms = options.budget_ms or 1.3 * (best.latency_ms or 0)
     fps = options.fps or 1000 / budget_ms

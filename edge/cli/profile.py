@@ -66,7 +66,7 @@ def profile(
             variants=variant or (),
             backend=backend,
             threads=choice,
-            effort=QUICK if quick else THOROUGH,
+            stop=QUICK if quick else THOROUGH,
             sustained_s=60 * sustained,
             predict_rest=predict_rest,
             refresh=True,

@@ -81,8 +81,9 @@ def select(
     else:
         stdout().print(_table(selection))
         stdout().print(_verdict(selection, latencies), soft_wrap=True)
-    for objection in latencies.objections:
-        note(f"the profile is not valid: {objection}")
+    if profile is not None or board is not None:  # else edge.profile has announced them
+        for objection in latencies.objections:
+            note(f"the profile is not valid: {objection}")
 
 
 def _table(selection: Selection) -> Table:

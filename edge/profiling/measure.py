@@ -1,4 +1,4 @@
-"""Measure what every variant of a bundle takes on this machine, frame to answer."""
+"""Measure the latency of every variant of a bundle on this machine, from a frame to its answer."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
 from edge.profiling.energy import energy_mj
 from edge.profiling.profile import HeatPoint, LatencyProfile, ProfileRow
-from edge.profiling.sustained_run import sustain
+from edge.profiling.sustained_run import sustained_run
 from edge.profiling.threads import ThreadChoice, fastest_threads
-from edge.profiling.timing import FRAME_SIZE, Effort, Timed, run_rounds, timing_frames
-from edge.progress import Progress, no_progress
+from edge.profiling.timing import FRAME_SIZE, Samples, StopRule, run_rounds, timing_frames
+from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Frame
 
 __all__ = ["QUICK", "THOROUGH", "Machine", "measure"]
 
 
-QUICK: Final = Effort(least_rounds=4, most_s=10.0, precision=0.05)
-THOROUGH: Final = Effort()
+QUICK: Final = StopRule(least_rounds=4, most_s=10.0, precision=0.05)
+THOROUGH: Final = StopRule()
 
 _LOADED: Final = 0.2
 """The share of the progress that loading takes."""
@@ -42,20 +42,20 @@ def _look() -> Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """How a measurement sees the machine; other functions make it another one."""
+    """The functions that a measurement reads the machine with; tests replace them."""
 
     describe: Callable[[], Device] = describe
     health: Callable[[], Health] = read_health
     load_meter: Callable[[], Callable[[], float | None]] = lambda: LoadMeter().percent
-    """Starts to measure the work of other processes, and gives the function that tells it."""
+    """Starts to measure the work of other processes, and returns the function that gives the percentage."""
     big_cpus: Callable[[], Sequence[int]] = big_cpus
     look: Callable[[], Health] = _look
-    """As :attr:`health`, at once and without the load, for use while frames are classified."""
+    """As :attr:`health`, but immediate and without the load: for use while frames are classified."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What loading a variant alone and its first run took."""
+    """The cost of loading a variant alone and of its first run."""
 
     threads: int
     init_ms: float
@@ -69,24 +69,24 @@ def measure(
     variants: Sequence[Variant] = (),
     backend: str = "auto",
     threads: ThreadChoice = None,
-    effort: Effort = THOROUGH,
+    stop: StopRule = THOROUGH,
     sustained_s: float = 0.0,
     progress: Progress = no_progress,
     machine: Machine = Machine(),
 ) -> LatencyProfile:
     """Time every variant on frames of 640x480.
 
-    On a board with slower and faster CPUs the process is bound to the faster ones meanwhile.
+    On a board with slower and faster CPUs the process is bound to the faster ones during the measurement.
 
     Args:
-        bundle: What to measure.
-        variants: Some of its variants; none named means all.
+        bundle: The bundle to measure.
+        variants: The variants to measure; empty for all.
         backend: A backend's name, or ``auto``.
-        threads: Threads for the inference; ``auto`` searches each variant's fastest count.
-        effort: How long to measure.
-        sustained_s: How long to run on afterwards, to see what heat does.
-        progress: Called as the work goes on.
-        machine: The machine.
+        threads: Threads for the inference; ``auto`` tries out the fastest count for each variant.
+        stop: When to stop measuring.
+        sustained_s: Seconds to keep running afterwards, to record the effect of heat.
+        progress: Called with the stage and the share done, 0 to 1.
+        machine: The machine to read.
 
     Raises:
         BackendError: No backend runs a variant.
@@ -98,12 +98,11 @@ def measure(
     with bound(machine.big_cpus()) as cpus, ExitStack() as stack:
         loaded = _load_each(bundle, chosen, backend, threads, frames, progress)
         opened = {v: stack.enter_context(_open(bundle, v, backend, loaded[v].threads)) for v in chosen}
-        timed = run_rounds(opened, frames, effort, progress=_part(progress, "timing", _LOADED, 1.0))
+        timed = run_rounds(opened, frames, stop, progress=part_of(progress, _LOADED, 1 - _LOADED))
         load_percent, after = load(), machine.health()
-        energy = _energy(opened, frames, machine) if effort is not QUICK and after.power_w is not None else {}
+        energy = _energy(opened, frames, machine) if stop is not QUICK and after.power_w is not None else {}
         if sustained_s > 0:
-            ahead = _part(progress, "sustained", 0.0, 1.0)
-            points, warm_ms = sustain(opened, frames, sustained_s, machine.look, progress=ahead)
+            points, warm_ms = sustained_run(opened, frames, sustained_s, machine.look, progress=progress)
         rows = [
             _row(bundle, opened[v], timed[v], loaded[v], sustained_p95_ms=warm_ms.get(v), energy_mj=energy.get(v))
             for v in chosen
@@ -141,8 +140,8 @@ def _load_each(
     frames: Sequence[Frame],
     progress: Progress,
 ) -> dict[Variant, _Loaded]:
-    """Load every variant alone, with the threads it shall have."""
-    _open(bundle, variants[0], backend, 1).close()  # the runtime itself is loaded now, and counts for none of them
+    """Load every variant alone, with the threads that it will have."""
+    _open(bundle, variants[0], backend, 1).close()  # loads the runtime itself, which counts towards none of them
     loaded = {}
     for number, variant in enumerate(variants):
         progress(f"loading {variant.name}", _LOADED * number / len(variants))
@@ -156,7 +155,7 @@ def _load_each(
 
 
 def _load(open_with: Callable[[int], Classifier], threads: int, frames: Sequence[Frame]) -> _Loaded:
-    """Load a variant while no other is: nothing else counts towards its memory."""
+    """Load a variant while no other is loaded, so that nothing else counts towards its memory."""
     forget_peak()
     start_s = time.perf_counter()
     with open_with(threads) as classifier:
@@ -170,15 +169,10 @@ def _energy(opened: Mapping[Variant, Classifier], frames: Sequence[Frame], machi
     return {variant: millijoules for variant, millijoules in found.items() if millijoules is not None}
 
 
-def _part(progress: Progress, stage: str, start: float, end: float) -> Callable[[float], None]:
-    """Tells a stage's own share, 0 to 1, as one from ``start`` to ``end``."""
-    return lambda share: progress(stage, start + (end - start) * share)
-
-
 def _row(
     bundle: Bundle,
     classifier: Classifier,
-    timed: Timed,
+    timed: Samples,
     loaded: _Loaded,
     *,
     sustained_p95_ms: float | None,

@@ -1,17 +1,21 @@
-"""This machine's own latency profiles: measured once, stored, and measured again when they no longer hold."""
+"""This machine's own latency profiles: measured once, stored, and measured again when they no longer apply."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from edge.board.affinity import default_threads
 from edge.board.device import Device, describe
+from edge.board.health import objections, read_health
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, ProfileError
@@ -21,13 +25,13 @@ from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
 from edge.profiling.threads import ThreadChoice
-from edge.profiling.timing import Effort
+from edge.profiling.timing import StopRule
 from edge.progress import Progress, no_progress
 
 __all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason"]
 
-_TRY_AGAIN_S: Final = 600.0
-"""How long a profile that is not valid is still used: a busy machine is not measured at every start."""
+_KEPT_S: Final = 3600.0
+"""A profile that is not valid is used for this long without another try: a measurement takes a while at every start."""
 
 
 def profiles_folder() -> Path:
@@ -47,7 +51,7 @@ def profile(
     variants: Sequence[Variant | str] = (),
     backend: str = "auto",
     threads: ThreadChoice = None,
-    effort: Effort = QUICK,
+    stop: StopRule = QUICK,
     sustained_s: float = 0.0,
     predict_rest: bool = False,
     refresh: bool = False,
@@ -59,16 +63,17 @@ def profile(
 
     Args:
         bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
-        variants: What the profile must have; none means every variant.
+        variants: The variants that the profile must have; empty for all.
         backend: A backend's name, or ``auto``.
         threads: Threads for the inference; None for the default, ``auto`` for each variant's fastest.
-        effort: How long to measure: ``QUICK`` or ``THOROUGH`` of :mod:`edge.profiling.measure`.
-        sustained_s: Seconds to keep running after the measurement, to record what heat does.
+        stop: When to stop measuring: ``QUICK`` or ``THOROUGH`` of :mod:`edge.profiling.measure`.
+        sustained_s: Seconds to keep running after the measurement, to record the effect of heat.
         predict_rest: Whether to measure only ``variants``, or four representative ones, and to estimate the others.
         refresh: Whether to measure even if a stored profile could be used.
         keep: Whether to store a new measurement for the next time.
         progress: Called with the stage and the share done, 0 to 1.
-        announce: Called with why something is measured, and what cannot be stored.
+        announce: Called with why something is measured, why a profile that is used is not valid, and what is not
+            stored and why.
 
     Raises:
         BackendError: No backend runs a variant.
@@ -88,6 +93,7 @@ def profile(
             except EdgeError as error:
                 reason = str(error).rstrip(".")
             if not reason:
+                _announce_objections(stored, announce)
                 return stored
         announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
     chosen = _representative(bundle, named) if predict_rest else named
@@ -96,14 +102,15 @@ def profile(
         variants=chosen,
         backend=backend,
         threads=threads,
-        effort=effort,
+        stop=stop,
         sustained_s=sustained_s,
         progress=progress,
     )
     found = predict(found, bundle) if predict_rest else found
-    whole = merged(path, found, bundle) if keep else None
-    if whole is not None:
-        _store(whole, path, announce)
+    if keep:
+        _store(merged(path, found, bundle), found, bundle, path, announce)
+    if not refresh:
+        _announce_objections(found, announce)
     return found
 
 
@@ -124,23 +131,40 @@ def _changed_backend(profile: LatencyProfile, bundle: Bundle, backend: str) -> s
     return "" if name == profile.backend else f"the profile was measured with {profile.backend}, and {name} runs now"
 
 
-def _store(profile: LatencyProfile, path: Path, announce: Callable[[str], None]) -> None:
-    """Store a profile; on a machine that cannot be written to, go on without."""
+def _announce_objections(profile: LatencyProfile, announce: Callable[[str], None]) -> None:
+    for objection in profile.objections:
+        announce(f"the profile is not valid: {objection}")
+
+
+def _store(
+    whole: LatencyProfile | None,
+    found: LatencyProfile,
+    bundle: Bundle,
+    path: Path,
+    announce: Callable[[str], None],
+) -> None:
+    """Store a profile, or announce why not: it is of a few variants, or the machine cannot be written to."""
+    if whole is None:
+        announce(
+            f"the profile is not stored: it has {len(found.rows)} of {len(bundle.variants)} variants, and no stored "
+            "profile that was measured in the same way has the others. Measure all variants once."
+        )
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        profile.save(path)
+        whole.save(path)
     except OSError as reason:
         announce(f"the profile is not stored: {reason}")
 
 
 def merged(path: Path, found: LatencyProfile, bundle: Bundle) -> LatencyProfile | None:
-    """A new profile, completed by the one kept at ``path`` where the new one is of a few variants only.
+    """A new profile of some variants, completed by the one stored at ``path``.
 
-    Rows of the kept profile stay where the new one has none or a prediction, if both were measured validly on the
-    same board in the same way; predictions are repeated from all that is measured.
+    Stored rows stay where the new profile has none or a prediction, if both were measured on the same board in the same
+    way and are valid; predictions are made again from all measured rows.
 
     Returns:
-        None if variants are still missing: such a profile is not worth keeping.
+        None if variants are still missing: such a profile is not stored.
     """
     kept = {row.variant: row for row in _kept_rows(path, found, bundle)}
     rows = kept | {r.variant: r for r in found.rows if r.provenance == "measured" or r.variant not in kept}
@@ -151,7 +175,7 @@ def merged(path: Path, found: LatencyProfile, bundle: Bundle) -> LatencyProfile 
 
 
 def _kept_rows(path: Path, found: LatencyProfile, bundle: Bundle) -> tuple[ProfileRow, ...]:
-    """The rows at ``path`` that were measured, or predicted, as those of ``found`` were."""
+    """The rows at ``path``, if they were measured in the same way as those of ``found``."""
     try:
         kept = load_profile(path)
     except EdgeError:
@@ -165,12 +189,20 @@ def _kept_rows(path: Path, found: LatencyProfile, bundle: Bundle) -> tuple[Profi
     return tuple(row for row in kept.rows if row.model_sha256 in files)
 
 
-def _age_s(profile: LatencyProfile) -> float:
-    """Seconds since the profile was measured; endless where its date is not one."""
+def _is_worth_another_try(profile: LatencyProfile) -> bool:
+    """Whether a profile that is not valid may turn out better now.
+
+    That is an hour later, or after the machine was started again, and if the machine is calm now: one that is always
+    busy is not measured at every start.
+    """
     try:
-        return (datetime.now(timezone.utc) - datetime.fromisoformat(profile.created)).total_seconds()
-    except (ValueError, TypeError):
-        return math.inf
+        created_s = datetime.fromisoformat(profile.created).timestamp()
+    except ValueError:
+        created_s = -math.inf
+    if created_s >= max(time.time() - _KEPT_S, psutil.boot_time()):
+        return False
+    now = read_health()
+    return not objections(now, now, now.load_percent)
 
 
 def stale_reason(
@@ -181,7 +213,7 @@ def stale_reason(
     variants: Collection[Variant] = (),
 ) -> str:
     """Why a profile cannot be used for these variants, or all, of a bundle on this machine; empty when it can."""
-    if not profile.valid and _age_s(profile) > _TRY_AGAIN_S:
+    if not profile.valid and _is_worth_another_try(profile):
         return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
     if profile.device.board != device.board:
         return f"the profile is of another board ({profile.device.board})"

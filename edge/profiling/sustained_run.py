@@ -1,4 +1,4 @@
-"""Run for minutes, and see what heat makes of the figures of the first seconds."""
+"""Run for minutes, to measure how heat changes the latencies of the first seconds."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
 from edge.profiling.profile import HeatPoint
 from edge.profiling.timing import Clock
+from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Frame
 
-__all__ = ["sustain"]
+__all__ = ["sustained_run"]
 
 _POINTS: Final = 60
 _SHORTEST_S: Final = 1.0
 _PER_TURN: Final = 5
 _WARM_SHARE: Final = 2 / 3
-"""From here on the board counts as being as warm as it gets."""
+"""After this share of the run the board counts as being as warm as it gets."""
 
 
-def sustain(
+def sustained_run(
     classifiers: Mapping[Variant, Classifier],
     frames: Sequence[Frame],
     seconds: float,
     look: Callable[[], Health],
     *,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Progress = no_progress,
     clock: Clock = time.perf_counter,
 ) -> tuple[tuple[HeatPoint, ...], dict[Variant, float]]:
     """Run every classifier in turn without a pause.
@@ -41,12 +42,12 @@ def sustain(
         classifiers: What to run, warmed up.
         frames: What to classify.
         seconds: How long.
-        look: Looks at the board, some sixty times.
-        progress: Told the share done, 0 to 1.
+        look: Reads the board's health; called about sixty times.
+        progress: Called with "sustained" and the share done.
         clock: Seconds.
 
     Returns:
-        The course of heat and slowdown, and each variant's 95th percentile in the last third of the time, in
+        Temperature and slowdown over time, and each variant's 95th percentile in the last third of the run, in
         milliseconds.
     """
     points: list[HeatPoint] = []
@@ -63,14 +64,14 @@ def sustain(
         if elapsed_s >= _WARM_SHARE * seconds:
             for variant, values in seen_ms.items():
                 warm_ms[variant].extend(values)
-        progress(min(1.0, elapsed_s / seconds))
+        progress("sustained", min(1.0, elapsed_s / seconds))
     return tuple(points), {v: round(float(np.percentile(values, 95)), 4) for v, values in warm_ms.items()}
 
 
 def _for_a_while(
     classifiers: Mapping[Variant, Classifier], frames: Sequence[Frame], seconds: float, clock: Clock
 ) -> dict[Variant, list[float]]:
-    """What every frame took during ``seconds``, at least one turn of each."""
+    """The latencies of the frames of ``seconds``, at least one turn of each classifier."""
     seen_ms: dict[Variant, list[float]] = {variant: [] for variant in classifiers}
     start_s, is_first = clock(), True
     while is_first or clock() - start_s < seconds:

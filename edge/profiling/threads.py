@@ -1,4 +1,4 @@
-"""How many threads the inference gets: a number, a default, or the fastest found by trying."""
+"""Threads for the inference: a number, the default, or the fastest count found by trying."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Final, Literal
 
 from edge.inference.classifier import Classifier
-from edge.profiling.timing import Effort, run_rounds
+from edge.profiling.timing import StopRule, run_rounds
 from edge.vision.preprocess import Frame
 
 __all__ = ["MOST_THREADS", "ThreadChoice", "fastest_threads"]
@@ -17,16 +17,16 @@ ThreadChoice = int | Literal["auto"] | None
 
 MOST_THREADS: Final = 8
 """More are not tried: MobileNet's layers are too small to share among more."""
-_EFFORT: Final = Effort(least_rounds=3, most_s=1.0, precision=0.03)
+_STOP: Final = StopRule(least_rounds=3, most_s=1.0, precision=0.03)
 _GAIN: Final = 0.97
-"""Another thread must bring the time below this share, or it is left to others."""
+"""One more thread must bring the time below this share, or it is not used."""
 
 
 def fastest_threads(open_with: Callable[[int], Classifier], frames: Sequence[Frame], most: int) -> int:
     """The thread count with the least median time, of 1 to ``most``; of two nearly equal ones the smaller.
 
     Args:
-        open_with: Opens the variant's classifier with so many threads.
+        open_with: Opens the variant's classifier with this number of threads.
         frames: What to classify.
         most: The greatest count to try, itself at most :data:`MOST_THREADS`.
 
@@ -36,7 +36,7 @@ def fastest_threads(open_with: Callable[[int], Classifier], frames: Sequence[Fra
     counts = range(1, min(most, MOST_THREADS) + 1)
     with ExitStack() as stack:
         opened = {count: stack.enter_context(open_with(count)) for count in counts}
-        found = run_rounds(opened, frames, _EFFORT)
+        found = run_rounds(opened, frames, _STOP)
     best = 1
     for count in counts:
         if found[count].median_ms < _GAIN * found[best].median_ms:

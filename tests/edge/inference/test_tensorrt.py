@@ -19,7 +19,7 @@ from edge.inference.cuda import Cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.profile_cache import profile
-from edge.profiling.timing import Effort
+from edge.profiling.timing import StopRule
 from edge.vision.tensor import TensorSpec
 from tests.edge.conftest import BundleOf
 from tests.edge.fake_gpu import FakeCudart, FakeTensorRT, engine_bytes
@@ -255,8 +255,8 @@ class TestFallback:
 
         def ask() -> LatencyProfile:
             told.clear()
-            effort = Effort(least_rounds=1, most_s=0.1)
-            return profile(bundle, effort=effort, threads=1, announce=told.append)
+            stop = StopRule(least_rounds=1, most_s=0.1)
+            return profile(bundle, stop=stop, threads=1, announce=told.append)
 
         first = ask()
         assert (first.backend, first.rows[0].cuda_graph) == ("litert", False)

@@ -18,12 +18,12 @@ from edge.inference.backends.fake import FakeBackend
 from edge.profiling import measure as measuring
 from edge.profiling.energy import energy_mj
 from edge.profiling.profile import load_profile
-from edge.profiling.timing import PER_ROUND, Effort
+from edge.profiling.timing import PER_ROUND, StopRule
 from tests.edge.conftest import bundled, calm_machine
 
-BRIEF = Effort(least_rounds=2, most_s=5.0, precision=100.0)
+BRIEF = StopRule(least_rounds=2, most_s=5.0, precision=100.0)
 BIG, MIDDLE, SMALL = Variant(1.0, 224), Variant(0.5, 160), Variant(0.25, 128)
-measure = partial(measuring.measure, backend="fake", threads=2, effort=BRIEF, machine=calm_machine())
+measure = partial(measuring.measure, backend="fake", threads=2, stop=BRIEF, machine=calm_machine())
 
 
 @pytest.fixture

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import psutil
 import pytest
 
 from edge.board.device import Device
+from edge.board.health import Health
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.backends import BackendReport
@@ -19,10 +23,11 @@ from edge.profiling import profile_cache
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, load_profile
 from edge.profiling.profile_cache import merged, profile_path, profiles_folder, stale_reason
-from edge.profiling.timing import Effort
+from edge.profiling.timing import StopRule
 from tests.edge.conftest import TOP1, calm_machine, make_bundle, make_manifest, make_profile, write_bundle
 
 BOARD = Device(board="Raspberry Pi 4 Model B Rev 1.4")
+CALM = Health(load_percent=1.0)
 BECAUSE = "measuring bundle tiny for a moment, because "
 FILE = "raspberry-pi-4-model-b--tiny--fake-2.json"
 
@@ -33,6 +38,8 @@ class Desk:
 
     folder: Path
     board: Device = BOARD
+    health: Health = CALM
+    booted_s: float = 0.0
     measured: int = 0
     announced: tuple[str, ...] = ()
 
@@ -42,7 +49,7 @@ class Desk:
         wanted: dict[str, Any] = {
             "backend": "fake",
             "threads": 2,
-            "effort": Effort(least_rounds=1, most_s=0.1),
+            "stop": StopRule(least_rounds=1, most_s=0.1),
         }
         profile = profile_cache.profile(bundle, announce=messages.append, **wanted | changes)
         self.announced = tuple(messages)
@@ -60,6 +67,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     monkeypatch.setattr(profile_cache, "measure", measure)
     monkeypatch.setattr(profile_cache, "describe", lambda: made.board)
+    monkeypatch.setattr(profile_cache, "read_health", lambda: made.health)
+    monkeypatch.setattr(psutil, "boot_time", lambda: made.booted_s)
     return made
 
 
@@ -112,7 +121,46 @@ def test_a_fresh_profile_that_is_not_valid_serves_for_a_while(desk: Desk, bundle
     doubtful = replace(desk.ask(bundle), valid=False, objections=("The board was hot.",))
     doubtful.save(desk.folder / FILE)
     assert desk.ask(bundle) == doubtful
-    assert (desk.measured, desk.announced) == (1, ())
+    assert (desk.measured, desk.announced) == (1, ("the profile is not valid: The board was hot.",))
+
+
+def test_a_profile_that_is_not_valid_is_measured_again_after_the_next_boot(desk: Desk, bundle: Bundle) -> None:
+    replace(desk.ask(bundle), valid=False, objections=("The board was hot.",)).save(desk.folder / FILE)
+    desk.booted_s = time.time() + 60
+    assert desk.ask(bundle).valid
+    assert desk.announced == (f"{BECAUSE}the last profile is not valid: The board was hot",)
+
+
+@pytest.mark.parametrize("health", [Health(load_percent=90.0), Health(throttle_bits=0x4)])
+def test_a_machine_that_is_still_busy_or_throttled_is_not_measured_at_every_start(
+    desk: Desk, bundle: Bundle, health: Health
+) -> None:
+    old = replace(desk.ask(bundle), valid=False, objections=("It was busy.",), created="2025-01-01T00:00:00+00:00")
+    old.save(desk.folder / FILE)
+    desk.health = health
+    assert desk.ask(bundle) == old
+    assert (desk.measured, desk.announced) == (1, ("the profile is not valid: It was busy.",))
+
+
+def test_a_new_profile_that_is_not_valid_is_used_and_announced(
+    desk: Desk, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = calm_machine(describe=lambda: BOARD, load_meter=lambda: lambda: 90.0)
+    monkeypatch.setattr(profile_cache, "measure", partial(measuring.measure, machine=busy))
+    assert not desk.ask(bundle).valid
+    doubt = "Other processes kept 90 % of one CPU busy, more than 25 %: stop them and measure again."
+    assert desk.announced == (f"{BECAUSE}this machine has no profile of it", f"the profile is not valid: {doubt}")
+    assert not load_profile(desk.folder / FILE).valid
+
+
+def test_a_profile_of_a_few_variants_that_is_not_stored_is_announced(desk: Desk, bundle: Bundle) -> None:
+    part = desk.ask(bundle, variants=["0.50_160"], refresh=True)
+    assert [row.variant.name for row in part.rows] == ["mobilenet_v1_0.50_160"]
+    assert desk.announced == (
+        "the profile is not stored: it has 1 of 3 variants, and no stored profile that was measured in the same way "
+        "has the others. Measure all variants once.",
+    )
+    assert not (desk.folder / FILE).exists()
 
 
 def test_variants_that_the_stored_profile_has_are_not_measured_again(desk: Desk, bundle: Bundle) -> None:

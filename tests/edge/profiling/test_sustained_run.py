@@ -11,7 +11,7 @@ from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
 from edge.inference.prediction import Prediction, Prepared
 from edge.profiling.energy import energy_mj
-from edge.profiling.sustained_run import sustain
+from edge.profiling.sustained_run import sustained_run
 from edge.profiling.timing import timing_frames
 from edge.vision.images import Picture
 
@@ -44,7 +44,7 @@ def test_the_course_and_the_p95_of_the_warm_board_are_told() -> None:
     def look() -> Health:
         return Health(temperature_c=40 + clock.now_s / 4, clock_mhz=(1500, 1800), throttle_bits=0, power_w=5.0)
 
-    points, warm_ms = sustain({SMALL: Heating(clock)}, timing_frames(2, (64, 48)), 120.0, look, clock=clock)
+    points, warm_ms = sustained_run({SMALL: Heating(clock)}, timing_frames(2, (64, 48)), 120.0, look, clock=clock)
     assert warm_ms == {SMALL: 20.0}
     assert [points[0].slowdown, points[-1].slowdown] == [1.0, 2.0]
     assert 55 <= len(points) <= 62
@@ -55,7 +55,7 @@ def test_the_course_and_the_p95_of_the_warm_board_are_told() -> None:
 
 def test_a_board_that_tells_nothing_still_has_a_course() -> None:
     clock = Clock()
-    points, _ = sustain({SMALL: Heating(clock)}, timing_frames(1, (64, 48)), 3.0, Health, clock=clock)
+    points, _ = sustained_run({SMALL: Heating(clock)}, timing_frames(1, (64, 48)), 3.0, Health, clock=clock)
     assert [(p.temperature_c, p.clock_mhz, p.throttle_bits, p.power_w) for p in points] == [(None,) * 4] * len(points)
 
 

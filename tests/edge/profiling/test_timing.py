@@ -1,4 +1,4 @@
-"""Rounds: warm-up until it is calm, variants in turn, an end when the figures are sure."""
+"""Timing: warm-up until it is steady, variants in turn, an end when the figures are precise enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from edge.bundles.variant import Variant
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
-from edge.profiling.timing import PER_ROUND, Effort, run_rounds, settle, timing_frames
+from edge.profiling.timing import PER_ROUND, StopRule, run_rounds, timing_frames, warm_up
 from edge.vision.preprocess import Preprocessing
 
 BIG, SMALL = Variant(1.0, 224), Variant(0.25, 128)
@@ -56,7 +56,7 @@ class TestWarmUp:
         def run() -> None:
             clock.now_s += next(times_s)
 
-        return settle(run, most_s=100.0, clock=clock)
+        return warm_up(run, most_s=100.0, clock=clock)
 
     def test_ends_when_runs_no_longer_get_faster(self) -> None:
         falling = itertools.chain([0.1] * 5, [0.08] * 5, [0.05] * 5, itertools.repeat(0.04))
@@ -73,7 +73,7 @@ class TestWarmUp:
 
 
 def test_variants_take_turns_in_changing_order(pair: dict[Variant, Classifier], order: list[int]) -> None:
-    timed = run_rounds(pair, FRAMES, Effort(least_rounds=30, most_s=60.0, precision=1e9))
+    timed = run_rounds(pair, FRAMES, StopRule(least_rounds=30, most_s=60.0, precision=1e9))
     assert [len(one.rounds) for one in timed.values()] == [30, 30]
     last = order[-30 * 2 * (PER_ROUND + 1) :]
     turns = [resolution for resolution, _ in itertools.groupby(last)]
@@ -84,25 +84,32 @@ def test_variants_take_turns_in_changing_order(pair: dict[Variant, Classifier], 
 
 
 def test_it_ends_when_the_figures_are_sure(pair: dict[Variant, Classifier]) -> None:
-    timed = run_rounds(pair, FRAMES, Effort(least_rounds=3, most_s=60.0, precision=1e9))
+    timed = run_rounds(pair, FRAMES, StopRule(least_rounds=3, most_s=60.0, precision=1e9))
     assert len(timed[BIG].rounds) == 5, "looked at every fifth round"
 
 
 def test_it_ends_with_the_time_however_unsure(pair: dict[Variant, Classifier]) -> None:
-    timed = run_rounds(pair, FRAMES, Effort(least_rounds=3, most_s=0.2, precision=0.0))
+    timed = run_rounds(pair, FRAMES, StopRule(least_rounds=3, most_s=0.2, precision=0.0))
     assert 1 <= len(timed[BIG].rounds) < 5000
 
 
 def test_even_no_time_gives_one_round(pair: dict[Variant, Classifier]) -> None:
-    timed = run_rounds(pair, FRAMES, Effort(most_s=0.0))
+    timed = run_rounds(pair, FRAMES, StopRule(most_s=0.0))
     assert [len(one.rounds) for one in timed.values()] == [1, 1]
 
 
 def test_progress_rises_to_the_end(pair: dict[Variant, Classifier]) -> None:
-    told: list[float] = []
-    run_rounds(pair, FRAMES, Effort(least_rounds=3, most_s=60.0, precision=1e9), progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    reported: list[tuple[str, float]] = []
+    run_rounds(
+        pair,
+        FRAMES,
+        StopRule(least_rounds=3, most_s=60.0, precision=1e9),
+        progress=lambda *report: reported.append(report),
+    )
+    assert {stage for stage, _ in reported} == {"timing"}
+    shares = [share for _, share in reported]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
 
 
 def test_frames_to_time_with_are_the_same_every_time() -> None:
