@@ -9,6 +9,7 @@
     ├── SignatureError          (ValueError)      a bundle that no trusted key signed
     │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
     ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
+    │   └── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
     ├── BudgetError             (ValueError)      an invalid latency budget
     ├── NoVariantFits           (LookupError)     a valid budget that no variant meets
     ├── BackendError            (RuntimeError)    an inference backend that cannot run a model
@@ -42,6 +43,7 @@ __all__ = [
     "ProfileError",
     "SelfTestError",
     "SignatureError",
+    "UnlikeProfilesError",
     "VariantError",
     "WrongFileError",
     "opencv_reason",
@@ -77,6 +79,10 @@ class OlderVersionError(SignatureError):
 
 class ProfileError(EdgeError, ValueError):
     """A latency profile that is missing, damaged or written by another schema."""
+
+
+class UnlikeProfilesError(ProfileError):
+    """Latency profiles that were measured under different conditions."""
 
 
 class BudgetError(EdgeError, ValueError):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Final, NoReturn
 
 import typer
 
 from edge.cli.doctor import doctor
 from edge.console import run
+from edge.errors import EdgeError, UnlikeProfilesError
 
 __all__ = ["build", "main"]
+
+_HINTS: Final[Mapping[type[EdgeError], str]] = {UnlikeProfilesError: "--force compares them nevertheless."}
+"""The option that helps with an error of each class; it is printed behind the error."""
 
 
 def build(*, doctor_only: bool = False) -> typer.Typer:
@@ -40,4 +45,4 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
 
 def main() -> NoReturn:
     """The console script ``edge``."""
-    run(lambda: build(doctor_only="doctor" in sys.argv[1:3]), "edge")
+    run(lambda: build(doctor_only="doctor" in sys.argv[1:3]), "edge", _HINTS)

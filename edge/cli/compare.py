@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
+_LEGEND = "B / A: below 1, B is faster; apart: whether the 95 % confidence intervals of the medians do not overlap"
+
 
 def compare(
     first: Annotated[Path, typer.Argument(help="The reference: a profile's file.", metavar="A.json")],
@@ -28,10 +30,12 @@ def compare(
         str | None, typer.Option("--bundle", help="For --plot: whose accuracies to draw as well.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw both: a .png, .svg or .html file.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compare profiles that are unlike all the same.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare profiles of different conditions nevertheless.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
-    """Compare what the variants take in two profiles. Refuses what does not compare.
+    """Compare the latencies of two profiles that were measured under the same conditions.
 
     Example: edge compare pi4.json pi5.json --bundle demo --plot both.html
     """
@@ -40,7 +44,7 @@ def compare(
     one, other = load_profile(first), load_profile(second)
     comparison = compare_profiles(one, other, force=force)
     for warning in comparison.warnings:
-        note(f"unlike: {warning}")
+        note(f"different conditions: {warning}")
     names = (f"A: {first.stem}", f"B: {second.stem}")
     if plot is not None:
         charts = comparison_charts(one, other, names, open_bundle(bundle) if bundle else None)
@@ -52,17 +56,18 @@ def compare(
 
 
 def _table(comparison: Comparison, names: tuple[str, str]) -> Table:
-    made = table("ms a frame", "variant", "figure", *names, "B / A", "apart", text=("figure", "apart"))
+    result = table("ms a frame", "variant", "figure", *names, "B / A", "apart", text=("figure", "apart"))
     for pair in comparison.pairs:
-        made.add_row(
+        result.add_row(
             pair.variant.name,
             pair.figure,
             _cell(pair.first_ms, pair.first.provenance),
             _cell(pair.second_ms, pair.second.provenance),
             f"{pair.ratio:.2f}",
-            {None: "", True: "yes", False: "within the confidence"}[pair.is_clear],
+            {None: "", True: "yes", False: "no"}[pair.is_clear],
         )
-    return made
+    result.caption, result.caption_justify = _LEGEND, "left"
+    return result
 
 
 def _cell(latency_ms: float, provenance: str) -> str:

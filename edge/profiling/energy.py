@@ -1,4 +1,4 @@
-"""Energy of one frame, on boards that measure what they draw."""
+"""Energy of one frame, on boards that measure their power."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def energy_mj(
     seconds: float = 2.0,
     clock: Clock = time.perf_counter,
 ) -> float | None:
-    """Energy of the whole board for one run, in millijoules, while runs follow each other for ``seconds``.
+    """Energy of the whole board for one run, in millijoules, averaged over ``seconds`` of runs back to back.
 
     Args:
-        run: What to run.
-        power_w: What the board draws now; read ten times a second in another thread.
-        seconds: How long.
-        clock: Seconds.
+        run: The work, e.g. the classification of one frame.
+        power_w: The board's power now; read ten times a second in another thread.
+        seconds: How long to run.
+        clock: A clock in seconds.
 
     Returns:
         Mean power times mean time; None where the power cannot be read.

@@ -1,4 +1,4 @@
-"""How long frames take: percentiles of many runs, and how sure each one is.
+"""How long frames take: percentiles of many runs, with confidence intervals.
 
 Names follow LiteRT's ``litert-benchmark --result_json`` where it has them: ``init_ms``, ``warmup_first_ms``,
 ``avg_ms``, ``median_ms``, ``std_ms``, ``min_ms``, ``max_ms``, ``p5_ms``, ``p95_ms``, ``num_runs``.
@@ -20,7 +20,7 @@ from edge.errors import BudgetError, ProfileError
 __all__ = ["PERCENTILES", "Latency", "interval"]
 
 PERCENTILES: Final = ("p50", "p90", "p95", "p99", "avg", "max")
-"""What a budget may be held against."""
+"""The figures that may be compared with a budget."""
 
 _RESAMPLES: Final = 200
 _CONFIDENCE: Final = (2.5, 97.5)
@@ -28,7 +28,7 @@ _CONFIDENCE: Final = (2.5, 97.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Milliseconds per frame. A figure that nobody measured, published or predicted is None."""
+    """Milliseconds per frame. A figure that is not known is None."""
 
     avg_ms: float
     std_ms: float | None = None
@@ -47,20 +47,20 @@ class Latency:
     init_ms: float | None = None
     """Time to load the model and allocate its tensors."""
     warmup_first_ms: float | None = None
-    """The first run, which the other figures leave out."""
+    """The first run, which is not part of the other figures."""
     num_runs: int | None = None
-    """Runs that the figures rest on; None where they rest on none or the source does not say."""
+    """The number of runs measured; None where there were none or the source does not say."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise ProfileError(f"{name} is {value}: expected a number of milliseconds")
         if self.avg_ms == 0:
-            raise ProfileError("avg_ms is 0: expected more, no model takes no time")
+            raise ProfileError("avg_ms is 0: expected a number above 0")
         rising = [self.min_ms, self.p5_ms, self.median_ms, self.p90_ms, self.p95_ms, self.p99_ms, self.max_ms]
         known = [value for value in rising if value is not None]
         if any(a > b for a, b in itertools.pairwise(known)):
-            raise ProfileError(f"percentiles fall: min to max are {', '.join(f'{v:g}' for v in known)} ms")
+            raise ProfileError(f"percentiles must rise: min to max are {', '.join(f'{v:g}' for v in known)} ms")
         for name in ("median", "p95"):
             low, value, high = (getattr(self, f"{name}{end}_ms") for end in ("_low", "", "_high"))
             if None not in (low, value, high) and not low <= value <= high:
@@ -70,7 +70,7 @@ class Latency:
 
     @classmethod
     def of(cls, rounds_ms: Sequence[Sequence[float]], *, init_ms: float, warmup_first_ms: float) -> Latency:
-        """Summarize what one variant took in several rounds of equally many runs, at least one."""
+        """Summarize the latencies of one variant: at least one round, each with the same number of runs."""
         rounds = np.asarray(rounds_ms, np.float64)
         percents = {"min": 0, "p5": 5, "median": 50, "p90": 90, "p95": 95, "p99": 99, "max": 100}
         figures = dict(zip(percents, np.percentile(rounds, list(percents.values())), strict=True))
@@ -82,27 +82,27 @@ class Latency:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every figure is known, as it is where the variant was measured."""
+        """Whether every figure is known, as those of a measured variant are."""
         return None not in asdict(self).values()
 
     def percentile(self, name: str) -> float | None:
         """The figure called ``name``, one of :data:`PERCENTILES`, in milliseconds; None if it is not known.
 
         Raises:
-            BudgetError: There is no such figure.
+            BudgetError: The name is not one of them.
         """
         if name not in PERCENTILES:
-            raise BudgetError(f"There is no percentile '{name}': expected one of {', '.join(PERCENTILES)}.")
+            raise BudgetError(f"Unknown percentile '{name}': expected one of {', '.join(PERCENTILES)}.")
         value: float | None = getattr(self, {"p50": "median_ms"}.get(name, f"{name}_ms"))
         return value
 
     def nearest(self, name: str) -> tuple[str, float]:
-        """The figure called ``name``; where it is not known, the greatest that is, with its name.
+        """The figure called ``name``; where it is not known, the greatest known one, with its name.
 
         Published figures are often a mean and a p90, and a mean may lie above a p90.
 
         Raises:
-            BudgetError: There is no such figure.
+            BudgetError: The name is not one of :data:`PERCENTILES`.
         """
         value = self.percentile(name)
         if value is not None:
@@ -114,8 +114,8 @@ class Latency:
 def interval(rounds_ms: NDArray[np.float64], percent: float) -> tuple[float, float]:
     """A 95 % confidence interval of a percentile, by resampling whole rounds.
 
-    Runs of one round share what the machine was doing, so they are no independent samples; rounds nearly are
-    (block bootstrap: Künsch 1989). The same samples give the same interval.
+    Runs of one round are not independent, because the machine was in the same state; rounds nearly are (block
+    bootstrap: Künsch 1989). The same samples give the same interval.
 
     Args:
         rounds_ms: (rounds, runs) milliseconds.

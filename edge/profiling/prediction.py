@@ -1,15 +1,14 @@
-"""Predict the latency of variants that were not measured from a few that were.
+"""Predict the latency of variants that were not measured from a few that were measured.
 
 The model is t = c + p * pointwise + d * depthwise + a * positions: a constant for each call, a cost for each mult-add
-of either kind (a depthwise one costs many times a pointwise one, for its operands are used but once), and a cost for
-each place in a layer's output, however few its channels: vector units work on whole registers. It is fitted by least
-*relative* squares, so that 10 % of a small variant count as much as 10 % of a large one; no cost is negative, and a
-little ridge shares among the terms what four variants cannot tell apart.
+of either kind (a depthwise one costs many times a pointwise one, because its operands are used only once), and a cost
+for each position in a layer's output, however few its channels: vector units work on whole registers. It is fitted by
+least *relative* squares, so that 10 % of a small variant count as much as 10 % of a large one; no cost is negative, and
+a small ridge term divides among the costs what four variants do not determine.
 
-What the formula leaves over looks alike on all boards (small layers and narrow ones run less efficiently). So the
-same fit is made to the published profiles, and the mean of what it leaves over there corrects the prediction here;
-the formula itself counts as one more board that leaves nothing over. ``benchmarks/prediction.py`` tells what this is
-worth.
+The residuals are similar on all boards (small and narrow layers run less efficiently). So the same formula is fitted to
+the published profiles, and the mean of their residuals corrects the prediction; the formula itself counts as one more
+board, with residuals of 0. ``benchmarks/prediction.py`` measures the gain.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from edge.profiling.reference_profiles import published_profiles
 __all__ = ["LEAST_MEASURED", "Fit", "choose_among", "choose_to_measure", "fit", "predict", "published_times"]
 
 LEAST_MEASURED: Final = 4
-"""As many as the formula has coefficients."""
+"""The number of coefficients of the formula."""
 
 _FIGURES: Final = ("avg_ms", "median_ms", "p90_ms", "p95_ms")
 _RIDGE: Final = 0.003
@@ -51,9 +50,9 @@ class Fit:
     """The formula fitted to one board."""
 
     coefficients: tuple[float, float, float, float]
-    """Milliseconds a call, a million pointwise and depthwise mult-adds, and a million places."""
+    """Milliseconds for a call, for a million pointwise and depthwise mult-adds, and for a million positions."""
     correction: dict[Variant, float]
-    """What the published boards leave over, as the logarithm of a factor; 0 for variants not listed."""
+    """The mean residual of the published boards, as the logarithm of a factor; 0 for variants not listed."""
     spread: float
     """Standard deviation of the error, as a share of the prediction."""
     classes: int
@@ -64,7 +63,7 @@ class Fit:
         return plain * math.exp(self.correction.get(variant, 0.0))
 
     def bar(self, variant: Variant) -> tuple[float, float]:
-        """The ends of its error bar: 95 of 100 variants should lie between them."""
+        """The ends of its error bar: 95 of 100 variants are expected between them."""
         factor = math.exp(_TWO_SIDED * self.spread)
         return self.ms(variant) / factor, self.ms(variant) * factor
 
@@ -75,36 +74,36 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
     Args:
         measured: Milliseconds of at least :data:`LEAST_MEASURED` variants.
         classes: Outputs of the classifier.
-        published: Milliseconds of other boards; one that lacks a variant of ``measured`` is left out.
+        published: Milliseconds of other boards; boards that lack a variant of ``measured`` are skipped.
 
     Raises:
         ProfileError: There are too few variants.
     """
     chosen = list(measured)
     if len(chosen) < LEAST_MEASURED:
-        raise ProfileError(f"{len(chosen)} variants are too few to predict from: expected {LEAST_MEASURED} or more.")
+        raise ProfileError(f"Cannot predict from {len(chosen)} variants: expected {LEAST_MEASURED} or more.")
     coefficients = _coefficients(measured, classes)
     boards = [times for times in published if all(variant in times for variant in chosen)]
-    left_over = [_left_over(times, chosen, classes) for times in boards]
+    residuals = [_residuals(times, chosen, classes) for times in boards]
     own = [math.log(ms / float(_costs([v], classes)[0] @ coefficients)) for v, ms in measured.items()]
     spread_here = math.sqrt(sum(error**2 for error in own) / (len(own) - 3))  # the ridge leaves about one free
-    spread = max(_LEAST_SPREAD, spread_here, _spread_between(left_over, chosen))
+    spread = max(_LEAST_SPREAD, spread_here, _spread_between(residuals, chosen))
     c, p, d, a = coefficients.tolist()
-    return Fit(coefficients=(c, p, d, a), correction=_mean(left_over), spread=spread, classes=classes)
+    return Fit(coefficients=(c, p, d, a), correction=_mean(residuals), spread=spread, classes=classes)
 
 
 def choose_to_measure(bundle: Bundle, count: int = LEAST_MEASURED) -> list[Variant]:
-    """The variants of a bundle that say most of the others; see :func:`choose_among`."""
+    """The variants of a bundle that determine the others best; see :func:`choose_among`."""
     return choose_among([entry.variant for entry in bundle.variants], count)
 
 
 def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> list[Variant]:
-    """The ``count`` variants that say most of a smooth surface over width and resolution.
+    """The ``count`` variants that best determine a smooth surface over width and resolution.
 
-    Of all choices that with the greatest determinant of the normal equations for 1, log α, log ρ and their product
-    (D-optimal design): on a grid the four corners. The formula itself would be determined better by three large
-    variants and a small one, but it is not exact, and then what lies far outside is badly predicted
-    (``benchmarks/prediction.py``). Of too many choices to try all, one is found greedily.
+    That is the choice with the greatest determinant of the normal equations for 1, log α, log ρ and their product
+    (D-optimal design): on a grid, the four corners. Three large variants and a small one would determine the formula
+    better, but the formula is not exact, and variants far from these would be predicted badly
+    (``benchmarks/prediction.py``). Where there are too many choices to try them all, one is found greedily.
     """
     if len(variants) <= count:
         return list(variants)
@@ -118,14 +117,14 @@ def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> li
 
 
 def predict(profile: LatencyProfile, bundle: Bundle, published: Sequence[Times] | None = None) -> LatencyProfile:
-    """Add a row, marked predicted, for every variant of the bundle that was not measured.
+    """Add a row, marked as predicted, for every variant of the bundle that was not measured.
 
-    Rows that were predicted before give way; measured ones stay as they are.
+    Earlier predictions are replaced; measured rows stay as they are.
 
     Args:
-        profile: At least :data:`LEAST_MEASURED` measured variants.
-        bundle: Whose variants.
-        published: Other boards' figures; None for the profiles that ship.
+        profile: A profile of at least :data:`LEAST_MEASURED` measured variants.
+        bundle: The bundle that was measured.
+        published: Latencies of other boards; None for the profiles that ship.
 
     Raises:
         ProfileError: Too few variants were measured.
@@ -152,28 +151,28 @@ def predict(profile: LatencyProfile, bundle: Bundle, published: Sequence[Times] 
 
 
 def published_times() -> list[Times]:
-    """The mean milliseconds of each profile that ships."""
+    """The mean latencies of each profile that ships, in milliseconds."""
     return [{row.variant: row.latency.avg_ms for row in profile.rows} for profile in published_profiles()]
 
 
 def _costs(variants: Sequence[Variant], classes: int) -> NDArray[np.float64]:
-    """(variants, 4): 1, and millions of mult-adds in 1x1 and in depthwise layers and of places.
+    """(variants, 4): 1, and millions of mult-adds in 1x1 and in depthwise layers and of positions.
 
-    The stem grows with width and area as the depthwise layers do, and is left to them.
+    The stem grows with width and area as the depthwise layers do, and counts as one of them.
     """
     rows = []
     for variant in variants:
         costs = variant.mult_adds(classes)
-        pointwise, places = costs.pointwise + costs.classifier, positions(variant.resolution)
-        rows.append((1.0, pointwise / 1e6, costs.depthwise / 1e6, places / 1e6))
+        pointwise, outputs = costs.pointwise + costs.classifier, positions(variant.resolution)
+        rows.append((1.0, pointwise / 1e6, costs.depthwise / 1e6, outputs / 1e6))
     return np.asarray(rows, np.float64)
 
 
 def _coefficients(times: Times, classes: int) -> NDArray[np.float64]:
     """The fit by least relative squares, with no coefficient below 0.
 
-    The ridge weighs each term but the constant by its mean share of the times; results hardly depend on its size
-    between a third and ten times of what it is.
+    The ridge weighs each term except the constant by its mean share of the times; the results hardly change when it is
+    between a third and ten times of its size.
     """
     values = np.asarray(list(times.values()), np.float64)
     weighted = _costs(list(times), classes) / values[:, None]
@@ -190,24 +189,24 @@ def _coefficients(times: Times, classes: int) -> NDArray[np.float64]:
     return coefficients
 
 
-def _left_over(times: Times, chosen: Sequence[Variant], classes: int) -> dict[Variant, float]:
+def _residuals(times: Times, chosen: Sequence[Variant], classes: int) -> dict[Variant, float]:
     """The logarithm of each time over the formula's, fitted to the variants ``chosen``."""
     coefficients = _coefficients({variant: times[variant] for variant in chosen}, classes)
     plain = _costs(list(times), classes) @ coefficients
     return {variant: math.log(ms / base) for (variant, ms), base in zip(times.items(), plain, strict=True)}
 
 
-def _mean(left_over: Sequence[dict[Variant, float]]) -> dict[Variant, float]:
-    """The mean over the boards and one that leaves nothing over."""
-    variants = dict.fromkeys(variant for board in left_over for variant in board)
-    return {v: sum(board.get(v, 0.0) for board in left_over) / (len(left_over) + 1) for v in variants}
+def _mean(residuals: Sequence[dict[Variant, float]]) -> dict[Variant, float]:
+    """The mean over the boards and one more whose residuals are 0."""
+    variants = dict.fromkeys(variant for board in residuals for variant in board)
+    return {v: sum(board.get(v, 0.0) for board in residuals) / (len(residuals) + 1) for v in variants}
 
 
-def _spread_between(left_over: Sequence[dict[Variant, float]], chosen: Sequence[Variant]) -> float:
-    """How far each board, corrected by the others, is still off: the root of the mean square."""
+def _spread_between(residuals: Sequence[dict[Variant, float]], chosen: Sequence[Variant]) -> float:
+    """The root mean square of the residuals of each board after correction by the others."""
     errors = []
-    for number, board in enumerate(left_over):
-        correction = _mean([*left_over[:number], *left_over[number + 1 :]])
+    for number, board in enumerate(residuals):
+        correction = _mean([*residuals[:number], *residuals[number + 1 :]])
         errors += [value - correction.get(v, 0.0) for v, value in board.items() if v not in chosen]
     return math.sqrt(sum(error**2 for error in errors) / len(errors)) if errors else 0.0
 
@@ -221,12 +220,12 @@ def _surface(variants: Sequence[Variant]) -> NDArray[np.float64]:
 
 
 def _determinant(rows: NDArray[np.float64]) -> float:
-    """Of the normal equations; the trace of the unit matrix tells choices apart where there is one α or one ρ."""
+    """Of the normal equations; a little of the unit matrix makes choices differ where there is only one α or one ρ."""
     return float(np.linalg.det(rows.T @ rows + 1e-6 * np.eye(rows.shape[1])))
 
 
 def _greedily(rows: NDArray[np.float64], count: int) -> list[int]:
-    """As many rows, each the one that adds most to those before."""
+    """Indices of ``count`` rows, each the one that adds most to those before it."""
     chosen: list[int] = []
     while len(chosen) < count:
         rest = [row for row in range(len(rows)) if row not in chosen]

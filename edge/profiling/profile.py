@@ -1,4 +1,4 @@
-"""Latency profiles: what each variant takes on one board, and how far each figure may be trusted.
+"""Latency profiles: what each variant takes on one board, and where each figure comes from.
 
 ``profiles/schema.json`` describes the file, ``profiles/README.md`` the meaning of each field.
 """
@@ -31,19 +31,19 @@ _ROW_FIGURES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProfileRow:
-    """One variant's latency on the board: from a frame to its answer, and the shares of it."""
+    """One variant's latency on the board: from a frame to its answer, and its stages."""
 
     variant: Variant
     latency: Latency = field(metadata=FLAT)
-    """One call of the classifier: preprocessing, inference and top-k; of published figures the inference alone."""
+    """One call of the classifier: preprocessing, inference and top-k; for published figures the inference alone."""
     provenance: Provenance = field(metadata=named("source"))
     num_threads: int | None = None
     """Threads of the inference; None where the source does not say."""
     precision: str | None = None
-    """Of the model file: ``int8``, ``fp16``, ``fp32``, or ``uint8`` of Google's files."""
+    """Of the model file: ``int8``, ``fp16``, ``fp32``, or ``uint8`` for Google's files."""
     model_sha256: str | None = None
     preprocess_ms: float | None = None
-    """Median of the preprocessing alone, as the next two of the inference and of the top-k."""
+    """Median of the preprocessing alone; the next two are those of the inference and of the top-k."""
     infer_ms: float | None = None
     top_k_ms: float | None = None
     cpu_ms: float | None = None
@@ -70,7 +70,7 @@ class ProfileRow:
         if self.provenance == "measured":
             known = (self.infer_ms, self.peak_rss_mb, self.num_threads, self.model_sha256)
             if not self.latency.is_complete or None in known:
-                raise ProfileError(f"{name} is called measured, but lacks figures that every measurement has")
+                raise ProfileError(f"{name} is marked as measured, but lacks figures that every measurement has")
 
     def to_dict(self) -> dict[str, Any]:
         """The row as flat JSON values, without what is not known."""
@@ -81,12 +81,12 @@ class ProfileRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatPoint:
-    """The board at one moment of a sustained run; what it does not tell is None."""
+    """The board at one moment of a sustained run; what it does not report is None."""
 
     at_s: float
     """Seconds since the run began."""
     slowdown: float
-    """What frames took, as a multiple of what they took at the beginning."""
+    """The latency as a multiple of that at the beginning."""
     temperature_c: float | None = None
     clock_mhz: int | None = None
     """Of the fastest CPU."""
@@ -101,7 +101,7 @@ class HeatPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyProfile:
-    """What the variants of one bundle take on one board with one backend."""
+    """The latencies of the variants of one bundle on one board with one backend."""
 
     bundle: str
     created: str
@@ -112,7 +112,7 @@ class LatencyProfile:
     threads: int | None
     """Threads of every variant; None where each has its own, or the source does not say."""
     frame_size: tuple[int, int] | None
-    """Width and height of the frames classified, in pixels; None where the inference alone was timed."""
+    """Width and height of the frames that were classified, in pixels; None where the inference alone was timed."""
     cpus: tuple[int, ...] = ()
     """The CPUs that the process was bound to; empty for no bounds."""
     before: Health = field(metadata=OPEN)
@@ -122,13 +122,13 @@ class LatencyProfile:
     load_percent: float | None = None
     """Work of other processes during the measurement, in percent of one CPU."""
     valid: bool
-    """Whether nothing was seen that makes the figures doubtful."""
+    """Whether nothing was observed that makes the figures doubtful."""
     objections: tuple[str, ...]
-    """What was seen."""
+    """What was observed, one sentence each."""
     source: str | None = None
     """Who published the figures; None for this machine's own."""
     sustained: tuple[HeatPoint, ...] = ()
-    """The course of a sustained run, if there was one."""
+    """The sustained run over time, if there was one."""
     rows: tuple[ProfileRow, ...] = field(metadata=named("variants"))
 
     def __post_init__(self) -> None:
@@ -140,9 +140,11 @@ class LatencyProfile:
         if self.frame_size is not None and min(self.frame_size) < 1:
             raise ProfileError(f"frame_size is {list(self.frame_size)}: expected a width and a height in pixels")
         if self.valid == bool(self.objections):
-            raise ProfileError("valid contradicts the objections")
+            raise ProfileError(
+                f"valid is {str(self.valid).lower()}, which contradicts {len(self.objections)} objections"
+            )
         if not self.source and any(row.provenance == "published" for row in self.rows):
-            raise ProfileError("published figures lack a source, who published them")
+            raise ProfileError("published figures lack the source of the profile: who published them")
         if self.load_percent is not None and not (math.isfinite(self.load_percent) and self.load_percent >= 0):
             raise ProfileError(f"load_percent is {self.load_percent}: expected a number of at least 0")
 
@@ -152,7 +154,7 @@ class LatencyProfile:
 
     @property
     def board(self) -> str:
-        """The board's name, for people."""
+        """The board's name as shown."""
         return self.device.board or "this machine"
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,13 +187,13 @@ def load_profile(path: Path) -> LatencyProfile:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise ProfileError(
             f"Latency profile {path} has schema {version!r}, this version reads {SCHEMA_VERSION}: "
-            + ("update mobilenet-edge." if newer else "measure again with edge profile.")
+            + ("update mobilenet-edge." if newer else "measure it again.")
         )
     try:
         return from_json(LatencyProfile, values)
     except KeyError as reason:
-        raise ProfileError(f"Latency profile {path} lacks {reason}: measure again with edge profile.") from reason
+        raise ProfileError(f"Latency profile {path} lacks {reason}: measure it again.") from reason
     except (TypeError, ValueError) as reason:
         cause = str(reason).rstrip(".")
-        message = f"Latency profile {path} cannot be used: {cause}. Measure again with edge profile."
+        message = f"Latency profile {path} cannot be used: {cause}. Measure it again."
         raise ProfileError(message) from reason

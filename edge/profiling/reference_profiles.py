@@ -1,4 +1,4 @@
-"""The profiles that ship: figures others published, for boards that were never measured and as a prior."""
+"""The profiles that ship: published figures, for boards that are not at hand and to correct predictions."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["nearest_published", "published_profiles"]
 _FOLDER: Final = Path(__file__).parents[2] / "profiles"
 _SCHEMA: Final = "schema.json"
 _PRECISIONS: Final = ("int8", "uint8", "fp16", "fp32")
-"""In the order in which they stand for a bundle of int8 models."""
+"""Best first, as a substitute for a bundle of int8 models."""
 
 
 @cache
 def published_profiles(folder: Path = _FOLDER) -> tuple[LatencyProfile, ...]:
-    """Every profile that ships, by file name; none where the package was installed without them.
+    """Every profile that ships, in the order of the file names; empty if the package was installed without them.
 
     Raises:
         ProfileError: One of them is damaged.
@@ -31,17 +31,17 @@ def published_profiles(folder: Path = _FOLDER) -> tuple[LatencyProfile, ...]:
 
 
 def nearest_published(board: str | Device, folder: Path = _FOLDER) -> LatencyProfile:
-    """The published profile that says most of a board.
+    """The published profile that is closest to a board.
 
-    The same board comes first, then one with the same CPU cores; of several, that with int8 models and the fastest.
-    Its rows are all marked published.
+    A profile of the same board comes first, then one of a board with the same CPU cores; of several, the one with int8
+    models and the fastest. All its rows are marked as published.
 
     Args:
         board: A board, or words of its name: ``raspberry pi 4``.
         folder: Where the profiles are.
 
     Raises:
-        ProfileError: None is of that board or has its cores.
+        ProfileError: There is none of that board or of its CPU.
     """
     profiles = [_published_rows(profile) for profile in published_profiles(folder) if profile.source]
     device = Device(board=board) if isinstance(board, str) else board
@@ -50,10 +50,11 @@ def nearest_published(board: str | Device, folder: Path = _FOLDER) -> LatencyPro
     for found in (same, alike):
         if found:
             return min(found, key=_rank)
-    known = ", ".join(sorted({profile.board for profile in profiles})) or "none"
+    known = ", ".join(sorted({profile.board for profile in profiles}))
     raise ProfileError(
-        f"No profile was published for {device.board or 'this board'}, nor for one with its CPU: there is {known}. "
-        "Measure it: edge profile."
+        f"No published profile of {device.board or 'this board'} or of its CPU: "
+        + (f"expected one of {known}." if known else "none is installed.")
+        + " Measure it on the board itself."
     )
 
 
@@ -70,5 +71,5 @@ def _rank(profile: LatencyProfile) -> tuple[int, float]:
 
 
 def _published_rows(profile: LatencyProfile) -> LatencyProfile:
-    """What was measured on somebody else's board is published here."""
+    """Mark the rows as published, because they were measured on another board."""
     return replace(profile, rows=tuple(replace(row, provenance="published") for row in profile.rows))

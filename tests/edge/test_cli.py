@@ -581,10 +581,11 @@ class TestCompare:
         ended = edge("compare", profile_file, tmp_path / "one.json")
         assert (ended.code, ended.out) == (1, "")
         assert ended.error == (
-            "edge: These profiles do not compare: threads are 4 and 1. Measure alike, or use --force."
+            "edge: Cannot compare these profiles: threads are 4 and 1. Measure again under the same "
+            "conditions. --force compares them nevertheless."
         )
         forced = edge("compare", profile_file, tmp_path / "one.json", "--force")
-        assert (forced.code, forced.err) == (0, "note: unlike: threads are 4 and 1\n")
+        assert (forced.code, forced.err) == (0, "note: different conditions: threads are 4 and 1\n")
 
 
 class TestDoctor:

@@ -33,7 +33,7 @@ def test_variants_are_held_against_each_other() -> None:
 def test_only_shared_variants_are_compared() -> None:
     other = make_profile({"0.25_128": 5.0, "0.50_160": 9.0})
     assert [pair.variant for pair in compare(FIRST, other).pairs] == [Variant(0.25, 128)]
-    with pytest.raises(ProfileError, match="share no variant"):
+    with pytest.raises(ProfileError, match="no variant in common"):
         compare(FIRST, make_profile({"0.50_160": 9.0}))
 
 
@@ -48,17 +48,20 @@ def test_only_shared_variants_are_compared() -> None:
         ),
         (replace(SECOND, frame_size=(1280, 720)), "the first times frames of 640x480, the second frames of 1280x720"),
         (replace(SECOND, frame_size=None), "the first times frames of 640x480, the second the inference alone"),
-        (with_rows(SECOND, precision="fp16"), "other precisions of mobilenet_v1_1.00_224 and 1 more"),
-        (with_rows(SECOND, model_sha256="0" * 64), "other model files of mobilenet_v1_1.00_224 and 1 more"),
-        (with_rows(SECOND, includes_transfers=True), "other transfers included of mobilenet_v1_1.00_224 and 1 more"),
-        (with_rows(SECOND, cuda_graph=True), "other CUDA graphs of mobilenet_v1_1.00_224 and 1 more"),
-        (with_rows(SECOND, num_threads=2), "other threads of mobilenet_v1_1.00_224 and 1 more"),
+        (with_rows(SECOND, precision="fp16"), "different precisions of mobilenet_v1_1.00_224 and 1 more"),
+        (with_rows(SECOND, model_sha256="0" * 64), "different model files of mobilenet_v1_1.00_224 and 1 more"),
+        (
+            with_rows(SECOND, includes_transfers=True),
+            "different transfers included of mobilenet_v1_1.00_224 and 1 more",
+        ),
+        (with_rows(SECOND, cuda_graph=True), "different CUDA graphs of mobilenet_v1_1.00_224 and 1 more"),
+        (with_rows(SECOND, num_threads=2), "different threads of mobilenet_v1_1.00_224 and 1 more"),
     ],
 )
 def test_what_is_unlike_is_refused_unless_forced(other: LatencyProfile, cause: str) -> None:
     with pytest.raises(ProfileError) as refused:
         compare(FIRST, other)
-    assert str(refused.value) == f"These profiles do not compare: {cause}. Measure alike, or use --force."
+    assert str(refused.value) == f"Cannot compare these profiles: {cause}. Measure again under the same conditions."
     forced = compare(FIRST, other, force=True)
     assert forced.warnings == (cause,)
     assert len(forced.pairs) == 2

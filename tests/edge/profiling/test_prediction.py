@@ -64,7 +64,7 @@ class TestFit:
     def test_needs_four_variants(self) -> None:
         with pytest.raises(ProfileError) as refused:
             fit(only(formula(1, 1, 1), CORNERS[:3]), CLASSES)
-        assert str(refused.value) == "3 variants are too few to predict from: expected 4 or more."
+        assert str(refused.value) == "Cannot predict from 3 variants: expected 4 or more."
 
 
 class TestPublishedBoards:
@@ -164,7 +164,7 @@ class TestPrediction:
         assert {row.variant for row in predict(whole, BUNDLE).rows} == {row.variant for row in whole.rows}
 
     def test_from_too_little_is_refused(self) -> None:
-        with pytest.raises(ProfileError, match="3 variants are too few"):
+        with pytest.raises(ProfileError, match="Cannot predict from 3 variants"):
             predict(profile_of(*MEASURED[:3]), BUNDLE)
 
     def test_rests_on_no_predicted_row(self) -> None:

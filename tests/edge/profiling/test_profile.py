@@ -20,7 +20,7 @@ from tests.edge.conftest import damaged, make_profile
 
 PROFILE = make_profile({"1.00_224": 70.0, "0.25_128": 4.0})
 WHOLE: dict[str, Any] = json.loads(json.dumps(PROFILE.to_dict()))
-AGAIN = "Measure again with edge profile."
+AGAIN = "Measure it again."
 MAY_LACK = ("source", "cpus", "sustained", "load_percent")
 
 
@@ -84,8 +84,8 @@ class TestFiles:
         ("version", "shown", "advice"),
         [
             (3, "3", "update mobilenet-edge."),
-            (1, "1", "measure again with edge profile."),
-            ("new", "'new'", "measure again with edge profile."),
+            (1, "1", "measure it again."),
+            ("new", "'new'", "measure it again."),
         ],
     )
     def test_another_schema_is_refused_with_the_way_out(
@@ -99,21 +99,19 @@ class TestFiles:
     @pytest.mark.parametrize("key", [key for key in WHOLE if key not in ("schema_version", *MAY_LACK)])
     def test_what_is_missing_is_named(self, tmp_path: Path, key: str) -> None:
         path = tmp_path / "profile.json"
-        assert complaint(path, without(WHOLE, key)) == (
-            f"Latency profile {path} lacks '{key}': measure again with edge profile."
-        )
+        assert complaint(path, without(WHOLE, key)) == (f"Latency profile {path} lacks '{key}': measure it again.")
 
     @pytest.mark.parametrize("key", ["variant", "source", "avg_ms"])
     def test_what_every_row_needs_is_named(self, tmp_path: Path, key: str) -> None:
         path = tmp_path / "profile.json"
         assert complaint(path, WHOLE | {"variants": [without(WHOLE["variants"][0], key)]}) == (
-            f"Latency profile {path} lacks 'variants[0].{key}': measure again with edge profile."
+            f"Latency profile {path} lacks 'variants[0].{key}': measure it again."
         )
 
     @pytest.mark.parametrize("key", ["p95_ms", "median_low_ms", "infer_ms", "peak_rss_mb", "model_sha256"])
     def test_what_a_measured_row_cannot_lack_makes_it_none(self, tmp_path: Path, key: str) -> None:
         values = WHOLE | {"variants": [without(WHOLE["variants"][0], key)]}
-        cause = "mobilenet_v1_1.00_224 is called measured, but lacks figures that every measurement has"
+        cause = "mobilenet_v1_1.00_224 is marked as measured, but lacks figures that every measurement has"
         assert cause in complaint(tmp_path / "profile.json", values)
 
     def test_a_published_row_may_lack_all_but_its_mean(self, tmp_path: Path) -> None:
@@ -138,8 +136,8 @@ class TestFiles:
             (with_row(init_ms=True), "variants[0].init_ms is true: expected a number"),
             (with_row(init_ms="5"), 'variants[0].init_ms is "5": expected a number'),
             (with_row(p95_ms=10**400), f"variants[0].p95_ms is 1{'0' * 39}: expected a number"),
-            (with_row(p95_ms=1.0), "percentiles fall: min to max are 56, 57.4, 63, 66.5, 1, 77, 105 ms"),
-            (with_row(median_ms=50.0), "percentiles fall: min to max are 56, 57.4, 50, 66.5, 70, 77, 105 ms"),
+            (with_row(p95_ms=1.0), "percentiles must rise: min to max are 56, 57.4, 63, 66.5, 1, 77, 105 ms"),
+            (with_row(median_ms=50.0), "percentiles must rise: min to max are 56, 57.4, 50, 66.5, 70, 77, 105 ms"),
             (with_row(num_runs=0), "num_runs is 0: expected at least one"),
             (with_row(num_runs=2.5), "variants[0].num_runs is 2.5: expected a whole number"),
             (with_row(infer_ms=-1), "infer_ms of mobilenet_v1_1.00_224 is -1: expected a number of at least 0"),
@@ -155,7 +153,7 @@ class TestFiles:
                 with_row(source="guessed"),
                 'variants[0].source is "guessed": expected one of measured, published, predicted',
             ),
-            (with_row(source="published"), "published figures lack a source, who published them"),
+            (with_row(source="published"), "published figures lack the source of the profile: who published them"),
             (with_row(variant="mobilenet_v1_0.25_128"), "duplicate variant mobilenet_v1_0.25_128"),
             (
                 with_row(variant="fast one"),
@@ -175,8 +173,8 @@ class TestFiles:
             (WHOLE | {"variants": {}}, "variants is {}: expected a list"),
             (WHOLE | {"bundle": 5}, "bundle is 5: expected text"),
             (WHOLE | {"source": 5}, "source is 5: expected text"),
-            (WHOLE | {"valid": False}, "valid contradicts the objections"),
-            (WHOLE | {"objections": ["The clock fell."]}, "valid contradicts the objections"),
+            (WHOLE | {"valid": False}, "valid is false, which contradicts 0 objections"),
+            (WHOLE | {"objections": ["The clock fell."]}, "valid is true, which contradicts 1 objections"),
             (WHOLE | {"frame_size": [640]}, "frame_size is [640]: expected a list of 2"),
             (WHOLE | {"frame_size": [640, 0]}, "frame_size is [640, 0]: expected a width and a height in pixels"),
         ],
