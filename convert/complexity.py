@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 __all__ = ["LayerCost", "LayerKind", "layer_costs", "mult_adds_of", "parameters_of"]
 
-LayerKind = Literal["conv", "depthwise", "pointwise", "classifier"]
+LayerKind = Literal["conv", "depthwise", "pointwise", "hidden", "classifier"]
+"""``hidden`` layers stand between the pool and the classifier; both are fully connected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

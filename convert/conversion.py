@@ -11,7 +11,7 @@ from convert.export.tflite import IoType
 from convert.export.tflite_metadata import ModelCard
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
-from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded
+from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded, own_resolutions
 from convert.pipeline.layers import NetworkReport
 from convert.pipeline.running import compare
 from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, emit, quantize_variant, report_layers
@@ -19,7 +19,6 @@ from convert.pipeline.verification import require
 from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Accuracy
-from edge.bundles.variant import RESOLUTIONS
 from edge.files import check_parent, write_atomically
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
@@ -49,7 +48,7 @@ def write_bundle(
     *,
     labels: AnyPath | Sequence[str],
     calibration: AnyPath | None = None,
-    resolutions: Sequence[int] = RESOLUTIONS,
+    resolutions: Sequence[int] | None = None,
     targets: Sequence[Target] = ("tflite",),
     options: BundleOptions = BundleOptions(),
     replace: bool = False,
@@ -63,7 +62,7 @@ def write_bundle(
         labels: The classes' names, or a file with one a line.
         calibration: A folder of pictures like those the camera will see, half of which is held back to measure on; or
             a training's ``splits.csv``; None to calibrate on synthetic ones.
-        resolutions: Every ρ.
+        resolutions: Every ρ; None for that which the checkpoints' files ask for, or else the paper's four.
         targets: The formats to write.
         options: How to convert and to check.
         replace: Whether a bundle that is there already may be replaced.
@@ -78,11 +77,12 @@ def write_bundle(
     """
     out = Path(out)
     check_place(out, replace=replace)
-    names = labels_of(labels)
+    names, networks = labels_of(labels), tuple(map(loaded, checkpoints))
+    sides = own_resolutions(networks) if resolutions is None else tuple(resolutions)
     plan = BundlePlan(
         name=options.name or out.resolve().name,
-        checkpoints=tuple(map(loaded, checkpoints)),
-        resolutions=tuple(resolutions),
+        checkpoints=networks,
+        resolutions=sides,
         labels=names,
         author=options.author,
         license=options.license,
@@ -91,7 +91,7 @@ def write_bundle(
         tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
     )
-    data = load_pictures(plan.checkpoints, calibration, resolutions, names, options, part_of(progress, 0, _READING))
+    data = load_pictures(plan.checkpoints, calibration, sides, names, options, part_of(progress, 0, _READING))
     build_bundle(plan, data, out, replace=replace, progress=part_of(progress, _READING, 1 - _READING))
     return open_bundle(out)
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from convert.errors import CheckpointError
 from edge.bundles.architecture import BLOCKS, STEM_FILTERS, STEM_STRIDE, scaled
-from edge.vision.preprocess import ColourOrder
+from edge.vision.preprocess import ColourOrder, channels_of
 
 __all__ = [
     "HALF_RANGE",
@@ -20,16 +20,20 @@ __all__ = [
     "IMAGENET_STD",
     "Activation",
     "ConvUnit",
+    "HiddenLayer",
     "MobileNetV1",
     "ModelConfig",
     "Padding",
     "Rounding",
+    "pads",
 ]
 
 Padding = Literal["same", "symmetric"]
 Activation = Literal["relu6", "relu"]
 Rounding = Literal["floor", "floor_8", "multiple_8"]
-PerChannel = tuple[float, float, float]
+PerChannel = tuple[float, ...]
+HiddenLayer = tuple[int, Activation]
+"""Outputs of a fully connected layer, and the activation behind it."""
 HALF_RANGE: Final[PerChannel] = (127.5, 127.5, 127.5)
 """Mean and deviation that turn pixels of 0 to 255 into -1 to 1."""
 IMAGENET_MEAN: Final[PerChannel] = (123.675, 116.28, 103.53)
@@ -55,6 +59,8 @@ class ModelConfig:
     ``multiple_8`` the nearest multiple of 8, no less than 90 %, as in timm."""
     head: int = 0
     """Filters of a 1x1 layer between the last block and the pool, as timm's ``mobilenetv1_100h`` has; 0 for none."""
+    hidden: tuple[HiddenLayer, ...] = ()
+    """The fully connected layers between the pool and the classifier."""
     stem_stride: int = STEM_STRIDE
     """1 in networks for pictures of 32x32, as CIFAR's."""
     mean: PerChannel = HALF_RANGE
@@ -62,29 +68,40 @@ class ModelConfig:
     std: PerChannel = HALF_RANGE
     """Divides what is left."""
     colour_order: ColourOrder = "RGB"
+    """``GRAY`` for networks of one channel, whose mean and deviation are one number each."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise CheckpointError(f"Width multiplier {self.alpha} cannot be: α must be greater than 0.")
-        if self.classes < 1:
-            raise CheckpointError(f"A classifier of {self.classes} classes cannot be: expected one or more.")
-        for name, kind in _CHOICES.items():
-            if getattr(self, name) not in get_args(kind):
-                raise CheckpointError(
-                    f"No MobileNet v1 has {name} '{getattr(self, name)}': expected one of {', '.join(get_args(kind))}."
-                )
+            raise CheckpointError(f"invalid width multiplier {self.alpha}: α must be greater than 0.")
+        if self.classes < 1 or any(width < 1 for width, _ in self.hidden):
+            raise CheckpointError(
+                f"invalid classifier of {self.classes} classes behind layers of {[w for w, _ in self.hidden]}: "
+                "expected one or more of each."
+            )
+        chosen = [(name, kind, getattr(self, name)) for name, kind in _CHOICES.items()]
+        for name, kind, value in (*chosen, *(("activation", Activation, function) for _, function in self.hidden)):
+            if value not in get_args(kind):
+                raise CheckpointError(f"invalid {name} '{value}': expected one of {', '.join(get_args(kind))}.")
         if not (math.isfinite(self.bn_eps) and self.bn_eps > 0):
-            raise CheckpointError(f"Batch norm cannot use eps {self.bn_eps}: expected a small positive number.")
+            raise CheckpointError(f"invalid batch norm eps {self.bn_eps}: expected a small positive number.")
         if self.head < 0 or self.stem_stride not in (1, 2):
             raise CheckpointError(
-                f"No MobileNet v1 has a head of {self.head} filters and a stem of stride {self.stem_stride}: "
-                "expected 0 or more, and 1 or 2."
+                f"invalid head of {self.head} filters or stem of stride {self.stem_stride}: expected 0 or more, and "
+                "1 or 2."
             )
-        if not (_are_three(self.mean) and _are_three(self.std) and min(self.std) > 0):
+        values = (*self.mean, *self.std)
+        if {len(self.mean), len(self.std)} != {self.channels} or not all(map(math.isfinite, values)):
             raise CheckpointError(
-                f"Pictures cannot have mean {self.mean} and deviation {self.std}: expected three numbers each, "
-                "the deviations greater than 0."
+                f"invalid mean {self.mean} and deviation {self.std}: {self.colour_order} takes {self.channels} "
+                f"number{'s' * (self.channels > 1)} of each."
             )
+        if min(self.std) <= 0:
+            raise CheckpointError(f"invalid deviation {self.std}: expected numbers greater than 0.")
+
+    @property
+    def channels(self) -> int:
+        """Of the pictures: 3, or 1 for ``GRAY``."""
+        return channels_of(self.colour_order)
 
     def width(self, filters: int) -> int:
         """Channels that a layer of ``filters`` at α = 1 has."""
@@ -107,8 +124,10 @@ class ModelConfig:
             CheckpointError: It is impossible.
             TypeError: There is a value of another name or kind.
         """
-        triples = {name: tuple(values[name]) for name in ("mean", "std") if name in values}
-        return cls(**{**values, **triples})
+        tuples: dict[str, Any] = {name: tuple(values[name]) for name in ("mean", "std") if name in values}
+        if "hidden" in values:
+            tuples["hidden"] = tuple((int(width), str(function)) for width, function in values["hidden"])
+        return cls(**{**values, **tuples})
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as JSON values."""
@@ -123,8 +142,8 @@ _CHOICES: Final[Mapping[str, Any]] = {
 }
 
 
-def _are_three(values: PerChannel) -> bool:
-    return len(values) == 3 and all(map(math.isfinite, values))
+def _function(activation: Activation) -> nn.Module:
+    return nn.ReLU6(inplace=True) if activation == "relu6" else nn.ReLU(inplace=True)
 
 
 class ConvUnit(nn.Module):
@@ -134,7 +153,7 @@ class ConvUnit(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(outputs, eps=config.bn_eps)
-        self.act = nn.ReLU6(inplace=True) if config.activation == "relu6" else nn.ReLU(inplace=True)
+        self.act = _function(config.activation)
         self.pads = pads(kernel, stride, config.padding)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,7 +164,7 @@ class ConvUnit(nn.Module):
 
 
 class MobileNetV1(nn.Module):
-    """The network: normalized RGB (batch, 3, ρ, ρ) in, logits (batch, classes) out, ρ a multiple of 32.
+    """The network: normalized pictures (batch, 3 or 1, ρ, ρ) in, logits (batch, classes) out, ρ a multiple of 32.
 
     One set of weights serves every resolution.
 
@@ -158,7 +177,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         self.config = config
         channels, *outputs = config.widths
-        self.stem = ConvUnit(config, 3, channels, kernel=3, stride=config.stem_stride, groups=1)
+        self.stem = ConvUnit(config, config.channels, channels, kernel=3, stride=config.stem_stride, groups=1)
         blocks = []
         for block, out in zip(BLOCKS, outputs, strict=True):
             depthwise = ConvUnit(config, channels, channels, kernel=3, stride=block.stride, groups=channels)
@@ -169,14 +188,19 @@ class MobileNetV1(nn.Module):
         self.head: nn.Module = nn.Identity()
         if config.head:
             self.head, channels = ConvUnit(config, channels, config.head, kernel=1, stride=1, groups=1), config.head
+        hidden = []
+        for width, activation in config.hidden:
+            hidden.append(nn.Sequential(nn.Linear(channels, width), _function(activation)))
+            channels = width
+        self.hidden = nn.Sequential(*hidden)
         self.classifier = nn.Linear(channels, config.classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """What the classifier sees, (batch, channels), of normalized pictures (batch, 3, ρ, ρ)."""
-        return self.head(self.blocks(self.stem(x))).mean(dim=(2, 3))  # type: ignore[no-any-return]
+        """What the classifier sees, (batch, channels), of normalized pictures (batch, 3 or 1, ρ, ρ)."""
+        return self.hidden(self.head(self.blocks(self.stem(x))).mean(dim=(2, 3)))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits (batch, classes) of normalized pictures (batch, 3, ρ, ρ)."""
+        """Logits (batch, classes) of normalized pictures (batch, 3 or 1, ρ, ρ)."""
         return self.classifier(self.features(x))  # type: ignore[no-any-return]
 
 

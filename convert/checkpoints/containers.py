@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
 
-__all__ = ["is_numpy", "read_numpy", "read_safetensors", "read_torch"]
+__all__ = ["read_numpy", "read_safetensors", "read_torch"]
 
 _WRAPPERS: Final = (
     "state_dict",
@@ -30,16 +30,6 @@ _WRAPPERS: Final = (
     "model_ema",
 )
 """Under which of its keys a training's checkpoint keeps the weights, the likeliest first."""
-
-
-def is_numpy(path: Path) -> bool:
-    """Whether a zip archive is NumPy's and not PyTorch's."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return False
-    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def read_numpy(path: Path) -> Arrays:

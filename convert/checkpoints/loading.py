@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convert.checkpoints import keras, native, slim, state_dict
-from convert.checkpoints.containers import is_numpy, read_numpy, read_safetensors, read_torch
+from convert.checkpoints.assembly import assembled
+from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Weights
 from convert.errors import CheckpointError
@@ -40,6 +42,10 @@ class Checkpoint:
     sha256: str
     note: str = ""
     """What was chosen or left out that the tensors do not tell."""
+    resolution: int | None = None
+    """The side of the pictures that the file asks for; None where any will do."""
+    is_headless: bool = False
+    """Whether the file has the features alone: such a network can be trained from, but not answer."""
     statistics: Statistics = field(default_factory=dict)
     """Batch norm's statistics for resolutions that have their own."""
 
@@ -80,6 +86,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         layout=found.layout,
         sha256=sha256_of(path),
         note=found.note,
+        resolution=found.resolution,
+        is_headless=found.is_headless,
         statistics={side: _own(path, found.config, side, tensors) for side, tensors in own.items()},
     )
 
@@ -97,13 +105,16 @@ def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
 
 def _read(path: Path, head: bytes) -> Weights:
     if head.startswith(_HDF5):
-        return keras.read(path)
+        return assembled(path, keras.read_h5(path))
     if head[8:9] == b"{":
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):
             return native.read(path, arrays, metadata)
         return state_dict.read(path, arrays, is_ordered=False)
-    if head.startswith(_ZIP) and is_numpy(path):
+    names = _members(path) if head.startswith(_ZIP) else []
+    if keras.is_keras_archive(names):
+        return assembled(path, keras.read_archive(path))
+    if names and all(name.endswith(".npy") for name in names):
         arrays = read_numpy(path)
         return slim.read(path, arrays) if slim.is_slim(arrays) else state_dict.read(path, arrays, is_ordered=False)
     if head.startswith((_ZIP, _PICKLE)):
@@ -112,6 +123,15 @@ def _read(path: Path, head: bytes) -> Weights:
         f"{path} is no checkpoint this package reads: expected Keras weights (.h5), weights of mobilenet-edge or timm "
         f"(.safetensors), a PyTorch state dict (.pth) or TF-slim variables (.npz); the file starts with {head[:8]!r}."
     )
+
+
+def _members(path: Path) -> list[str]:
+    """The names in a zip archive; none if it cannot be read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
 
 
 def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> MobileNetV1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -31,6 +31,19 @@ class Weights:
     """Named and shaped as :class:`convert.model.MobileNetV1` has them."""
     note: str = ""
     """What was chosen or left out that the tensors do not tell."""
+    resolution: int | None = None
+    """The side of the pictures that the file asks for; None where any will do."""
+    is_headless: bool = False
+    """Whether the file has the features alone, and the classifier is of zeros."""
+
+    def without_background(self, is_theirs: bool = True) -> Weights:
+        """Without class 0 of 1001, if it is TensorFlow's."""
+        tensors = dict(self.tensors)
+        note = classifier_without_background(tensors) if is_theirs else ""
+        if not note:
+            return self
+        config = replace(self.config, classes=IMAGENET_CLASSES)
+        return replace(self, config=config, tensors=tensors, note="; ".join(filter(None, (self.note, note))))
 
 
 def width_multiplier(widths: tuple[int, ...]) -> tuple[float, Rounding] | None:

@@ -28,7 +28,9 @@ def bundle(
     ],
     labels: Annotated[Path, typer.Option(help="One label a line, line N for class N.")],
     out: Annotated[Path, typer.Option(help="The bundle's folder.")],
-    resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",
+    resolutions: Annotated[
+        str | None, typer.Option(help="Every ρ, with commas between; default: the files' own, or 224,192,160,128.")
+    ] = None,
     targets: Targets = "tflite",
     calibration: Calibration = None,
     options: BundleOptions = BundleOptions(),
@@ -49,7 +51,7 @@ def bundle(
             out,
             labels=labels,
             calibration=calibration,
-            resolutions=numbers(resolutions),
+            resolutions=None if resolutions is None else numbers(resolutions),
             targets=targets_of(targets),
             options=options,
             replace=force,

@@ -43,6 +43,7 @@ def config_in_words(config: ModelConfig) -> str:
     parts = [f"α={config.alpha:g}", f"{config.classes} classes", f"{config.padding} padding", config.activation]
     parts += [f"eps {config.bn_eps:g}", f"{config.colour_order} less {_triple(config.mean)} by {_triple(config.std)}"]
     parts += [f"a head of {config.head} filters"] * bool(config.head)
+    parts += [f"hidden layers of {', '.join(f'{n} ({a})' for n, a in config.hidden)}"] * bool(config.hidden)
     parts += ["a stem of stride 1"] * (config.stem_stride == 1)
     return ", ".join(parts)
 
@@ -65,5 +66,5 @@ def _range(ends: tuple[float, float] | None) -> str:
     return f" ({100 * ends[0]:.1f} to {100 * ends[1]:.1f})" if ends else ""
 
 
-def _triple(values: tuple[float, float, float]) -> str:
+def _triple(values: tuple[float, ...]) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else "/".join(f"{value:g}" for value in values)

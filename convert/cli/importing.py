@@ -49,7 +49,7 @@ def import_(
         "bn_eps": bn_eps,
         "stem_stride": stem_stride,
         "colour_order": colour_order,
-        **_pixels(normalization),
+        **_pixels(normalization, loaded.config.channels),
     }
     changes = {name: value for name, value in given.items() if value is not None}
     loaded = reconfigured(loaded, **changes) if changes else loaded
@@ -65,21 +65,22 @@ def import_(
         stdout().print(f"{out}: written", soft_wrap=True)
 
 
-def _pixels(normalization: Normalization | None) -> dict[str, Any]:
+def _pixels(normalization: Normalization | None, channels: int) -> dict[str, Any]:
     from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD
 
-    return {
+    found: dict[Normalization | None, dict[str, Any]] = {
         None: {},
         "half": {"mean": HALF_RANGE, "std": HALF_RANGE},
         "unit": _UNIT,
         "imagenet": {"mean": IMAGENET_MEAN, "std": IMAGENET_STD},
-    }[normalization]
+    }
+    return {name: values[:channels] for name, values in found[normalization].items()}
 
 
 def _record(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
     from convert.complexity import layer_costs, mult_adds_of, parameters_of
 
-    layers = layer_costs(loaded.model, 224)
+    layers = layer_costs(loaded.model, 224, loaded.config.channels)
     return {
         "file": str(loaded.path),
         "sha256": loaded.sha256,

@@ -128,9 +128,9 @@ def _read(
     """The pictures at ``paths``, or drawn ones if there are none."""
     if paths:
         return read_pictures(paths, recipe, resolutions, progress)
-    return ImageSet(
-        paths=(), pixels={side: synthetic_images(SYNTHETIC, side, seed=seed) for side in resolutions}, unreadable=()
-    )
+    channels = recipe.channels
+    pixels = {side: synthetic_images(SYNTHETIC, side, channels=channels, seed=seed) for side in resolutions}
+    return ImageSet(paths=(), pixels=pixels, unreadable=())
 
 
 def _refuse_flat(pictures: ImageSet) -> None:

@@ -119,7 +119,7 @@ def read_pictures(
     Raises:
         CalibrationError: Not one can be read.
     """
-    specs = {r: TensorSpec(shape=(1, r, r, 3), dtype="uint8") for r in resolutions}
+    specs = {r: TensorSpec(shape=(1, r, r, preprocessing.channels), dtype="uint8") for r in resolutions}
     preprocessors = {r: Preprocessor(preprocessing, spec) for r, spec in specs.items()}
     pixels: dict[int, list[NDArray[np.uint8]]] = {r: [] for r in resolutions}
     read, unreadable = [], []

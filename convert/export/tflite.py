@@ -1,8 +1,8 @@
 """Emit a quantized network as a TensorFlow Lite flatbuffer, with the schema that ``ai-edge-litert`` carries.
 
 The graph is the official converter's: convolutions with fused activation and SAME padding, MEAN as the global pool
-(AVERAGE_POOL_2D executes more instructions), a 1x1 CONV_2D as classifier, RESHAPE, SOFTMAX. XNNPACK takes all of it;
-so do the built-in kernels of older runtimes.
+(AVERAGE_POOL_2D executes more instructions), a 1x1 CONV_2D for each fully connected layer, RESHAPE, SOFTMAX. XNNPACK
+takes all of it; so do the built-in kernels of older runtimes.
 """
 
 from __future__ import annotations
@@ -88,10 +88,12 @@ class _Writer:
         """Add everything in order; the output is the tensor added last."""
         side, network = self._network.variant.resolution, self._network
         outside = self._io == "uint8"
-        first = self._picture("input", side, 3, network.input, self._io)
-        current = self._quantize(first, "input_int8", network.input, (1, side, side, 3), "int8") if outside else first
+        channels = network.preprocessing.channels
+        first, current = (self._picture("input", side, channels, network.input, self._io),) * 2
+        if outside:
+            current = self._quantize(first, "input_int8", network.input, (1, side, side, channels), "int8")
         for layer in network.layers:
-            if layer.kind == "classifier":
+            if layer.pools:
                 current, side = self._pool(current, layer), 1
             current, side = self._convolution(layer, current, side)
         shape = (1, network.classes)

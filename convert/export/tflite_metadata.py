@@ -31,7 +31,7 @@ _PARSER: Final = "1.0.0"
 """The oldest version of the schema that has every field written here."""
 _LABELS: Final = "labels.txt"
 
-_RGB: Final = np.int8(1)  # enum ColorSpaceType; it has no BGR
+_COLOURS: Final = {"RGB": np.int8(1), "GRAY": np.int8(2)}  # enum ColorSpaceType; it has no BGR
 _AXIS_LABELS: Final = np.int8(2)  # enum AssociatedFileType
 _FEATURE, _IMAGE = np.uint8(1), np.uint8(2)  # union ContentProperties
 _NORMALIZATION: Final = np.uint8(1)  # union ProcessUnitOptions
@@ -96,8 +96,8 @@ def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
 def _picture(network: QuantizedNetwork, dtype: str) -> _Fields:
     recipe, side = network.preprocessing, np.uint32(network.variant.resolution)
     properties: _Fields = {1: {0: side, 1: side}}
-    if recipe.colour_order == "RGB":
-        properties[0] = _RGB
+    if recipe.colour_order in _COLOURS:
+        properties[0] = _COLOURS[recipe.colour_order]
     return {
         0: "image",
         1: f"Picture to classify, {side} x {side} pixels {recipe.colour_order} of 0 to 255.",

@@ -156,7 +156,7 @@ def _candidates(data: CalibrationData) -> Iterable[Frame]:
 
 
 def _entry(checkpoint: Checkpoint, emitted: Sequence[Emitted], folder: Path) -> BundledVariant:
-    layers = layer_costs(checkpoint.model, emitted[0].variant.resolution)
+    layers = layer_costs(checkpoint.model, emitted[0].variant.resolution, checkpoint.config.channels)
     return BundledVariant(
         variant=emitted[0].variant,
         mult_adds=mult_adds_of(layers),

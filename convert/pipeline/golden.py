@@ -11,6 +11,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from convert.model import IMAGENET_MEAN, IMAGENET_STD
 from edge.bundles.bundle import MANIFEST, Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
 from edge.bundles.members import FileEntry
@@ -89,13 +90,16 @@ def small_picture(picture: Frame) -> Frame:
 def mistakes(right: Preprocessing) -> Mapping[str, Preprocessing]:
     """What goes wrong on devices, each as the preprocessing it amounts to."""
     other: ColourOrder = "BGR" if right.colour_order == "RGB" else "RGB"
+    count = right.channels
+    black = (0.0,) * count
     found: dict[str, Any] = {
-        "swapped colours": replace(right, colour_order=other),
-        "range 0 to 1": replace(right, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
-        "range 0 to 255": replace(right, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
-        "ImageNet's mean and deviation": replace(right, mean=(123.7, 116.3, 103.5), std=(58.4, 57.1, 57.4)),
+        "range 0 to 1": replace(right, mean=black, std=(255.0,) * count),
+        "range 0 to 255": replace(right, mean=black, std=(1.0,) * count),
+        "ImageNet's mean and deviation": replace(right, mean=IMAGENET_MEAN[:count], std=IMAGENET_STD[:count]),
         "another crop": replace(right, crop_fraction=0.6 * right.crop_fraction),
     }
+    if count == 3:
+        found["swapped colours"] = replace(right, colour_order=other)
     return {name: recipe for name, recipe in found.items() if recipe != right}
 
 

@@ -10,15 +10,16 @@ from typing import Final
 
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
+from convert.errors import CheckpointError
 from convert.options import ConversionOptions
 from convert.pipeline.trained import check_trained
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
-from edge.bundles.variant import Variant
+from edge.bundles.variant import RESOLUTIONS, Variant
 from edge.progress import Progress
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded"]
+__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded", "own_resolutions"]
 
 AnyPath = str | PathLike[str]
 AnyCheckpoint = AnyPath | Checkpoint
@@ -27,9 +28,26 @@ _FEW: Final = 32
 _log = logging.getLogger(__name__)
 
 
-def loaded(checkpoint: AnyCheckpoint) -> Checkpoint:
-    """The checkpoint, read if it is a path."""
-    return checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(Path(checkpoint))
+def loaded(checkpoint: AnyCheckpoint, *, needs_classifier: bool = True) -> Checkpoint:
+    """The checkpoint, read if it is a path.
+
+    Raises:
+        CheckpointError: It cannot be read, or has no classifier.
+    """
+    found = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(Path(checkpoint))
+    if found.is_headless and needs_classifier:
+        raise CheckpointError(
+            f"{found.path} has the features alone and no classifier (include_top=False): save the whole network, or "
+            f"train a classifier on it: edge-convert train PICTURES --from {found.path.name} --out trained."
+        )
+    return found
+
+
+def own_resolutions(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
+    """The resolutions that the checkpoints' files ask for, largest first; the paper's where one asks for none."""
+    sides = {checkpoint.resolution for checkpoint in checkpoints}
+    own = {side for side in sides if side is not None and side % 32 == 0}
+    return tuple(sorted(own, reverse=True)) if own == sides else RESOLUTIONS
 
 
 def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:

@@ -104,7 +104,7 @@ class _Step:
 def _steps(layers: Sequence[FakeQuantLayer], x: Tensor) -> Iterator[_Step]:
     rounded = x
     for layer in layers:
-        if layer.exact.kind == "classifier":
+        if layer.exact.pools:
             x, rounded = (y.mean(dim=(2, 3), keepdim=True) for y in (x, rounded))
         step = _Step(x, layer.exact.activate(layer.exact.convolve(x)), layer.run(rounded))
         yield step
@@ -114,7 +114,7 @@ def _steps(layers: Sequence[FakeQuantLayer], x: Tensor) -> Iterator[_Step]:
 def _finish(layers: Sequence[FakeQuantLayer], position: int, x: Tensor) -> Tensor:
     """Logits from one layer's output, the layers behind it in float."""
     for layer in layers[position + 1 :]:
-        if layer.exact.kind == "classifier":
+        if layer.exact.pools:
             x = x.mean(dim=(2, 3), keepdim=True)
         x = layer.exact.activate(layer.exact.convolve(x))
     return x.flatten(1)

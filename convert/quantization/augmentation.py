@@ -25,16 +25,17 @@ _Pixels = NDArray[np.uint8]
 
 
 def with_views(pixels: _Pixels, count: int, *, seed: int = 0) -> _Pixels:
-    """``pixels`` (n, ρ, ρ, 3), and after them ``count`` other views of each: cropped, mirrored, lit otherwise."""
+    """``pixels`` (n, ρ, ρ, 3 or 1), and after them ``count`` other views of each: cropped, mirrored, lit otherwise."""
     generator = np.random.default_rng(seed)
     views = [_view(picture, generator) for _ in range(count) for picture in pixels]
     return np.concatenate([pixels, np.stack(views)]) if views else pixels
 
 
-def synthetic_images(count: int, resolution: int, *, seed: int = 0) -> _Pixels:
-    """Pictures (count, ρ, ρ, 3) to calibrate on where there are none: clouds in all scales, with shapes on them."""
+def synthetic_images(count: int, resolution: int, *, channels: int = 3, seed: int = 0) -> _Pixels:
+    """Pictures (count, ρ, ρ, 3 or 1) to calibrate on where there are none: clouds in all scales, shapes on them."""
     generator = np.random.default_rng(seed)
-    return np.stack([_drawing(resolution, generator) for _ in range(count)])
+    pictures = np.stack([_drawing(resolution, generator) for _ in range(count)])
+    return pictures if channels == 3 else pictures[..., :1]
 
 
 def _view(picture: _Pixels, generator: np.random.Generator) -> _Pixels:
@@ -42,6 +43,7 @@ def _view(picture: _Pixels, generator: np.random.Generator) -> _Pixels:
     part = max(1, round(side * generator.uniform(_SMALLEST_CROP, 1.0) ** 0.5))
     top, left = generator.integers(0, side - part + 1, 2)
     view = cv2.resize(picture[top : top + part, left : left + part], (side, side), interpolation=cv2.INTER_LINEAR)
+    view = view.reshape(side, side, -1)  # OpenCV drops the axis of one channel
     if generator.random() < 0.5:
         view = view[:, ::-1]
     lit = view * generator.uniform(*_CONTRAST) + generator.uniform(*_BRIGHTNESS)

@@ -66,7 +66,7 @@ def equalize(network: FoldedNetwork, pixels: NDArray[np.uint8], preprocessing: P
 
 def reaches(network: FoldedNetwork, preprocessing: Preprocessing) -> list[Reach]:
     """What every layer's output can reach after its activation, by interval arithmetic."""
-    edges = torch.from_numpy(preprocessing.real(np.array([[0] * 3, [255] * 3], np.uint8)))
+    edges = torch.from_numpy(preprocessing.real(np.array([[0], [255]], np.uint8)))
     reach, found = Reach(edges.amin(dim=0), edges.amax(dim=0)), []
     for layer in network.layers:
         reach = _reach(layer, reach)

@@ -83,16 +83,17 @@ def fake_quant_integers(network: FoldedNetwork, quantized: QuantizedNetwork) -> 
                 exact=exact,
                 weight=torch.from_numpy(integers.weight).float() * scales[:, None, None, None],
                 bias=torch.from_numpy(integers.bias).float() * scales * integers.input.scale,
-                input_grid=_input_grid(exact.kind, integers.input),
+                input_grid=_input_grid(exact, integers.input),
                 output_grid=Grid.of(integers.output),
             )
         )
     return layers
 
 
-def _input_grid(kind: str, quantization: Quantization) -> Grid | None:
-    """The stem's input are pixels, the classifier's are means; every other layer's lies on the grid already."""
-    return Grid.of(quantization, takes_pixels=kind == "conv") if kind in ("conv", "classifier") else None
+def _input_grid(layer: FoldedLayer, quantization: Quantization) -> Grid | None:
+    """The stem takes pixels, and the layer behind the pool means; every other layer's input is on the grid already."""
+    is_stem = layer.kind == "conv"
+    return Grid.of(quantization, takes_pixels=is_stem) if is_stem or layer.pools else None
 
 
 def fake_quant_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) -> list[FakeQuantLayer]:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from convert.complexity import LayerKind
-from convert.model import HALF_RANGE, ConvUnit, MobileNetV1, ModelConfig
+from convert.model import HALF_RANGE, Activation, ConvUnit, MobileNetV1, ModelConfig
 from edge.vision.preprocess import Preprocessing
 
 __all__ = ["FoldedLayer", "FoldedNetwork", "fold", "folded_recipe"]
+
+_CAPS: Final[dict[Activation, float]] = {"relu6": 6.0, "relu": float("inf")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,10 +30,10 @@ class FoldedLayer:
     """One convolution with its bias and activation, float32."""
 
     name: str
-    """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``head``, ``classifier``."""
+    """``stem``, ``block3/depthwise``, ``block3/pointwise``, ``head``, ``hidden1``, ``classifier``."""
     kind: LayerKind
     weight: Tensor
-    """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer; 1x1 for the classifier."""
+    """(out, in, height, width); (channels, 1, 3, 3) for a depthwise layer; 1x1 for fully connected ones."""
     bias: Tensor
     """(out,)."""
     stride: int
@@ -38,6 +41,8 @@ class FoldedLayer:
     """Zeros around the input: (left, right, top, bottom)."""
     cap: float | None
     """The activation's upper limit: 6 for ReLU6, infinity for ReLU, None for none."""
+    pools: bool = False
+    """Whether the global average pool stands before it."""
 
     def convolve(self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Output before the activation, of this layer's weights or of others in their place."""
@@ -54,7 +59,7 @@ class FoldedLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldedNetwork:
-    """All layers in order; the global average pool stands before the last one."""
+    """All layers in order; the global average pool stands before the first that is fully connected."""
 
     layers: tuple[FoldedLayer, ...]
     alpha: float
@@ -63,7 +68,7 @@ class FoldedNetwork:
     def trace(self, x: Tensor) -> Iterator[tuple[FoldedLayer, Tensor, Tensor]]:
         """Run normalized pictures (batch, 3, ρ, ρ); yield each layer, its input and its output before activation."""
         for layer in self.layers:
-            if layer.kind == "classifier":
+            if layer.pools:
                 x = x.mean(dim=(2, 3), keepdim=True)
             y = layer.convolve(x)
             yield layer, x, y
@@ -81,9 +86,9 @@ def fold(model: MobileNetV1) -> FoldedNetwork:
 
     The network takes pictures as :func:`folded_recipe` prepares them.
     """
-    cap = 6.0 if model.config.activation == "relu6" else float("inf")
+    cap = _CAPS[model.config.activation]
     stem = _fold_unit("stem", "conv", model.stem, cap)
-    gain = torch.tensor(HALF_RANGE).double() / torch.tensor(model.config.std).double()
+    gain = torch.tensor(HALF_RANGE[: model.config.channels]).double() / torch.tensor(model.config.std).double()
     layers = [replace(stem, weight=(stem.weight.double() * gain[:, None, None]).float())]
     for index, block in enumerate(model.blocks.children(), start=1):
         depthwise, pointwise = block.children()
@@ -92,24 +97,25 @@ def fold(model: MobileNetV1) -> FoldedNetwork:
         layers.append(_fold_unit(f"block{index}/pointwise", "pointwise", pointwise, cap))
     if isinstance(model.head, ConvUnit):
         layers.append(_fold_unit("head", "pointwise", model.head, cap))
-    layers.append(
-        FoldedLayer(
-            name="classifier",
-            kind="classifier",
-            weight=model.classifier.weight.detach()[:, :, None, None].clone(),
-            bias=model.classifier.bias.detach().clone(),
-            stride=1,
-            pads=(0, 0, 0, 0),
-            cap=None,
-        )
-    )
+    for number, (block, (_, activation)) in enumerate(zip(model.hidden, model.config.hidden, strict=True), start=1):
+        (linear, _) = block.children()
+        layers.append(_fully_connected(f"hidden{number}", "hidden", linear, _CAPS[activation], pools=number == 1))
+    layers.append(_fully_connected("classifier", "classifier", model.classifier, None, pools=not model.config.hidden))
     return FoldedNetwork(layers=tuple(layers), alpha=model.config.alpha, classes=model.config.classes)
 
 
 def folded_recipe(config: ModelConfig, preprocessing: Preprocessing | None = None) -> Preprocessing:
     """``preprocessing``, or the default one, with the pixels that the folded network of ``config`` takes."""
     recipe = preprocessing or Preprocessing()
-    return replace(recipe, colour_order=config.colour_order, mean=config.mean, std=HALF_RANGE)
+    return replace(recipe, colour_order=config.colour_order, mean=config.mean, std=HALF_RANGE[: config.channels])
+
+
+def _fully_connected(name: str, kind: LayerKind, linear: nn.Module, cap: float | None, *, pools: bool) -> FoldedLayer:
+    assert isinstance(linear, nn.Linear)
+    weight, bias = linear.weight.detach()[:, :, None, None].clone(), linear.bias.detach().clone()
+    return FoldedLayer(
+        name=name, kind=kind, weight=weight, bias=bias, stride=1, pads=(0, 0, 0, 0), cap=cap, pools=pools
+    )
 
 
 def _fold_unit(name: str, kind: LayerKind, unit: ConvUnit, cap: float) -> FoldedLayer:

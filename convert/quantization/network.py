@@ -63,6 +63,8 @@ class QuantizedLayer:
     """The activation's upper limit: 6, infinity, or None for no activation."""
     input: Quantization
     output: Quantization
+    pools: bool = False
+    """Whether the global average pool stands before it."""
 
     def __post_init__(self) -> None:
         if self.weight.min(initial=0) < -127:
@@ -95,7 +97,7 @@ class QuantizedLayer:
 class QuantizedNetwork:
     """A whole network in integers, for one resolution.
 
-    The global average pool before the classifier keeps its input's quantization, as TensorFlow Lite requires;
+    The global average pool keeps its input's quantization, as TensorFlow Lite requires;
     the softmax after it has :data:`PROBABILITIES`.
     """
 

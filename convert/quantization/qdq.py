@@ -37,9 +37,11 @@ _NARROWEST: Final = 1e-3
 """The least range of a tensor, as of a layer that never fires."""
 _POOL_HEADROOM: Final = 1.25
 """Few or unsure pictures reach 4.7 after the pool where others reach 6 (ImageNet checkpoint, ρ = 224)."""
+_SHIFTED: Final[tuple[LayerKind, ...]] = ("pointwise", "hidden", "classifier")
+"""Layers that pad nothing, so that their input may be shifted."""
 _IN_INT8: Final[dict[Form, tuple[LayerKind, ...]]] = {
-    "mixed": ("pointwise", "classifier"),
-    "full": ("conv", "depthwise", "pointwise", "classifier"),
+    "mixed": ("pointwise", "hidden", "classifier"),
+    "full": ("conv", "depthwise", "pointwise", "hidden", "classifier"),
 }
 
 
@@ -62,11 +64,13 @@ class SymmetricLayer:
     """Where the activation ends below and above; None for no activation."""
     input_scale: float | None
     """The input's int8 step; None where the input is not rounded."""
+    pools: bool = False
+    """Whether the global average pool stands before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SymmetricNetwork:
-    """A network whose rounded activations have zero point 0; the global average pool stands before the last layer."""
+    """A network whose rounded activations have zero point 0."""
 
     variant: Variant
     classes: int
@@ -108,7 +112,7 @@ def symmetrize(
             statistics[index],
             current,
             is_int8=layer.kind in _IN_INT8[form],
-            feeds=network.layers[index + 1].kind if index + 1 < len(network.layers) else None,
+            feeds=network.layers[index + 1] if index + 1 < len(network.layers) else None,
         )
         layers.append(made)
     progress("done", 1.0)
@@ -134,7 +138,7 @@ class _Activations:
 
 def _largest(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> float:
     """The largest input that a pixel can become: the pictures at hand need not hold black and white."""
-    return float(np.abs(preprocessing.real(np.array([[0] * 3, [255] * 3], np.uint8))).max())
+    return float(np.abs(preprocessing.real(np.array([[0], [255]], np.uint8))).max())
 
 
 def _layer(
@@ -144,9 +148,9 @@ def _layer(
     current: _Activations,
     *,
     is_int8: bool,
-    feeds: LayerKind | None,
+    feeds: FoldedLayer | None,
 ) -> tuple[SymmetricLayer, _Activations]:
-    """The layer, and its output for the input ``current``; ``feeds`` is the kind of layer that takes it."""
+    """The layer, and its output for the input ``current``; ``feeds`` is the layer that takes it."""
     weight, real = _weights(layer, integers, is_int8)
     inputs = current.rounded() if is_int8 else current
     nothing = torch.zeros_like(layer.bias)
@@ -155,10 +159,10 @@ def _layer(
     outputs = [layer.activate(y.add_(bias)) for y in sums]
     largest = statistics.high if layer.cap is not None else max(statistics.high, -statistics.low)
     shift = 0.0
-    if feeds == "classifier":  # the pool comes at once: what it gives is rounded, not what it takes
+    if feeds is not None and feeds.pools:  # the pool comes at once: what it gives is rounded, not what it takes
         outputs = [y.mean(dim=(2, 3), keepdim=True) for y in outputs]
         largest = min(statistics.high, _POOL_HEADROOM * max(y.max().item() for y in outputs))
-    if feeds in ("pointwise", "classifier"):
+    if feeds is not None and feeds.kind in _SHIFTED:
         shift = largest / 2
     made = SymmetricLayer(
         name=layer.name,
@@ -170,6 +174,7 @@ def _layer(
         pads=layer.pads,
         limits=None if layer.cap is None else (-shift, layer.cap - shift),
         input_scale=current.scale if is_int8 else None,
+        pools=layer.pools,
     )
     return made, _Activations(tuple((y - shift).half() for y in outputs), largest - shift)
 

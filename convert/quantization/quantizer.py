@@ -103,7 +103,7 @@ def quantize(
     layers: list[QuantizedLayer] = []
     for index, layer in enumerate(network.layers):
         progress(layer.name, 0.1 + 0.9 * index / len(network.layers))
-        flow = flow.pooled() if layer.kind == "classifier" else flow
+        flow = flow.pooled() if layer.pools else flow
         quantized = _quantize_layer(layer, statistics[index], flow)
         if layer.kind == "classifier":
             deviations = LOGIT_DEVIATIONS_SYNTHETIC if are_synthetic else LOGIT_DEVIATIONS
@@ -131,7 +131,7 @@ def _first_flow(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> _Flo
 
 def _input_quantization(preprocessing: Preprocessing) -> Quantization:
     """All that 0 to 255 can become: the pictures at hand need not hold black and white."""
-    edges = preprocessing.real(np.array([[0] * 3, [255] * 3], np.uint8))
+    edges = preprocessing.real(np.array([[0], [255]], np.uint8))
     low, high = float(edges.min()), float(edges.max())
     scale = (high - low) / 255
     return Quantization(scale, int(np.floor(-128 - low / scale)))
@@ -164,6 +164,7 @@ def _quantize_layer(layer: FoldedLayer, statistics: FloatStatistics, flow: _Flow
         cap=layer.cap,
         input=flow.quantization,
         output=Quantization.of_range(statistics.low, statistics.high),
+        pools=layer.pools,
     )
 
 

@@ -183,7 +183,7 @@ def _built(config: ModelConfig, start: Checkpoint | None, alpha: float) -> nn.Mo
     network = MobileNetV1(replace(config, alpha=alpha))
     if start is not None and alpha == config.alpha and network.stem.conv.weight.device.type != "meta":
         weights = start.model.state_dict()
-        if start.config.classes != config.classes:
+        if start.config.classes != config.classes or start.is_headless:
             weights = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
         network.load_state_dict(weights, strict=False)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

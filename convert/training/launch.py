@@ -132,7 +132,7 @@ def _prepared(
         ),
         augmentation=Augmentation.for_width(max(alphas), flips=options.flips),
         resize=options.resize,
-        start=loaded(start) if start is not None else None,
+        start=loaded(start, needs_classifier=False) if start is not None else None,
         teacher=loaded(teacher) if teacher is not None else None,
         teacher_weight=options.teacher_weight,
     )

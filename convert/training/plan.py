@@ -94,6 +94,6 @@ class Plan:
         }
 
 
-def _seen(config: ModelConfig) -> tuple[ColourOrder, tuple[float, float, float], tuple[float, float, float]]:
+def _seen(config: ModelConfig) -> tuple[ColourOrder, tuple[float, ...], tuple[float, ...]]:
     """How a network takes pictures: order of the colours, mean and deviation."""
     return config.colour_order, config.mean, config.std

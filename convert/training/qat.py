@@ -56,7 +56,7 @@ class FakeQuantNetwork(nn.Module):
         x = Grid.of(self._start.input, takes_pixels=True).round(x)
         rows = zip(self._layers, self._start.layers, self.levels, self.biases, self._units(), strict=True)
         for layer, integers, levels, bias, unit in rows:
-            if layer.kind == "classifier":
+            if layer.pools:
                 x = _on_grid(x.mean(dim=(2, 3), keepdim=True), Grid.of(integers.input))
             scales = torch.from_numpy(integers.weight_scales)[:, None, None, None]
             weight = _rounded(levels.clamp(-127, 127)) * scales

@@ -65,7 +65,9 @@ def make_batch(
     """Pictures as the device would see them at each of the resolutions."""
     pixels = {}
     for side in dict.fromkeys(resolutions):
-        preprocessor = Preprocessor(preprocessing, TensorSpec(shape=(1, side, side, 3), dtype="uint8"))
+        preprocessor = Preprocessor(
+            preprocessing, TensorSpec(shape=(1, side, side, preprocessing.channels), dtype="uint8")
+        )
         pixels[side] = np.stack([preprocessor.pixels(frame) for frame, _ in examples])
     return Batch(pixels, np.array([label for _, label in examples], np.int64))
 
@@ -111,7 +113,7 @@ def batches(
 
 
 def normalized(pixels: NDArray[np.uint8], preprocessing: Preprocessing, device: torch.device) -> Tensor:
-    """The network's input on ``device``, (count, 3, ρ, ρ), its channels last in memory."""
+    """The network's input on ``device``, (count, channels, ρ, ρ), its channels last in memory."""
     real = torch.from_numpy(pixels).to(device, non_blocking=True).permute(0, 3, 1, 2).float()
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     return real.sub_(mean).div_(std)

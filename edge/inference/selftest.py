@@ -75,10 +75,10 @@ def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
 
 
 def input_means(classifier: Classifier, frame: Frame) -> tuple[float, ...]:
-    """The means of the network's input over each quarter of the picture, row by row, for each channel: 12 numbers."""
+    """The means of the network's input over each quarter of the picture, row by row, for each channel: 12 or 4."""
     real = classifier.network_input(frame)
     half = real.shape[0] // 2
-    quarters = real[: 2 * half, : 2 * half].reshape(2, half, 2, half, 3)
+    quarters = real[: 2 * half, : 2 * half].reshape(2, half, 2, half, real.shape[2])
     return tuple(quarters.mean(axis=(1, 3)).ravel().tolist())
 
 

@@ -8,7 +8,7 @@ four times too large; ``halving`` takes exact 2x2 means from twice too large on;
 photos the three are as accurate; in the noise of a dim room ``halving`` stays nearer to ``area``
 (``benchmarks/resize.py``). From 640x480 to 128 pixels a Pi 5 core executes 0.86, 0.56 and 7.33 million instructions;
 to 224 pixels 0.26 million with each, because the middle 448 rows are an exact double (``benchmarks/overhead.py arm``).
-On x86, whose OpenCV has no fast 2x2 mean of three channels, ``halving`` is dearer than ``bilinear``.
+On x86, whose OpenCV has no fast 2x2 mean of three channels, ``halving`` is more expensive than ``bilinear``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from edge.errors import BackendError, ImageError
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["HALF_UP", "ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Resize"]
+__all__ = ["HALF_UP", "ColourOrder", "Crop", "Frame", "Preprocessing", "Preprocessor", "Resize", "channels_of"]
 
 Frame = NDArray[np.uint8]
 """A picture as OpenCV gives it: uint8 (height, width, 3) BGR."""
-ColourOrder = Literal["RGB", "BGR"]
+ColourOrder = Literal["RGB", "BGR", "GRAY"]
+"""``GRAY`` is one channel, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601) as OpenCV rounds it, of the resized picture."""
 Resize = Literal["bilinear", "halving", "area"]
 Crop = Literal["center", "none"]
 HALF_UP: Final = 0.5 + 1e-3
@@ -42,6 +43,7 @@ _TOP_BIT: Final = np.array(0x80, np.uint8)
 _NO_BIT: Final = np.array(0, np.uint8)
 _HALVE_FROM: Final = {"bilinear": 4, "halving": 2}
 """From how many times too large a picture is halved first."""
+_CONVERSIONS: Final = {"RGB": cv2.COLOR_BGR2RGB, "GRAY": cv2.COLOR_BGR2GRAY}
 _EXTRA_CROP: Final = 0.125
 """The border that may go to make shrinking exact: that which ImageNet evaluations cut anyway."""
 
@@ -52,9 +54,9 @@ class Preprocessing:
 
     colour_order: ColourOrder = "RGB"
     """Order of the channels the network was trained on."""
-    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
-    """Subtracted from pixels of 0 to 255, in the order of ``colour_order``."""
-    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    mean: tuple[float, ...] = (127.5, 127.5, 127.5)
+    """Subtracted from pixels of 0 to 255, in the order of ``colour_order``: three numbers, or one for ``GRAY``."""
+    std: tuple[float, ...] = (127.5, 127.5, 127.5)
     """Divides what is left."""
     resize: Resize = "bilinear"
     crop: Crop = "center"
@@ -69,10 +71,16 @@ class Preprocessing:
         for value, kind in ((self.colour_order, ColourOrder), (self.resize, Resize), (self.crop, Crop)):
             if value not in get_args(kind):
                 raise ImageError(f"Preprocessing cannot do '{value}': expected one of {', '.join(get_args(kind))}.")
-        if len(self.mean) != 3 or len(self.std) != 3 or not _are_usable(self.mean, self.std):
-            raise ImageError(f"Preprocessing needs three means and three positive stds, got {self.mean}, {self.std}.")
+        if {len(self.mean), len(self.std)} != {self.channels} or not _are_usable(self.mean, self.std):
+            numbers = "a mean and a positive std" if self.channels == 1 else "three means and three positive stds"
+            raise ImageError(f"Preprocessing needs {numbers}, got {self.mean}, {self.std}.")
         if not 0 < self.crop_fraction <= 1:
             raise ImageError(f"Preprocessing cannot keep {self.crop_fraction} of a picture: expected above 0, up to 1.")
+
+    @property
+    def channels(self) -> int:
+        """Of the network's input: 3, or 1 for ``GRAY``."""
+        return channels_of(self.colour_order)
 
     def real(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The network's float input for ``pixels``, whose last axis is the channels in ``colour_order``."""
@@ -95,18 +103,19 @@ class Preprocessor:
         """Prepare the buffers and tables for one input tensor.
 
         Raises:
-            BackendError: The tensor is not one picture of three channels, or of a type that is not supported.
+            BackendError: The tensor is not one picture of the recipe's channels, or of a type that is not supported.
         """
-        side = spec.resolution if len(spec.shape) == 4 else 0
-        if spec.shape not in ((1, side, side, 3), (1, 3, side, side)):
+        side, channels = spec.resolution if len(spec.shape) == 4 else 0, preprocessing.channels
+        if spec.shape not in ((1, side, side, channels), (1, channels, side, side)):
             raise BackendError(
-                f"The model's input is {spec.shape}: expected one square picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
+                f"The model's input is {spec.shape}: expected one square {preprocessing.colour_order} picture, "
+                f"(1, ρ, ρ, {channels}) or (1, {channels}, ρ, ρ)."
             )
         self.side, self._size = side, (side, side)
         self._preprocessing, self._spec = preprocessing, spec
-        self._swaps = preprocessing.colour_order == "RGB"
+        self._conversion = _CONVERSIONS.get(preprocessing.colour_order)
         self._bgr = np.empty((side, side, 3), np.uint8)
-        self._pixels = np.empty_like(self._bgr) if self._swaps else self._bgr
+        self._pixels = self._bgr if self._conversion is None else np.empty((side, side, channels), np.uint8)
         self._halves: list[tuple[tuple[slice, slice], Frame]] = []
         self._region = (slice(None), slice(None))
         self._interpolation = cv2.INTER_LINEAR
@@ -118,9 +127,9 @@ class Preprocessor:
         self._is_in_place = not spec.is_channels_first and (self._is_flip or is_copy)
         # OpenCV only moves the entries: of types that it does not know it is given the bits.
         self._table = table.view(_BITS.get(table.dtype, table.dtype))
-        self._tables = [np.ascontiguousarray(self._table[..., channel]) for channel in range(3)]
+        self._tables = [np.ascontiguousarray(self._table[..., channel]) for channel in range(channels)]
         self._plane = np.empty((side, side), np.uint8)
-        self._normalized = np.empty((side, side, 3), self._table.dtype)
+        self._normalized = np.empty((side, side, channels), self._table.dtype)
 
     def __call__(self, frame: Frame, out: NDArray[np.generic]) -> None:
         """Write ``frame``, uint8 (height, width, 3) BGR, into ``out`` as the network wants it.
@@ -156,7 +165,7 @@ class Preprocessor:
             np.copyto(target, self._normalized)
 
     def pixels(self, frame: Frame) -> Frame:
-        """The cropped and resized picture before normalization, uint8 (ρ, ρ, 3) in the network's colour order."""
+        """The cropped and resized picture before normalization, uint8 (ρ, ρ, channels) in the network's order."""
         out = np.empty_like(self._pixels)
         self._write_pixels(frame, out)
         return out
@@ -164,13 +173,13 @@ class Preprocessor:
     def _write_pixels(self, frame: Frame, out: Frame) -> None:
         if frame.shape != self._frame_shape or frame.dtype != _UINT8:
             self._adopt(frame)
-        region, resized = frame[self._region], self._bgr if self._swaps else out
+        region, resized = frame[self._region], out if self._conversion is None else self._bgr
         for even, half in self._halves:
             cv2.resize(region[even], half.shape[1::-1], dst=half, interpolation=cv2.INTER_AREA)
             region = half
         cv2.resize(region, self._size, resized, 0, 0, self._interpolation)
-        if self._swaps:
-            cv2.cvtColor(resized, cv2.COLOR_BGR2RGB, out)
+        if self._conversion is not None:
+            cv2.cvtColor(resized, self._conversion, out)
 
     def _adopt(self, frame: Frame) -> None:
         """Check a frame of a new size and prepare the buffers it needs."""
@@ -190,6 +199,11 @@ class Preprocessor:
         is_half = height == width == 2 * self.side
         self._interpolation = cv2.INTER_AREA if is_area or is_half else cv2.INTER_LINEAR
         self._frame_shape = frame.shape
+
+
+def channels_of(colour_order: ColourOrder) -> int:
+    """How many channels pictures in this order have."""
+    return 1 if colour_order == "GRAY" else 3
 
 
 def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[slice, slice]:
@@ -212,8 +226,8 @@ def _are_usable(means: Sequence[float], stds: Sequence[float]) -> bool:
 
 
 def _table(preprocessing: Preprocessing, spec: TensorSpec) -> _Table:
-    """What each of the 256 pixel values becomes in each channel: (1, 256, 3) of the tensor's type."""
-    real = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1))
+    """What each of the 256 pixel values becomes in each channel: (1, 256, channels) of the tensor's type."""
+    real = preprocessing.real(np.repeat(np.arange(256, dtype=np.uint8)[:, None], preprocessing.channels, axis=1))
     if not spec.is_quantized:
         return real[None].astype(spec.dtype)
     limits = np.iinfo(np.dtype(spec.dtype))

@@ -31,8 +31,8 @@ class TensorSpec:
 
     @property
     def is_channels_first(self) -> bool:
-        """Whether this is an image tensor (1, 3, height, width) rather than (1, height, width, 3)."""
-        return len(self.shape) == 4 and self.shape[1] == 3 and self.shape[3] != 3
+        """Whether this is an image tensor (1, channels, height, width) rather than (1, height, width, channels)."""
+        return len(self.shape) == 4 and self.shape[1] in (1, 3) and self.shape[3] not in (1, 3)
 
     @property
     def resolution(self) -> int:

@@ -114,11 +114,10 @@ def test_a_truncated_own_file_is_refused(checkpoint: Checkpoint, tmp_path: Path,
     ("damage", "message"),
     [
         (lambda f: f.__delitem__("conv_dw_5"), "lacks array 'conv_dw_5/depthwise_kernel'"),
-        (lambda f: f.__delitem__("conv_preds"), "A file without its top ('no_top') has no classifier."),
         (lambda f: f.__delitem__("conv_pw_2_bn/conv_pw_2_bn/gamma:0"), "lacks array 'conv_pw_2_bn/gamma'"),
         (
             lambda f: replace(f, "conv_pw_3/conv_pw_3/kernel:0", np.zeros((1, 1, 5, 64))),
-            "tensor 'blocks.2.1.conv.weight' is (64, 5, 1, 1), expected (32, 32, 1, 1) for α=0.25 and 7 classes.",
+            "the weights of layer 'conv_pw_3' are (64, 5, 1, 1), expected (64, 32, 1, 1) (blocks.2.1)",
         ),
         (
             lambda f: replace(f, "conv1/conv1/kernel:0", np.zeros((3, 3))),
@@ -136,6 +135,14 @@ def test_a_wrong_keras_file_names_the_tensor(
     with h5py.File(keras_file, "r+") as file:
         damage(file)
     assert message in refusal(keras_file)
+
+
+def test_a_file_without_its_top_is_loaded_to_train_from(model: MobileNetV1, keras_file: Path) -> None:
+    with h5py.File(keras_file, "r+") as file:
+        del file["conv_preds"]
+    loaded = load_checkpoint(keras_file)
+    assert loaded.is_headless
+    assert torch.equal(loaded.model.blocks.state_dict()["12.1.conv.weight"], model.blocks[12][1].conv.weight)  # type: ignore[index]
 
 
 def replace(file: h5py.File, name: str, values: np.ndarray) -> None:

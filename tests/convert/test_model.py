@@ -73,21 +73,29 @@ def test_a_unit_is_convolution_batch_norm_and_relu6() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"alpha": 0.0}, "Width multiplier 0.0 cannot be: α must be greater than 0."),
-        ({"alpha": float("nan")}, "Width multiplier nan cannot be: α must be greater than 0."),
-        ({"classes": 0}, "A classifier of 0 classes cannot be: expected one or more."),
-        ({"bn_eps": 0.0}, "Batch norm cannot use eps 0.0: expected a small positive number."),
-        ({"padding": "valid"}, "No MobileNet v1 has padding 'valid': expected one of same, symmetric."),
-        ({"activation": "gelu"}, "No MobileNet v1 has activation 'gelu': expected one of relu6, relu."),
-        ({"rounding": "up"}, "No MobileNet v1 has rounding 'up': expected one of floor, floor_8, multiple_8."),
+        ({"alpha": 0.0}, "invalid width multiplier 0.0: α must be greater than 0."),
+        ({"alpha": float("nan")}, "invalid width multiplier nan: α must be greater than 0."),
+        ({"classes": 0}, "invalid classifier of 0 classes behind layers of []: expected one or more of each."),
+        ({"bn_eps": 0.0}, "invalid batch norm eps 0.0: expected a small positive number."),
+        ({"padding": "valid"}, "invalid padding 'valid': expected one of same, symmetric."),
+        ({"activation": "gelu"}, "invalid activation 'gelu': expected one of relu6, relu."),
+        ({"rounding": "up"}, "invalid rounding 'up': expected one of floor, floor_8, multiple_8."),
         (
             {"stem_stride": 4},
-            "No MobileNet v1 has a head of 0 filters and a stem of stride 4: expected 0 or more, and 1 or 2.",
+            "invalid head of 0 filters or stem of stride 4: expected 0 or more, and 1 or 2.",
         ),
         (
             {"std": (1.0, 0.0, 1.0)},
-            "Pictures cannot have mean (127.5, 127.5, 127.5) and deviation (1.0, 0.0, 1.0): expected three numbers "
-            "each, the deviations greater than 0.",
+            "invalid deviation (1.0, 0.0, 1.0): expected numbers greater than 0.",
+        ),
+        (
+            {"colour_order": "GRAY"},
+            "invalid mean (127.5, 127.5, 127.5) and deviation (127.5, 127.5, 127.5): GRAY takes 1 number of each.",
+        ),
+        ({"hidden": ((16, "tanh"),)}, "invalid activation 'tanh': expected one of relu6, relu."),
+        (
+            {"hidden": ((0, "relu"),)},
+            "invalid classifier of 1000 classes behind layers of [0]: expected one or more of each.",
         ),
     ],
 )
@@ -123,5 +131,7 @@ def test_a_stem_of_stride_1_is_for_small_pictures() -> None:
 
 
 def test_a_configuration_survives_json() -> None:
-    config = ModelConfig(alpha=1.25, rounding="multiple_8", head=1024, mean=IMAGENET_MEAN)
+    config = ModelConfig(
+        alpha=1.25, rounding="multiple_8", head=1024, mean=IMAGENET_MEAN, hidden=((64, "relu"), (32, "relu6"))
+    )
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

@@ -25,10 +25,10 @@ def to_onnx(network: FoldedNetwork, variant: Variant, precision: FloatPrecision 
         ConversionError: ONNX's own checker refuses the graph.
     """
     dtype = _TYPES[precision]
-    graph = Graph(variant, network.classes, dtype)
+    graph = Graph(variant, network.classes, dtype, channels=network.layers[0].weight.shape[1])
     current = graph.input
     for layer in network.layers:
-        if layer.kind == "classifier":
+        if layer.pools:
             current = graph.add("GlobalAveragePool", "pool", [current])
         weight = graph.constant(f"{layer.name}/weight", layer.weight.numpy().astype(dtype))
         bias = graph.constant(f"{layer.name}/bias", layer.bias.numpy().astype(dtype))

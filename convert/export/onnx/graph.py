@@ -23,13 +23,13 @@ _TYPES: Final = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): 
 
 
 class Graph:
-    """One picture (1, 3, ρ, ρ) in, probabilities float32 (1, classes) out.
+    """One picture (1, channels, ρ, ρ) in, probabilities float32 (1, classes) out.
 
     Every method adds an operator and returns the name of its output, which is the name it was given.
     """
 
-    def __init__(self, variant: Variant, classes: int, dtype: type[np.floating[Any]]) -> None:
-        self.input = "input"
+    def __init__(self, variant: Variant, classes: int, dtype: type[np.floating[Any]], *, channels: int = 3) -> None:
+        self.input, self._channels = "input", channels
         self._variant, self._classes, self._dtype = variant, classes, np.dtype(dtype)
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
@@ -87,7 +87,7 @@ class Graph:
         graph = helper.make_graph(
             self._nodes,
             self._variant.name,
-            [info(self.input, _TYPES[self._dtype], [1, 3, side, side])],
+            [info(self.input, _TYPES[self._dtype], [1, self._channels, side, side])],
             [info("probabilities", TensorProto.FLOAT, [1, self._classes])],
             self._constants,
         )

@@ -28,7 +28,9 @@ def to_qdq(network: SymmetricNetwork) -> bytes:
         ConversionError: ONNX's own checker refuses the graph.
     """
     narrow = np.float16 if network.form == "mixed" else np.float32
-    return _Writer(Graph(network.variant, network.classes, narrow), narrow).bytes(network)
+    return _Writer(
+        Graph(network.variant, network.classes, narrow, channels=network.layers[0].weight.shape[1]), narrow
+    ).bytes(network)
 
 
 class _Writer:
@@ -41,7 +43,7 @@ class _Writer:
 
     def bytes(self, network: SymmetricNetwork) -> bytes:
         for layer in network.layers:
-            if layer.kind == "classifier":
+            if layer.pools:
                 self._current = self._graph.add("GlobalAveragePool", "pool", [self._current])
             self._layer(layer)
         self._become("logits/wide", np.float32)

@@ -287,7 +287,7 @@ class TestRecipes:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"colour_order": "GRB"}, "Preprocessing cannot do 'GRB': expected one of RGB, BGR."),
+            ({"colour_order": "GRB"}, "Preprocessing cannot do 'GRB': expected one of RGB, BGR, GRAY."),
             ({"resize": "cubic"}, "Preprocessing cannot do 'cubic': expected one of bilinear, halving, area."),
             ({"crop": "left"}, "Preprocessing cannot do 'left': expected one of center, none."),
             (
@@ -322,5 +322,5 @@ class TestRecipes:
         with pytest.raises(BackendError) as refused:
             Preprocessor(Preprocessing(), TensorSpec(shape=shape, dtype="int8"))
         assert str(refused.value) == (
-            f"The model's input is {shape}: expected one square picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
+            f"The model's input is {shape}: expected one square RGB picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
         )

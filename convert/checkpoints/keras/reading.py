@@ -1,0 +1,144 @@
+"""The files themselves: which layout they have, and their layers with the weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from convert.checkpoints.keras.config import KerasLayer, flattened
+from convert.checkpoints.keras.layers import translated
+from convert.checkpoints.keras.store import Store, opened
+from convert.checkpoints.keras.weights_only import from_weights
+from convert.checkpoints.network import Array, Layer, Network
+from convert.errors import CheckpointError
+
+__all__ = ["is_keras_archive", "read_archive", "read_h5"]
+
+_CONFIG: Final = "config.json"
+_WEIGHTS: Final = "model.weights.h5"
+_LARGEST_CONFIG: Final = 8_000_000
+"""A MobileNet's has 0.1 MB."""
+_LARGEST_RATIO: Final = 20
+"""Weights do not compress: what is larger than this many times its archive is a bomb."""
+
+
+def is_keras_archive(names: list[str]) -> bool:
+    """Whether a zip archive of files with these names is a ``.keras``."""
+    return _CONFIG in names and any(name.endswith(".h5") for name in names)
+
+
+def read_archive(path: Path) -> Network:
+    """The network in a ``.keras`` archive.
+
+    Raises:
+        CheckpointError: It is damaged, or not a row of layers that a MobileNet v1 can have.
+    """
+    size_bytes = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = _member(path, archive, _CONFIG, _LARGEST_CONFIG)
+            weights = _member(path, archive, _WEIGHTS, _LARGEST_RATIO * size_bytes)
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as reason:
+        raise CheckpointError(f"{path} is damaged or cut short: {str(reason).rstrip('.')}.") from reason
+    with opened(path, io.BytesIO(weights), size_bytes) as file:
+        return _from_config(path, _parsed(path, config), Store(path, file, len(weights)))
+
+
+def read_h5(path: Path) -> Network:
+    """The network in an HDF5 file of Keras: a whole model, or weights alone.
+
+    Raises:
+        CheckpointError: As :func:`read_archive`.
+    """
+    size_bytes = path.stat().st_size
+    with opened(path, path, size_bytes) as file:
+        try:
+            store = Store(path, file, size_bytes)
+            config = store.text("model_config")
+            if config is None:
+                return from_weights(path, store)
+            return _from_config(path, _parsed(path, config.encode()), store)
+        except (OSError, RuntimeError) as reason:
+            if isinstance(reason, CheckpointError):
+                raise
+            raise CheckpointError(f"{path} is damaged or cut short: {reason}.") from reason
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str, largest: int) -> bytes:
+    try:
+        with archive.open(name) as file:
+            content = file.read(largest + 1)
+    except KeyError as reason:
+        raise CheckpointError(f"{path} lacks {name}: expected a .keras file, as model.save writes it.") from reason
+    if len(content) > largest:
+        raise CheckpointError(f"{path}: {name} has more than {largest / 1e6:.0f} MB: that is not a MobileNet v1's.")
+    return content
+
+
+def _parsed(path: Path, config: bytes) -> Mapping[str, Any]:
+    if len(config) > _LARGEST_CONFIG:
+        raise CheckpointError(
+            f"{path}: its configuration has {len(config) / 1e6:.0f} MB: that is not a MobileNet v1's."
+        )
+    try:
+        found = json.loads(config)
+    except (ValueError, RecursionError) as reason:
+        raise CheckpointError(f"{path}: its configuration is not JSON: {str(reason)[:80]}.") from reason
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{path}: its configuration is a JSON {type(found).__name__}: expected a Keras model's.")
+    return found
+
+
+def _from_config(path: Path, config: Mapping[str, Any], store: Store) -> Network:
+    layers = flattened(path, config)
+    notes: list[str] = []
+
+    def arrays(layer: KerasLayer, names: tuple[str, ...]) -> list[Array]:
+        return [_array(path, store, layer, name, index) for index, name in enumerate(names)]
+
+    found: list[Layer] = []
+    for layer in layers:
+        try:
+            found += translated(path, layer, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as reason:
+            if isinstance(reason, CheckpointError):
+                raise
+            raise CheckpointError(
+                f"{path}: the configuration of layer '{layer.name}' ({layer.kind}) cannot be used: "
+                f"{type(reason).__name__} {str(reason)[:80]}."
+            ) from reason
+    resized = next((layer for layer in layers if layer.kind in ("Resizing", "CenterCrop")), None)
+    side = _side(layers) if resized is None else resized.config.get("height")
+    if resized is not None:
+        notes.append(f"layer '{resized.name}' ({resized.kind}) is left to the device, which resizes in its own way")
+    return Network(layout="keras", layers=tuple(found), resolution=side, notes=tuple(notes))
+
+
+def _array(path: Path, store: Store, layer: KerasLayer, name: str, index: int) -> Array:
+    """One array: by number in Keras 3's ``vars`` groups, by name in the groups of Keras 2 and of Keras 3's ``.h5``."""
+    by_number = f"{layer.group}/vars/{index}"
+    if store.has(by_number) or store.has("vars") or any(p.startswith("layers/") for p in store.paths[:1]):
+        return store.array(by_number)
+    leaves = (name, "depthwise_kernel") if layer.kind == "DepthwiseConv2D" and name == "kernel" else (name,)
+    ends = tuple(f"{end}{colon}" for end in leaves for colon in ("", ":0"))
+    inside = [p for p in store.paths if p.startswith(f"{layer.outermost}/") and p.rpartition("/")[2] in ends]
+    if layer.outermost != layer.name:  # in a network's group lie the arrays of all its layers
+        inside = [p for p in inside if p.split("/")[-2] == layer.name]
+    if len(inside) != 1:
+        return store.array(f"{layer.outermost}/{layer.name}/{name}")
+    return store.array(inside[0])
+
+
+def _side(layers: list[KerasLayer]) -> int | None:
+    """The side of the square pictures that the first layer asks for."""
+    for layer in layers:
+        shape = layer.config.get("batch_shape") or layer.config.get("batch_input_shape")
+        if shape and len(shape) == 4:
+            side = shape[2]
+            return side if isinstance(side, int) and side in (shape[1], shape[3]) else None
+    return None

@@ -1,0 +1,164 @@
+"""A file of weights without a configuration: the arrays' shapes, in the order of their making, tell the layers.
+
+Activations, epsilon, padding and normalization are then those of Keras Applications.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from convert.checkpoints.keras.store import Store
+from convert.checkpoints.network import (
+    ActivationLayer,
+    Affine,
+    Array,
+    Convolution,
+    Dense,
+    Layer,
+    Network,
+    Norm,
+    Pool,
+)
+from convert.errors import CheckpointError
+from edge.bundles.architecture import BLOCKS
+
+__all__ = ["from_weights"]
+
+_APPLICATIONS: Final = ("conv1", *(f"conv_{part}_{n + 1}" for n in range(len(BLOCKS)) for part in ("dw", "pw")))
+"""The convolutions' names in Keras Applications."""
+_CLASSIFIER: Final = "conv_preds"
+_NORM: Final = ("gamma", "beta", "moving_mean", "moving_variance")
+_Arrays = dict[str, Array]
+
+
+def from_weights(path: Path, store: Store) -> Network:
+    """The network in ``store``.
+
+    Raises:
+        CheckpointError: The arrays are not those of a MobileNet v1.
+    """
+    groups = _groups(path, store)
+    depthwise: dict[str, _Arrays] = {}
+    convolutions: dict[str, _Arrays] = {}
+    dense: dict[str, _Arrays] = {}
+    norms: dict[str, _Arrays] = {}
+    layers: list[Layer] = []
+    for name, arrays in groups.items():
+        kernel = arrays.get("kernel", arrays.get("depthwise_kernel"))
+        if kernel is None and set(arrays) >= {"mean", "variance"}:
+            scale = 1 / np.sqrt(arrays["variance"].ravel().astype(np.float64))
+            layers.append(Affine(name=name, scale=scale, shift=-arrays["mean"].ravel() * scale))
+        elif kernel is None:
+            norms[name] = arrays
+        elif kernel.ndim not in (2, 4) or (kernel.ndim == 2 and name in _APPLICATIONS):
+            raise CheckpointError(f"{path}: array '{name}/kernel' is {kernel.shape}, expected 4 dimensions.")
+        elif kernel.ndim == 2:
+            dense[name] = arrays
+        elif "depthwise_kernel" in arrays or (
+            kernel.shape[:2] == (3, 3) and kernel.shape[2] != 3 and kernel.shape[3] == 1
+        ):
+            depthwise[name] = arrays
+        else:
+            convolutions[name] = arrays
+    _check_counts(path, depthwise, convolutions, norms)
+    bodies = [next(iter(convolutions))]
+    for first, second in zip(depthwise, list(convolutions)[1:], strict=False):
+        bodies += [first, second]
+    named = convolutions | depthwise
+    for name, norm in zip(bodies, norms.items() if norms else [None] * len(bodies), strict=True):
+        layers.append(_convolution(name, named[name], is_depthwise=name in depthwise, stride=_stride(layers)))
+        layers += [] if norm is None else [_norm(path, *norm)]
+        layers.append(ActivationLayer(name=f"{name}_relu", function="relu6"))
+    layers.append(Pool(name="pool"))
+    layers += [_convolution(name, arrays) for name, arrays in convolutions.items() if name not in bodies]
+    for number, (name, arrays) in enumerate(dense.items(), start=1):
+        layers.append(Dense(name=name, weight=arrays["kernel"].T, bias=arrays.get("bias")))
+        layers += [ActivationLayer(name=f"{name}_relu", function="relu")] * (number < len(dense))
+    notes = ("between its Dense layers the activation is taken for ReLU",) if len(dense) > 1 else ()
+    is_theirs = set(_APPLICATIONS) <= set(groups)
+    return Network(layout="keras", layers=tuple(layers), notes=notes, has_known_pixels=is_theirs)
+
+
+def _groups(path: Path, store: Store) -> dict[str, _Arrays]:
+    """The arrays of each layer by their names, the layers in order."""
+    found: dict[str, _Arrays] = {}
+    for name in _ordered(store):
+        parent, _, leaf = name.removesuffix(":0").rpartition("/")
+        if leaf.isdigit():
+            found.setdefault(parent.removesuffix("/vars"), {})[leaf] = store.array(name)
+        else:
+            found.setdefault(parent.rpartition("/")[2], {})[leaf] = store.array(name)
+    return {name: _by_name(arrays) for name, arrays in found.items()}
+
+
+def _by_name(arrays: _Arrays) -> _Arrays:
+    """Numbered arrays under the names that their shapes tell."""
+    if not all(leaf.isdigit() for leaf in arrays):
+        return arrays
+    row = [arrays[leaf] for leaf in sorted(arrays, key=int)]
+    names: tuple[str, ...] = ("kernel", "bias") if row[0].ndim > 1 else _NORM
+    if len(row) == 3 and row[2].ndim == 0:
+        names = ("mean", "variance", "count")
+    return dict(zip(names, row, strict=False))
+
+
+def _ordered(store: Store) -> list[str]:
+    """The arrays' paths in the order of the layers: as the file lists them, else by the numbers in their names."""
+    listed = [f"{layer}/{name}" for layer in store.layer_names() for name in store.weight_names(layer)]
+    if listed:
+        return [name for name in listed if store.has(name)]
+
+    def place(path: str) -> tuple[bool, list[int], list[tuple[int, str]]]:
+        layer = path.split("/vars/")[0].rsplit("/", 1)[0] if "/vars/" not in path else path.split("/vars/")[0]
+        number = re.search(r"_(\d+)(?=$|_bn$)", layer.rpartition("/")[2])
+        parts = [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path)]
+        return layer.endswith(_CLASSIFIER), [int(number[1])] if number else [0], parts
+
+    return sorted(store.paths, key=place)
+
+
+def _check_counts(
+    path: Path, depthwise: dict[str, _Arrays], convolutions: dict[str, _Arrays], norms: dict[str, _Arrays]
+) -> None:
+    count = len(BLOCKS)
+    missing = [name for name in _APPLICATIONS if name not in depthwise and name not in convolutions]
+    if 0 < len(missing) < len(_APPLICATIONS) // 2:
+        leaf = "depthwise_kernel" if missing[0].startswith("conv_dw") else "kernel"
+        raise CheckpointError(f"{path} lacks array '{missing[0]}/{leaf}': it is not a whole Keras MobileNet v1.")
+    if len(depthwise) != count or len(convolutions) not in (count + 1, count + 2):
+        raise CheckpointError(
+            f"{path} holds weights without a configuration, with {len(depthwise)} depthwise and {len(convolutions)} "
+            f"other convolutions: a MobileNet v1 has {count} and {count + 1}. If it is one with other layers around, "
+            "save the whole model: model.save('model.keras')."
+        )
+    if len(norms) not in (0, 2 * count + 1):
+        raise CheckpointError(
+            f"{path} has {len(norms)} batch norms for {2 * count + 1} convolutions: save the whole model, "
+            "model.save('model.keras'), so that its configuration says where they belong."
+        )
+
+
+def _stride(layers: list[Layer]) -> int:
+    """Of the next convolution, by how many there are before it."""
+    done = sum(isinstance(layer, Convolution) for layer in layers)
+    return 2 if done == 0 else BLOCKS[(done - 1) // 2].stride if done % 2 else 1
+
+
+def _convolution(name: str, arrays: _Arrays, *, is_depthwise: bool = False, stride: int = 1) -> Convolution:
+    kernel = arrays["depthwise_kernel"] if "depthwise_kernel" in arrays else arrays["kernel"]
+    order = (2, 3, 0, 1) if is_depthwise else (3, 2, 0, 1)
+    weight = kernel.transpose(order)
+    weight = weight.reshape(-1, 1, *weight.shape[2:]) if is_depthwise else weight
+    return Convolution(name=name, weight=weight, bias=arrays.get("bias"), stride=stride, is_depthwise=is_depthwise)
+
+
+def _norm(path: Path, name: str, arrays: _Arrays) -> Norm:
+    for leaf in _NORM:
+        if leaf not in arrays:
+            raise CheckpointError(f"{path} lacks array '{name}/{leaf}': it is not a whole Keras MobileNet v1.")
+    gamma, beta, mean, variance = (arrays[leaf] for leaf in _NORM)
+    return Norm(name=name, gamma=gamma, beta=beta, mean=mean, variance=variance, eps=1e-3)
