@@ -1,4 +1,4 @@
-"""Classify a stream within a budget while other processes take the CPUs for a while: with adaptation and without.
+"""Keep a latency budget while other processes take the CPUs for a while: with adaptation and without.
 
     python benchmarks/hold.py [--bundle demo] [--budget-ms MS] [--fps FPS]
 
@@ -40,7 +40,7 @@ _HOG: Final = "while True: pass"
 
 @dataclass(frozen=True)
 class Seen:
-    """One frame."""
+    """One frame and its answer."""
 
     phase: str
     at_s: float
@@ -60,18 +60,18 @@ class Run:
     changes: list[str] = field(default_factory=list)
 
     def late_percent(self, phase: str, after_s: float = 0.0) -> float:
-        """Late frames of a phase, from so many seconds after its beginning on."""
+        """Percentage of late frames of a phase, from ``after_s`` seconds after its beginning on."""
         chosen = [seen for seen in self.frames if seen.phase == phase and seen.at_s >= after_s]
         return 100 * sum(seen.took_ms > self.budget_ms for seen in chosen) / max(1, len(chosen))
 
-    def worth(self, phase: str, bundle: Bundle) -> float | None:
-        """Mean measured top-1 of a phase's answers, in percent; None where the bundle has none."""
-        top1 = {entry.variant: entry.artifacts[0].accuracy.top1 for entry in bundle.variants}
-        values = [top1[seen.variant] for seen in self.frames if seen.phase == phase]
+    def top1(self, phase: str, bundle: Bundle) -> float | None:
+        """Mean measured top-1 of the variants that answered in a phase, in percent; None if the bundle has none."""
+        shares = {entry.variant: entry.artifacts[0].accuracy.top1 for entry in bundle.variants}
+        values = [shares[seen.variant] for seen in self.frames if seen.phase == phase]
         return None if None in values else 100 * sum(value or 0 for value in values) / max(1, len(values))
 
     def most(self, phase: str) -> str:
-        """The variant of most answers of a phase."""
+        """The variant that gave most answers of a phase."""
         return Counter(seen.variant.name for seen in self.frames if seen.phase == phase).most_common(1)[0][0]
 
 
@@ -88,7 +88,7 @@ def hogs(count: int) -> Iterator[None]:
 
 
 def stream(classifier: AdaptiveClassifier, run: Run, fps: float, seconds: Sequence[float], busy: int) -> None:
-    """Classify the newest frame of a camera, phase by phase; what comes meanwhile is dropped, as in the live loop."""
+    """Classify the newest frame of a camera, phase by phase; frames that come during a call are dropped."""
     frames = timing_frames(8)
     for phase, length_s in zip(PHASES, seconds, strict=True):
         with hogs(busy if phase == "busy" else 0):
@@ -126,11 +126,11 @@ def report(run: Run, bundle: Bundle) -> None:
     print(f"{run.name}: changes {', '.join(run.changes) or 'none'}; frames dropped {run.dropped}")
     for phase in PHASES:
         count = sum(seen.phase == phase for seen in run.frames)
-        worth = run.worth(phase, bundle)
+        top1 = run.top1(phase, bundle)
         print(
             f"  {phase:10} {count:6} frames  late {run.late_percent(phase):5.1f} %, "
             f"after the first second {run.late_percent(phase, 1.0):5.1f} %  "
-            f"mostly {run.most(phase)}" + ("" if worth is None else f"  mean top-1 {worth:.1f} %")
+            f"mostly {run.most(phase)}" + ("" if top1 is None else f"  mean top-1 {top1:.1f} %")
         )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from edge.board.affinity import most_threads
+from edge.board.device import describe
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
@@ -135,7 +137,7 @@ def select(
 
     Raises:
         NoVariantFits: None meets it; the message names the nearest.
-        BudgetError: There is no budget, or several, or a value is out of range.
+        BudgetError: No budget is given, or several, or a value is out of range.
         BundleError: The bundle cannot be opened.
     """
     conditions = {"min_top1": min_top1, "max_mb": max_mb, "max_rss_mb": max_rss_mb, "max_cpu_percent": max_cpu_percent}
@@ -267,9 +269,7 @@ def _over(what: str, unit: str, found: float | None, most: float | None) -> Iter
 def _weaker(candidate: Candidate, chosen: Candidate, ranked_by: RankedBy) -> str:
     if ranked_by == "mult_adds":
         return "fewer mult-adds"
-    if candidate.top1 == chosen.top1:
-        return "as accurate and slower"
-    return "less accurate"
+    return "as accurate and slower" if candidate.top1 == chosen.top1 else "less accurate"
 
 
 def _none_fits(candidates: Sequence[Candidate], profile: LatencyProfile, budget: Budget) -> str:
@@ -280,7 +280,8 @@ def _none_fits(candidates: Sequence[Candidate], profile: LatencyProfile, budget:
         return f"The profile has none of this bundle's variants {where}: profile the bundle first."
     fastest_ms, fastest = min(timed, key=lambda pair: pair[0])
     if fastest_ms > budget.latency_ms:
-        can_use_more = profile.threads is not None and profile.threads < (profile.device.cpu_count or 0)
+        most = most_threads() if profile.device.board == describe().board else profile.device.cpu_count or 0
+        can_use_more = profile.threads is not None and profile.threads < most
         return (
             f"No variant meets {budget.latency_ms:.2f} ms {budget.percentile} {where}. "
             f"Fastest is {fastest.variant.name} at {fastest_ms:.2f} ms. "

@@ -35,7 +35,7 @@ _DMI_FILLERS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """One machine, as far as it tells who it is.
+    """One machine, as far as it identifies itself.
 
     >>> Device(board="Raspberry Pi 5 Model B Rev 1.0").board_slug
     'raspberry-pi-5-model-b'

@@ -56,7 +56,8 @@ def compare(
 
 
 def _table(comparison: Comparison, names: tuple[str, str]) -> Table:
-    result = table("ms a frame", "variant", "figure", *names, "B / A", "apart", text=("figure", "apart"))
+    title = f"ms a frame; {', '.join(names)}"
+    result = table(title, "variant", "figure", "A", "B", "B / A", "apart", text=("figure", "apart"))
     for pair in comparison.pairs:
         result.add_row(
             pair.variant.name,

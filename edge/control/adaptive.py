@@ -88,7 +88,7 @@ class AdaptiveClassifier:
         Args:
             bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
             profile: What its variants take on this machine.
-            budget: What to hold; or give ``fps``.
+            budget: The budget to keep; or give ``fps``.
             fps: Frames a second to keep up with.
             backend: A backend's name, or ``auto``.
             threads: Threads for the inference; None for those that each variant has in the profile.
@@ -99,7 +99,7 @@ class AdaptiveClassifier:
             clock: Seconds; a monotonic one.
 
         Raises:
-            BudgetError: There is no budget, or two.
+            BudgetError: No budget is given, or two.
             BundleError: The bundle cannot be opened.
             NoVariantFits: No variant meets the other conditions.
             BackendError: No backend runs one of them.

@@ -27,13 +27,13 @@ class Controller:
 
         Args:
             points: The variants to choose among, in any order.
-            budget: What to hold; its percentile is taken to be p95.
+            budget: The budget to keep; its percentile is taken to be p95.
 
         Raises:
             NoVariantFits: There are no points.
         """
         if not points:
-            raise NoVariantFits("There is no variant to choose from.")
+            raise NoVariantFits("Cannot choose a variant from nothing: expected at least one operating point.")
         front = efficient(points)
         state = State(points=front, loaded={point.variant: point for point in points}, budget=budget, running=front[0])
         self.state = state._replace(running=state.best_now())
@@ -60,7 +60,7 @@ class Controller:
         return self._observe(health, now_s)
 
     def set_budget(self, budget: Budget, now_s: float) -> Change | None:
-        """Hold another budget from now on."""
+        """Keep another budget from now on."""
         return self._observe(budget, now_s)
 
     def pin(self, variant: Variant, now_s: float) -> Change | None:

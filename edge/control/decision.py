@@ -1,4 +1,4 @@
-"""Hold a latency budget while a board heats up and others take its CPU: latencies in, the variant to run out.
+"""Keep a latency budget while a board heats up and others take its CPU: latencies in, the variant to run out.
 
 One number drives it, the slowdown: the 95th percentile over the last second of each frame's latency divided by the p95
 that its variant has in the profile. Slowdown times profiled p95 is what *any* variant would take now, so one look at

@@ -1,1 +1,1 @@
-"""What each variant costs on a board: measured, published or predicted, and kept."""
+"""The latency of each variant on a board: measured, published or predicted, and stored."""

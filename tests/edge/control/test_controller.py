@@ -86,7 +86,7 @@ class TestStart:
         assert (controller.state.slowdown, controller.state.expected_p95_ms) == (1.0, P95_MS[variant])
 
     def test_needs_a_variant(self) -> None:
-        with pytest.raises(NoVariantFits, match="no variant to choose from"):
+        with pytest.raises(NoVariantFits, match="expected at least one operating point"):
             Controller((), BUDGET)
 
     def test_passes_over_a_variant_that_a_faster_one_beats(self) -> None:
