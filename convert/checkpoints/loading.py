@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convert.checkpoints import keras, native, slim, state_dict
+from convert.checkpoints import keras, native, onnx_graph, slim, state_dict, tflite_graph
 from convert.checkpoints.assembly import assembled
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
@@ -106,6 +106,10 @@ def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
 def _read(path: Path, head: bytes) -> Weights:
     if head.startswith(_HDF5):
         return assembled(path, keras.read_h5(path))
+    if tflite_graph.is_tflite(head):
+        return assembled(path, tflite_graph.read_tflite(path))
+    if onnx_graph.is_onnx(head):
+        return assembled(path, onnx_graph.read_onnx(path))
     if head[8:9] == b"{":
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):

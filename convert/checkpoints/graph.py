@@ -1,0 +1,99 @@
+"""Graphs of operators, as ONNX and TensorFlow Lite have them: the one row from the picture to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import numpy as np
+
+from convert.checkpoints.network import Affine, Array, Layer, Pads, ZeroPadding
+from convert.errors import CheckpointError
+
+__all__ = ["Node", "affine", "padding", "row", "side_of"]
+
+_Key = TypeVar("_Key", bound=Hashable)
+_SHAPES: Final = ("Shape", "SHAPE")
+"""Operators that look at a tensor's shape alone: no part of the row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Node(Generic[_Key]):
+    """One operator."""
+
+    kind: str
+    """As its format names it: ``Conv``, ``CONV_2D``..."""
+    name: str
+    inputs: tuple[_Key, ...]
+    outputs: tuple[_Key, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def row(path: Path, nodes: Sequence[Node[_Key]], start: _Key, end: _Key) -> list[tuple[Node[_Key], _Key]]:
+    """Each operator between ``start`` and ``end``, with the tensor that it takes from the one before.
+
+    Raises:
+        CheckpointError: The graph branches, or does not arrive.
+    """
+    takers: dict[_Key, list[Node[_Key]]] = {}
+    for node in nodes:
+        for tensor in dict.fromkeys(node.inputs):
+            takers.setdefault(tensor, []).append(node)
+    found: list[tuple[Node[_Key], _Key]] = []
+    current = start
+    while current != end and len(found) <= len(nodes):
+        following = [node for node in takers.get(current, ()) if node.kind not in _SHAPES]
+        if len(following) != 1:
+            names = " and ".join(f"'{node.name}' ({node.kind})" for node in following[:3]) or "nothing"
+            raise CheckpointError(
+                f"{path}: tensor '{current}' goes to {names}: MobileNet v1 is one row of layers. This is another "
+                "architecture."
+            )
+        found.append((following[0], current))
+        current = following[0].outputs[0]
+    return found
+
+
+def affine(path: Path, node: Node[Any], operation: str, number: Array | None, *, is_first: bool) -> Layer:
+    """``x`` with a constant added, subtracted, multiplied or divided by.
+
+    Args:
+        path: For messages.
+        node: The operator.
+        operation: ``add``, ``sub``, ``mul`` or ``div``.
+        number: The constant; None if both sides are tensors.
+        is_first: Whether the tensor stands before the constant.
+    """
+    if number is None or (operation in ("sub", "div") and not is_first) or sum(n > 1 for n in number.shape) > 1:
+        raise CheckpointError(
+            f"{path}: operator '{node.name}' ({node.kind}) joins two tensors: MobileNet v1 is one row of layers. This "
+            "is another architecture."
+        )
+    value = number.astype(np.float64).ravel()
+    value = value[0] if value.size == 1 else value
+    with np.errstate(divide="ignore"):
+        scale = {"mul": value, "div": 1 / value}.get(operation, np.ones_like(value))
+    shift = {"add": value, "sub": -value}.get(operation, np.zeros_like(value))
+    return Affine(name=node.name, scale=np.asarray(scale), shift=np.asarray(shift))
+
+
+def padding(path: Path, node: Node[Any], rows: tuple[int, int], columns: tuple[int, int], others: int) -> Layer:
+    """Zeros around the picture; ``others`` are those asked for along other axes."""
+    pads: Pads = (*columns, *rows)
+    if others or min(pads) < 0:
+        raise CheckpointError(f"{path}: operator '{node.name}' ({node.kind}) pads more than height and width.")
+    return ZeroPadding(name=node.name, pads=pads)
+
+
+def side_of(path: Path, shape: Sequence[int | None], *, is_channels_last: bool) -> int | None:
+    """The side of the square picture that an input of ``shape`` holds; None where it is free.
+
+    Raises:
+        CheckpointError: It is not one square picture.
+    """
+    rows, columns = (shape[1], shape[2]) if is_channels_last else (shape[2], shape[3])
+    if rows != columns or (rows is not None and rows < 1):
+        raise CheckpointError(f"{path} takes pictures of {rows}x{columns}: expected square ones.")
+    return rows
