@@ -77,19 +77,14 @@ def nearest(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
         return fake_quant_integers(network, quantize(network, pixels, RECIPE))
 
 
-def fast(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
-    """All of ``--effort fast`` but conditioning."""
+def rounded(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
+    """Everything but equalization."""
     return fake_quant_integers(network, quantize(network, pixels, RECIPE))
-
-
-def best(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
-    """All of ``--effort best`` but conditioning."""
-    return fake_quant_integers(network, quantize(network, pixels, RECIPE, effort="best"))
 
 
 def activations(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
     """Float weights and biases, int8 activations."""
-    return [replace(r, weight=r.exact.weight, bias=r.exact.bias) for r in fast(network, pixels)]
+    return [replace(r, weight=r.exact.weight, bias=r.exact.bias) for r in rounded(network, pixels)]
 
 
 def equalized(step: Callable[[FoldedNetwork, Pixels], list[FakeQuantLayer]]) -> Callable[..., list[FakeQuantLayer]]:
@@ -100,9 +95,8 @@ def equalized(step: Callable[[FoldedNetwork, Pixels], list[FakeQuantLayer]]) -> 
 STEPS: Final = {
     "nearest weights, bias correction": nearest,
     "the same, equalized": equalized(nearest),
-    "rounded by covariance, not equalized": fast,
-    "rounded by covariance, equalized (fast)": equalized(fast),
-    "the same on views (best)": equalized(best),
+    "rounded by covariance, not equalized": rounded,
+    "rounded by covariance, equalized (what is written)": equalized(rounded),
     "only activations rounded": activations,
     "only activations rounded, equalized": equalized(activations),
 }

@@ -1,6 +1,6 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--effort fast|best] [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--splits 0 1 2]
 
 0 is for no pictures: some are drawn instead, as the commands do without ``--calibration``. For each split the photos
 measured on are the same for every count, and none of them shows an object that was calibrated on. The table goes into
@@ -32,7 +32,7 @@ from convert.checkpoints import load_checkpoint
 from convert.data.calibration_data import SYNTHETIC
 from convert.data.image_sets import at_most, find_pictures, read_pictures, split
 from convert.pipeline.verification import Reference, float_answers, verify
-from convert.quantization import Effort, FoldedNetwork, fold, synthetic_images
+from convert.quantization import FoldedNetwork, fold, synthetic_images
 from edge.bundles.manifest import Accuracy
 from edge.vision.preprocess import Preprocessing
 
@@ -53,11 +53,11 @@ def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
     return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
 
 
-def measure(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, reference: Reference) -> Accuracy:
+def measure(network: FoldedNetwork, pixels: NDArray[np.uint8], reference: Reference) -> Accuracy:
     """How the network calibrated on ``pixels`` answers."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
-        ours.write(network, pixels, effort, path)
+        ours.write(network, pixels, path)
         with contextlib.closing(load(path)) as backend:
             return verify(backend, reference, Preprocessing())
 
@@ -68,7 +68,6 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[0, 8, 32, 128])
-    parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     parser.add_argument("--resolution", type=int, default=224)
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
@@ -79,7 +78,7 @@ def main() -> None:
         held_out = read_pictures(others, recipe, [side])
         reference = float_answers(network, held_out, side, recipe, {}, options.photos.name)
         for count in options.counts:
-            accuracy = measure(network, material(count, pool, side), options.effort, reference)
+            accuracy = measure(network, material(count, pool, side), reference)
             found[count].append(accuracy)
             print(f"split {seed}, {count:3} pictures: {accuracy.agreement:.1%} of {accuracy.pictures}", flush=True)
     lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]

@@ -37,20 +37,11 @@ TOOLS: Final[Mapping[str, Tool]] = {
     tool.name: tool
     for tool in (
         Tool(
-            name="fast",
-            title="mobilenet-edge, `--effort fast`",
+            name="ours",
+            title="mobilenet-edge",
             script="ours",
             environment="ours",
             packages=_OURS,
-            options=("--effort", "fast"),
-        ),
-        Tool(
-            name="best",
-            title="mobilenet-edge, `--effort best`",
-            script="ours",
-            environment="ours",
-            packages=_OURS,
-            options=("--effort", "best"),
         ),
         Tool(
             name="tensorflow",

@@ -87,7 +87,6 @@ def write_bundle(
         author=options.author,
         license=options.license,
         targets=tuple(targets),
-        effort=options.effort,
         tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
     )
@@ -172,7 +171,7 @@ def quantize(
     network = loaded(checkpoint)
     data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
     rest = part_of(progress, _READING, 1 - _READING)
-    return quantize_variant(network, resolution, data, effort=options.effort, progress=rest)
+    return quantize_variant(network, resolution, data, progress=rest)
 
 
 def verify(
@@ -228,7 +227,7 @@ def examine_layers(
     network = loaded(checkpoint)
     data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
     rest = part_of(progress, _READING, 1 - _READING)
-    return report_layers(network, resolution, data, form=form, effort=options.effort, progress=rest)
+    return report_layers(network, resolution, data, form=form, progress=rest)
 
 
 def _write(
@@ -251,7 +250,6 @@ def _write(
         resolution,
         data,
         targets=[target],
-        effort=options.effort,
         io=io,
         card=card,
         min_agreement=options.min_agreement,

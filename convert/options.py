@@ -37,9 +37,6 @@ class ConversionOptions(CheckOptions):
     """How to convert a network, and how to check the result."""
 
     verify_on: Annotated[Path | None, Doc("Other pictures to measure on, instead of holding half back.")] = None
-    effort: Annotated[
-        Literal["fast", "best"], Doc("best calibrates on other views of the pictures too, and takes longer.")
-    ] = "fast"
     allow_untrained: Annotated[bool, Doc("Convert a network that looks untrained, too.")] = False
 
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from benchmarks.quantizers.task import Task, read_task
 
 if TYPE_CHECKING:
-    from convert.quantization import Effort, FoldedNetwork
+    from convert.quantization import FoldedNetwork
 
 __all__ = ["write"]
 
 
-def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out: Path) -> None:
+def write(network: FoldedNetwork, pixels: NDArray[np.uint8], out: Path) -> None:
     """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
     from convert.export.tflite import to_tflite
     from convert.quantization import equalize, quantize
@@ -24,7 +24,7 @@ def write(network: FoldedNetwork, pixels: NDArray[np.uint8], effort: Effort, out
 
     recipe = Preprocessing()
     equalized = equalize(network, pixels, recipe)
-    out.write_bytes(to_tflite(quantize(equalized, pixels, recipe, effort=effort)))
+    out.write_bytes(to_tflite(quantize(equalized, pixels, recipe)))
 
 
 def main(task: Task) -> None:
@@ -32,7 +32,7 @@ def main(task: Task) -> None:
     from convert.checkpoints import load_checkpoint
     from convert.quantization import fold
 
-    write(fold(load_checkpoint(task.checkpoint).model), task.pixels, task.effort, task.out)
+    write(fold(load_checkpoint(task.checkpoint).model), task.pixels, task.out)
 
 
 if __name__ == "__main__":

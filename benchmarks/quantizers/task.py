@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +24,6 @@ class Task:
     pixels: NDArray[np.uint8]
     """Calibration pictures (count, ρ, ρ, 3) RGB."""
     alpha: float
-    effort: Literal["fast", "best"]
-    """Of this package; other tools have none."""
     out: Path
 
     @property
@@ -46,13 +43,11 @@ def read_task() -> Task:
     for name in ("checkpoint", "onnx", "pixels", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--alpha", type=float, default=1.0)
-    parser.add_argument("--effort", choices=("fast", "best"), default="fast")
     options = parser.parse_args()
     return Task(
         checkpoint=options.checkpoint,
         onnx=options.onnx,
         pixels=np.load(options.pixels),
         alpha=options.alpha,
-        effort=options.effort,
         out=options.out,
     )

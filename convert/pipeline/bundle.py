@@ -18,7 +18,7 @@ from convert.errors import CheckpointError
 from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.golden import CANDIDATES, add_golden
 from convert.pipeline.variant import Emitted, Target, Tune, emit
-from convert.quantization import Effort, folded_recipe
+from convert.quantization import folded_recipe
 from edge.bundles.bundle import MANIFEST, Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
@@ -47,8 +47,6 @@ class BundlePlan:
     targets: tuple[Target, ...]
     min_agreement: float
     """The least share of held-out pictures on which a file must agree with float."""
-    effort: Effort = "fast"
-    """How much time the integers may take."""
     tune: Tune | None = None
     """What to do with the quantizer's integers before they are written."""
     author: str = ""
@@ -129,7 +127,6 @@ def build_bundle(
                 resolution,
                 data,
                 targets=plan.targets,
-                effort=plan.effort,
                 tune=plan.tune,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
@@ -189,7 +186,6 @@ def _source(plan: BundlePlan, data: CalibrationData) -> dict[str, Any]:
         "tool": tool,
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(data.calibration.paths),
-        "effort": plan.effort,
         "fine_tuned": plan.tune is not None,
         "held_out_pictures": len(data.held_out.paths),
     }

@@ -20,7 +20,6 @@ from convert.pipeline.layers import NetworkReport, examine
 from convert.pipeline.running import run_file
 from convert.pipeline.verification import float_answers, require
 from convert.quantization import (
-    Effort,
     FoldedNetwork,
     Form,
     QuantizedNetwork,
@@ -82,7 +81,6 @@ def emit(
     data: CalibrationData,
     *,
     targets: Sequence[Target] = ("tflite",),
-    effort: Effort = "fast",
     io: IoType = "int8",
     card: ModelCard | None = None,
     tune: Tune | None = None,
@@ -96,7 +94,6 @@ def emit(
         resolution: The variant's ρ; ``data`` was read for it.
         data: Pictures to calibrate and to measure on.
         targets: The formats to emit.
-        effort: How much time the integers may take.
         io: Type of the TFLite file's input and output.
         card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         tune: What to do with the quantizer's integers before they are written.
@@ -126,7 +123,7 @@ def emit(
     )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
-    writer = _Writer(network, variant, data, effort, io, card, tune)
+    writer = _Writer(network, variant, data, io, card, tune)
     for number, (format, precision) in enumerate(files):
         step = part_of(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, part_of(step, 0, 0.6))
@@ -143,12 +140,11 @@ def quantize_variant(
     resolution: int,
     data: CalibrationData,
     *,
-    effort: Effort = "fast",
     progress: Progress = no_progress,
 ) -> QuantizedNetwork:
     """The integers of one variant, as its TFLite file holds them."""
     network = _folded(checkpoint, resolution, data.preprocessing)
-    writer = _Writer(network, Variant(network.alpha, resolution), data, effort, "int8", ModelCard())
+    writer = _Writer(network, Variant(network.alpha, resolution), data, "int8", ModelCard())
     return writer.integers(progress)
 
 
@@ -158,7 +154,6 @@ def report_layers(
     data: CalibrationData,
     *,
     form: Int8Form = "tflite",
-    effort: Effort = "fast",
     progress: Progress = no_progress,
 ) -> NetworkReport:
     """Quantize one variant and compare every layer with float on the held-out pictures.
@@ -168,12 +163,11 @@ def report_layers(
         resolution: The variant's ρ; ``data`` was read for it.
         data: Pictures to calibrate and to examine on.
         form: ``tflite``, ``onnx-int8`` or ``onnx-int8_full``.
-        effort: How much time the integers may take.
         progress: Called as the work goes on.
     """
     network = _folded(checkpoint, resolution, data.preprocessing)
     variant = Variant(network.alpha, resolution)
-    writer = _Writer(network, variant, data, effort, "int8", ModelCard())
+    writer = _Writer(network, variant, data, "int8", ModelCard())
     layers = writer.rounded(FILES[form][0], part_of(progress, 0, 0.5))
     return examine(layers, data.held_out.pixels[resolution], data.preprocessing, part_of(progress, 0.5, 0.5))
 
@@ -198,13 +192,12 @@ class _Writer:
         network: FoldedNetwork,
         variant: Variant,
         data: CalibrationData,
-        effort: Effort,
         io: IoType,
         card: ModelCard,
         tune: Tune | None = None,
     ) -> None:
         self._network, self._variant, self._data = network, variant, data
-        self._effort, self._io, self._card, self._tune = effort, io, card, tune
+        self._io, self._card, self._tune = io, card, tune
         self._progress: Progress = no_progress
 
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
@@ -248,7 +241,6 @@ class _Writer:
             self._equalized,
             self._pixels,
             recipe,
-            effort=self._effort,
             are_synthetic=self._data.is_synthetic,
             progress=self._progress,
         )

@@ -5,10 +5,9 @@ from convert.quantization.equalization import equalize
 from convert.quantization.folding import FoldedLayer, FoldedNetwork, fold, folded_recipe
 from convert.quantization.network import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantization.qdq import Form, SymmetricNetwork, symmetrize
-from convert.quantization.quantizer import Effort, quantize
+from convert.quantization.quantizer import quantize
 
 __all__ = [
-    "Effort",
     "FoldedLayer",
     "FoldedNetwork",
     "Form",

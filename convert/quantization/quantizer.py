@@ -9,15 +9,15 @@ Layer by layer, in order, each on inputs that are already quantized:
    where the network's most confident answers lie (:func:`highest_logit`), and the lowest logits are cut, as they say
    nothing and a narrower range has finer steps.
 
-The network should be equalized first (:mod:`.equalization`). With effort ``best`` the calibration sees other views of
-its pictures as well (:mod:`.augmentation`): rounding that follows few pictures too closely is worse on others.
+The network should be equalized first (:mod:`.equalization`). Few pictures are calibrated on together with other views
+of them (:mod:`.augmentation`): rounding that follows few pictures too closely is worse on others.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -35,11 +35,11 @@ from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["Effort", "highest_logit", "quantize"]
+__all__ = ["highest_logit", "quantize"]
 
-Effort = Literal["fast", "best"]
-MOST_WITH_VIEWS: Final = 600
-"""Pictures and views that ``best`` calibrates on: some 1.5 GB of activations at α = 1 and ρ = 224."""
+ENOUGH: Final = 128
+"""Pictures and views to calibrate on: with 8 photos and 120 views of them the divergence is 15 to 30 % lower than with
+the 8 alone; with 116 photos more views change less than another split of the photos does."""
 MOST_VIEWS: Final = 15
 """Of one picture."""
 LOGIT_FLOORS: Final = (1.0, 0.75, 0.5, 0.25)
@@ -77,7 +77,6 @@ def quantize(
     pixels: NDArray[np.uint8],
     preprocessing: Preprocessing,
     *,
-    effort: Effort = "fast",
     are_synthetic: bool = False,
     progress: Progress = no_progress,
 ) -> QuantizedNetwork:
@@ -88,7 +87,6 @@ def quantize(
         pixels: Calibration pictures (count, ρ, ρ, 3) in the network's colour order, from ``Preprocessor.pixels``.
         preprocessing: Fixes what the pixels stand for, and so the input's range.
         are_synthetic: Whether the pictures are drawn ones, for want of photos.
-        effort: ``best`` takes as many times as long as ``fast`` as there are views of a picture.
         progress: Called as the work goes on.
 
     Raises:
@@ -96,8 +94,7 @@ def quantize(
     """
     if not len(pixels):
         raise CalibrationError("There are no calibration pictures: expected at least one.")
-    if effort == "best":
-        pixels = with_views(pixels, min(MOST_VIEWS, max(1, MOST_WITH_VIEWS // len(pixels) - 1)))
+    pixels = with_views(pixels, min(MOST_VIEWS, max(0, ENOUGH // len(pixels) - 1)))
     statistics = float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 10))
     flow = _first_flow(pixels, preprocessing)
     layers: list[QuantizedLayer] = []
@@ -187,7 +184,7 @@ def _with_logits_range(
 ) -> QuantizedLayer:
     """The classifier with the range of logits whose probabilities are nearest to float's."""
     logits = torch.cat([layer.convolve(x.float()) for x in flow.real]).flatten(1)
-    wanted, high = logits.log_softmax(dim=1), highest_logit(logits, deviations)
+    wanted, high = logits.log_softmax(dim=1), max(statistics.high, highest_logit(logits, deviations))
 
     def divergence(way: QuantizedLayer) -> float:
         levels = torch.cat([way.run(x) for x in flow.levels]).flatten(1)

@@ -9,7 +9,7 @@ from benchmarks.quantization import Row, keep, read_rows
 from benchmarks.quantization_table import put_table, write_tables
 
 MEASURED = Row(
-    tool="fast",
+    tool="ours",
     resolution=224,
     split=0,
     agreement=0.95,
@@ -51,7 +51,7 @@ def test_tables_hold_means_and_spans_and_say_why_a_tool_wrote_no_file(tmp_path: 
     ]
     write_tables([asdict(row) for row in rows], document)
     told = document.read_text()
-    ours = TOOLS["fast"].title
+    ours = TOOLS["ours"].title
     assert f"| {ours} | 96.0 % (95.0 to 97.0) | 100.0 % (100.0 to 100.0) | +1.0 | 4.56 MB | 20 s |" in told
     assert f"| {TOOLS['onnx2tf'].title} | no file: cannot be installed |" in told
     assert f"| {ours} | 96.0 % (95.0 to 97.0); +1.0 | 90.0 %; +1.0 |" in told

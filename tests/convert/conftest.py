@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +64,11 @@ def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data(pictures: Path) -> CalibrationData:
     return load_calibration_data(pictures, [64, 96], labels=LABELS, classes=CLASSES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_views() -> Iterator[None]:
+    """The dozen pictures of these tests are enough: views of them take ten times as long and are tested apart."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convert.quantization.quantizer.ENOUGH", 1)
+        yield

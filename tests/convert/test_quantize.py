@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +8,16 @@ import torch
 from convert.data.calibration_data import CalibrationData
 from convert.errors import CalibrationError, ConversionError
 from convert.model import MobileNetV1
-from convert.quantization import Effort, FoldedNetwork, Quantization, QuantizedLayer, QuantizedNetwork, fold, quantize
+from convert.quantization import (
+    FoldedNetwork,
+    Quantization,
+    QuantizedLayer,
+    QuantizedNetwork,
+    fold,
+    quantize,
+    quantizer,
+)
+from convert.quantization.calibration import FloatStatistics, float_statistics
 from convert.quantization.quantizer import highest_logit
 from edge.vision.preprocess import Preprocessing
 
@@ -105,13 +115,33 @@ def simulate_layer(layer: QuantizedLayer, q: np.ndarray) -> np.ndarray:
     return np.clip(levels, -128 if layer.cap is None else layer.output.zero_point, top).astype(np.int64)
 
 
-@pytest.mark.parametrize("effort", ["fast", "best"])
-def test_the_same_inputs_give_the_same_integers(network: FoldedNetwork, data: CalibrationData, effort: Effort) -> None:
+@pytest.mark.parametrize("enough", [1, 16])
+def test_the_same_inputs_give_the_same_integers(
+    network: FoldedNetwork, data: CalibrationData, enough: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantizer, "ENOUGH", enough)
     pixels = data.calibration.pixels[64][:4]
-    first, second = (quantize(network, pixels, Preprocessing(), effort=effort) for _ in range(2))
+    first, second = (quantize(network, pixels, Preprocessing()) for _ in range(2))
     for a, b in zip(first.layers, second.layers, strict=True):
         assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
         assert (a.input, a.output) == (b.input, b.output)
+
+
+def test_few_pictures_are_seen_in_other_views_too_and_enough_are_not(
+    network: FoldedNetwork, data: CalibrationData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def counted(network: FoldedNetwork, pixels: np.ndarray, *others: Any) -> list[FloatStatistics]:
+        seen.append(len(pixels))
+        return float_statistics(network, pixels, *others)
+
+    monkeypatch.setattr(quantizer, "float_statistics", counted)
+    pixels = data.calibration.pixels[64]
+    for enough, count in ((128, 2), (16, 2), (16, 5), (16, 12)):
+        monkeypatch.setattr(quantizer, "ENOUGH", enough)
+        quantize(network, pixels[:count], Preprocessing())
+    assert seen == [2 * 16, 2 * 8, 5 * 3, 12], "up to fifteen views of each"
 
 
 def test_progress_rises_to_one(network: FoldedNetwork, data: CalibrationData) -> None:
