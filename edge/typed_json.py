@@ -30,9 +30,9 @@ def named(key: str) -> Mapping[str, Any]:
 def from_json(kind: type[_T], values: object, *, where: str = "", is_open: bool = False) -> _T:
     """A dataclass from a JSON object.
 
-    Its fields may hold text, numbers, booleans, anything, literals, tuples, mappings, other dataclasses, and types
-    with a class method ``parse``, which reads text; and None beside one of these. A field with a default may be
-    missing.
+    Its fields may hold text, numbers, booleans, anything, literals, tuples, mappings from text or whole numbers, other
+    dataclasses, and types with a class method ``parse``, which reads text; and None beside one of these. A field with a
+    default may be missing.
 
     >>> from_json(Size, {"width": 640, "height": "480"})
     TypeError: height is "480": expected a whole number
@@ -60,7 +60,7 @@ def from_json(kind: type[_T], values: object, *, where: str = "", is_open: bool 
         elif known.is_needed:
             raise KeyError(path + known.key)
     if rest and not is_open:
-        raise TypeError(f"unknown key '{path}{next(iter(rest))}'")
+        raise TypeError(f"unknown key {path + next(iter(rest))!r}")
     return kind(**found)
 
 
@@ -94,7 +94,7 @@ def _value(kind: Any, value: Any, where: str, is_open: bool = False) -> Any:
     if origin in (Union, types.UnionType):
         (kind,) = (one for one in args if one is not types.NoneType)
         return None if value is None else _value(kind, value, where, is_open)
-    if hasattr(kind, "parse") and isinstance(value, str):
+    if hasattr(kind, "parse") and isinstance(value, str) and value.isprintable():
         return kind.parse(value)
     if is_dataclass(kind) and not hasattr(kind, "parse"):
         return from_json(kind, value, where=where, is_open=is_open)  # type: ignore[arg-type]
@@ -102,9 +102,9 @@ def _value(kind: Any, value: Any, where: str, is_open: bool = False) -> Any:
         items = args[:1] * len(value) if args[-1] is ... else args
         if len(items) != len(value):
             raise _wrong(where, value, f"a list of {len(items)}")
-        return tuple(_value(items[n], one, f"{where}[{n}]") for n, one in enumerate(value))
+        return tuple(_value(items[n], one, f"{where}[{n}]", is_open) for n, one in enumerate(value))
     if origin is Mapping and isinstance(value, dict):
-        return {key: _value(args[1], one, f"{where}.{key}") for key, one in value.items()}
+        return {args[0](key): _value(args[1], one, f"{where}[{key!r}]", is_open) for key, one in value.items()}
     is_number = kind is float and (type(value) is float or (type(value) is int and value.bit_length() < 1024))
     if kind is Any or is_number or (origin is Literal and value in args) or (kind in _WORDS and type(value) is kind):
         return value
@@ -115,7 +115,7 @@ def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
     if kind in _WORDS or hasattr(kind, "parse"):
-        return _WORDS.get(kind, "text")
+        return _WORDS.get(kind, "printable text")
     return "a list" if get_origin(kind) is tuple else "an object"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from edge.bundles.members import MANIFEST_BYTES, FileEntry, check_names
 from edge.bundles.variant import Variant
-from edge.errors import BundleError, EdgeError
+from edge.errors import BundleError
+from edge.typed_json import OPEN, from_json
 from edge.vision.preprocess import Preprocessing
 from edge.vision.tensor import TensorSpec
 
@@ -65,7 +66,7 @@ class Accuracy:
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")
         for name in ("agreement_range", "top1_range"):
             value = getattr(self, name)
-            if value is not None and not (len(value) == 2 and all(map(_is_share, value)) and value[0] <= value[1]):
+            if value is not None and not (all(map(_is_share, value)) and value[0] <= value[1]):
                 raise BundleError(f"{name} {value} is not a range of shares between 0 and 1")
 
 
@@ -82,6 +83,11 @@ class Artifact(FileEntry):
     """What the model takes: a picture normalized by the bundle's preprocessing, in this shape and type; None in
     bundles written before it was noted."""
 
+    def __post_init__(self) -> None:
+        FileEntry.__post_init__(self)
+        if self.input is not None and min(self.input.shape, default=0) < 0:
+            raise BundleError(f"file '{self.file}' has an input of the impossible shape {self.input.shape}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledVariant:
@@ -91,6 +97,11 @@ class BundledVariant:
     mult_adds: int
     parameters: int
     artifacts: tuple[Artifact, ...]
+
+    def __post_init__(self) -> None:
+        _check_counts(mult_adds=self.mult_adds, parameters=self.parameters)
+        if not self.artifacts:
+            raise BundleError(f"{self.variant.name} has no file")
 
     def artifact(self, format: str, precision: str | None = None) -> Artifact | None:
         """The first file of this format, and of this precision where one is asked for."""
@@ -117,10 +128,10 @@ class Golden:
     def __post_init__(self) -> None:
         for key, known in [*self.inputs.items(), *self.answers.items()]:
             if len(known) != len(self.pictures) or not all(known):
-                raise BundleError(f"golden: '{key}' does not have a value for each picture")
+                raise BundleError(f"golden: {str(key)!r} does not have a value for each picture")
         for file, answers in self.answers.items():
             if not all(0 <= probability <= 1 for answer in answers for _, probability in answer):
-                raise BundleError(f"golden: '{file}' has a probability outside 0 to 1")
+                raise BundleError(f"golden: {file!r} has a probability outside 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,16 +144,20 @@ class Manifest:
     classes: int
     labels: FileEntry
     preprocessing: Preprocessing
-    variants: tuple[BundledVariant, ...]
+    variants: tuple[BundledVariant, ...] = field(metadata=OPEN)
     """Most expensive first, by mult-adds."""
     source: Mapping[str, Any]
     """Where the weights came from: checkpoint names and SHA-256, the calibration, versions of the tools."""
-    golden: Golden | None = None
+    golden: Golden | None = field(default=None, metadata=OPEN)
     """For the self-test; None in bundles of versions before there was one."""
     serial: int = 0
     """Grows from version to version of a bundle, so that an older one that was signed is recognized; 0 if unknown."""
 
     def __post_init__(self) -> None:
+        for text in (self.name, self.created):
+            if not text.isprintable():
+                raise BundleError(f"expected printable text, got {text!r}")
+        _check_counts(classes=self.classes, serial=self.serial)
         if self.classes > _MOST_CLASSES or self.labels.size_bytes > MANIFEST_BYTES:
             raise BundleError(f"there are more than {_MOST_CLASSES} classes, or labels of more than 16 MB")
         names = [v.variant.name for v in self.variants]
@@ -151,6 +166,10 @@ class Manifest:
         if len(set(names)) != len(names):
             raise BundleError(f"duplicate variant {next(name for name, count in Counter(names).items() if count > 1)}")
         check_names(self.files())
+        answers = [] if self.golden is None else [answer for known in self.golden.answers.values() for answer in known]
+        for class_id in (class_id for answer in answers for class_id, _ in answer):
+            if not 0 <= class_id < self.classes:
+                raise BundleError(f"golden: class {class_id} is not among the {self.classes} classes")
 
     def files(self) -> Iterator[FileEntry]:
         """Every file of the bundle but the manifest itself."""
@@ -199,87 +218,21 @@ def read_manifest(values: Mapping[str, Any], path: Path) -> Manifest:
             + ("update mobilenet-edge." if newer else "write the bundle again with edge-convert bundle.")
         )
     try:
-        return _manifest(values)
+        found = from_json(Manifest, values, is_open=True)
+        if missing := {"mean", "std"} - values["preprocessing"].keys():
+            raise KeyError(f"preprocessing.{min(missing)}")
+        return replace(found, variants=tuple(sorted(found.variants, key=lambda v: (-v.mult_adds, v.variant.name))))
     except KeyError as reason:
         raise BundleError(f"Bundle manifest {path} lacks {reason}: write the bundle again.") from reason
-    except (EdgeError, TypeError, ValueError, AttributeError, OverflowError) as reason:
+    except (TypeError, ValueError) as reason:
         raise BundleError(f"Bundle manifest {path} cannot be used: {str(reason).rstrip('.')}.") from reason
 
 
-def _manifest(values: Mapping[str, Any]) -> Manifest:
-    variants = tuple(_variant(v) for v in values["variants"])
-    recipe = dict(values["preprocessing"])
-    recipe |= {key: tuple(float(x) for x in recipe[key]) for key in ("mean", "std")}
-    return Manifest(
-        name=_text(values["name"]),
-        created=_text(values["created"]),
-        classes=_count(values["classes"]),
-        labels=FileEntry(**_whole(values["labels"])),
-        preprocessing=Preprocessing(**recipe),
-        variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
-        source=dict(values["source"]),
-        serial=_count(values.get("serial", 0)),
-        golden=None if values.get("golden") is None else _golden(values["golden"], _count(values["classes"])),
-    )
+def _is_share(value: float | None) -> bool:
+    return value is not None and 0 <= value <= 1
 
 
-def _golden(values: Mapping[str, Any], classes: int) -> Golden:
-    answers = {
-        _text(file): tuple(tuple((_class(class_id, classes), float(p)) for class_id, p in answer) for answer in known)
-        for file, known in values["answers"].items()
-    }
-    inputs = {int(side): tuple(tuple(map(float, m)) for m in known) for side, known in values["inputs"].items()}
-    pictures = tuple(FileEntry(**_whole(entry)) for entry in values["pictures"])
-    return Golden(pictures=pictures, inputs=inputs, answers=answers)
-
-
-def _class(value: object, classes: int) -> int:
-    class_id = _count(value)
-    if class_id >= classes:
-        raise BundleError(f"golden: class {class_id} is not among the {classes} classes")
-    return class_id
-
-
-def _variant(values: Mapping[str, Any]) -> BundledVariant:
-    artifacts = tuple(_artifact(a) for a in values["artifacts"])
-    if not artifacts:
-        raise BundleError(f"{values['variant']} has no file")
-    return BundledVariant(
-        variant=Variant.parse(_text(values["variant"])),
-        mult_adds=_count(values["mult_adds"]),
-        parameters=_count(values["parameters"]),
-        artifacts=artifacts,
-    )
-
-
-def _artifact(values: Mapping[str, Any]) -> Artifact:
-    taken = values.get("input")
-    spec = TensorSpec(**{**taken, "shape": tuple(map(_count, taken["shape"]))}) if taken is not None else None
-    return Artifact(**{**_whole(values), "accuracy": _accuracy(values["accuracy"]), "input": spec})
-
-
-def _accuracy(values: Mapping[str, Any]) -> Accuracy:
-    ranges = {name: tuple(values[name]) for name in ("agreement_range", "top1_range") if values.get(name) is not None}
-    return Accuracy(**{**values, **ranges})
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, (int, float)) and 0 <= value <= 1
-
-
-def _whole(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values, "file": _text(values["file"]), "size_bytes": _count(values["size_bytes"])}
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, got {value!r}")
-    if not value.isprintable():
-        raise ValueError(f"expected printable text, got {value!r}")
-    return value
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError(f"expected a count, got {value!r}")
-    return value
+def _check_counts(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 0:
+            raise BundleError(f"{name} is {count}: expected at least 0")

@@ -235,7 +235,7 @@ def test_fields_missing_from_a_dictionary_are_unknown_and_others_are_passed_over
         ({"throttle_bits": 1.5}, "throttle_bits is 1.5: expected a whole number"),
         ({"held_back": [3]}, "held_back[0] is 3: expected text"),
         ({"zones_c": [50]}, "zones_c is [50]: expected an object"),
-        ({"zones_c": {"cpu": "50"}}, 'zones_c.cpu is "50": expected a number'),
+        ({"zones_c": {"cpu": "50"}}, "zones_c['cpu'] is \"50\": expected a number"),
     ],
 )
 def test_a_dictionary_of_the_wrong_form_is_refused(values: dict[str, Any], message: str) -> None:

@@ -107,15 +107,15 @@ def test_another_schema_is_refused_with_the_way_out(version: Any, shown: str, ad
         (("created",), "created"),
         (("classes",), "classes"),
         (("labels",), "labels"),
-        (("labels", "file"), "file"),
+        (("labels", "file"), "labels.file"),
         (("preprocessing",), "preprocessing"),
-        (("preprocessing", "mean"), "mean"),
+        (("preprocessing", "mean"), "preprocessing.mean"),
         (("source",), "source"),
         (("variants",), "variants"),
-        (("variants", 0, "artifacts"), "artifacts"),
-        (("variants", 0, "mult_adds"), "mult_adds"),
-        (("variants", 0, "artifacts", 0, "size_bytes"), "size_bytes"),
-        (("variants", 0, "artifacts", 0, "accuracy"), "accuracy"),
+        (("variants", 0, "artifacts"), "variants[0].artifacts"),
+        (("variants", 0, "mult_adds"), "variants[0].mult_adds"),
+        (("variants", 0, "artifacts", 0, "size_bytes"), "variants[0].artifacts[0].size_bytes"),
+        (("variants", 0, "artifacts", 0, "accuracy"), "variants[0].artifacts[0].accuracy"),
     ],
 )
 def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
@@ -125,14 +125,14 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "cause"),
     [
-        (at("name", value=5), "expected text, got 5"),
+        (at("name", value=5), "name is 5: expected text"),
         (at("created", value="\x1b[2J"), "expected printable text, got '\\x1b[2J'"),
         (at("classes", value=10**7), "there are more than 100000 classes, or labels of more than 16 MB"),
         (at("labels", "size_bytes", value=10**9), "there are more than 100000 classes, or labels of more than 16 MB"),
-        (at("classes", value="5"), "expected a count, got '5'"),
-        (at("classes", value=True), "expected a count, got True"),
-        (at("classes", value=5.5), "expected a count, got 5.5"),
-        (at("variants", 0, "mult_adds", value=-1), "expected a count, got -1"),
+        (at("classes", value="5"), 'classes is "5": expected a whole number'),
+        (at("classes", value=True), "classes is true: expected a whole number"),
+        (at("classes", value=5.5), "classes is 5.5: expected a whole number"),
+        (at("variants", 0, "mult_adds", value=-1), "mult_adds is -1: expected at least 0"),
         (at("variants", value=[]), "it has no variant"),
         (at("variants", 0, "artifacts", value=[]), "mobilenet_v1_1.00_224 has no file"),
         (at("variants", 1, "variant", value="mobilenet_v1_1.0_224"), "duplicate variant mobilenet_v1_1.00_224"),
@@ -142,16 +142,16 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
         ),
         (
             at("preprocessing", "resize", value="cubic"),
-            "Preprocessing cannot do 'cubic': expected one of bilinear, halving, area",
+            'preprocessing.resize is "cubic": expected one of bilinear, halving, area',
         ),
-        (at("preprocessing", "mean", value=[10**400] * 3), "int too large to convert to float"),
+        (at("preprocessing", "mean", value=[10**400] * 3), f"preprocessing.mean[0] is 1{'0' * 39}: expected a number"),
         (
             at("variants", 0, "artifacts", 0, "accuracy", "top1", value=70.9),
             "top1 70.9 is not a share between 0 and 1",
         ),
         (
             at("variants", 0, "artifacts", 0, "accuracy", "agreement", value="high"),
-            "agreement high is not a share between 0 and 1",
+            'variants[0].artifacts[0].accuracy.agreement is "high": expected a number',
         ),
         (
             at("variants", 0, "artifacts", 0, "accuracy", "agreement", value=float("nan")),
@@ -159,8 +159,18 @@ def test_what_is_missing_is_named(keys: tuple[Any, ...], name: str) -> None:
         ),
         (at("labels", "size_bytes", value=10**400), "file 'labels.txt' has an impossible size or SHA-256"),
         (at("labels", "sha256", value="abc"), "file 'labels.txt' has an impossible size or SHA-256"),
-        (at("labels", "sha256", value=5), "object of type 'int' has no len()"),
-        (at("labels", value="labels.txt"), "'str' object is not a mapping"),
+        (at("labels", "sha256", value=5), "labels.sha256 is 5: expected text"),
+        (
+            at("variants", 0, "artifacts", 0, "accuracy", "agreement_range", value=[0.5]),
+            "variants[0].artifacts[0].accuracy.agreement_range is [0.5]: expected a list of 2",
+        ),
+        (
+            at("variants", 0, "artifacts", 0, "accuracy", "agreement_range", value=["a", "b"]),
+            'variants[0].artifacts[0].accuracy.agreement_range[0] is "a": expected a number',
+        ),
+        (at("variants", 0, "variant", value="\x1b[2J"), 'variants[0].variant is "\\u001b[2J": expected printable text'),
+        (at("labels", "\x9b", value=1), "unknown key 'labels.\\x9b'"),
+        (at("labels", value="labels.txt"), 'labels is "labels.txt": expected an object'),
     ],
 )
 def test_what_is_impossible_is_described(change: Change, cause: str) -> None:
@@ -180,7 +190,7 @@ def test_files_outside_the_bundle_are_refused(file: str) -> None:
 @pytest.mark.parametrize("file", ["labels\0.txt", "\ud800", "a\nb"])
 def test_names_that_no_file_can_have_are_refused(file: str) -> None:
     assert complaint(at("labels", "file", value=file)) == (
-        f"Bundle manifest {PATH} cannot be used: expected printable text, got {file!r}."
+        f"Bundle manifest {PATH} cannot be used: invalid file name {file!r}."
     )
 
 
@@ -212,7 +222,10 @@ def test_a_serial_is_kept_where_there_is_one() -> None:
     assert "serial" not in WHOLE
     assert read_manifest(WHOLE | {"serial": 7}, PATH).serial == 7
     assert make_manifest(serial=7).to_dict()["serial"] == 7
-    assert complaint(at("serial", value=-1)) == f"Bundle manifest {PATH} cannot be used: expected a count, got -1."
+    assert (
+        complaint(at("serial", value=-1))
+        == f"Bundle manifest {PATH} cannot be used: serial is -1: expected at least 0."
+    )
 
 
 def test_files_may_lie_in_folders_below() -> None:
@@ -226,7 +239,7 @@ def test_an_accuracy_is_a_share(share: float) -> None:
     assert str(refused.value) == f"agreement {share} is not a share between 0 and 1"
 
 
-@pytest.mark.parametrize("ends", [(0.9, 0.8), (0.5,), (0.5, 1.5), (-0.1, 0.5), ("a", "b")])
+@pytest.mark.parametrize("ends", [(0.9, 0.8), (0.5, 1.5), (-0.1, 0.5)])
 def test_a_range_has_two_shares_in_order(ends: tuple[Any, ...]) -> None:
     with pytest.raises(BundleError) as refused:
         Accuracy(agreement=0.9, pictures=1, measured_on="x", agreement_range=ends)

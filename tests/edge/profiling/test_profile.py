@@ -159,7 +159,7 @@ class TestFiles:
                 with_row(variant="fast one"),
                 "'fast one' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160",
             ),
-            (with_row(variant=5), "variants[0].variant is 5: expected text"),
+            (with_row(variant=5), "variants[0].variant is 5: expected printable text"),
             (WHOLE | {"threads": 0}, "threads is 0: expected at least 1"),
             (WHOLE | {"threads": "4"}, 'threads is "4": expected a whole number'),
             (WHOLE | {"threads": True}, "threads is true: expected a whole number"),
