@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 
 from edge.bundles.manifest import BundledVariant, Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, check_member, check_picture, read_member
-from edge.bundles.registry import find_installed, installed_bundles
+from edge.bundles.registry import bundles_folders, find_installed, installed_bundles
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
 from edge.files import parse_json
 
-__all__ = ["MANIFEST", "Bundle", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
+__all__ = ["MANIFEST", "Bundle", "is_vouched_for", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +98,14 @@ def shipped_bundles() -> tuple[str, ...]:
 def shipped_folder(name: str) -> Path | None:
     """Where the shipped bundle of this name is; None if there is none."""
     return _home() / name if name in shipped_bundles() else None
+
+
+def is_vouched_for(root: Path) -> bool:
+    """Whether a bundle's folder ships with the package, or was installed, which means that its models were run."""
+    place = root.resolve()
+    homes = [folder.resolve() for folder in bundles_folders()]
+    is_version = place.parent.name == "versions" and place.parents[1].parent in homes
+    return place.parent == _home().resolve() or (is_version and not place.name.startswith("."))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a ready ``.tflite`` file is: its tensors, operators and cost, and whether it runs; found by a child process.
+"""What a model file is: its tensors, operators and cost, and whether it runs; found by a child process.
 
 A file from elsewhere may crash the runtime, hang or take all memory. So it is first loaded and run in a child with
 limits: what kills the child is one line here. This module is that child's program, too.
@@ -6,9 +6,12 @@ limits: what kills the child is one line here. This module is that child's progr
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,16 +20,28 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.errors import BackendError
-from edge.inference.backends.litert import runtime
+from edge.inference.backends import litert, onnxruntime
+from edge.inference.backends.base import first_line
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["Inspection", "Operator", "inspect_model"]
+__all__ = ["Inspection", "Operator", "inspect_model", "inspect_models"]
 
 LONGEST_S: Final = 60.0
-MOST_BYTES: Final = 2 << 30
-"""Address space that the child may use beyond what it has when it begins."""
+MOST_BYTES: Final = 160 << 20
+"""Memory that the child may take beyond what the runtime itself takes; and as much as eight times the file."""
+_TIMES_THE_FILE: Final = 8
+_START_S: Final = 60.0
+"""How long the child may take to begin."""
+_PROGRAM: Final = (
+    "import sys; sys.path[:] = sys.argv.pop(1).split(chr(10)); import runpy;"
+    "runpy.run_module('edge.inference.inspection', run_name='__main__')"
+)
+"""Runs this module with the parent's own search path, so never with the folder that it was called in."""
+_ENVIRONMENT: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+"""Freed memory is overwritten, so that what is used after it was freed shows."""
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 
@@ -84,27 +99,53 @@ class Inspection:
 
 
 def inspect_model(path: Path, *, longest_s: float = LONGEST_S, most_bytes: int = MOST_BYTES) -> Inspection:
-    """Load and run a ``.tflite`` file in a child process.
+    """Load and run a ``.tflite`` file in a child process: see :func:`inspect_models`."""
+    return inspect_models([path], longest_s=longest_s, most_bytes=most_bytes)[0]
+
+
+def inspect_models(
+    paths: Sequence[Path], *, format: str = "tflite", longest_s: float = LONGEST_S, most_bytes: int = MOST_BYTES
+) -> tuple[Inspection, ...]:
+    """Load and run model files, one after another, in one child process.
 
     Args:
-        path: The file.
-        longest_s: How long it may take.
-        most_bytes: How much address space it may use.
+        paths: The files.
+        format: ``tflite``, for LiteRT, or ``onnx``, for ONNX Runtime.
+        longest_s: How long each may take.
+        most_bytes: How much memory each may take, apart from eight times its size.
 
     Raises:
-        BackendError: No runtime is installed, or the file cannot be loaded or run within the limits.
+        BackendError: No runtime is installed, or a file cannot be loaded or run within the limits.
     """
-    command = [sys.executable, "-m", "edge.inference.inspection", str(path), str(most_bytes)]
+    arguments = ["\n".join(sys.path), format, str(longest_s), str(most_bytes), *map(str, paths)]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=longest_s, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", _PROGRAM, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | _ENVIRONMENT,
+            timeout=_START_S + longest_s * len(paths),
+            check=False,
+        )
     except subprocess.TimeoutExpired:
-        raise BackendError(f"{path} did not answer within {longest_s:.0f} s: this model cannot be used.") from None
-    if done.returncode < 0 or not done.stdout:
-        cause = f"was killed by signal {-done.returncode}" if done.returncode < 0 else "ended without an answer"
-        raise BackendError(f"The runtime {cause} when it ran {path}: the file is damaged or needs too much memory.")
-    answer = json.loads(done.stdout)
-    if "error" in answer:
-        raise BackendError(answer["error"])
+        raise BackendError(f"The runtime did not answer in time for {paths[0]}: the machine is too busy.") from None
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    if answers and "error" in answers[-1]:
+        raise BackendError(answers[-1]["error"])
+    if done.returncode or len(answers) < len(paths):
+        raise BackendError(_cause_of_death(paths[min(len(answers), len(paths) - 1)], done.returncode, longest_s))
+    return tuple(_inspection(answer) for answer in answers)
+
+
+def _cause_of_death(path: Path, code: int, longest_s: float) -> str:
+    if code == -signal.SIGALRM:
+        return f"{path} did not answer within {longest_s:g} s: this model cannot be used."
+    cause = f"was killed by signal {-code}" if code < 0 else "ended without an answer"
+    return f"The runtime {cause} when it ran {path}: the file is damaged or needs too much memory."
+
+
+def _inspection(answer: dict[str, Any]) -> Inspection:
     return Inspection(
         inputs=tuple(_spec(values) for values in answer["inputs"]),
         outputs=tuple(_spec(values) for values in answer["outputs"]),
@@ -120,18 +161,15 @@ def _spec(values: dict[str, Any]) -> TensorSpec:
     return TensorSpec(**{**values, "shape": tuple(values["shape"])})
 
 
-def _examine(path: str) -> dict[str, Any]:
+def _examine_tflite(path: str) -> dict[str, Any]:
     """Run the file here, in the child."""
-    module, _ = runtime()
+    module, _ = litert.runtime()
     interpreter = module.Interpreter(model_path=path, num_threads=1)
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     operators = [_operator(step, tensors) for step in interpreter._get_ops_details() if step["op_name"] != "DELEGATE"]
     interpreter.allocate_tensors()
-    noise = np.random.default_rng(0)
     for tensor in interpreter.get_input_details():
-        dtype, shape = np.dtype(tensor["dtype"]), tensor["shape"]
-        values = noise.integers(0, 128, shape) if dtype.kind in "iu" else noise.uniform(-1, 1, shape)
-        interpreter.set_tensor(tensor["index"], values.astype(dtype))
+        interpreter.set_tensor(tensor["index"], _noise(tensor["shape"], tensor["dtype"]))
     interpreter.invoke()
     answers = [interpreter.get_tensor(tensor["index"]) for tensor in interpreter.get_output_details()]
     return {
@@ -141,8 +179,30 @@ def _examine(path: str) -> dict[str, Any]:
             for tensor, answer in zip(interpreter.get_output_details(), answers, strict=True)
         ],
         "operators": [asdict(operator) for operator in operators],
-        "is_finite": all(bool(np.isfinite(answer).all()) for answer in answers if answer.dtype.kind == "f"),
+        "is_finite": all(map(_is_finite, answers)),
     }
+
+
+def _examine_onnx(path: str) -> dict[str, Any]:
+    """Run the file here, in the child. What its operators are is not asked."""
+    backend = onnxruntime.OnnxRuntimeBackend(Path(path), threads=1)
+    backend.input()[...] = _noise(backend.input_spec.shape, backend.input_spec.dtype)
+    return {
+        "inputs": [asdict(backend.input_spec)],
+        "outputs": [asdict(backend.output_spec)],
+        "operators": [],
+        "is_finite": _is_finite(backend.infer()),
+    }
+
+
+def _noise(shape: Sequence[int], dtype: Any) -> NDArray[Any]:
+    generator, kind = np.random.default_rng(0), np.dtype(dtype).kind
+    values = generator.integers(0, 128, shape) if kind in "iu" else generator.uniform(-1, 1, shape)
+    return values.astype(dtype)
+
+
+def _is_finite(answer: NDArray[Any]) -> bool:
+    return answer.dtype.kind != "f" or bool(np.isfinite(answer).all())
 
 
 def _operator(step: dict[str, Any], tensors: dict[int, dict[str, Any]]) -> Operator:
@@ -166,21 +226,38 @@ def _described(tensor: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _main(path: str, most_bytes: str) -> None:
-    with open("/proc/self/statm", encoding="ascii") as statm:  # noqa: PTH123 - Path would need no less
-        used = int(statm.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + int(most_bytes),) * 2)
+def _main(format: str, longest_s: str, most_bytes: str, *paths: str) -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for path in paths:
+        signal.setitimer(signal.ITIMER_REAL, float(longest_s))
+        answer = _answer(format, path, int(most_bytes))
+        gc.collect()  # what freeing the model does to the heap belongs to its trial
+        print(json.dumps(answer), flush=True)  # noqa: T201 - the child's answer
+        if "error" in answer:
+            return
+
+
+def _answer(format: str, path: str, most_bytes: int) -> dict[str, Any]:
     try:
-        answer = _examine(path)
+        litert.version() if format == "tflite" else onnxruntime.version()  # what the runtime itself takes is free
+        most_bytes += _TIMES_THE_FILE * Path(path).stat().st_size
+        _limit_memory(most_bytes)
+        return _examine_tflite(path) if format == "tflite" else _examine_onnx(path)
     except BackendError as reason:
-        answer = {"error": str(reason)}
+        return {"error": str(reason)}
     except MemoryError:
-        answer = {"error": f"{path} needs more than {int(most_bytes) >> 20} MB of memory: this model cannot be used."}
+        return {"error": f"{path} needs more than {most_bytes >> 20} MB of memory: this model cannot be used."}
     except Exception as reason:  # noqa: BLE001 - whatever the runtime says of the file
-        line = str(reason).strip().partition("\n")[0] or type(reason).__name__
-        answer = {"error": f"{path} cannot be loaded as a TensorFlow Lite model: {line}"}
-    print(json.dumps(answer))  # noqa: T201 - the child's answer
+        kind = "a TensorFlow Lite" if format == "tflite" else "an ONNX"
+        return {"error": f"{path} cannot be loaded as {kind} model: {first_line(reason)}"}
+
+
+def _limit_memory(most_bytes: int) -> None:
+    """Bound this process's private memory, of which the runtime's own is a part."""
+    data_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
+    most = data_pages * resource.getpagesize() + most_bytes
+    resource.setrlimit(resource.RLIMIT_DATA, (most, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import GoldenAnswer
 from edge.errors import SelfTestError
 from edge.inference.classifier import Classifier
+from edge.inference.trial import check_bundle
 from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
@@ -23,6 +24,8 @@ ANSWER_TOLERANCE: Final = 0.15
 """The most that a probability may differ: kernels round differently, which moves it by hundredths."""
 INPUT_TOLERANCE: Final = 0.03
 """The most that an input's mean may differ, as a share of the picture's range."""
+_GREY: Final = np.full((64, 64, 3), 128, np.uint8)
+"""What a model without golden answers is run on."""
 
 
 def self_test(bundle: Bundle, classifier: Classifier) -> bool:
@@ -52,25 +55,27 @@ def self_test(bundle: Bundle, classifier: Classifier) -> bool:
 
 
 def verify_answers(bundle: Bundle, *, backend: str = "auto") -> int:
-    """Load every variant of a bundle and self-test it.
+    """Load and run every variant of a bundle, first in a child process, and self-test it.
 
     Args:
         bundle: An opened bundle.
         backend: ``auto``, or a backend's name.
 
     Returns:
-        How many variants were tested: none of a bundle without golden pictures, which is not even loaded.
+        How many variants gave golden answers: none of a bundle without golden pictures, which is only run.
 
     Raises:
         SelfTestError: An input or an answer is wrong.
         BackendError: No backend loads a variant.
     """
-    if bundle.manifest.golden is None:
-        return 0
+    check_bundle(bundle, backend=backend)
     tested = 0
     for entry in bundle.variants:
         with Classifier(bundle, entry.variant, backend=backend) as classifier:
-            tested += self_test(bundle, classifier)
+            if self_test(bundle, classifier):
+                tested += 1
+            else:
+                classifier.probabilities(_GREY)
     return tested
 
 

@@ -1,8 +1,7 @@
 """What a ``.tflite`` file says about itself: its labels and how pictures are normalized, where it says so.
 
 The format is TensorFlow Lite Metadata: a flatbuffer inside the model (``metadata_schema.fbs`` of
-tflite-support)
-and files in a zip archive appended to it.
+tflite-support) and files in a zip archive appended to it.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from edge.inference.flatbuffer import MalformedError, Table
 
 __all__ = ["FileMetadata", "read_metadata"]
 
@@ -44,7 +45,7 @@ def read_metadata(path: Path) -> FileMetadata:
     labels = _labels(path)
     try:
         mean, std = _normalization(path.read_bytes())
-    except Exception:  # noqa: BLE001 - a flatbuffer that is damaged ends in any of many errors
+    except (MalformedError, IndexError):
         mean = std = None
     return FileMetadata(labels=labels, mean=mean or None, std=std or None)
 
@@ -64,70 +65,14 @@ def _labels(path: Path) -> tuple[str, ...] | None:
 
 
 def _normalization(content: bytes) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    model = _Table.root(content)
+    model = Table.root(content)
     for entry in model.tables(_MODEL_METADATA):
-        if entry.text(_METADATA_NAME) == _NAME:
-            buffer = model.tables(_MODEL_BUFFERS)[entry.number(_METADATA_BUFFER)]
-            for subgraph in _Table.root(buffer.data(_BUFFER_DATA)).tables(_SUBGRAPHS):
+        if entry.data(_METADATA_NAME) == _NAME:
+            buffer = list(model.tables(_MODEL_BUFFERS))[entry.number(_METADATA_BUFFER, code="I")]
+            for subgraph in Table.root(buffer.data(_BUFFER_DATA)).tables(_SUBGRAPHS):
                 for tensor in subgraph.tables(_INPUT_TENSORS):
                     for unit in tensor.tables(_PROCESS_UNITS):
-                        if unit.number(_OPTIONS_TYPE, size=1) == _NORMALIZATION:
-                            options = unit.table(_OPTIONS)
-                            return options.floats(_MEAN), options.floats(_STD)
+                        options = unit.table(_OPTIONS)
+                        if unit.number(_OPTIONS_TYPE, code="B") == _NORMALIZATION and options is not None:
+                            return options.numbers(_MEAN, "f"), options.numbers(_STD, "f")
     return None, None
-
-
-class _Table:
-    """One flatbuffer table, its fields by number."""
-
-    def __init__(self, table: Any) -> None:
-        self._table = table
-
-    @classmethod
-    def root(cls, content: bytes) -> _Table:
-        from flatbuffers import encode, number_types
-        from flatbuffers.table import Table
-
-        place = encode.Get(number_types.UOffsetTFlags.packer_type, content, 0)
-        return cls(Table(content, place))
-
-    def _offset(self, field: int) -> int:
-        return int(self._table.Offset(4 + 2 * field))
-
-    def number(self, field: int, size: int = 4) -> int:
-        offset = self._offset(field)
-        start = self._table.Pos + offset
-        return int.from_bytes(self._table.Bytes[start : start + size], "little") if offset else 0
-
-    def table(self, field: int) -> _Table:
-        from flatbuffers.table import Table
-
-        place = self._table.Indirect(self._table.Pos + self._offset(field))
-        return _Table(Table(self._table.Bytes, place))
-
-    def tables(self, field: int) -> list[_Table]:
-        from flatbuffers.table import Table
-
-        offset = self._offset(field)
-        if not offset:
-            return []
-        start, count = self._table.Vector(offset), self._table.VectorLen(offset)
-        return [_Table(Table(self._table.Bytes, self._table.Indirect(start + 4 * n))) for n in range(count)]
-
-    def text(self, field: int) -> bytes:
-        offset = self._offset(field)
-        return bytes(self._table.String(offset + self._table.Pos)) if offset else b""
-
-    def data(self, field: int) -> bytes:
-        offset = self._offset(field)
-        start = self._table.Vector(offset)
-        return bytes(self._table.Bytes[start : start + self._table.VectorLen(offset)])
-
-    def floats(self, field: int) -> tuple[float, ...]:
-        import struct
-
-        offset = self._offset(field)
-        if not offset:
-            return ()
-        start, count = self._table.Vector(offset), self._table.VectorLen(offset)
-        return struct.unpack_from(f"<{count}f", self._table.Bytes, start)

@@ -149,10 +149,13 @@ def _first_that_loads(
     row: _Row, bundle: Bundle, variant: Variant, precision: str, threads: int
 ) -> tuple[tuple[Backend, Artifact] | None, dict[str, str]]:
     """The backend with the first file that it takes, and why it did not take a file of which precision before."""
+    from edge.inference.trial import check_artifact  # it runs models with the backends of this package
+
     reasons: dict[str, str] = {}
     for artifact in _artifacts(row, bundle, variant, precision):
         model = ModelFile(bundle.path(artifact.file), variant, bundle.manifest.classes, artifact.sha256)
         try:
+            check_artifact(bundle, artifact, row.name)
             return (_module(row).load(model, threads), artifact), reasons
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken runtime must not hide the next
             reasons.setdefault(_reason(error), artifact.precision)

@@ -198,7 +198,7 @@ class TestTable:
     def test_automatic_choice_passes_over_a_damaged_file(self, bundle_of: BundleOf) -> None:
         opened = open_backend(bundle_of({"tflite": JUNK, "onnx": onnx_bytes()}), VARIANT)
         assert (opened.backend.name, opened.artifact.format) == ("onnxruntime", "onnx")
-        assert "cannot load" in opened.refusals[0].reason
+        assert "not a valid TensorFlow Lite model: bytes 4 to 8" in opened.refusals[0].reason
 
     def test_automatic_choice_never_takes_the_fake(self, junk: Bundle) -> None:
         message = refusal(junk)

@@ -31,6 +31,7 @@ from tests.edge.conftest import make_manifest, write_bundle
 from tests.edge.file_server import cut_after, moved, serving
 from tests.edge.small_demo import FILE, write_small_demo
 from tests.edge.test_files import locked_disk, small_disk
+from tests.edge.tflite_files import CRAFTED, edited, hungry, write_bundle_around
 from tests.edge.updates.test_signature import make_keys
 
 __all__ = ["locked_disk", "small_disk"]
@@ -121,8 +122,8 @@ class TestActivating:
         assert not [path for path in (home / "small").rglob(".*")]
 
     def test_without_golden_pictures_nothing_is_tested(self, home: Path, tmp_path: Path) -> None:
-        made = activate(str(write_bundle(tmp_path / "tiny")), folder=home)
-        assert (made.bundle.name, made.tested) == ("tiny", 0)
+        made = activate(str(write_small_demo(tmp_path / "bare", golden=None)), folder=home)
+        assert (made.bundle.name, made.tested) == ("small", 0)
 
     def test_two_take_turns(self, home: Path, first: Path, second: Path) -> None:
         told: list[str] = []
@@ -179,6 +180,20 @@ class TestRefusals:
             answer[0][1] = 1 - answer[0][1]
         (second / MANIFEST).write_text(json.dumps(values))
         assert "gives a wrong answer" in self.complaint(home, second, SelfTestError)
+
+    @pytest.mark.parametrize("golden", ["kept", "none"])
+    @pytest.mark.parametrize("kind", ["aborting", "hungry", "junk"])
+    def test_a_model_that_would_end_the_process(self, home: Path, tmp_path: Path, kind: str, golden: str) -> None:
+        model = tmp_path / "model.tflite"
+        if kind == "aborting":
+            edited(tmp_path / "first" / FILE, model, CRAFTED["output -1"][0])
+        elif kind == "hungry":
+            hungry(model)
+        else:
+            model.write_bytes(b"junk")
+        folder = write_bundle_around(tmp_path / "third", model, **({} if golden == "kept" else {"golden": None}))
+        message = self.complaint(home, folder, BackendError)
+        assert f"{FILE} of bundle small" in message and "\n" not in message
 
     def test_a_model_that_no_backend_here_runs(self, home: Path, second: Path) -> None:
         assert "onnxruntime" in self.complaint(home, second, BackendError, backend="onnxruntime")
@@ -343,6 +358,19 @@ class TestRollingBack:
         activate(str(write_small_demo(tmp_path / "d", name="demo")), folder=home)
         assert len(roll_back("demo", folder=home).bundle.variants) > 1
         assert in_use(home, "demo")[0] is None
+
+    def test_a_version_that_does_not_run_is_not_gone_back_to(
+        self, home: Path, first: Path, second: Path, tmp_path: Path
+    ) -> None:
+        for folder in (first, second):
+            activate(str(folder), folder=home)
+        model = edited(first / FILE, tmp_path / "model.tflite", CRAFTED["output -1"][0])
+        version = home / "small" / "versions" / version_of(first)
+        shutil.rmtree(version)
+        write_bundle_around(version, model)
+        with pytest.raises(BackendError, match="its output is tensor -1 of 90"):
+            roll_back("small", folder=home)
+        assert in_use(home) == (version_of(second), version.name)
 
     def test_a_damaged_version_is_not_gone_back_to(self, home: Path, first: Path, second: Path) -> None:
         root = activate(str(first), folder=home).bundle.root
