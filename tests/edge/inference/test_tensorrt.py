@@ -228,7 +228,8 @@ class TestFallback:
     def test_the_next_precision_runs_and_the_one_passed_over_is_told(self, board: Board, bundle_of: BundleOf) -> None:
         bundle = bundle_of({"tflite": tflite_bytes(), "onnx": onnx_bytes()})
         entry = bundle.variants[0]
-        half = replace(entry.artifacts[1], precision="fp16", sha256="f" * 64)
+        (bundle.root / "half.onnx").write_bytes(onnx_bytes())
+        half = replace(entry.artifacts[1], file="half.onnx", precision="fp16", sha256="f" * 64)
         entries = (replace(entry, artifacts=(*entry.artifacts, half)),)
         bundle = replace(bundle, manifest=replace(bundle.manifest, variants=entries))
         board.build(bundle, precision="fp16")
