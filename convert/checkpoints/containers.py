@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import datetime
+import importlib
+import pathlib
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +25,8 @@ from convert.errors import CheckpointError
 
 __all__ = ["read_numpy", "read_safetensors", "read_torch"]
 
+_FEWEST: Final = 20
+"""Tensors of a state dict under a key that nobody knows."""
 _WRAPPERS: Final = (
     "state_dict",
     "model_state_dict",
@@ -28,6 +36,8 @@ _WRAPPERS: Final = (
     "params",
     "state_dict_ema",
     "model_ema",
+    "module",
+    "weights",
 )
 """Under which of its keys a training's checkpoint keeps the weights, the likeliest first."""
 
@@ -68,15 +78,17 @@ def read_torch(path: Path) -> Arrays:
         CheckpointError: It is damaged, or holds more than plain values, such as a whole pickled model.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plain_values_allowed():
             warnings.simplefilter("ignore")  # on pickles that other programs wrote: what counts is whether it loads
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
+        named = re.search(r"GLOBAL ([\w.]+)", str(reason))
+        what = f" ({named[1]})" if named else ""
         raise CheckpointError(
-            f"{path} holds Python objects besides tensors, and loading those would run their code. Save the weights "
-            "alone: torch.save(model.state_dict(), FILE)."
+            f"{path} holds Python objects besides tensors{what}, and loading those would run their code. Save the "
+            "weights alone: torch.save(model.state_dict(), FILE)."
         ) from reason
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as reason:
+    except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError) as reason:
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}.") from reason
     found = _state_dict(content)
     if found is None:
@@ -96,7 +108,32 @@ def _state_dict(content: object) -> Mapping[str, torch.Tensor] | None:
     if content and all(isinstance(value, torch.Tensor) for value in content.values()):
         return content if all(isinstance(name, str) for name in content) else None
     wrapped = [key for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-    return next((found for key in wrapped if (found := _state_dict(content[key])) is not None), None)
+    known = next((found for key in wrapped if (found := _state_dict(content[key])) is not None), None)
+    if known is not None:
+        return known
+    others = [found for value in content.values() if len(found := _state_dict(value) or {}) >= _FEWEST]
+    return others[0] if len(others) == 1 else None
+
+
+def _plain_values_allowed() -> contextlib.AbstractContextManager[object]:
+    """Lets the values pass that trainings keep beside the weights: settings, NumPy's numbers, paths, dates.
+
+    None of them runs code when it is made.
+    """
+    allowed = getattr(torch.serialization, "safe_globals", None)
+    if allowed is None:  # PyTorch before 2.5
+        return contextlib.nullcontext()
+    core = importlib.import_module("numpy._core.multiarray" if np.__version__ >= "2" else "numpy.core.multiarray")
+    numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefd"]
+    dates = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
+    paths = [(pathlib.PurePosixPath, f"pathlib.{name}") for name in ("PosixPath", "PurePosixPath")]
+    paths += [(pathlib.PurePosixPath, f"pathlib._local.{name}") for name in ("PosixPath", "PurePosixPath")]
+    windows = [(pathlib.PureWindowsPath, f"pathlib.{name}") for name in ("WindowsPath", "PureWindowsPath")]
+    scalars = [(core.scalar, f"{module}.multiarray.scalar") for module in ("numpy._core", "numpy.core")]
+    found: contextlib.AbstractContextManager[object] = allowed(
+        [argparse.Namespace, np.dtype, *numbers, *dates, *paths, *windows, *scalars]
+    )
+    return found
 
 
 def _tensor(path: Path, name: str, tensor: torch.Tensor) -> NDArray[np.float32]:

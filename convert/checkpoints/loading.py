@@ -16,6 +16,7 @@ from torch import Tensor
 from convert.checkpoints import keras, native, onnx_graph, slim, state_dict, tflite_graph
 from convert.checkpoints.assembly import assembled
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
+from convert.checkpoints.foreign import refusal
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Weights
 from convert.errors import CheckpointError
@@ -66,13 +67,16 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a trained MobileNet v1.
 
     Args:
-        path: Weights of Keras Applications (``.h5``), of this package or timm (``.safetensors``), a state dict that
-            ``torch.save`` wrote, or TF-slim's variables (``.npz``).
+        path: A network or weights of Keras (``.keras``, ``.h5``), of this package, timm or Hugging Face
+            (``.safetensors``), a state dict that ``torch.save`` wrote, ONNX, float TensorFlow Lite, or TF-slim's
+            variables (``.npz``).
 
     Raises:
         CheckpointError: The file is missing, damaged, of another format, or its tensors do not fit together.
     """
     path = Path(path)
+    if path.is_dir():
+        raise refusal(path, b"", [])
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -114,19 +118,19 @@ def _read(path: Path, head: bytes) -> Weights:
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):
             return native.read(path, arrays, metadata)
-        return state_dict.read(path, arrays, is_ordered=False)
+        return assembled(path, state_dict.read(path, arrays, is_ordered=False))
     names = _members(path) if head.startswith(_ZIP) else []
     if keras.is_keras_archive(names):
         return assembled(path, keras.read_archive(path))
     if names and all(name.endswith(".npy") for name in names):
         arrays = read_numpy(path)
-        return slim.read(path, arrays) if slim.is_slim(arrays) else state_dict.read(path, arrays, is_ordered=False)
-    if head.startswith((_ZIP, _PICKLE)):
-        return state_dict.read(path, read_torch(path), is_ordered=True)
-    raise CheckpointError(
-        f"{path} is no checkpoint this package reads: expected Keras weights (.h5), weights of mobilenet-edge or timm "
-        f"(.safetensors), a PyTorch state dict (.pth) or TF-slim variables (.npz); the file starts with {head[:8]!r}."
-    )
+        if slim.is_slim(arrays):
+            return slim.read(path, arrays)
+        return assembled(path, state_dict.read(path, arrays, is_ordered=False))
+    is_torch = any(name.endswith("data.pkl") for name in names) and not any("/code/" in name for name in names)
+    if head.startswith(_PICKLE) or is_torch or (head.startswith(_ZIP) and not names):
+        return assembled(path, state_dict.read(path, read_torch(path), is_ordered=True))
+    raise refusal(path, head, names)
 
 
 def _members(path: Path) -> list[str]:

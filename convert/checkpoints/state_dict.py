@@ -3,13 +3,14 @@
 Every implementation has the same convolutions in the same order, each with a batch norm, and a classifier. What the
 tensors do not tell, such as the activation or the pixels' normalization, follows who uses such names: timm
 (``timm/models/efficientnet.py``), the CIFAR networks after kuangliu/pytorch-cifar, and slimmable networks
-(taoyang1122/MutualNet ``models/mobilenet_v1.py``), of which the widest is taken; or else PyTorch's customs.
+(taoyang1122/MutualNet ``models/mobilenet_v1.py``), of which the widest is taken; Hugging Face's transformers
+(``models/mobilenet_v1``), whose ``config.json`` beside the file is heeded; or else PyTorch's customs.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,14 +18,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checkpoints.weights import FILTERS, Arrays, Weights, width_multiplier
+from convert.checkpoints.huggingface import beside
+from convert.checkpoints.network import ActivationLayer, Convolution, Dense, Layer, Network, Norm, Pool
+from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
-from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD, ModelConfig
-from edge.bundles.architecture import BLOCKS
+from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD, pads
+from edge.bundles.architecture import BLOCKS, STEM_STRIDE
 
 __all__ = ["read"]
 
 _Module = dict[str, NDArray[np.float32]]
+_MOST_LINEAR: Final = 4
 _OURS: Final = {"stem.conv.weight", "blocks.12.1.bn.weight"}
 
 
@@ -41,7 +45,7 @@ class _Custom:
     note: str = ""
 
 
-_TORCH: Final[Mapping[str, Any]] = {"padding": "symmetric", "bn_eps": 1e-5}
+_TORCH: Final[Mapping[str, Any]] = {"padding": "symmetric", "bn_eps": 1e-5, "activation": "relu6"}
 _CUSTOMS: Final = (
     _Custom(
         layout="timm",
@@ -62,6 +66,12 @@ _CUSTOMS: Final = (
         note="taken for a network of CIFAR's 32x32 pictures, with a stem of stride 1 and CIFAR-10's normalization",
     ),
     _Custom(
+        layout="transformers",
+        names=(r"(^|\.)conv_stem\.convolution\.", r"(^|\.)layer\.0\.convolution\."),
+        config={"padding": "same", "bn_eps": 1e-3, "activation": "relu6", "mean": HALF_RANGE, "std": HALF_RANGE},
+        first=r"(^|\.)conv_stem\.",
+    ),
+    _Custom(
         layout="slimmable",
         names=(r"^features\.\d+\.body\.\d+\.", r"^classifier\.0\."),
         config={**_TORCH, "mean": IMAGENET_MEAN, "std": IMAGENET_STD},
@@ -75,7 +85,7 @@ _CUSTOMS: Final = (
 )
 
 
-def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Weights:
+def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Network:
     """The network in a state dict.
 
     Args:
@@ -93,24 +103,30 @@ def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Weights:
             "convert.checkpoints.save_checkpoint, which keeps both."
         )
     custom = next(c for c in _CUSTOMS if all(any(re.search(p, name) for name in arrays) for p in c.names))
+    settings = {**custom.config, **beside(path, custom.layout)}
     names = list(arrays) if is_ordered else _by_name(arrays, custom)
     convolutions, norms, linears = _modules(path, {name: arrays[name] for name in names})
-    tensors: Arrays = {}
-    classifier = _classifier(path, convolutions, norms, linears)
-    widths, head = _fill(path, tensors, convolutions, norms)
-    tensors["classifier.weight"] = classifier["weight"].reshape(classifier["weight"].shape[:2])
-    tensors["classifier.bias"] = classifier.get("bias", np.zeros(len(classifier["weight"]), np.float32))
-    found = width_multiplier(widths)
-    if found is None:
-        raise CheckpointError(
-            f"{path} has layers of {', '.join(map(str, widths))} channels: MobileNet v1 has "
-            f"{', '.join(map(str, FILTERS))} times one α. A network pruned channel by channel is another architecture."
-        )
-    alpha, rounding = found
-    config = ModelConfig(
-        alpha=alpha, rounding=rounding, classes=len(tensors["classifier.bias"]), head=head, **custom.config
+    if not linears and len(convolutions) == len(norms) + 1:  # a classifier that is a convolution
+        name = next(reversed(convolutions))
+        linears[name] = convolutions.pop(name)
+    _check_counts(path, convolutions, norms, linears)
+    layers: list[Layer] = []
+    for place, (name, layer), norm in zip(_places(convolutions), convolutions.items(), norms.items(), strict=True):
+        layers += _unit(path, place, name, layer, *norm, settings)
+    layers.append(Pool(name="pool"))
+    for number, (name, layer) in enumerate(linears.items(), start=1):
+        weight = layer["weight"].reshape(layer["weight"].shape[:2])
+        layers.append(Dense(name=name, weight=weight, bias=layer.get("bias")))
+        layers += [ActivationLayer(name=f"{name}.relu", function="relu")] * (number < len(linears))
+    notes = ("between its linear layers the activation is taken for ReLU",) if len(linears) > 1 else ()
+    return Network(
+        layout=custom.layout,
+        layers=tuple(layers),
+        settings=settings,
+        notes=(*filter(None, (custom.note,)), *notes),
+        has_known_pixels=True,
+        has_background=custom.layout == "transformers",
     )
-    return Weights(layout=custom.layout, config=config, tensors=tensors, note=custom.note)
 
 
 def _without_wrappers(arrays: Arrays) -> Arrays:
@@ -164,53 +180,56 @@ def _modules(path: Path, arrays: Arrays) -> tuple[dict[str, _Module], dict[str, 
     return kinds[0], kinds[1], kinds[2]
 
 
-def _classifier(
+def _check_counts(
     path: Path, convolutions: dict[str, _Module], norms: dict[str, _Module], linears: dict[str, _Module]
-) -> _Module:
-    """The linear layer, or the last of the convolutions, which it is taken from, if that has no batch norm."""
-    if len(linears) == 1:
-        return next(iter(linears.values()))
-    if not linears and len(convolutions) == len(norms) + 1:
-        return convolutions.pop(next(reversed(convolutions)))
-    raise CheckpointError(
-        f"{path} has {len(linears)} linear layers, {len(convolutions)} convolutions and {len(norms)} batch norms: "
-        "a MobileNet v1 has 27 convolutions with a batch norm each, and one classifier. A file of the features alone, "
-        "or of a detector, cannot classify."
-    )
-
-
-def _fill(
-    path: Path, tensors: Arrays, convolutions: dict[str, _Module], norms: dict[str, _Module]
-) -> tuple[tuple[int, ...], int]:
-    """Put every layer before the classifier under its name; the widths, and the head's filters or 0."""
-    places = ["stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1))]
-    places += ["head"] * (len(convolutions) == len(places) + 1)
-    if len(convolutions) != len(places) or len(norms) != len(places):
+) -> None:
+    count = 1 + 2 * len(BLOCKS)
+    if len(linears) > _MOST_LINEAR or (not linears and len(convolutions) != count):
+        raise CheckpointError(
+            f"{path} has {len(linears)} linear layers, {len(convolutions)} convolutions and {len(norms)} batch norms: "
+            f"a MobileNet v1 has {count} convolutions with a batch norm each, and a classifier. A detector is another "
+            "network."
+        )
+    if len(convolutions) not in (count, count + 1) or len(norms) != len(convolutions):
         raise CheckpointError(
             f"{path} has {len(convolutions)} convolutions and {len(norms)} batch norms before its classifier: "
-            "MobileNet v1 has 27 of each, or 28 with a head. This is another architecture."
+            f"MobileNet v1 has {count} of each, or {count + 1} with a head. This is another architecture."
         )
-    widths, channels = [], 3
-    for place, (name, layer), (norm_name, norm) in zip(places, convolutions.items(), norms.items(), strict=True):
-        weight, is_depthwise = layer["weight"], place.endswith(".0")
-        wanted = (
-            (channels, 1, 3, 3) if is_depthwise else (len(weight), channels, *((3, 3) if place == "stem" else (1, 1)))
-        )
-        if weight.shape != wanted:
-            raise CheckpointError(f"{path}: tensor '{name}.weight' is {weight.shape}, expected {wanted} ({place}).")
-        tensors.update(_unit(path, place, layer, norm_name, norm))
-        channels = len(weight)
-        widths += [] if is_depthwise or place == "head" else [channels]
-    return tuple(widths), channels if places[-1] == "head" else 0
 
 
-def _unit(path: Path, place: str, layer: _Module, norm_name: str, norm: _Module) -> Iterator[tuple[str, Any]]:
-    """One convolution and its batch norm; a bias before the norm goes into the norm's mean, which takes it off."""
-    channels = len(layer["weight"])
+def _places(convolutions: dict[str, _Module]) -> list[str]:
+    places = ["stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1)), "head"]
+    return places[: len(convolutions)]
+
+
+def _unit(
+    path: Path, place: str, name: str, layer: _Module, norm_name: str, norm: _Module, settings: Mapping[str, Any]
+) -> list[Layer]:
+    """One convolution, its batch norm and the activation."""
+    weight = layer["weight"]
+    channels, is_depthwise = len(weight), place.endswith(".0")
     missing = {"running_var", "weight", "bias"} - set(norm)
     if missing or any(values.shape != (channels,) for values in norm.values()):
         found = f"lacks {sorted(missing)[0]}" if missing else f"has {len(norm['running_mean'])} channels"
         raise CheckpointError(f"{path}: batch norm '{norm_name}' {found}, expected {channels} channels of all four.")
-    yield f"{place}.conv.weight", layer["weight"]
-    yield from ((f"{place}.bn.{leaf}", norm[leaf]) for leaf in ("weight", "bias", "running_var"))
-    yield f"{place}.bn.running_mean", norm["running_mean"] - layer.get("bias", np.float32(0))
+    stride = settings.get("stem_stride", STEM_STRIDE) if place == "stem" else 1
+    stride = BLOCKS[int(place.split(".")[1])].stride if is_depthwise else stride
+    return [
+        Convolution(
+            name=name,
+            weight=weight,
+            bias=layer.get("bias"),
+            stride=stride,
+            pads=pads(weight.shape[-1], stride, settings["padding"]),
+            is_depthwise=is_depthwise and weight.shape[1] == 1,
+        ),
+        Norm(
+            name=norm_name,
+            gamma=norm["weight"],
+            beta=norm["bias"],
+            mean=norm["running_mean"],
+            variance=norm["running_var"],
+            eps=settings["bn_eps"],
+        ),
+        ActivationLayer(name=f"{name}.act", function=settings["activation"]),
+    ]

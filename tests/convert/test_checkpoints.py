@@ -91,8 +91,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_another_format_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
-    path.write_bytes(b"\x1f\x8b\x08 a gzip")
-    assert refusal(path).startswith(f"{path} is no checkpoint this package reads: expected Keras weights (.h5), ")
+    path.write_bytes(b"\x7fELF a program")
+    assert refusal(path).startswith(
+        f"{path} is not a checkpoint that this package reads: expected a file of Keras (.keras, .h5), "
+    )
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.95])

@@ -1,0 +1,157 @@
+"""Files of trained networks that are not read here: named by their bytes, each with the lines that make one that is.
+
+Those lines run where the network was trained, as they need its framework.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from convert.errors import CheckpointError
+
+__all__ = ["refusal"]
+
+_READ: Final = (
+    "expected a file of Keras (.keras, .h5), PyTorch (a state dict, .pth or .safetensors), ONNX, TensorFlow Lite in "
+    "float (.tflite), or TF-slim's variables (.npz)"
+)
+_TF_INDEX: Final = bytes.fromhex("57fb808b247547db")
+"""The end of a TensorFlow checkpoint's index (``leveldb``'s table magic, little endian)."""
+_MOST: Final = 1 << 16
+_SLIM: Final = (
+    "reader = tf.train.load_checkpoint(PREFIX); np.savez('weights.npz', **{name: reader.get_tensor(name) for name in "
+    "reader.get_variable_to_shape_map()})"
+)
+
+
+def refusal(path: Path, head: bytes, names: list[str]) -> CheckpointError:
+    """What to say of a file or folder that no reader takes.
+
+    Args:
+        path: The file or folder.
+        head: Its first bytes; none of a folder.
+        names: The files in it, if it is a zip archive.
+    """
+    found = _folder(path) if path.is_dir() else _archive(names) if names else _file(path, head)
+    if found:
+        return CheckpointError(f"{path} is {found}.")
+    return CheckpointError(f"{path} is not a checkpoint that this package reads: {_READ}; it starts with {head[:8]!r}.")
+
+
+def _folder(path: Path) -> str:
+    if (path / "saved_model.pb").is_file():
+        return (
+            "a TensorFlow SavedModel, whose layers are code. In Python, load the model with Keras and "
+            "model.save('model.keras'); or, of the SavedModel: pip install tf2onnx, then python -m tf2onnx.convert "
+            f"--saved-model {path.name} --output model.onnx"
+        )
+    inside = {one.name for one in path.iterdir()}
+    weights = sorted(n for n in inside if n.endswith((".safetensors", ".keras", ".h5", ".pth", ".bin", ".onnx")))
+    if weights:
+        return f"a folder: name the file in it, {path.name}/{weights[0]}"
+    if any(name.endswith(".index") for name in inside):
+        return f"a folder of TensorFlow checkpoints: in Python, {_SLIM}"
+    return f"a folder: {_READ}"
+
+
+def _archive(names: list[str]) -> str:
+    if any(re.fullmatch(r"[^/]+/(constants\.pkl|code/.+)", name) for name in names):
+        return (
+            "TorchScript, which is code. In Python: model = torch.jit.load('model.pt', map_location='cpu'); "
+            "torch.save(model.state_dict(), 'weights.pth')"
+        )
+    if "config.json" in names or "metadata.json" in names:
+        return (
+            "a zip archive like a .keras file, but without model.weights.h5: save it again, model.save('model.keras')"
+        )
+    if any(name.startswith("word/") or name == "AndroidManifest.xml" for name in names):
+        return f"a zip archive of something else: {_READ}"
+    inner = next((n for n in names if n.endswith((".keras", ".h5", ".pth", ".safetensors", ".onnx", ".tflite"))), "")
+    return f"a zip archive, not a .keras file: unpack it{f' and name {inner}' if inner else ''}; {_READ}"
+
+
+def _file(path: Path, head: bytes) -> str:
+    with path.open("rb") as file:
+        start = file.read(_MOST)
+        file.seek(max(0, path.stat().st_size - 8))
+        end = file.read(8)
+    text = start[:4096].lstrip().lower()
+    for begins, what in _BEGINNINGS:
+        if text.startswith(begins):
+            return what
+    if end == _TF_INDEX or re.search(r"\.data-\d{5}-of-\d{5}$", path.name):
+        return f"a part of a TensorFlow checkpoint. In Python: {_SLIM}; of a Keras model: build it, load_weights, save"
+    if head[4:8] == b"ET12":
+        return "an ExecuTorch program, which is for running only: use the PyTorch model that it was made from"
+    if text.startswith(b"{"):
+        return _json(path)
+    nodes = list(_graph_nodes(start))
+    if nodes:
+        return (
+            f"a frozen TensorFlow graph: pip install tf2onnx, then python -m tf2onnx.convert --graphdef {path.name} "
+            f"--inputs {nodes[0]}:0 --outputs {_last_node(path)}:0 --output model.onnx"
+        )
+    return "" if start else "an empty file"
+
+
+_BEGINNINGS: Final = (
+    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: git lfs pull"),
+    (b"<!doctype html", "a web page: the download went wrong, perhaps for want of a login"),
+    (b"<html", "a web page: the download went wrong, perhaps for want of a login"),
+    (b"<?xml", "XML, as of OpenVINO: use the ONNX file or the framework's that it was made from"),
+    (b"<net", "OpenVINO's: use the ONNX file or the framework's that it was made from"),
+    (b"\x1f\x8b", "a gzip archive: unpack it and name the file in it"),
+    (b"ftrt", "a TensorRT engine, whose weights cannot be read: use the ONNX file that it was made from"),
+    (b"name:", "a Caffe description without weights: convert the model to ONNX where Caffe is"),
+)
+"""How text and archives begin."""
+
+
+def _json(path: Path) -> str:
+    try:
+        found = json.loads(path.read_bytes()) if path.stat().st_size < 64_000_000 else {}
+    except (ValueError, RecursionError):
+        return f"text, not weights: {_READ}"
+    keys = set(found) if isinstance(found, dict) else set()
+    if "modelTopology" in keys or "weightsManifest" in keys:
+        return (
+            "TensorFlow.js': pip install tensorflowjs, then tensorflowjs_converter --input_format=tfjs_layers_model "
+            f"--output_format=keras {path.name} model.h5"
+        )
+    if "class_name" in keys:
+        return "the configuration of a Keras model without its weights: model.save('model.keras') writes both"
+    return f"JSON, not weights: {_READ}"
+
+
+def _last_node(path: Path) -> str:
+    return list(_graph_nodes(path.read_bytes()))[-1]
+
+
+def _graph_nodes(content: bytes) -> Iterator[str]:
+    """The names of a GraphDef's nodes: its fields 1, each a message whose fields 1 and 2 are name and operator."""
+    place = 0
+    while place < len(content) and content[place] == 0x0A:
+        length, start = _varint(content, place + 1)
+        node, place = content[start : start + length], start + length
+        if length < 4 or node[:1] != b"\n":
+            return
+        size, begin = _varint(node, 1)
+        name = node[begin : begin + size]
+        if node[begin + size : begin + size + 1] != b"\x12" or not name.isascii() or not name:
+            return
+        yield name.decode()
+
+
+def _varint(content: bytes, place: int) -> tuple[int, int]:
+    """A number in the wire format of Protocol Buffers, and the place behind it."""
+    value = shift = 0
+    while place < len(content) and shift < 35:
+        byte = content[place]
+        value, shift, place = value | (byte & 0x7F) << shift, shift + 7, place + 1
+        if byte < 0x80:
+            break
+    return value, place
