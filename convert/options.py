@@ -9,18 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from edge.settings import Doc
+
 __all__ = ["BundleOptions", "CheckOptions", "ConversionOptions", "Doc", "TfliteOptions", "TrainingOptions"]
-
-
-@dataclass(frozen=True, slots=True)
-class Doc:
-    """What a setting means, and between which numbers it lies."""
-
-    text: str
-    least: float | None = None
-    most: float | None = None
-    flag: str = ""
-    """The option that sets it, if it is not named as the field is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +46,7 @@ class BundleOptions(TfliteOptions):
     name: Annotated[str | None, Doc("The bundle's name; default: the folder's.")] = None
     fine_tune_on: Annotated[
         Path | None,
-        Doc("Pictures, as for train, to fine-tune on with int8's rounding in the loop.", flag="--qat"),
+        Doc("Pictures, as for train, to fine-tune on with int8's rounding in the loop.", flags=("--qat",)),
     ] = None
 
 

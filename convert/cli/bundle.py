@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convert.cli.formatting import show_bundle
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson, Calibration, Force, Targets, numbers, targets_of
 from convert.options import BundleOptions
 from edge.console import progress_bar
+from edge.grouping import grouped
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint

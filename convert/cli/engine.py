@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson
 from convert.export.tensorrt import BuildOptions, Engines, Made, build_engines
 from edge.console import progress_bar, stdout, table, write_json
+from edge.grouping import grouped
 
 __all__ = ["engine"]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson, Calibration, CheckpointFile, Side
 from convert.options import ConversionOptions
 from edge.console import progress_bar, stdout, table, write_json
+from edge.grouping import grouped
 from edge.plot import check_plot, write_charts
 from edge.plot.chart import Axis, Chart, Mark, Series
 

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from convert.cli.formatting import show_model
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson, Calibration, CheckpointFile, Labels, Side
 from convert.options import ConversionOptions
 from edge.console import progress_bar
+from edge.grouping import grouped
 
 __all__ = ["onnx"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson, numbers
 from convert.options import TrainingOptions
 from edge.bundles.variant import ALPHAS, Variant
 from edge.console import progress_bar, stdout, table, write_json
+from edge.grouping import grouped
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.training.launch import TrainingResult

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from convert.cli.formatting import in_words
-from convert.cli.grouping import grouped
 from convert.cli.options import AsJson, Labels
 from convert.options import CheckOptions
 from edge.console import progress_bar, stdout, write_json
+from edge.grouping import grouped
 
 __all__ = ["verify"]
 

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Final
 
 from convert.errors import ConversionError
 from convert.export.tensorrt.progress import new_monitor
-from convert.options import Doc
 from edge.inference.backends.tensorrt import new_log
 from edge.progress import Progress, no_progress
+from edge.settings import Doc
 
 __all__ = ["BuildOptions", "Built", "build"]
 
@@ -36,7 +36,9 @@ class BuildOptions:
     optimization_level: Annotated[
         int | None, Doc("0 to 5, how long to look for faster kernels; default: TensorRT's.")
     ] = None
-    dla_core: Annotated[int | None, Doc("Use this DLA core, and the GPU for what it cannot run.", flag="--dla")] = None
+    dla_core: Annotated[int | None, Doc("Use this DLA core, and the GPU for what it cannot run.", flags=("--dla",))] = (
+        None
+    )
 
     def __post_init__(self) -> None:
         if self.workspace_mb < 1:

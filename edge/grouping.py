@@ -1,4 +1,4 @@
-"""Commands that take settings as one dataclass: each of its fields becomes an option."""
+"""Commands that take settings as one dataclass: each of its fields with a :class:`~edge.settings.Doc` is an option."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
-
-from convert.options import Doc
 
 __all__ = ["grouped"]
 
@@ -29,7 +27,7 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**values: Any) -> None:
-        settings = {name: kind(**{f.name: values.pop(f.name) for f in fields(kind)}) for name, kind in groups.items()}
+        settings = {name: kind(**{n: values.pop(n) for n in _documented(kind)}) for name, kind in groups.items()}
         command(**values, **settings)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -37,22 +35,25 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _documented(kind: type) -> dict[str, Any]:
+    """The fields that are options, and their types with their :class:`Doc`."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in fields(kind) if get_origin(hints[field.name]) is Annotated}
+
+
 def _options(kind: type) -> list[inspect.Parameter]:
-    defaults, hints = kind(), get_type_hints(kind, include_extras=True)
+    defaults = kind()
     return [
         inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=getattr(defaults, field.name),
-            annotation=_option(field.name, hints[field.name], getattr(defaults, field.name)),
+            name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=_option(name, hint)
         )
-        for field in fields(kind)
+        for name, hint in _documented(kind).items()
     ]
 
 
-def _option(name: str, hint: Any, default: object) -> Any:
-    assert get_origin(hint) is Annotated, f"{name} has no Doc"
+def _option(name: str, hint: Any) -> Any:
     base, doc = get_args(hint)
-    assert isinstance(doc, Doc)
-    flags = (doc.flag or f"--{name.replace('_', '-')}",) if doc.flag or default is False else ()
-    return Annotated[base, typer.Option(*flags, help=doc.text, min=doc.least, max=doc.most)]
+    flag = f"--{name.replace('_', '-')}"
+    flags = doc.flags or ((f"{flag}/--no-{flag[2:]}",) if base == bool | None else (flag,))
+    option = typer.Option(*flags, help=doc.text, min=doc.least, max=doc.most, metavar=doc.metavar, envvar=doc.envvar)
+    return Annotated[base, option]
