@@ -59,7 +59,7 @@ def test_its_json_begins_with_the_schema_version() -> None:
     assert next(iter(WHOLE.items())) == ("schema_version", SCHEMA_VERSION)
 
 
-def test_variants_are_read_dearest_first_whatever_the_order_in_the_file() -> None:
+def test_variants_are_read_most_expensive_first_whatever_the_order_in_the_file() -> None:
     values = json.loads(json.dumps(WHOLE))
     values["variants"].reverse()
     assert read_manifest(values, PATH) == make_manifest()

@@ -97,13 +97,13 @@ def test_files_that_no_backend_runs_are_refused(bundle: Bundle) -> None:
 
 
 def test_progress_rises_to_the_end(bundle: Bundle) -> None:
-    told: list[tuple[str, float]] = []
-    measure(bundle, progress=lambda stage, share: told.append((stage, share)))
-    shares = [share for _, share in told]
+    reported: list[tuple[str, float]] = []
+    measure(bundle, progress=lambda stage, share: reported.append((stage, share)))
+    shares = [share for _, share in reported]
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert shares[-1] == pytest.approx(1.0)
-    assert [stage for stage, _ in told[:4]] == [*(f"loading {v}" for v in (BIG, MIDDLE, SMALL)), "timing"]
+    assert [stage for stage, _ in reported[:4]] == [*(f"loading {v}" for v in (BIG, MIDDLE, SMALL)), "timing"]
 
 
 def test_what_spoils_the_figures_is_said_with_them(bundle: Bundle) -> None:
@@ -137,18 +137,18 @@ def test_the_fastest_thread_count_of_each_variant_is_searched(bundle: Bundle, mo
 
 def test_a_sustained_run_tells_the_course_of_heat_and_each_variants_p95(bundle: Bundle, tmp_path: Path) -> None:
     look = in_turn(*(Health(temperature_c=50.0 + n, clock_mhz=(1500, 1400)) for n in range(100)))
-    told: list[str] = []
+    reported: list[str] = []
     profile = measure(
         bundle,
         variants=[BIG, SMALL],
         sustained_s=1.5,
         machine=calm_machine(look=look),
-        progress=lambda stage, share: told.append(stage),
+        progress=lambda stage, share: reported.append(stage),
     )
     assert [point.temperature_c for point in profile.sustained] == [50.0, 51.0]
     assert profile.sustained[0].slowdown == 1.0
     assert all(row.sustained_p95_ms for row in profile.rows)
-    assert told[-1] == "sustained"
+    assert reported[-1] == "sustained"
     profile.save(tmp_path / "profile.json")
     assert load_profile(tmp_path / "profile.json") == profile
 
@@ -163,7 +163,7 @@ def test_energy_is_measured_where_the_board_tells_its_power(bundle: Bundle, monk
     assert 5.0 * 5.0 <= row.energy_mj < 10 * 5.0 * 5.0, "watts times milliseconds"
 
 
-def test_the_process_is_bound_to_the_fast_cpus_meanwhile(bundle: Bundle) -> None:
+def test_the_process_is_bound_to_the_fast_cpus_during_the_measurement(bundle: Bundle) -> None:
     before = usable_cpus()
     if len(before) < 2:
         pytest.skip("there is one CPU to be bound to")
