@@ -883,6 +883,7 @@ run_demo() {
     "$prefix/bin/edge" profile --bundle demo
     "$prefix/bin/edge" select --bundle demo --fps 30
     "$prefix/bin/camera-demo" --bundle demo --fps 30 --headless
+    say "Everyday things instead of digits: $shown/bin/edge bundle fetch imagenet"
 }
 
 run_service_installer() {
