@@ -33,7 +33,7 @@ def import_(
     normalization: Annotated[
         Normalization | None, typer.Option(help="Pixels as -1 to 1, as 0 to 1, or by ImageNet's mean and deviation.")
     ] = None,
-    colour_order: Annotated[Literal["RGB", "BGR"] | None, typer.Option(help="Of the channels.")] = None,
+    colour_order: Annotated[Literal["RGB", "BGR", "GRAY"] | None, typer.Option(help="Of the channels.")] = None,
     json: AsJson = False,
 ) -> None:
     """Inspect a checkpoint and override what cannot be inferred from it.

@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must
 
 __all__ = ["AsJson", "Calibration", "CheckpointFile", "Force", "Labels", "Side", "Targets", "numbers", "targets_of"]
 
-CheckpointFile = Annotated[Path, typer.Argument(help="Trained weights: .h5, .safetensors, .pth or .npz.")]
+CheckpointFile = Annotated[
+    Path, typer.Argument(help="A trained network: .keras, .h5, .onnx, .tflite, .pth, .safetensors...")
+]
 Side = Annotated[int, typer.Option("--resolution", help="Input height and width ρ, a multiple of 32.")]
 Labels = Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")]
 Calibration = Annotated[

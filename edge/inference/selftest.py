@@ -22,6 +22,8 @@ __all__ = ["ANSWER_TOLERANCE", "INPUT_TOLERANCE", "input_means", "self_test", "v
 
 ANSWER_TOLERANCE: Final = 0.15
 """The most that a probability may differ: kernels round differently, which moves it by hundredths."""
+_LEAST_SPREAD: Final = 0.25
+"""Of the quarters' means, where a picture of one channel is much the same all over: int8's rounding is 1/64 of it."""
 INPUT_TOLERANCE: Final = 0.03
 """The most that an input's mean may differ, as a share of the picture's range."""
 _GREY: Final = np.full((64, 64, 3), 128, np.uint8)
@@ -89,7 +91,7 @@ def input_means(classifier: Classifier, frame: Frame) -> tuple[float, ...]:
 
 def _check_input(classifier: Classifier, frame: Frame, expected: tuple[float, ...], name: str) -> None:
     seen = input_means(classifier, frame)
-    spread = max(expected) - min(expected) or 1.0
+    spread = max(max(expected) - min(expected), _LEAST_SPREAD)
     off = max(abs(a - b) for a, b in zip(seen, expected, strict=False)) / spread
     if len(seen) != len(expected) or not off <= INPUT_TOLERANCE:
         raise SelfTestError(
