@@ -1,0 +1,241 @@
+"""ONNX and TensorFlow Lite graphs: other ways to write the same network, and what is not one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import flatbuffers
+import numpy as np
+import onnx
+import pytest
+import torch
+from ai_edge_litert import schema_py_generated as schema
+from onnx import TensorProto, helper, numpy_helper
+
+from convert.checkpoints import load_checkpoint
+from convert.errors import CheckpointError
+from convert.export.onnx import to_onnx
+from convert.export.tflite import to_tflite
+from convert.model import MobileNetV1, ModelConfig
+from convert.quantization import fold, quantize, synthetic_images
+from edge.bundles.variant import Variant
+from edge.vision.preprocess import Preprocessing
+from tests.convert.conftest import CLASSES, lively
+
+X: Final = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def network() -> MobileNetV1:
+    return lively(ModelConfig(alpha=0.25, classes=CLASSES, hidden=((12, "relu6"), (9, "relu"))))
+
+
+@pytest.fixture(scope="module")
+def written(network: MobileNetV1) -> onnx.ModelProto:
+    """Our own ONNX file: batch norm folded, hidden layers as 1x1 convolutions."""
+    return onnx.load_model_from_string(to_onnx(fold(network), Variant(0.25, 64)))
+
+
+def saved(model: onnx.ModelProto, path: Path) -> Path:
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def changed(model: onnx.ModelProto, change: Callable[[Any], object], path: Path) -> Path:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    change(copy.graph)
+    return saved(copy, path)
+
+
+def assert_same(path: Path, network: MobileNetV1) -> None:
+    loaded = load_checkpoint(path)
+    with torch.no_grad():
+        assert torch.allclose(loaded.model(X), network(X), atol=1e-4)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path)
+    message = str(error.value)
+    assert message.startswith(str(path)) and "\n" not in message
+    return message.removeprefix(str(path))
+
+
+def test_what_is_written_as_onnx_is_read_with_its_hidden_layers(
+    network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    path = saved(written, tmp_path / "a.onnx")
+    assert_same(path, network)
+    loaded = load_checkpoint(path)
+    assert (loaded.layout, loaded.resolution, loaded.config.hidden) == ("onnx", 64, network.config.hidden)
+    assert loaded.config.padding == "same"
+
+
+def normalized(graph: Any) -> None:
+    """Pixels of 0 to 1, less a mean and by a deviation, as PyTorch's examples have them."""
+    mean, std = np.array([0.485, 0.456, 0.406], "f4"), np.array([0.229, 0.224, 0.225], "f4")
+    graph.initializer.append(numpy_helper.from_array(mean.reshape(1, 3, 1, 1), "mean"))
+    graph.initializer.append(numpy_helper.from_array(std.reshape(3, 1, 1), "std"))
+    graph.node[0].input[0] = "ready"
+    graph.node.insert(0, helper.make_node("Div", ["less", "std"], ["ready"]))
+    graph.node.insert(0, helper.make_node("Sub", ["input", "mean"], ["less"]))
+
+
+def test_normalization_nodes_of_the_graph_decide(written: onnx.ModelProto, tmp_path: Path) -> None:
+    config = load_checkpoint(changed(written, normalized, tmp_path / "n.onnx")).config
+    assert config.mean == pytest.approx((123.675, 116.28, 103.53), abs=1e-3)
+    assert config.std == pytest.approx((58.395, 57.12, 57.375), abs=1e-3)
+
+
+def free(graph: Any) -> None:
+    for place, name in ((0, "batch"), (2, "height"), (3, "width")):
+        graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
+
+
+def test_free_dimensions_ask_for_no_resolution(network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path) -> None:
+    path = changed(written, free, tmp_path / "free.onnx")
+    assert_same(path, network)
+    assert load_checkpoint(path).resolution is None
+
+
+def test_weights_in_one_file_beside_it_are_read_and_no_others(
+    network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    path = tmp_path / "split.onnx"
+    copy = onnx.ModelProto()
+    copy.CopyFrom(written)
+    onnx.save_model(copy, str(path), save_as_external_data=True, location="split.data", size_threshold=0)
+    assert_same(path, network)
+    (tmp_path / "split.data").rename(tmp_path / "elsewhere")
+    assert refusal(path).startswith(" keeps its weights in another file, 'split.data', which is not beside it")
+    (tmp_path / "split.data").write_bytes((tmp_path / "elsewhere").read_bytes()[:1000])
+    assert "reaches beyond the end of split.data: it is cut short." in refusal(path)
+    (tmp_path / "split.data").unlink()
+    (tmp_path / "split.data").symlink_to(tmp_path / "elsewhere")
+    assert "which is not beside it" in refusal(path)
+
+
+def outside(graph: Any) -> None:
+    tensor = graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+
+
+def branched(graph: Any) -> None:
+    taken = graph.node[3].output[0]
+    graph.node.insert(4, helper.make_node("Relu", [taken], ["other"]))
+
+
+def two_answers(graph: Any) -> None:
+    graph.output.append(helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [1, 4]))
+
+
+def of_kind(kind: str) -> Callable[[Any], None]:
+    def change(graph: Any) -> None:
+        graph.node[1].op_type = kind
+
+    return change
+
+
+def computed(graph: Any) -> None:
+    graph.node[0].input[1] = "unknown"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (outside, " keeps its weights in another file, '../../etc/passwd', which is not beside it"),
+        (branched, "MobileNet v1 is one row of layers. This is another architecture."),
+        (two_answers, " has 1 inputs and 2 outputs: expected one picture and one answer"),
+        (of_kind("LSTM"), " is a LSTM: MobileNet v1 has none such there."),
+        (of_kind("QLinearConv"), " is quantized already (operator "),
+        (computed, " takes weights that are computed or missing ('unknown')"),
+        (lambda g: g.ClearField("node"), " is ONNX without an operator"),
+        (lambda g: g.input[0].type.tensor_type.shape.dim.pop(), " takes 3 dimensions: expected pictures"),
+    ],
+)
+def test_another_onnx_graph_is_refused(
+    change: Callable[[Any], object], message: str, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    assert message in refusal(changed(written, change, tmp_path / "odd.onnx"))
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5, 0.99])
+def test_a_truncated_onnx_file_is_refused(share: float, written: onnx.ModelProto, tmp_path: Path) -> None:
+    content = written.SerializeToString()
+    (tmp_path / "cut.onnx").write_bytes(content[: max(20, int(share * len(content)))])
+    assert refusal(tmp_path / "cut.onnx")
+
+
+@pytest.fixture(scope="module")
+def int8(network: MobileNetV1) -> bytes:
+    return to_tflite(quantize(fold(network), synthetic_images(8, 64), Preprocessing()))
+
+
+def test_a_quantized_tflite_file_is_refused_with_the_command_for_it(int8: bytes, tmp_path: Path) -> None:
+    (tmp_path / "q.tflite").write_bytes(int8)
+    assert "is quantized already, and its float weights are gone: edge bundle import q.tflite" in refusal(
+        tmp_path / "q.tflite"
+    )
+
+
+def rewritten(content: bytes, change: Callable[[Any], object]) -> bytes:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    change(model)
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def two_inputs(model: Any) -> None:
+    model.subgraphs[0].inputs = [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (two_inputs, " has 2 inputs and 1 outputs: expected one picture and one answer"),
+        (lambda m: m.subgraphs.clear(), " is a damaged or truncated .tflite file"),
+    ],
+)
+def test_another_tflite_file_is_refused(
+    change: Callable[[Any], object], message: str, int8: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.tflite").write_bytes(rewritten(int8, change))
+    assert message in refusal(tmp_path / "odd.tflite")
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.8])
+def test_a_truncated_tflite_file_is_refused(share: float, int8: bytes, tmp_path: Path) -> None:
+    (tmp_path / "cut.tflite").write_bytes(int8[: int(share * len(int8))])
+    assert refusal(tmp_path / "cut.tflite")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.pth", b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", " is a pointer of Git LFS"),
+        ("a.h5", b"<!DOCTYPE html><html>", " is a web page: the download went wrong"),
+        ("a.xml", b'<?xml version="1.0"?><net name="x">', " is XML, as of OpenVINO"),
+        (
+            "model.json",
+            b'{"format": "layers-model", "modelTopology": {}}',
+            " is TensorFlow.js': pip",
+        ),
+        ("model.json", b'{"class_name": "Functional", "config": {}}', " is the configuration of a Keras model without"),
+        ("a.engine", b"ftrt\x00\x00\x00\x00", " is a TensorRT engine"),
+        (
+            "a.index",
+            bytes(40) + bytes.fromhex("57fb808b247547db"),
+            " is a part of a TensorFlow checkpoint",
+        ),
+        ("a.tar.gz", b"\x1f\x8b\x08\x00", " is a gzip archive: unpack it"),
+        ("a.pte", b"\x00\x00\x00\x00ET12", " is an ExecuTorch program"),
+        ("a.h5", b"", " is an empty file."),
+    ],
+)
+def test_other_files_are_named_by_their_bytes(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert refusal(tmp_path / name).startswith(message)
