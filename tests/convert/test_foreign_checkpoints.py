@@ -1,6 +1,9 @@
 """Checkpoints of others: each layout is written by a network of its own kind, which our network must equal."""
 
+import argparse
+import datetime
 import io
+import json
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
@@ -14,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+import convert
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.errors import CheckpointError
 from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig
@@ -328,6 +332,92 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     np.savez(tmp_path / "trap.npz", weights=np.array([Trap()]))
     assert "holds more than arrays of numbers" in refusal(tmp_path / "trap.npz")
     assert not (tmp_path / "trap-sprung").exists()
+
+
+def test_plain_values_beside_the_weights_are_allowed(tmp_path: Path) -> None:
+    theirs = trained(Sequential())
+    beside = {
+        "args": argparse.Namespace(lr=0.1, tags=["a"]),
+        "best_acc1": np.float64(71.2),
+        "epoch": np.int64(3),
+        "started": datetime.datetime(2024, 1, 1),
+        "folder": Path("runs"),
+        "optimizer": {"state": {}, "param_groups": []},
+    }
+    for key in ("state_dict", "model_state", "whatever"):
+        ours = load_checkpoint(saved({**beside, key: theirs.state_dict()}, tmp_path / "training.pth.tar"))
+        assert_same_answers(ours, theirs)
+
+
+def test_several_linear_layers_and_one_logit_are_heads(tmp_path: Path) -> None:
+    theirs = trained(Sequential())
+    theirs.fc = nn.Sequential(nn.Linear(256, 12), nn.ReLU(), nn.Linear(12, 1))
+    ours = load_checkpoint(saved(theirs.state_dict(), tmp_path / "two.pth"))
+    assert (ours.config.hidden, ours.config.classes) == (((12, "relu"),), 2)
+    assert "between its linear layers the activation is taken for ReLU" in ours.note and "sigmoid" in ours.note
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        logits = ours.model(x)
+        assert not logits[:, 0].any()
+        assert torch.allclose(logits[:, 1:], theirs(x), atol=1e-4)
+
+
+def test_features_alone_are_for_training_from(tmp_path: Path) -> None:
+    state = {name: values for name, values in trained(Sequential()).state_dict().items() if "fc" not in name}
+    path = saved(state, tmp_path / "features.pth")
+    assert load_checkpoint(path).is_headless
+    with pytest.raises(CheckpointError, match=r"edge-convert train PICTURES --from features.pth --out trained"):
+        convert.quantize(path, 64)
+
+
+HF_PLACES = [f"layer.{n}" for n in range(2 * len(BLOCKS))]
+
+
+def huggingface(model: MobileNetV1) -> State:
+    """The tensors as transformers' MobileNetV1ForImageClassification names them."""
+    state: State = {}
+    ours = ["stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1))]
+    for place, theirs in zip(ours, ["conv_stem", *HF_PLACES], strict=True):
+        for name, values in model.state_dict().items():
+            if name.startswith(f"{place}."):
+                name = name.removeprefix(f"{place}.").replace("conv.", "convolution.").replace("bn.", "normalization.")
+                state[f"mobilenet_v1.{theirs}.{name}"] = values
+    return state | {f"classifier.{leaf}": model.state_dict()[f"classifier.{leaf}"] for leaf in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("suffix", ["bin", "safetensors"])
+def test_hugging_faces_networks_are_read_by_their_own_customs(suffix: str, tmp_path: Path) -> None:
+    model, path = lively(ModelConfig(alpha=ALPHA, classes=CLASSES)), tmp_path / f"model.{suffix}"
+    state = {name: values.contiguous() for name, values in huggingface(model).items()}
+    if suffix == "bin":
+        torch.save(state, path)
+    else:
+        save_file({name: values for name, values in state.items() if "num_batches" not in name}, path)
+    ours = load_checkpoint(path)
+    assert (ours.layout, ours.config) == ("transformers", model.config)
+    assert_same_answers(ours, model)
+
+
+def test_the_configuration_beside_hugging_faces_weights_decides(tmp_path: Path) -> None:
+    config = ModelConfig(
+        alpha=ALPHA,
+        classes=CLASSES,
+        padding="symmetric",
+        activation="relu",
+        bn_eps=1e-5,
+        mean=(0.0,) * 3,
+        std=(255.0,) * 3,
+    )
+    model = lively(config)
+    torch.save(huggingface(model), tmp_path / "pytorch_model.bin")
+    told = {"model_type": "mobilenet_v1", "tf_padding": False, "hidden_act": "relu", "layer_norm_eps": 1e-5}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0, 0, 0], "image_std": [1, 1, 1]}))
+    ours = load_checkpoint(tmp_path / "pytorch_model.bin")
+    assert ours.config == config
+    assert_same_answers(ours, model)
+    (tmp_path / "config.json").write_text(json.dumps(told | {"hidden_act": "swish"}))
+    assert "is swish: expected ReLU6 or ReLU." in refusal(tmp_path / "pytorch_model.bin")
 
 
 def test_a_whole_pickled_model_is_refused_with_what_to_save_instead(tmp_path: Path) -> None:

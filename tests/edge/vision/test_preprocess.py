@@ -324,3 +324,33 @@ class TestRecipes:
         assert str(refused.value) == (
             f"The model's input is {shape}: expected one square RGB picture, (1, ρ, ρ, 3) or (1, 3, ρ, ρ)."
         )
+
+
+class TestGrey:
+    RECIPE = Preprocessing(colour_order="GRAY", mean=(127.5,), std=(127.5,))
+
+    def test_grey_is_a_weighted_mean_of_the_resized_picture(self) -> None:
+        frame = draw(3, (64, 64))
+        spec = TensorSpec(shape=(1, 64, 64, 1), dtype="uint8", scale=1 / 127.5, zero_point=128)
+        pixels = Preprocessor(self.RECIPE, spec).pixels(frame)
+        blue, green, red = np.moveaxis(frame.astype(np.float64), 2, 0)
+        assert pixels.shape == (64, 64, 1)
+        assert np.abs(pixels[..., 0] - (0.299 * red + 0.587 * green + 0.114 * blue)).max() <= 0.51
+
+    @pytest.mark.parametrize("dtype", ["int8", "float32", "float16"])
+    @pytest.mark.parametrize("is_first", [False, True])
+    def test_every_tensor_holds_the_same_grey_picture(self, dtype: str, is_first: bool) -> None:
+        frame, shape = draw(4, (96, 128)), (1, 1, 32, 32) if is_first else (1, 32, 32, 1)
+        scale, zero = (1 / 127.5, -1) if dtype == "int8" else (1.0, 0)
+        spec = TensorSpec(shape=shape, dtype=dtype, scale=scale, zero_point=zero)
+        preprocessor, tensor = Preprocessor(self.RECIPE, spec), spec.empty()
+        preprocessor(frame, tensor)
+        pixels = preprocessor.pixels(frame)
+        assert np.abs(spec.real(tensor).reshape(32, 32, 1) - self.RECIPE.real(pixels)).max() < 0.005
+        other = spec.empty()
+        preprocessor.normalize(pixels, other)
+        assert np.array_equal(tensor, other)
+
+    def test_a_colour_tensor_is_refused(self) -> None:
+        with pytest.raises(BackendError, match="one square GRAY picture"):
+            Preprocessor(self.RECIPE, TensorSpec(shape=(1, 32, 32, 3), dtype="int8"))
