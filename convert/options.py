@@ -60,6 +60,7 @@ class TrainingOptions:
     rate: Annotated[float, Doc("Peak learning rate.")] = 4e-3
     seed: Annotated[int, Doc("Random seed.")] = 1
     hold_back: Annotated[float, Doc("Share to measure on, if the pictures are not split.", 0.01, 0.9)] = 0.2
+    grey: Annotated[bool, Doc("Train on grey pictures, for a network of one channel.")] = False
     flips: Annotated[bool, Doc("Mirror pictures: not for letters or signs.")] = True
     resize: Annotated[Literal["bilinear", "halving", "area"], Doc("How the device shrinks frames.")] = "bilinear"
     patience: Annotated[int | None, Doc("Stop after this many of 20 checks without a gain.", 1)] = None

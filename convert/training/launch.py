@@ -132,6 +132,7 @@ def _prepared(
         ),
         augmentation=Augmentation.for_width(max(alphas), flips=options.flips),
         resize=options.resize,
+        grey=options.grey,
         start=loaded(start, needs_classifier=False) if start is not None else None,
         teacher=loaded(teacher) if teacher is not None else None,
         teacher_weight=options.teacher_weight,

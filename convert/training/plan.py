@@ -8,7 +8,7 @@ from typing import Any
 from convert.checkpoints import Checkpoint
 from convert.data.dataset import DataSet
 from convert.errors import TrainingError
-from convert.model import ModelConfig
+from convert.model import HALF_RANGE, ModelConfig
 from convert.training.image_dataset import Augmentation
 from convert.training.recipe import Recipe
 from edge.bundles.variant import Variant
@@ -29,6 +29,8 @@ class Plan:
     augmentation: Augmentation
     resize: Resize = "bilinear"
     """How the device shrinks frames."""
+    grey: bool = False
+    """Whether the network takes one channel; weights to begin with, or a teacher, must do so, too."""
     start: Checkpoint | None = None
     """Weights to begin with; its classifier is taken if it has the same number of classes."""
     teacher: Checkpoint | None = None
@@ -39,6 +41,12 @@ class Plan:
         if unknown and self.teacher is None:
             raise TrainingError("Some pictures have no label: expected one for each, or a teacher to learn from.")
         classes = len(self.dataset.labels)
+        if self.grey and self.config.channels != 1:
+            origin = self.start or self.teacher
+            raise TrainingError(
+                f"{origin.path if origin else 'The network'} takes colours: expected a network of one channel to "
+                "train on grey pictures."
+            )
         if self.teacher is not None and self.teacher.config.classes != classes:
             raise TrainingError(
                 f"{self.teacher.path} has {self.teacher.config.classes} classes, the data have {classes}: "
@@ -64,6 +72,9 @@ class Plan:
         if self.teacher is not None:
             order, mean, std = _seen(self.teacher.config)
             return ModelConfig(alpha=alpha, classes=classes, colour_order=order, mean=mean, std=std)
+        if self.grey:
+            mean = std = HALF_RANGE[:1]
+            return ModelConfig(alpha=alpha, classes=classes, colour_order="GRAY", mean=mean, std=std)
         return ModelConfig(alpha=alpha, classes=classes)
 
     @property
@@ -90,6 +101,7 @@ class Plan:
             "from": self.start.sha256 if self.start else None,
             "teacher": self.teacher.sha256 if self.teacher else None,
             "resize": self.resize,
+            **({"grey": True} if self.grey else {}),
             **asdict(self.augmentation),
         }
 

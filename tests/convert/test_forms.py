@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import convert
 from convert.checkpoints import Checkpoint, load_checkpoint, reconfigured
-from convert.errors import CheckpointError
-from convert.options import BundleOptions
+from convert.errors import CheckpointError, TrainingError
+from convert.options import BundleOptions, TrainingOptions
 from edge.inference.classifier import Classifier
 from edge.inference.selftest import self_test
 
@@ -172,3 +172,24 @@ def test_heads_and_channels_go_through_int8_to_the_device(name: str, classes: in
     with Classifier(bundle, entry.variant, backend="litert") as classifier:
         assert self_test(bundle, classifier)
         assert len(classifier.classify(str(next(photos.iterdir()))).guesses) == min(5, classes)
+
+
+def test_features_alone_and_grey_networks_are_trained_from(forms: Path, tmp_path: Path) -> None:
+    for number, path in enumerate(sorted((forms.parent / "photos").glob("*.jpg"))[:24]):
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / path.name).symlink_to(path)
+
+    def train(name: str, **settings: Any) -> Checkpoint:
+        start = forms / name if name else None
+        options = TrainingOptions(epochs=1, batch=8, **settings)
+        out = tmp_path / f"out-{name}-{len(settings)}"
+        convert.train(tmp_path / "photos", out, alphas=(0.25,), resolutions=(32,), start=start, options=options)
+        return load_checkpoint(next(out.glob("*.safetensors")))
+
+    trained = train("no_top.h5")
+    assert (trained.is_headless, trained.config.classes, trained.config.channels) == (False, 2, 3)
+    assert train("grey.keras").config.colour_order == "GRAY"
+    assert train("", grey=True).config.colour_order == "GRAY"
+    with pytest.raises(TrainingError, match=r"no_top\.h5 takes colours: expected a network of one channel"):
+        train("no_top.h5", grey=True)
