@@ -24,11 +24,17 @@ __all__ = [
     "parse_json",
     "read_json",
     "sha256_of",
+    "shown_name",
     "sync",
     "to_json",
     "write_atomically",
     "writing",
 ]
+
+
+def shown_name(path: str | Path) -> str:
+    """A path as text that can be printed and sent anywhere: bytes that are not UTF-8 are written as hexadecimal."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def sha256_of(path: Path) -> str:

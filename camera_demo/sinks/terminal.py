@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
+import unicodedata
 from collections.abc import Callable
 from typing import Final, TextIO
 
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 
-__all__ = ["TerminalSink", "describe", "open_sink"]
+__all__ = ["TerminalSink", "describe", "fitted", "open_sink"]
 
 _TERMINAL_S: Final = 0.1
 _LOG_S: Final = 1.0
@@ -57,7 +58,7 @@ class TerminalSink:
             return
         line = describe(result)
         if self._is_terminal:
-            self._write(_CLEAR_LINE + line[: shutil.get_terminal_size().columns - 1])
+            self._write(_CLEAR_LINE + fitted(line, shutil.get_terminal_size().columns - 1))
         else:
             self._write(line + "\n")
 
@@ -68,6 +69,16 @@ class TerminalSink:
             self._stream.flush()
         except BrokenPipeError as reason:
             raise WatcherLeft from reason
+
+
+def fitted(line: str, columns: int) -> str:
+    """As much of a line as goes into so wide a terminal: letters of East Asian scripts take two columns, marks none."""
+    width = 0
+    for place, letter in enumerate(line):
+        width += 0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+        if width > columns:
+            return line[:place]
+    return line
 
 
 def describe(result: Result) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.uri import VIDEO_CODECS
+from camera_demo.video_files import safe_name
 from edge.errors import OutputError, os_reason
+from edge.files import shown_name
 from edge.vision.preprocess import Frame
 
 __all__ = ["VideoSink", "open_sink"]
@@ -39,6 +42,7 @@ class VideoSink:
         self._path, self._rate_hz = path, rate_hz
         self._writer: cv2.VideoWriter | None = None
         self._size, self._written, self._skipped, self._next_check = (0, 0), 0, 0, 0
+        self._opened = contextlib.ExitStack()
         self._part: Path | None = _part_of(path)
 
     def show(self, result: Result) -> None:
@@ -70,14 +74,17 @@ class VideoSink:
             self._abandon()
             return
         self._writer.release()
+        self._opened.close()
         if not _is_whole(self._part, self._written):
             self._abandon()
-            raise OutputError(f"Cannot write {self._path}: the video came out damaged, most likely the disk is full.")
+            raise OutputError(
+                f"Cannot write {shown_name(self._path)}: the video came out damaged, most likely the disk is full."
+            )
         try:
             self._part.replace(self._path)
         except OSError as reason:
             self._abandon()
-            raise OutputError(f"Cannot write {self._path}: {os_reason(reason)}.") from reason
+            raise OutputError(f"Cannot write {shown_name(self._path)}: {os_reason(reason)}.") from reason
         self._part = None
 
     def _due(self, position_s: float) -> int:
@@ -91,22 +98,30 @@ class VideoSink:
         # Most codecs halve the colour planes, so odd sides lose a row or a column.
         height, width = (max(2, side - side % 2) for side in picture.shape[:2])
         self._size = (width, height)
+        for size in (self._size, *_smaller(self._size)):
+            for rate_hz in dict.fromkeys((self._rate_hz, *(round(self._rate_hz, digits) for digits in (2, 1, 0)))):
+                if rate_hz > 0 and (writer := self._writer_of(rate_hz, size)).isOpened():
+                    self._rate_hz, self._size = rate_hz, size
+                    return writer
+        self._abandon()
+        raise OutputError(
+            f"Cannot write {shown_name(self._path)}: this OpenCV has no encoder for it. Try another ending: "
+            f"{', '.join(VIDEO_CODECS)}."
+        )
+
+    def _writer_of(self, rate_hz: float, size: tuple[int, int]) -> cv2.VideoWriter:
+        """A writer, which is not open where the encoder takes no such rate or size: MPEG-4 counts in 16 bits."""
+        assert self._part is not None
         codec = cv2.VideoWriter.fourcc(*VIDEO_CODECS[self._path.suffix.lower()])
-        writer = cv2.VideoWriter(str(self._part), codec, self._rate_hz, self._size)
-        if not writer.isOpened():
-            self._abandon()
-            raise OutputError(
-                f"Cannot write {self._path}: this OpenCV has no encoder for it. Try another ending: "
-                f"{', '.join(VIDEO_CODECS)}."
-            )
-        return writer
+        folder = self._opened.enter_context(safe_name(self._part.parent))
+        return cv2.VideoWriter(f"{folder}/{self._part.name}", codec, rate_hz, size)
 
     def _check_space(self) -> None:
         self._next_check = self._written + _CHECK_FRAMES
         if shutil.disk_usage(self._path.parent).free < _RESERVE_BYTES:
             self._abandon()
             raise OutputError(
-                f"Cannot write {self._path}: no space left on device after {self._written} frames. "
+                f"Cannot write {shown_name(self._path)}: no space left on device after {self._written} frames. "
                 "Free some space; nothing half-written was kept."
             )
 
@@ -114,6 +129,7 @@ class VideoSink:
         part, self._part = self._part, None
         if self._writer is not None:
             self._writer.release()
+        self._opened.close()
         if part is not None:
             part.unlink(missing_ok=True)
 
@@ -129,15 +145,20 @@ def open_sink(place: str, context: SinkContext) -> VideoSink:
 
 def _part_of(path: Path) -> Path:
     """An empty file beside ``path``, with the same ending, as OpenCV chooses the container by it."""
+    name = shown_name(path)
     if path.is_dir():
-        raise OutputError(f"Cannot write {path}: it is a folder.")
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        raise OutputError(f"Cannot write {name}: it is a folder.")
+    part = path.with_name(f".video-{os.getpid()}-{os.urandom(4).hex()}{path.suffix.lower()}")
     try:
         part.open("wb").close()
     except FileNotFoundError as reason:
-        raise OutputError(f"Cannot write {path}: there is no folder {path.parent}. Make it first.") from reason
+        raise OutputError(
+            f"Cannot write {shown_name(path)}: there is no folder {path.parent}. Make it first."
+        ) from reason
     except OSError as reason:
-        raise OutputError(f"Cannot write {path}: {os_reason(reason)}. Choose a folder that is yours.") from reason
+        raise OutputError(
+            f"Cannot write {shown_name(path)}: {os_reason(reason)}. Choose a folder that is yours."
+        ) from reason
     return part
 
 
@@ -158,8 +179,15 @@ def _fitted(picture: Frame, size: tuple[int, int]) -> Frame:
 
 def _is_whole(path: Path, frames: int) -> bool:
     """Whether a video can be opened again and has as many frames as were written."""
-    video = cv2.VideoCapture(str(path))
-    try:
-        return bool(video.isOpened() and video.get(cv2.CAP_PROP_FRAME_COUNT) >= frames - 1 and video.read()[0])
-    finally:
-        video.release()
+    with safe_name(path) as name:
+        video = cv2.VideoCapture(name)
+        try:
+            return bool(video.isOpened() and video.get(cv2.CAP_PROP_FRAME_COUNT) >= frames - 1 and video.read()[0])
+        finally:
+            video.release()
+
+
+def _smaller(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Sizes to fall back on where an encoder takes no picture as large: at most 4096 and 1920 pixels a side."""
+    scales = [longest / max(size) for longest in (4096, 1920) if max(size) > longest]
+    return [(max(2, int(size[0] * s) // 2 * 2), max(2, int(size[1] * s) // 2 * 2)) for s in scales]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
+import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +20,14 @@ from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
+from camera_demo.video_files import is_cut_short, safe_name
 from edge.errors import opencv_reason, os_reason
+from edge.files import shown_name
 from edge.vision.preprocess import Frame
 
 __all__ = ["ClipSource", "opener"]
+
+_log = logging.getLogger(__name__)
 
 _USUAL_HZ: Final = 30.0
 _HEAD_BYTES: Final = 4096
@@ -39,45 +46,70 @@ class ClipSource:
         Raises:
             SourceError: It is missing, empty, damaged or no video.
         """
-        self.name, self.dropped = path.name, 0
-        self._path, self._clock = path, clock
+        self.name, self.dropped = shown_name(path.name), 0
+        self._path, self._shown, self._clock = path, shown_name(path), clock
         _check_file(path)
-        self._capture = cv2.VideoCapture(str(path), _reader())
+        self._opened = contextlib.ExitStack()
+        self._reader = _reader()
+        self._capture = cv2.VideoCapture(self._opened.enter_context(safe_name(path)), self._reader)
         if not self._capture.isOpened():
-            raise SourceError(f"{path} cannot be opened as a video: it is damaged, cut short or of an unknown format.")
+            self._opened.close()
+            raise SourceError(
+                f"{self._shown} cannot be opened as a video: it is damaged, cut short or of an unknown format."
+            )
         self._length_s, self.rate_hz = _length(self._capture)
         self._first = self._read()
         if self._first is None:
             self.close()
-            raise SourceError(f"Video {path} has no frame that can be decoded: it is damaged or cut short.")
+            raise SourceError(f"Video {self._shown} has no frame that can be decoded: it is damaged or cut short.")
 
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
         """Every frame in order.
 
+        Each stands at its own time stamp, where the file has some: the rate may vary.
+
         Raises:
-            SourceError: The file ends before the length it states.
+            SourceError: The file is cut short.
         """
-        frame, index = self._first, 0
+        frame, index, position_s = self._first, 0, self._position_s(0, 0.0)
         self._first = None
         while frame is not None and not stop.is_requested:
-            now_s, position_s = self._clock(), index / self.rate_hz
-            yield CapturedFrame(image=frame, index=index, captured_at_s=now_s, position_s=position_s)
+            yield CapturedFrame(image=frame, index=index, captured_at_s=self._clock(), position_s=position_s)
             frame, index = self._read(), index + 1
-        if frame is None and index / self.rate_hz < _WHOLE_SHARE * self._length_s:
-            raise SourceError(
-                f"Video {self._path} breaks off after {index / self.rate_hz:.1f} s of {self._length_s:.1f} s "
-                f"({index} frames): it is damaged or cut short. Copy it again."
-            )
+            if frame is not None:
+                position_s = self._position_s(index, position_s)
+        end_s = max(index / self.rate_hz, position_s + 1 / self.rate_hz)
+        if frame is None and end_s < _WHOLE_SHARE * self._length_s:
+            self._judge(end_s, index)
+
+    def _position_s(self, index: int, last_s: float) -> float:
+        """The time stamp of the frame that was read last; by the rate where there is none, or it runs backwards."""
+        stamp_s = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self._reader == cv2.CAP_FFMPEG else math.nan
+        if index and not (math.isfinite(stamp_s) and last_s < stamp_s):
+            return max(last_s, index / self.rate_hz)
+        return stamp_s if math.isfinite(stamp_s) and stamp_s >= 0 else 0.0
+
+    def _judge(self, end_s: float, count: int) -> None:
+        """The picture ended before the stated length: a damaged file, or only sound or an edit list that goes on.
+
+        Raises:
+            SourceError: The file announces more bytes than it has.
+        """
+        ends = f"Video {self._shown} breaks off after {end_s:.1f} s of {self._length_s:.1f} s ({count} frames)"
+        if is_cut_short(self._path):
+            raise SourceError(f"{ends}: it is damaged or cut short. Copy it again.")
+        _log.info("%s; the file itself is whole.", ends.replace("breaks off", "has its last picture"))
 
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
+        self._opened.close()
 
     def _read(self) -> Frame | None:
         try:
             is_read, image = self._capture.read()
         except cv2.error as reason:
-            raise SourceError(f"Video {self._path} cannot be decoded: {opencv_reason(reason)}.") from reason
+            raise SourceError(f"Video {self._shown} cannot be decoded: {opencv_reason(reason)}.") from reason
         return np.asarray(image, np.uint8) if is_read else None
 
 
@@ -90,18 +122,19 @@ def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source
 
 
 def _check_file(path: Path) -> None:
+    shown = shown_name(path)
     try:
         size_bytes = path.stat().st_size
     except OSError as reason:
-        raise SourceError(f"Cannot read video {path}: {os_reason(reason)}.") from reason
+        raise SourceError(f"Cannot read video {shown}: {os_reason(reason)}.") from reason
     if not path.is_file():
-        raise SourceError(f"{path} is no file: expected a video.")
+        raise SourceError(f"{shown} is not a file: expected a video.")
     if not os.access(path, os.R_OK):
-        raise SourceError(f"Cannot read video {path}: permission denied. Make it readable: chmod +r {path}.")
+        raise SourceError(f"Cannot read video {shown}: permission denied. Make it readable: chmod +r {shown}.")
     if not size_bytes:
-        raise SourceError(f"Video {path} is empty: the file has no bytes.")
+        raise SourceError(f"Video {shown} is empty: the file has no bytes.")
     if _is_text(path):
-        raise SourceError(f"{path} is a text: expected a video file.")
+        raise SourceError(f"{shown} is a text file: expected a video file.")
 
 
 def _is_text(path: Path) -> bool:

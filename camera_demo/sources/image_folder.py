@@ -16,7 +16,8 @@ from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
 from camera_demo.uri import is_pattern
 from edge.errors import ImageError
-from edge.vision.images import IMAGE_SUFFIXES, image_files, read_image
+from edge.files import shown_name
+from edge.vision.images import IMAGE_SUFFIXES, image_files, read_image, unread_pictures
 
 __all__ = ["PicturesSource", "opener"]
 
@@ -53,7 +54,9 @@ class PicturesSource:
                 continue
             now_s = self._clock()
             position_s = index / _RATE_HZ
-            yield CapturedFrame(image=image, index=index, captured_at_s=now_s, position_s=position_s, file=str(file))
+            yield CapturedFrame(
+                image=image, index=index, captured_at_s=now_s, position_s=position_s, file=shown_name(file)
+            )
             index += 1
         if errors and not index:
             raise SourceError(f"None of the {len(errors)} pictures in {self.name} can be read. The first: {errors[0]}")
@@ -75,16 +78,18 @@ def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source
 
 def _open(path: Path) -> PicturesSource:
     if is_pattern(str(path)) and not path.exists():
-        return PicturesSource(str(path), _matching(path))
+        return PicturesSource(shown_name(path), _matching(path))
     if not path.is_dir():
         read_image(path)
-        return PicturesSource(str(path), [path])
+        return PicturesSource(shown_name(path), [path])
     files = image_files(path)
+    if unread := unread_pictures(path):
+        _log.warning("Passed over in %s: %s.", shown_name(path), unread)
     if not files:
         raise SourceError(
             f"Folder {path} has no pictures: expected files ending in {', '.join(sorted(IMAGE_SUFFIXES))}."
         )
-    return PicturesSource(str(path), files)
+    return PicturesSource(shown_name(path), files)
 
 
 def _matching(pattern: Path) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -14,13 +16,23 @@ from edge.vision.preprocess import Frame
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "read_image", "unread_pictures"]
 
 Picture: TypeAlias = "Frame | str | Path | Image"
 """What can be classified: uint8 (height, width, 3) BGR, a file's path, or a PIL image."""
 
-IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+IMAGE_SUFFIXES: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".tif", ".tiff"}
+)
 """File name endings taken for pictures, in lower case."""
+_UNREAD_SUFFIXES: Final = frozenset({".heic", ".heif", ".gif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw"})
+"""Endings of pictures that are not read, and are named where they are passed over."""
+MOST_PIXELS: Final = 100_000_000
+"""A larger picture would take more than 300 MB."""
+_LONGEST_SIDE: Final = 1_000_000
+"""OpenCV reads no longer ones: a header that says more is damaged."""
+_MARKER: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+"""A JPEG marker in entropy-coded data, where 0xFF00 stands for a byte and 0xFFD0 to 0xFFD7 restart the coder."""
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -36,6 +48,13 @@ def image_files(folder: Path) -> list[Path]:
     except OSError as reason:
         raise ImageError(f"Cannot read folder {folder}: {os_reason(reason)}.") from reason
     return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def unread_pictures(folder: Path) -> str:
+    """The pictures below ``folder`` of kinds that are not read, counted: ``3 .heic, 1 .gif``; empty without any."""
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in _UNREAD_SUFFIXES and path.is_file())
+    counts = Counter(path.suffix.lower() for path in files)
+    return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
 
 
 def as_frame(picture: object, *, rgb: bool = False) -> Frame:
@@ -87,10 +106,12 @@ def read_image(path: str | Path) -> Frame:
         raise ImageError(f"Cannot read image {path}: {os_reason(reason)}.") from reason
     if not data:
         raise ImageError(f"Image {path} is empty: the file has no bytes.")
-    if _is_cut_short(data):
+    end = _end(data)
+    if end is None:
         raise ImageError(f"Image {path} is cut short: its end marker is missing. Copy the file again.")
+    _check_pixels(path, data)
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), cv2.IMREAD_COLOR)
     except cv2.error as reason:
         raise ImageError(f"Image {path} cannot be decoded: {opencv_reason(reason)}.") from reason
     if frame is None:
@@ -98,14 +119,37 @@ def read_image(path: str | Path) -> Frame:
     return np.asarray(frame, np.uint8)
 
 
-def _is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end; decoders would fill the missing part with grey and say nothing.
+def _end(data: bytes) -> int | None:
+    """Where a JPEG or PNG ends; None if it lacks its end, and all of what is neither.
 
-    In a JPEG an end marker must follow the last start of a scan: entropy-coded bytes contain neither, and a
-    thumbnail's own markers stand before the picture's scan.
+    Decoders would fill the missing part with grey and say nothing. Behind the end other things may follow: phones put a
+    video behind a JPEG ("motion photo").
     """
     if data.startswith(b"\xff\xd8"):
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+        return _jpeg_end(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return b"IEND" not in data
-    return False
+        return len(data) if b"IEND" in data else None
+    return len(data)
+
+
+def _jpeg_end(data: bytes) -> int | None:
+    """Behind the end marker that belongs to the picture itself (ITU-T T.81, B.1.1), not to its thumbnail."""
+    place = 2
+    while (marker := _MARKER.search(data, place)) is not None:
+        kind, place = data[marker.end() - 1], marker.end()
+        if kind == 0xD9:
+            return place
+        if kind != 0x01 and place + 2 <= len(data):  # a segment with its length; after a scan's, coded data follow
+            place += int.from_bytes(data[place : place + 2], "big")
+    return None
+
+
+def _check_pixels(path: str | Path, data: bytes) -> None:
+    """Refuse a PNG whose header announces more pixels than memory should be taken for."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        width, height = (int.from_bytes(data[n : n + 4], "big") for n in (16, 20))
+        if width * height > MOST_PIXELS and max(width, height) <= _LONGEST_SIDE:
+            raise ImageError(
+                f"Image {path} has {width}x{height} pixels: expected at most {MOST_PIXELS // 1_000_000} million. "
+                "Shrink it first."
+            )

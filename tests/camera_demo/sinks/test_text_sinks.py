@@ -12,7 +12,7 @@ from camera_demo.run_state import RunState
 from camera_demo.sinks import SinkContext, WatcherLeft
 from camera_demo.sinks.json_lines import JsonLinesSink
 from camera_demo.sinks.json_lines import open_sink as open_json
-from camera_demo.sinks.terminal import TerminalSink, describe
+from camera_demo.sinks.terminal import TerminalSink, describe, fitted
 from camera_demo.source_status import SourceStatus
 from edge.errors import OutputError
 
@@ -152,3 +152,11 @@ def test_json_needs_a_place_that_can_be_written(tmp_path: Path) -> None:
     assert str(raised.value) == (
         f"Cannot write {path}: no such file or directory. Choose a folder that exists and is yours."
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "shown"),
+    [("abcdef", 4, "abcd"), ("カードなし", 5, "カー"), ("e\u0301e\u0301x", 2, "e\u0301e\u0301"), ("ab", 9, "ab")],
+)
+def test_a_line_is_cut_by_the_columns_of_the_terminal(line: str, columns: int, shown: str) -> None:
+    assert fitted(line, columns) == shown

@@ -1,4 +1,7 @@
 import logging
+import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from camera_demo.sources.demo import DEMO_CLIP
 from camera_demo.sources.image_folder import opener as pictures_opener
 from camera_demo.stop import Stop
 from camera_demo.uri import Uri, parse_source
+from camera_demo.video_files import is_cut_short
 from edge.errors import ImageError
 from edge.vision.preprocess import Frame
 
@@ -76,7 +80,7 @@ def test_bad_clips_are_each_told_apart(tmp_path: Path, make_clip: Callable[..., 
     bad = {
         "missing.mp4": (None, "Cannot read video {}: no such file or directory."),
         "empty.mp4": (b"", "Video {} is empty: the file has no bytes."),
-        "text.mp4": (b"hello\n", "{} is a text: expected a video file."),
+        "text.mp4": (b"hello\n", "{} is a text file: expected a video file."),
         "noise.mp4": (
             bytes(range(256)) * 80,
             "{} cannot be opened as a video: it is damaged, cut short or of an unknown format.",
@@ -112,10 +116,59 @@ def test_a_clip_that_breaks_off_gives_what_it_has_and_then_says_so(
     )
 
 
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9.mp4", b"2026-11-25T10:30:00.mp4", b"cam:1/a.mp4", b"d\xe9/a.mp4", b"100%d.mp4"]
+)
+def test_a_clip_is_opened_whatever_its_name(tmp_path: Path, make_clip: Callable[..., Path], name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    make_clip([1, 2, 3]).rename(path)
+    source = open_clip(str(path))
+    assert len(list(source.frames(Stop()))) == 3
+    source.close()
+    source.name.encode()  # can be printed and sent
+
+
+@pytest.mark.parametrize("name", ["whole.mkv", "whole.avi", "whole.mp4"])
+def test_a_whole_container_is_not_taken_for_a_cut_one(
+    tmp_path: Path, make_clip: Callable[..., Path], name: str
+) -> None:
+    whole = make_clip([1, 9] * 25, name)
+    assert not is_cut_short(whole)
+    whole.write_bytes(whole.read_bytes()[:-2000])
+    assert is_cut_short(whole)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg to make the clips")
+class TestClipsOfOtherPrograms:
+    def made(self, path: Path, *arguments: str) -> Path:
+        subprocess.run(["ffmpeg", "-v", "error", "-y", *arguments, str(path)], check=True, timeout=60)
+        return path
+
+    def test_a_trimmed_clip_and_one_with_longer_sound_are_whole(self, tmp_path: Path) -> None:
+        picture = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=25:d=3")
+        long = self.made(tmp_path / "long.mp4", *picture, "-c:v", "mpeg4", "-g", "250")
+        trimmed = self.made(tmp_path / "trimmed.mp4", "-ss", "2", "-i", str(long), "-c", "copy")
+        sound = self.made(tmp_path / "sound.mkv", *picture, "-f", "lavfi", "-i", "sine=d=10", "-c:v", "mpeg4")
+        for path in (trimmed, sound):
+            source = open_clip(str(path))
+            assert len(list(source.frames(Stop()))) > 20
+            source.close()
+
+    def test_frames_stand_at_their_own_times(self, tmp_path: Path) -> None:
+        gap = "select='lt(t,1)+gte(t,9)'"
+        made = ("-f", "lavfi", "-i", "testsrc2=s=160x120:r=10:d=10", "-vf", gap, "-fps_mode", "vfr", "-c:v", "mpeg4")
+        source = open_clip(str(self.made(tmp_path / "gap.mp4", *made)))
+        times_s = [frame.position_s for frame in source.frames(Stop()) if frame]
+        source.close()
+        assert times_s[9] == pytest.approx(0.9, abs=0.11)
+        assert times_s[10] == pytest.approx(9.0, abs=0.11)
+
+
 def test_a_folder_is_no_clip(tmp_path: Path) -> None:
     with pytest.raises(SourceError) as raised:
         open_clip(str(tmp_path))
-    assert str(raised.value) == f"{tmp_path} is no file: expected a video."
+    assert str(raised.value) == f"{tmp_path} is not a file: expected a video."
 
 
 def test_a_folder_gives_its_pictures_in_order_and_names_them(tmp_path: Path, make_grey: Callable[..., Frame]) -> None:
@@ -165,7 +218,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
         open_pictures(str(tmp_path))
     assert str(raised.value) == (
         f"Folder {tmp_path} has no pictures: expected files ending in "
-        ".bmp, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp."
+        ".avif, .bmp, .jfif, .jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp."
     )
 
 
