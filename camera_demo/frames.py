@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, Final
 
 from camera_demo.region import Region
-from edge.inference.prediction import Guess, Prediction, Prepared
+from edge.inference.prediction import UNKNOWN, Guess, Prediction, Prepared
 from edge.vision.preprocess import Frame
 
-__all__ = ["CapturedFrame", "Result"]
+__all__ = ["NOT_SURE", "CapturedFrame", "Result"]
+
+NOT_SURE: Final = "not sure"
+"""What is shown where no class reaches the threshold that you set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +41,7 @@ class Result:
     frame: CapturedFrame
     prediction: Prediction
     guesses: tuple[Guess, ...]
-    """The prediction's best classes that reach the threshold, best first; may be none."""
+    """The prediction's best classes that reach the threshold, best first; none where the answer is unknown."""
     variant: str
     backend: str
     answer_ms: float
@@ -51,6 +54,8 @@ class Result:
     """The budget at the time."""
     answered_at_s: float
     """Wall clock, seconds since 1970."""
+    is_unknown: bool = False
+    """Whether the frame probably shows none of the classes."""
     region: Region | None = None
     """The part of the picture that was classified; None for all of it."""
     picture: Frame | None = None
@@ -63,8 +68,15 @@ class Result:
 
     @property
     def best(self) -> Guess | None:
-        """The most probable class, if it reaches the threshold."""
+        """The most probable class, if it reaches the threshold; None where the answer is unknown."""
         return self.guesses[0] if self.guesses else None
+
+    @property
+    def label(self) -> str:
+        """The best class's label, ``unknown``, or ``not sure`` where no class reaches the threshold you set."""
+        if self.is_unknown:
+            return UNKNOWN
+        return self.best.label if self.best else NOT_SURE
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON values: one line of ``json:-``."""
@@ -77,6 +89,7 @@ class Result:
             "position_s": round(self.frame.position_s, 3),
             "variant": self.variant,
             "backend": self.backend,
+            "unknown": self.is_unknown,
             "labels": [
                 {"index": g.class_id, "label": g.label, "probability": round(g.probability, 4)} for g in self.guesses
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -137,10 +138,13 @@ class Answers(Iterator[Result]):
         prediction = classifier.classify(seen, frame.prepared)
         now_s = self._clock()
         guesses = prediction.guesses if self._smoothing is None else self._smoothing(prediction.guesses, now_s)
+        is_unknown = guesses[0].probability < classifier.unknown_below
+        threshold = math.inf if is_unknown else self._options.threshold
         return Result(
             frame=frame,
             prediction=prediction,
-            guesses=tuple(g for g in guesses if g.probability >= self._options.threshold),
+            guesses=tuple(g for g in guesses if g.probability >= threshold),
+            is_unknown=is_unknown,
             variant=classifier.variant.name,
             backend=classifier.backend.name,
             answer_ms=1e3 * (now_s - frame.captured_at_s),
@@ -200,7 +204,14 @@ def answers(
     try:
         frames = open_source(uri, SourceStatus(uri.name), capture_format=capture_format, playback=playback)
         opened.callback(frames.close)
-        classifier, _ = load(open_bundle(bundle), model, budget, top_k=options.computed, announce=_log.info)
+        classifier, _ = load(
+            open_bundle(bundle),
+            model,
+            budget,
+            top_k=options.computed,
+            unknown=options.unknown,
+            announce=_log.info,
+        )
         opened.callback(classifier.close)
         opened.enter_context(HealthSampler(classifier.on_health))
         return Answers(frames, classifier, options=options, opened=opened)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import edge
+from edge.inference.unknown import Unknown
 
 __all__ = ["ModelOptions", "load"]
 
@@ -30,6 +31,7 @@ def load(
     budget: edge.Budget,
     *,
     top_k: int = 5,
+    unknown: Unknown = "auto",
     progress: Callable[[str, float], None] = lambda stage, share: None,
     announce: Callable[[str], None] = lambda message: None,
 ) -> tuple[edge.LiveClassifier, edge.LatencyProfile | None]:
@@ -40,6 +42,7 @@ def load(
         options: Which variant and how it runs.
         budget: What a frame may take.
         top_k: Number of classes in each answer.
+        unknown: When an answer is unknown.
         progress: Called while the board is measured, with the stage and the share done, 0 to 1.
         announce: Called with one line for people at a time.
 
@@ -58,13 +61,26 @@ def load(
     classifier: edge.LiveClassifier
     if options.variant is not None:
         classifier = edge.Classifier(
-            bundle, options.variant, backend=backend, threads=threads, top_k=top_k, budget=budget
+            bundle,
+            options.variant,
+            backend=backend,
+            threads=threads,
+            top_k=top_k,
+            budget=budget,
+            unknown=unknown,
         )
     else:
         profile = edge.profile(bundle, backend=backend, threads=threads, progress=progress, announce=announce)
         choice = edge.select(bundle, profile, budget)  # raises before any model is loaded
         classifier = edge.AdaptiveClassifier(
-            bundle, profile, budget, backend=backend, threads=threads, top_k=top_k, sample_health=False
+            bundle,
+            profile,
+            budget,
+            backend=backend,
+            threads=threads,
+            top_k=top_k,
+            unknown=unknown,
+            sample_health=False,
         )
     try:
         for each in classifier.classifiers.values():

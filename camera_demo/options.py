@@ -7,6 +7,7 @@ from typing import Final
 
 from camera_demo.errors import ConfigError
 from camera_demo.region import Region
+from edge.inference.unknown import Unknown, parse_unknown
 
 __all__ = ["ClassifyOptions", "Playback"]
 
@@ -24,6 +25,8 @@ class ClassifyOptions:
     """Probability, 0 to 1, below which a class is left out."""
     smoothing: float = 0.0
     """Time constant in seconds over which the answers are averaged; 0 takes each as it is."""
+    unknown: Unknown = "auto"
+    """When an answer is unknown: below the bundle's threshold (``auto``), below a probability, or never (``off``)."""
     region: Region | None = None
     """The part of the frame to classify; None for all of it."""
 
@@ -39,6 +42,7 @@ class ClassifyOptions:
             raise ConfigError(f"smoothing must be at least 0, got {self.smoothing}.")
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
+        parse_unknown(self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

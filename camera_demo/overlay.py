@@ -43,7 +43,7 @@ def draw(result: Result) -> Frame:
     if best is not None:
         length = round((width - 2 * pad) * min(1.0, max(0.0, best.probability)))
         cv2.rectangle(foot, (pad, pad), (pad + length, pad + bar_height), _GREEN, thickness=-1)
-    headline = f"{best.label} {best.probability:.0%}" if best else "not sure"
+    headline = f"{result.label} {best.probability:.0%}" if best else result.label
     details = f"{result.variant} {result.backend}  {result.fps:.1f} fps  {result.answer_ms:.1f} ms"
     _write(foot, headline, pad, round(0.62 * band), 0.36 * band, _WHITE)
     _write(foot, details, pad, round(0.92 * band), 0.2 * band, _GREY)

@@ -71,7 +71,13 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             sinks = _open_sinks(sink_uris, source, opened, run_state, settings, announce)
             with progress_bar(f"profiling {bundle.name}") as progress:
                 classifier, profile = load(
-                    bundle, model, budget, top_k=options.computed, progress=progress, announce=announce
+                    bundle,
+                    model,
+                    budget,
+                    top_k=options.computed,
+                    unknown=options.unknown,
+                    progress=progress,
+                    announce=announce,
                 )
             opened.callback(classifier.close)
             opened.enter_context(HealthSampler(_on_health(classifier, run_state)))

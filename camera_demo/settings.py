@@ -10,6 +10,7 @@ from camera_demo.errors import ConfigError
 from camera_demo.loading import ModelOptions
 from camera_demo.options import ClassifyOptions, Playback
 from camera_demo.region import Region
+from edge.inference.unknown import parse_unknown
 from edge.settings import Doc
 
 __all__ = ["LogFormat", "Settings"]
@@ -45,6 +46,10 @@ class Settings:
     ] = None
     smoothing: Annotated[
         float | None, Doc(f"Average the answers over this many seconds. Default: {_CLASSIFY.smoothing:g}.", 0)
+    ] = None
+    unknown: Annotated[
+        str | None,
+        Doc("Call an answer unknown below the bundle's threshold, never, or below P. Default: auto.", metavar="auto|off|P"),
     ] = None
     roi: Annotated[
         str | None,
@@ -101,7 +106,13 @@ class Settings:
         """
         region = None if self.roi is None else Region.parse(self.roi)
         return ClassifyOptions(
-            **_given(top_k=self.top_k, threshold=self.threshold, smoothing=self.smoothing, region=region)
+            **_given(
+                top_k=self.top_k,
+                threshold=self.threshold,
+                smoothing=self.smoothing,
+                unknown=None if self.unknown is None else parse_unknown(self.unknown),
+                region=region,
+            )
         )
 
     @property

@@ -19,7 +19,6 @@ _KEPT_FRAMES: Final = 100_000
 _MOST_RUNS: Final = 20
 """Runs that are listed one by one; of more, only each label's share is given."""
 _MOST_LABELS: Final = 10
-_UNSURE: Final = "not sure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,15 +65,17 @@ class _Run:
     end_s: float = 0.0
     frames: int = 0
     probability_sum: float = 0.0
+    is_class: bool = False
 
     def add(self, result: Result) -> None:
         self.frames += 1
         self.end_s = result.frame.position_s
         self.probability_sum += result.best.probability if result.best else 0.0
+        self.is_class |= result.best is not None
 
     @property
     def certainty(self) -> str:
-        return "" if self.label == _UNSURE else f" {100 * self.probability_sum / self.frames:.0f} %"
+        return "" if not self.is_class else f" {100 * self.probability_sum / self.frames:.0f} %"
 
 
 class Stats:
@@ -105,7 +106,7 @@ class Stats:
         self._budget_ms = result.budget_ms
         self._variants[result.variant] += 1
         self._dropped = result.dropped
-        label = result.best.label if result.best else _UNSURE
+        label = result.label
         if not self._runs or self._runs[-1].label != label:
             self._runs.append(_Run(label, result.frame.position_s))
             self._runs_begun += 1

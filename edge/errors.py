@@ -11,6 +11,7 @@
     ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
     │   └── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
     ├── BudgetError             (ValueError)      an invalid latency budget
+    ├── ConfidenceError         (ValueError)      an invalid threshold below which an answer is unknown
     ├── NoVariantFits           (LookupError)     a valid budget that no variant meets
     ├── BackendError            (RuntimeError)    an inference backend that cannot run a model
     ├── OutputError             (OSError)         a file or folder that cannot be written
@@ -33,6 +34,7 @@ __all__ = [
     "BackendError",
     "BudgetError",
     "BundleError",
+    "ConfidenceError",
     "DownloadError",
     "EdgeError",
     "ExistsError",
@@ -91,6 +93,10 @@ class BudgetError(EdgeError, ValueError):
 
 class NoVariantFits(EdgeError, LookupError):  # noqa: N818 - reads as the fact it states
     """A valid budget that no variant meets."""
+
+
+class ConfidenceError(EdgeError, ValueError):
+    """An invalid threshold below which an answer is unknown."""
 
 
 class BackendError(EdgeError, RuntimeError):

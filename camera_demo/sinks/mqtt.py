@@ -96,7 +96,7 @@ class MqttSink:
 
     def show(self, result: Result) -> None:
         """Publish the answer if it is time."""
-        now_s, label = self._clock(), result.best.label if result.best else None
+        now_s, label = self._clock(), result.label
         is_news = label != self._last_label and now_s >= self._free_s
         if not self._client.is_connected() or not (is_news or now_s >= self._due_s):
             return
@@ -222,7 +222,7 @@ def _state(result: Result) -> dict[str, Any]:
     """The answer, with the best class on top for programs that want no more."""
     best = result.best
     return {
-        "label": best.label if best else None,
+        "label": result.label if best or result.is_unknown else None,
         "probability": round(best.probability, 4) if best else None,
         **result.to_dict(),
     }

@@ -84,7 +84,7 @@ def fitted(line: str, columns: int) -> str:
 def describe(result: Result) -> str:
     """An answer on one line; control characters in labels are left out."""
     best = result.best
-    label = "".join(c for c in best.label if c.isprintable()) if best else "not sure"
+    label = "".join(c for c in result.label if c.isprintable())
     certainty = f" {best.probability:.0%}" if best else ""
     where = result.frame.file or f"frame {result.frame.index}"
     dropped = f", {result.dropped} dropped" if result.dropped else ""

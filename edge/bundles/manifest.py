@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from edge.bundles.confidence import Confidence
 from edge.bundles.members import MANIFEST_BYTES, FileEntry, check_names
 from edge.bundles.variant import Variant
 from edge.errors import BundleError
@@ -82,6 +83,8 @@ class Artifact(FileEntry):
     input: TensorSpec | None = None
     """What the model takes: a picture normalized by the bundle's preprocessing, in this shape and type; None in
     bundles written before it was noted."""
+    confidence: Confidence | None = field(default=None, metadata=OPEN)
+    """How far its probabilities can be trusted; None where that was not measured."""
 
     def __post_init__(self) -> None:
         FileEntry.__post_init__(self)
@@ -184,6 +187,9 @@ class Manifest:
         for entry in self.variants:
             row = asdict(entry)
             row["variant"] = entry.variant.name
+            for artifact in row["artifacts"]:
+                if artifact["confidence"] is None:
+                    del artifact["confidence"]
             variants.append(row)
         golden = {} if self.golden is None else {"golden": asdict(self.golden)}
         return {

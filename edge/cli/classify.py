@@ -9,10 +9,11 @@ import typer
 
 import edge
 from edge.bundles.variant import Variant
-from edge.cli.options import AsJson, BackendName, BundlePlace, Threads
+from edge.cli.options import AsJson, BackendName, BundlePlace, Threads, UnknownChoice
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
-from edge.inference.prediction import Prediction
+from edge.inference.prediction import UNKNOWN, Prediction
+from edge.inference.unknown import parse_unknown
 from edge.vision.images import image_files
 
 __all__ = ["classify"]
@@ -23,6 +24,7 @@ def classify(
     bundle: BundlePlace = "demo",
     variant: Annotated[str | None, typer.Option(help="Default: the most accurate one.")] = None,
     top_k: Annotated[int, typer.Option("--top-k", "--topk", min=1, help="Number of classes to print.")] = 5,
+    unknown: UnknownChoice = "auto",
     backend: BackendName = "auto",
     threads: Threads = None,
     json: AsJson = False,
@@ -32,7 +34,9 @@ def classify(
     Example: edge classify photo.jpg --bundle demo --top-k 3
     """
     results, failed = [], 0
-    with edge.Classifier(bundle, variant, backend=backend, threads=threads, top_k=top_k) as classifier:
+    with edge.Classifier(
+        bundle, variant, backend=backend, threads=threads, top_k=top_k, unknown=parse_unknown(unknown)
+    ) as classifier:
         for refusal in classifier.refusals:
             note(f"not {refusal.backend}: {refusal.reason}")
         for path in _files(images):
@@ -63,13 +67,15 @@ def _files(paths: list[Path]) -> list[Path]:
 
 def _line(path: Path, prediction: Prediction) -> str:
     guesses = ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in prediction.guesses)
-    return f"{path}: {guesses}  ({prediction.total_ms:.1f} ms)"
+    unknown = f"{UNKNOWN}, perhaps " if prediction.is_unknown else ""
+    return f"{path}: {unknown}{guesses}  ({prediction.total_ms:.1f} ms)"
 
 
 def _as_dict(path: Path, prediction: Prediction, variant: Variant) -> dict[str, Any]:
     return {
         "image": str(path),
         "variant": variant.name,
+        "unknown": prediction.is_unknown,
         "classes": [
             {"index": guess.class_id, "label": guess.label, "probability": round(guess.probability, 6)}
             for guess in prediction.guesses

@@ -8,7 +8,7 @@ import typer
 
 from edge.errors import BackendError
 
-__all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "thread_choice"]
+__all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "UnknownChoice", "thread_choice"]
 
 BundlePlace = Annotated[
     str, typer.Option("--bundle", help="A bundle's folder, or the name of an installed or shipped bundle.")
@@ -22,6 +22,14 @@ ThreadsOrAuto = Annotated[
     str | None,
     typer.Option(
         "--threads", metavar="N|auto", help="auto: each variant's fastest. Default: the physical cores, at most 4."
+    ),
+]
+UnknownChoice = Annotated[
+    str,
+    typer.Option(
+        "--unknown",
+        metavar="auto|off|P",
+        help="Call an answer unknown below the bundle's own threshold, never, or below this probability.",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

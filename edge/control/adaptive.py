@@ -31,6 +31,7 @@ from edge.inference.backends import Backend, Refusal
 from edge.inference.classifier import Classifier
 from edge.inference.live_classifier import Mode
 from edge.inference.prediction import Prediction, Prepared
+from edge.inference.unknown import Unknown
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
 from edge.selection import OperatingPoint, efficient, operating_points
@@ -75,6 +76,7 @@ class AdaptiveClassifier:
         backend: str = "auto",
         threads: int | None = None,
         top_k: int = 5,
+        unknown: Unknown = "auto",
         memory_limit_mb: float | None = None,
         sample_health: bool = True,
         make_controller: Callable[[Sequence[OperatingPoint], Budget], Controller] = Controller,
@@ -93,6 +95,7 @@ class AdaptiveClassifier:
             backend: A backend's name, or ``auto``.
             threads: Threads for the inference; None for those that each variant has in the profile.
             top_k: Number of classes in each answer.
+            unknown: As for :class:`~edge.inference.classifier.Classifier`; ``auto`` is each variant's own threshold.
             memory_limit_mb: What the loaded variants may take together; None for half of what is available.
             sample_health: Whether the ``with`` block samples the machine's health; else call :meth:`on_health`.
             make_controller: Makes the controller for the variants that were loaded.
@@ -119,7 +122,9 @@ class AdaptiveClassifier:
                     continue
                 row = profile.find(point.variant)
                 count = threads or (row and row.num_threads) or 1
-                classifier = Classifier(bundle, point.variant, backend=backend, threads=count, top_k=top_k)
+                classifier = Classifier(
+                    bundle, point.variant, backend=backend, threads=count, top_k=top_k, unknown=unknown
+                )
                 self._classifiers[point.variant] = opened.enter_context(classifier)
                 classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
             self._controller = make_controller(
@@ -155,6 +160,11 @@ class AdaptiveClassifier:
     def refusals(self) -> tuple[Refusal, ...]:
         """The backends that were tried before the one in use and could not."""
         return self._active.refusals
+
+    @property
+    def unknown_below(self) -> float:
+        """The threshold of ``unknown`` of the variant that gave the last answer; 0 for never."""
+        return self._active.unknown_below
 
     @property
     def variants(self) -> tuple[Variant, ...]:

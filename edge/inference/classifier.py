@@ -18,6 +18,7 @@ from edge.errors import BackendError, VariantError
 from edge.inference.backends import Backend, Refusal, open_backend
 from edge.inference.live_classifier import Mode
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
+from edge.inference.unknown import Unknown, parse_unknown, unknown_below
 from edge.vision.images import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 
@@ -43,6 +44,8 @@ class Classifier:
     model_sha256: str
     refusals: tuple[Refusal, ...]
     budget: Budget | None
+    unknown_below: float
+    """The best class's probability below which an answer is unknown; 0 for never."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Classifier:
         threads: int | None = None,
         top_k: int = 5,
         budget: Budget | None = None,
+        unknown: Unknown = "auto",
     ) -> None:
         """Load a variant of a bundle with the first backend that takes it, or with the one named.
 
@@ -63,12 +67,16 @@ class Classifier:
             threads: Threads for the inference; None for :func:`edge.board.affinity.default_threads`.
             top_k: Number of classes in each answer.
             budget: What an answer may cost. Nothing depends on it here; it is kept for whoever asks.
+            unknown: ``auto`` for the bundle's threshold, ``off`` to always trust the best class, or a probability of it
+                below which an answer is unknown.
 
         Raises:
             BundleError: The bundle cannot be opened, or does not have the variant.
             VariantError: The variant's name is invalid.
             BackendError: No backend works; the message has every reason.
+            ConfidenceError: ``unknown`` is invalid.
         """
+        parse_unknown(unknown)  # before a model is loaded
         bundle = open_bundle(bundle)
         chosen = bundle.most_accurate if variant is None else Variant.parse(str(variant))
         opened = open_backend(bundle, chosen, name=backend, threads=threads or default_threads())
@@ -78,6 +86,7 @@ class Classifier:
             opened.backend.close()
             raise
         self.model_sha256, self.refusals, self.budget = opened.artifact.sha256, opened.refusals, budget
+        self.unknown_below = unknown_below(unknown, opened.artifact)
 
     @classmethod
     def of_backend(
@@ -88,6 +97,7 @@ class Classifier:
         *,
         variant: Variant,
         top_k: int = 5,
+        unknown_below: float = 0.0,
     ) -> Classifier:
         """Join a backend that is already loaded with its labels and preprocessing.
 
@@ -97,6 +107,7 @@ class Classifier:
         classifier = cls.__new__(cls)
         classifier._join(backend, labels, preprocessing, variant, top_k)
         classifier.model_sha256, classifier.refusals, classifier.budget = "", (), None
+        classifier.unknown_below = unknown_below
         return classifier
 
     def _join(
@@ -139,8 +150,11 @@ class Classifier:
         labels = self._labels
         best = top_k(output[0], self.backend.output_spec, self._top_k)
         guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
+        is_unknown = guesses[0].probability < self.unknown_below
         done = time.perf_counter()
-        return Prediction(guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred))
+        return Prediction(
+            guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred), is_unknown
+        )
 
     def preparer(self) -> Callable[[Frame], Prepared]:
         """A function that does the preprocessing ahead, on one other thread: see :meth:`classify`.

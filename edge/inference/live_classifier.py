@@ -65,6 +65,10 @@ class LiveClassifier(Protocol):
         """Who chooses the variant."""
 
     @property
+    def unknown_below(self) -> float:
+        """The best class's probability below which an answer of the variant of now is unknown; 0 for never."""
+
+    @property
     def budget(self) -> Budget | None:
         """The budget of now; None for a fixed variant without one."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
 from edge.vision.preprocess import Frame
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["Guess", "Prediction", "Prepared", "top_k"]
+__all__ = ["UNKNOWN", "Guess", "Prediction", "Prepared", "top_k"]
+
+UNKNOWN: Final = "unknown"
+"""What an answer is called that is none of the classes."""
 
 
 class Guess(NamedTuple):
@@ -28,11 +31,18 @@ class Prediction(NamedTuple):
     preprocess_ms: float
     infer_ms: float
     top_k_ms: float
+    is_unknown: bool = False
+    """Whether the picture probably shows none of the classes: the guesses are not to be relied on."""
 
     @property
     def best(self) -> Guess:
-        """The most probable class."""
+        """The most probable class, even where the answer is unknown."""
         return self.guesses[0]
+
+    @property
+    def label(self) -> str:
+        """The most probable class's label, or ``unknown``."""
+        return UNKNOWN if self.is_unknown else self.best.label
 
     @property
     def total_ms(self) -> float:
