@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from edge.bundles.manifest import Artifact
 from edge.errors import ConfidenceError
+
+if TYPE_CHECKING:
+    from edge.bundles.manifest import Artifact
 
 __all__ = ["UNMEASURED_BELOW", "Unknown", "parse_unknown", "unknown_below"]
 

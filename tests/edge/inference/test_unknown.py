@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import edge
+from edge.bundles.confidence import Confidence
+from edge.errors import BundleError, ConfidenceError
+from edge.inference.backends.fake import FakeBackend
+from edge.inference.classifier import Classifier
+from edge.inference.unknown import UNMEASURED_BELOW, parse_unknown, unknown_below
+from edge.vision.preprocess import Frame, Preprocessing
+from tests.edge.conftest import make_bundle, make_manifest, model_file, write_bundle
+
+MEASURED = Confidence(unknown_below=0.62, known_kept=0.95, known=40)
+GREY: Frame = np.full((32, 32, 3), 128, np.uint8)
+
+
+class Unsure(FakeBackend):
+    """Gives its class the probability 0.5."""
+
+    def infer(self) -> NDArray[np.generic]:
+        output = super().infer()
+        output[output == 127] = 0
+        return output
+
+
+@pytest.mark.parametrize(("text", "value"), [("auto", "auto"), ("off", "off"), ("0.4", 0.4), (0.25, 0.25), ("1", 1.0)])
+def test_a_choice_is_a_word_or_a_probability(text: str | float, value: str | float) -> None:
+    assert parse_unknown(text) == value
+
+
+@pytest.mark.parametrize("text", ["on", "", "1.2", "-0.1", "nan", "40 %"])
+def test_other_choices_are_refused(text: str) -> None:
+    with pytest.raises(ConfidenceError, match=f"invalid unknown '{text}': expected auto, off or a probability"):
+        parse_unknown(text)
+
+
+def test_the_bundles_threshold_comes_before_the_general_one() -> None:
+    from dataclasses import replace
+
+    artifact = model_file("m", b"")
+    assert unknown_below("auto", replace(artifact, confidence=MEASURED)) == 0.62
+    assert unknown_below("auto", artifact) == unknown_below("auto", None) == UNMEASURED_BELOW
+    assert unknown_below("off", replace(artifact, confidence=MEASURED)) == 0.0
+    assert unknown_below(0.9, replace(artifact, confidence=MEASURED)) == 0.9
+
+
+@pytest.mark.parametrize(("below", "is_unknown"), [(0.0, False), (0.5, False), (0.51, True)])
+def test_an_answer_below_the_threshold_is_unknown(below: float, is_unknown: bool) -> None:
+    with Classifier.of_backend(
+        Unsure(resolution=32), "0123456789", Preprocessing(), variant=edge.Variant(0.25, 32), unknown_below=below
+    ) as classifier:
+        prediction = classifier.classify(GREY)
+    assert prediction.best.probability == 0.5
+    assert (prediction.is_unknown, prediction.label) == (is_unknown, "unknown" if is_unknown else "5")
+
+
+def test_the_confidence_goes_through_the_manifest_and_old_manifests_have_none(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    manifest = make_manifest()
+    (first, *others) = manifest.variants
+    files = (replace(first.artifacts[0], confidence=MEASURED),)
+    changed = replace(manifest, variants=(replace(first, artifacts=files), *others))
+    opened = edge.open_bundle(write_bundle(tmp_path / "measured", changed))
+    assert [entry.artifacts[0].confidence for entry in opened.variants] == [MEASURED, None, None]
+    rows = make_bundle().manifest.to_dict()["variants"]
+    assert all("confidence" not in artifact for row in rows for artifact in row["artifacts"])
+
+
+def test_a_classifier_takes_the_bundles_threshold(tmp_path: Path) -> None:
+    with edge.Classifier("demo", "0.25_128", unknown="off") as never, edge.Classifier("demo", "0.25_128") as auto:
+        assert (never.unknown_below, auto.unknown_below) == (0.0, UNMEASURED_BELOW)
+    with pytest.raises(ConfidenceError):
+        edge.Classifier("demo", unknown="sometimes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"unknown_below": 1.5}, "unknown_below 1.5 is not a share"),
+        ({"error": -0.1}, "error -0.1 is not a share"),
+        ({"temperature": 0.0}, "temperature 0.0 is not a number above 0"),
+        ({"known": -1}, "known -1 is not a count"),
+    ],
+)
+def test_impossible_figures_are_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Confidence(**({"unknown_below": 0.5, "known_kept": 0.95, "known": 4} | values))  # type: ignore[arg-type]
