@@ -49,7 +49,10 @@ class Settings:
     ] = None
     unknown: Annotated[
         str | None,
-        Doc("Call an answer unknown below the bundle's threshold, never, or below P. Default: auto.", metavar="auto|off|P"),
+        Doc(
+            "Call an answer unknown below the bundle's threshold, never, or below P. Default: auto.",
+            metavar="auto|off|P",
+        ),
     ] = None
     roi: Annotated[
         str | None,
