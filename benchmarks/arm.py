@@ -90,8 +90,10 @@ def compare(first: Path, second: Path) -> int:
             steps = {part: _steps(here[f"{name} {part}"], there[f"{name} {part}"]) for part in COMPARED}
             is_same = bool((here[f"{name} answer"].argmax(1) == there[f"{name} answer"].argmax(1)).all())
             is_wrong |= steps["noise"] > 1 or steps["input"] > 1 or not is_same
-            told = ", ".join(f"{part} {most}" for part, most in steps.items())
-            print(f"{name}: at most so many steps apart: {told}; best classes {'the same' if is_same else 'OTHERS'}")
+            steps_text = ", ".join(f"{part} {most}" for part, most in steps.items())
+            print(
+                f"{name}: largest difference in steps: {steps_text}; best classes {'the same' if is_same else 'OTHERS'}"
+            )
     return int(is_wrong)
 
 

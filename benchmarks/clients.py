@@ -55,12 +55,12 @@ def ask(model: Path, photos: Sequence[Path], python: Path = PYTHON) -> Answers:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"MediaPipe did not answer:\n{done.stderr[-2000:]}")
-    told = json.loads(done.stdout.splitlines()[-1])
+    answers_json = json.loads(done.stdout.splitlines()[-1])
     return Answers(
         ours=ours,
-        fed_our_pixels=np.array(told["pixels"]),
-        fed_the_photo=np.array(told["photos"]),
-        labels=tuple(told["labels"]),
+        fed_our_pixels=np.array(answers_json["pixels"]),
+        fed_the_photo=np.array(answers_json["photos"]),
+        labels=tuple(answers_json["labels"]),
     )
 
 
@@ -87,8 +87,8 @@ def answer(model: Path, folder: Path) -> None:
         pixels = [_best(classifier, picture) for picture in np.load(folder / "pixels.npy")]
         names = json.loads((folder / "photos.json").read_text(encoding="utf-8"))
         whole = [_best(classifier, read_image(Path(name))[..., ::-1]) for name in names]
-    told = {"pixels": [c.index for c in pixels], "labels": [c.category_name for c in pixels]}
-    print(json.dumps(told | {"photos": [c.index for c in whole]}))
+    answers_json = {"pixels": [c.index for c in pixels], "labels": [c.category_name for c in pixels]}
+    print(json.dumps(answers_json | {"photos": [c.index for c in whole]}))
 
 
 def _best(classifier: Any, rgb: NDArray[np.uint8]) -> Any:

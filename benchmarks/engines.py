@@ -62,8 +62,8 @@ def build_all(options: argparse.Namespace) -> None:
             for gpu in options.gpu.split(",") if artifact.format == "onnx" else ():
                 made = weigh(bundle.path(artifact.file), entry.variant.resolution, artifact.precision, gpu)
                 figures = (made.seconds, made.engine_mb, made.weights_mb, artifact.size_bytes / 1e6)
-                told = " | ".join(f"{figure:.2f}" for figure in figures)
-                print(f"| {entry.variant.name} | {artifact.precision} | {gpu} | {told} |", flush=True)
+                row = " | ".join(f"{figure:.2f}" for figure in figures)
+                print(f"| {entry.variant.name} | {artifact.precision} | {gpu} | {row} |", flush=True)
 
 
 def explain(options: argparse.Namespace) -> None:

@@ -19,7 +19,7 @@ from edge.bundles.variant import ALPHAS, RESOLUTIONS
 
 
 def write_family(folder: Path, alphas: Sequence[float], resolutions: Sequence[int]) -> None:
-    """Write a bundle of every width at every resolution to ``folder``, over one that stands there."""
+    """Write a bundle of every width at every resolution to ``folder``, replacing one that exists."""
     import cv2
     import torch
 

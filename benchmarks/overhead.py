@@ -64,7 +64,7 @@ def calls(folder: Path, name: str) -> tuple[Callable[[], object], Callable[[], o
 def time_both(folder: Path, rounds: int) -> None:
     """Print each variant's median times, and the median of the ratios of neighbouring runs.
 
-    The frame is written anew before each call, as by a camera's decoder: what is timed begins with a new frame.
+    The frame is written again before each call, as by a camera's decoder: what is timed begins with a new frame.
     """
     for name in VARIANTS:
         bare, whole, capture = calls(folder, name)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from edge.files import shown_name
+
 __all__ = ["SourceState", "SourceStatus"]
 
 _log = logging.getLogger(__name__)
@@ -62,6 +64,7 @@ class SourceStatus:
 
     def lost(self, name: str, reason: str) -> None:
         """The source broke off or does not open; said again only for another reason."""
+        name, reason = shown_name(name), shown_name(reason)
         now_s = self._clock()
         with self._lock:
             before = self._status
@@ -76,6 +79,7 @@ class SourceStatus:
 
     def found(self, name: str) -> None:
         """The source gives frames."""
+        name = shown_name(name)
         now_s = self._clock()
         with self._lock:
             before = self._status

@@ -126,7 +126,7 @@ class SelfTestError(EdgeError, RuntimeError):
 def opencv_reason(error: Exception) -> str:
     """The cause in a ``cv2.error``'s message, without version, source file and function.
 
-    Its attribute ``err`` is no help: it belongs to the class, and holds the error that OpenCV raised last.
+    Its attribute ``err`` does not help: it belongs to the class, and holds the error that OpenCV raised last.
     """
     found = re.search(r"error: \(-?\d+:([^)]*)\)\s*(.*?)\s*(?:in function|$)", str(error).partition("\n")[0])
     return found[2].strip() or found[1] if found else str(error).strip()

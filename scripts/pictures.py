@@ -80,9 +80,9 @@ def _terminal(browser: Any, path: Path) -> None:
         program = [sys.executable, "-m", {"edge": "edge", "camera-demo": "camera_demo"}[command[0]], *command[1:]]
         done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=True)
         answers = done.stdout.splitlines()
-        told = [line for line in done.stderr.splitlines() if not line.startswith("INFO:")]
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("INFO:")]
         console.print(Text(f"$ {' '.join(command)}", style="bold green"))
-        shown = answers if command[0] == "edge" else [*told[:1], *answers[-1:], *told[1:]]
+        shown = answers if command[0] == "edge" else [*lines[:1], *answers[-1:], *lines[1:]]
         console.print(Text("\n".join(shown)), soft_wrap=False)
         console.print()
     style = (

@@ -5,7 +5,7 @@
     python -m scripts.scan --audit                  ask pip-audit (pip install pip-audit) about all of it
 
 It asks pip for its plan (``pip install --dry-run --report``), so it needs a network, and Python 3.11. Exit code 1 when
-a package is there that nothing of ours imports or requires, a requirement has no lower bound, or a licence is not told.
+a package is there that nothing of ours imports or requires, a requirement has no lower bound, or a licence is missing.
 """
 
 from __future__ import annotations
@@ -61,13 +61,13 @@ class Package:
     requires: tuple[Requirement, ...]
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Package:
+    def of(cls, values_read: Mapping[str, Any]) -> Package:
         """From the metadata in pip's report."""
         return cls(
-            name=normal(told["name"]),
-            version=told["version"],
-            licence=licence(told) or installed_licence(told["name"]),
-            requires=tuple(Requirement(line) for line in told.get("requires_dist", ())),
+            name=normal(values_read["name"]),
+            version=values_read["version"],
+            licence=licence(values_read) or installed_licence(values_read["name"]),
+            requires=tuple(Requirement(line) for line in values_read.get("requires_dist", ())),
         )
 
 
@@ -80,22 +80,22 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def licence(told: Mapping[str, Any]) -> str:
+def licence(values_read: Mapping[str, Any]) -> str:
     """The licence in few words: the SPDX expression, else the classifiers, else the first line of the old field."""
-    if expression := told.get("license_expression"):
+    if expression := values_read.get("license_expression"):
         return str(expression)
-    named = [line.removeprefix(CLASSIFIER) for line in told.get("classifier", ()) if line.startswith(CLASSIFIER)]
-    first = str(told.get("license") or "").strip().partition("\n")[0]
+    named = [line.removeprefix(CLASSIFIER) for line in values_read.get("classifier", ()) if line.startswith(CLASSIFIER)]
+    first = str(values_read.get("license") or "").strip().partition("\n")[0]
     return " / ".join(named) or (first if len(first) < 60 else "")
 
 
 def installed_licence(name: str) -> str:
     """The SPDX expression of a package that is installed here: pip before 24.2 leaves it out of its report."""
     try:
-        told = metadata(name)
+        values_read = metadata(name)
     except PackageNotFoundError:
         return ""
-    return next(iter(told.get_all("License-Expression") or ()), "")
+    return next(iter(values_read.get_all("License-Expression") or ()), "")
 
 
 def requirements() -> dict[str, list[Requirement]]:

@@ -127,8 +127,8 @@ def _ask(requirement: str, paths: list[str]) -> list[str]:
 
 def _libraries(bindings: Path) -> Iterator[str]:
     """The libraries of TensorRT that the bindings want."""
-    told = subprocess.run(["readelf", "-d", bindings], check=True, capture_output=True, text=True).stdout
-    for line in told.splitlines():
+    output = subprocess.run(["readelf", "-d", bindings], check=True, capture_output=True, text=True).stdout
+    for line in output.splitlines():
         name = line.rpartition("[")[2].rstrip("]")
         if "NEEDED" in line and name.startswith("libnv"):
             yield name
@@ -136,8 +136,10 @@ def _libraries(bindings: Path) -> Iterator[str]:
 
 def _stand_in(bindings: Path, library: Path) -> None:
     """A library that has every function that the bindings look for, empty."""
-    told = subprocess.run(["nm", "-D", "--undefined-only", bindings], check=True, capture_output=True, text=True).stdout
-    names = [line.split()[-1] for line in told.splitlines() if " U " in line]
+    output = subprocess.run(
+        ["nm", "-D", "--undefined-only", bindings], check=True, capture_output=True, text=True
+    ).stdout
+    names = [line.split()[-1] for line in output.splitlines() if " U " in line]
     wanted = [n for n in names if "@" not in n and not n.startswith(("Py", "_Py", "dl"))]
     source = "\n".join(f"void *{name}(void) {{ return 0; }}" for name in wanted)
     command = ["cc", "-shared", "-fPIC", "-w", f"-Wl,-soname,{library.name}", "-x", "c", "-", "-o", str(library)]

@@ -1,4 +1,4 @@
-"""What every sink of answers must do: take one, close. And what it may be told when it is opened."""
+"""What every sink of answers must do: take one, close. And what it is given when it is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Home Assistant must be told to show a camera's answers as a device: MQTT discovery.
+"""What Home Assistant needs to show a camera's answers as a device: MQTT discovery.
 
 The form is that of https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery: one retained message for each
 entity, below ``PREFIX/COMPONENT/OBJECT_ID/config``.

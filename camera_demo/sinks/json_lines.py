@@ -55,7 +55,7 @@ class JsonLinesSink:
 
 
 def open_sink(place: str, context: SinkContext) -> JsonLinesSink:
-    """Open standard output for ``-``, else the file at the path ``place``, which is written anew.
+    """Open standard output for ``-``, else the file at the path ``place``, which is overwritten.
 
     Raises:
         SinkError: There is no name.

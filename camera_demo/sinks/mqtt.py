@@ -153,7 +153,7 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
     """Publish to the broker at the address ``place``: ``mqtt://USER:PASSWORD@HOST:PORT/TOPIC``.
 
     Raises:
-        SinkError: The address makes no sense, or paho-mqtt is not installed.
+        SinkError: The address is invalid, or paho-mqtt is not installed.
     """
     return MqttSink(broker_of(place), context.run_state.source, name=redacted(place))
 
@@ -165,7 +165,7 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Brok
     'attic'
 
     Raises:
-        SinkError: It is no such address.
+        SinkError: It is not such an address.
     """
     try:
         parts = urlsplit(address)

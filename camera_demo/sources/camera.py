@@ -25,7 +25,7 @@ __all__ = ["CameraSource", "opener"]
 _log = logging.getLogger(__name__)
 _FIRST_FRAME_S: Final = 5.0
 _FROZEN_S: Final = 2.0
-"""Silence after which a camera that is still there is opened anew. A read blocks one second, see ``prepare_opencv``."""
+"""Silence after which a camera that is still there is reopened. A read blocks one second, see ``prepare_opencv``."""
 _BLOCKED_S: Final = 0.5
 """A read that fails sooner than this did not wait for a picture: the driver refuses."""
 _REFUSALS: Final = 3

@@ -39,7 +39,7 @@ class CameraIdentity:
 class CameraTrail:
     """Follows one camera from node to node.
 
-    Stable names, as in ``/dev/v4l/by-id``, are looked up anew each time. Of a ``/dev/videoN`` the camera behind it is
+    Stable names, as in ``/dev/v4l/by-id``, are looked up each time. Of a ``/dev/videoN`` the camera behind it is
     remembered, and looked for among all nodes.
     """
 

@@ -24,7 +24,7 @@ def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source
     It raises :class:`SourceError` when there is none, or this board has no such cameras.
 
     Raises:
-        SourceError: ``place`` is no number.
+        SourceError: ``place`` is not a number.
     """
     if not (place or "0").isdecimal():
         raise SourceError(f"'csi://{place}' names no camera: expected csi:// and a number, e.g. csi://0.")

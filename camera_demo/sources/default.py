@@ -18,7 +18,7 @@ def default_source(
     opener: Callable[[str], object] = probe_node,
     has_ribbon: Callable[[], bool] = has_ribbon_camera,
 ) -> Uri:
-    """The first camera that can be opened, else a Pi's ribbon camera, else the demo clip; ``announce`` is told which.
+    """The first camera that can be opened, else a Pi's ribbon camera, else the demo clip; ``announce`` names it.
 
     Args:
         announce: Takes one line for people.

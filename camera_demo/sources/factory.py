@@ -39,7 +39,7 @@ def open_source(
 
     Args:
         uri: What to open.
-        report: Is told how a camera fares.
+        report: Called with the status of a camera.
         capture_format: The form of the pictures to ask for.
         playback: How to play it.
 

@@ -148,9 +148,9 @@ class ChildPipeline:
             self._child.wait(_POLL_S)
         self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - _TOLD_BYTES))
         lines = self._errors.read().decode(errors="replace").splitlines()
-        told = next((line.strip() for line in lines if "ERROR" in line), lines[-1].strip() if lines else "")
+        message_text = next((line.strip() for line in lines if "ERROR" in line), lines[-1].strip() if lines else "")
         ended = "is still running" if self._child.poll() is None else f"ended with status {self._child.returncode}"
-        return f"{told or 'GStreamer says nothing'} ({self._program[0]} {ended})."
+        return f"{message_text or 'GStreamer says nothing'} ({self._program[0]} {ended})."
 
 
 class OpenCVPipeline:

@@ -29,7 +29,7 @@ _AHEAD: Final = 2
 class BackgroundSource:
     """Frames that a thread puts into a mailbox while the reader works on the one before.
 
-    The thread starts with :meth:`frames`. It is no daemon: one still inside OpenCV when the interpreter ends would
+    The thread starts with :meth:`frames`. It is not a daemon: one still inside OpenCV when the interpreter ends would
     abort the process.
     """
 

@@ -23,7 +23,7 @@ _STEADY_S: Final = 5.0
 
 
 class Report(Protocol):
-    """Is told how the source fares, by the thread that reads it."""
+    """Status of the frame source, reported by the thread that reads it."""
 
     def lost(self, name: str, reason: str) -> None:
         """The source broke off, or opening it failed for another reason than before."""
@@ -55,7 +55,7 @@ class ReconnectingSource:
         Args:
             source: The opened source; None to wait for one that is not there yet.
             reopen: Opens it again.
-            report: Is told of losses and returns.
+            report: Called at each loss and return.
             name: What it is, for people.
             clock: The clock that stamps the frames.
         """

@@ -41,7 +41,7 @@ def probe_node(path: str) -> None:
     """Open a node as a camera program would, and close it again. No picture is taken.
 
     Raises:
-        OSError: With the kernel's reason; ``ENOTTY`` when the node is no camera, ``EBUSY`` when another has it.
+        OSError: With the kernel's reason; ``ENOTTY`` when the node is not a camera, ``EBUSY`` when another has it.
     """
     node = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
@@ -88,7 +88,7 @@ def _explain(path: str, reason: OSError, nodes: Callable[[], list[str]]) -> str:
         case errno.EBUSY:
             return f"Camera {path} is busy: another program uses it. Close that program; fuser -v {path} names it."
         case errno.ENOTTY | errno.EINVAL:
-            return f"{path} is no camera that gives pictures: v4l2-ctl --list-devices names those that do."
+            return f"{path} does not give pictures: v4l2-ctl --list-devices names those that do."
         case _:
             return f"Camera {path} cannot be opened: {os_reason(reason)}. Unplug it and plug it in again."
 

@@ -1,4 +1,4 @@
-"""One door for every checkpoint format: told apart by their first bytes and their tensors, never by the file's name."""
+"""One door for every checkpoint format: recognised by their first bytes and their tensors, never by the file's name."""
 
 from __future__ import annotations
 
@@ -173,20 +173,24 @@ def _check(
 ) -> None:
     """Refuse tensors that are not just those expected."""
     for name, wanted in expected.items():
-        told = f"'{prefix}{name}'"
+        tensor_text = f"'{prefix}{name}'"
         if name not in tensors:
-            raise CheckpointError(f"{path} lacks tensor {told} {tuple(wanted.shape)}: it is no whole MobileNet v1.")
+            raise CheckpointError(
+                f"{path} lacks tensor {tensor_text} {tuple(wanted.shape)}: it is not a whole MobileNet v1."
+            )
         found = tensors[name]
         if found.shape != tuple(wanted.shape):
             raise CheckpointError(
-                f"{path}: tensor {told} is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
+                f"{path}: tensor {tensor_text} is {found.shape}, expected {tuple(wanted.shape)} for α={config.alpha:g} "
                 f"and {config.classes} classes."
             )
         if not np.isfinite(found).all():
             bad = int((~np.isfinite(found)).sum())
-            raise CheckpointError(f"{path}: tensor {told} has {bad} NaN or infinite values: the training diverged.")
+            raise CheckpointError(
+                f"{path}: tensor {tensor_text} has {bad} NaN or infinite values: the training diverged."
+            )
         if name.endswith("running_var") and (found < 0).any():
-            raise CheckpointError(f"{path}: tensor {told} has negative variances: the file is damaged.")
+            raise CheckpointError(f"{path}: tensor {tensor_text} has negative variances: the file is damaged.")
     extra = sorted(set(tensors) - set(expected))
     if extra:
         raise CheckpointError(f"{path} has tensor '{prefix}{extra[0]}', which no MobileNet v1 has ({len(extra)} such).")

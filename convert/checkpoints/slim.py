@@ -65,7 +65,7 @@ class _Variables:
         whole = self._scope + name
         found = self._named.get(whole + _AVERAGE, self._named.get(whole))
         if found is None:
-            raise CheckpointError(f"{self._path} lacks variable '{whole}': it is no whole MobileNet v1 of TF-slim.")
+            raise CheckpointError(f"{self._path} lacks variable '{whole}': it is not a whole MobileNet v1 of TF-slim.")
         if found.ndim != rank:
             raise CheckpointError(f"{self._path}: variable '{whole}' is {found.shape}, expected {rank} dimensions.")
         return found

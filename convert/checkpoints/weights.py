@@ -60,7 +60,7 @@ def width_multiplier(widths: tuple[int, ...]) -> tuple[float, Rounding] | None:
 def configured(tensors: Arrays) -> ModelConfig:
     """TensorFlow's configuration, with the α and the classes of ``tensors``.
 
-    Where no α gives their widths it is the stem's: which tensor does not fit is told when the network is built.
+    Where no α gives their widths it is the stem's: the tensor that does not fit is named when the network is built.
     """
     units = ("stem", *(f"blocks.{index}.1" for index in range(len(BLOCKS))))
     widths = tuple(len(tensors[f"{unit}.conv.weight"]) for unit in units)

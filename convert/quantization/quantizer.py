@@ -170,7 +170,7 @@ def highest_logit(logits: Tensor, deviations: float = LOGIT_DEVIATIONS) -> float
 
     The largest logit seen says little: where no picture is one that the network is sure of, confident answers clip and
     tie. How far logits spread around each picture's mean is a property of the network. The estimate is never below the
-    largest logit seen, and never above what one class of so many can reach: with standard deviation σ over C classes
+    largest logit seen, and never above what one of the classes can reach: with standard deviation σ over C classes
     no logit lies further than σ √(C - 1) from the mean (Samuelson's inequality, 1968).
     """
     means = logits.mean(dim=1, keepdim=True)

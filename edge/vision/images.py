@@ -98,7 +98,7 @@ def read_image(path: str | Path) -> Frame:
     Greyscale becomes three equal channels, 16 bits become 8, transparency is dropped.
 
     Raises:
-        ImageError: The file is missing, is no picture, or is cut short.
+        ImageError: The file is missing, is not a picture, or is cut short.
     """
     try:
         data = Path(path).read_bytes()

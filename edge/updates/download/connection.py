@@ -24,7 +24,7 @@ _ADVICE: Final = {
     401: "a login is required",
     403: "access without a login is refused",
     404: "nothing is there. Check the address",
-    410: "it is no longer there. Check the address",
+    410: "it was removed. Check the address",
 }
 _LONGEST_WAIT_S: Final = 60.0
 

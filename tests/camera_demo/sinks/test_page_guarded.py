@@ -300,10 +300,10 @@ def test_a_name_that_is_not_utf_8_is_shown_all_the_same(
     source_status.found("caf\udce9.mp4")
     page.show(make_result())
     source_status.lost("feed", "caf\udce9.mp4 is gone.")
-    assert r"caf\udce9.mp4 is gone." in get(page, "/api/state").text
+    assert r"caf\\xe9.mp4 is gone." in get(page, "/api/state").text
     with connected(page, b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n") as stream:
         data = b""
-        while rb"caf\udce9.mp4 is gone." not in data:
+        while rb"caf\\xe9.mp4 is gone." not in data:
             data += stream.recv(65536)
 
 

@@ -26,7 +26,7 @@ MESSAGES = {
     errno.EBUSY: (
         "Camera /dev/video5 is busy: another program uses it. Close that program; fuser -v /dev/video5 names it."
     ),
-    errno.ENOTTY: ("/dev/video5 is no camera that gives pictures: v4l2-ctl --list-devices names those that do."),
+    errno.ENOTTY: ("/dev/video5 does not give pictures: v4l2-ctl --list-devices names those that do."),
     errno.EIO: "Camera /dev/video5 cannot be opened: input/output error. Unplug it and plug it in again.",
 }
 
