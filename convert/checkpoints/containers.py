@@ -11,6 +11,7 @@ import pickle
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from convert.checkpoints.bounds import check_archive, check_arrays, check_size
 from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
 
@@ -49,11 +51,12 @@ def read_numpy(path: Path) -> Arrays:
         CheckpointError: It is damaged, or holds Python objects.
     """
     try:
+        check_arrays(path)
         with np.load(path, allow_pickle=False) as archive:
             return {name: _floats(path, name, archive[name]) for name in archive.files}
-    except (ValueError, OSError, zipfile.BadZipFile, EOFError) as reason:
-        if isinstance(reason, CheckpointError):
-            raise
+    except CheckpointError:
+        raise
+    except (ValueError, OSError, zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as reason:
         raise CheckpointError(f"{path} is damaged, or holds more than arrays of numbers: {_line(reason)}.") from reason
 
 
@@ -79,6 +82,8 @@ def read_torch(path: Path) -> Arrays:
     """
     try:
         with warnings.catch_warnings(), _plain_values_allowed():
+            if zipfile.is_zipfile(path):
+                check_archive(path)
             warnings.simplefilter("ignore")  # on pickles that other programs wrote: what counts is whether it loads
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
@@ -88,7 +93,9 @@ def read_torch(path: Path) -> Arrays:
             f"{path} holds Python objects besides tensors{what}, and loading those would run their code. Save the "
             "weights alone: torch.save(model.state_dict(), FILE)."
         ) from reason
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, TypeError, AttributeError) as reason:
+    except CheckpointError:
+        raise
+    except Exception as reason:
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}.") from reason
     found = _state_dict(content)
     if found is None:
@@ -98,6 +105,7 @@ def read_torch(path: Path) -> Arrays:
             else type(content).__name__
         )
         raise CheckpointError(f"{path} holds no state dict but {kind}: expected tensors by name.")
+    check_size(path, "its tensors", sum(4 * tensor.numel() for tensor in found.values()))
     return {name: _tensor(path, name, tensor) for name, tensor in found.items()}
 
 
@@ -137,6 +145,8 @@ def _plain_values_allowed() -> contextlib.AbstractContextManager[object]:
 
 
 def _tensor(path: Path, name: str, tensor: torch.Tensor) -> NDArray[np.float32]:
+    if tensor.is_meta:
+        raise CheckpointError(f"{path}: tensor '{name}' has a shape but no values: save the model from its device.")
     if tensor.is_quantized or tensor.is_sparse:
         raise CheckpointError(f"{path}: tensor '{name}' is quantized or sparse: expected the floats it was made from.")
     return _floats(path, name, tensor.detach().float().numpy() if tensor.is_floating_point() else tensor.numpy())

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from convert.checkpoints import keras, native, onnx_graph, slim, state_dict, tflite_graph
 from convert.checkpoints.assembly import assembled
+from convert.checkpoints.bounds import check_plain
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.foreign import refusal
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
@@ -77,6 +78,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if path.is_dir():
         raise refusal(path, b"", [])
+    check_plain(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -143,20 +145,26 @@ def _members(path: Path) -> list[str]:
 
 
 def _build(path: Path, config: ModelConfig, tensors: Mapping[str, NDArray[np.float32]]) -> MobileNetV1:
+    _check(path, config, _expected(path, config), tensors)
     model = MobileNetV1(config)
-    _check(path, config, _expected(model), tensors)
     model.load_state_dict(_as_torch(tensors), strict=False)
     return model.eval()
 
 
 def _own(path: Path, config: ModelConfig, side: int, tensors: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
     """The statistics that belong to one resolution."""
-    wanted = {name: value for name, value in _expected(MobileNetV1(config)).items() if "running" in name}
+    wanted = {name: value for name, value in _expected(path, config).items() if "running" in name}
     _check(path, config, wanted, tensors, f"at_{side}/")
     return _as_torch(tensors)
 
 
-def _expected(model: MobileNetV1) -> dict[str, Tensor]:
+def _expected(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+    """The tensors that a configuration asks for, without memory for their values."""
+    try:
+        with torch.device("meta"):
+            model = MobileNetV1(config)
+    except (RuntimeError, OverflowError, TypeError, ValueError) as reason:
+        raise CheckpointError(f"{path}: its configuration {config} cannot be used: {reason}") from reason
     return {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
 
 

@@ -49,6 +49,6 @@ def read(path: Path, arrays: Arrays, metadata: Mapping[str, str]) -> Weights:
     """
     try:
         config = ModelConfig.from_dict(json.loads(metadata[_KEY]))
-    except (ValueError, TypeError, AttributeError) as reason:
-        raise CheckpointError(f"{path}: its configuration {metadata[_KEY]} cannot be used: {reason}") from reason
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as reason:
+        raise CheckpointError(f"{path}: its configuration {metadata[_KEY][:200]} cannot be used: {reason}") from reason
     return Weights(layout="mobilenet-edge", config=config, tensors=arrays)

@@ -5,6 +5,7 @@ What PyTorch's exporters and tf2onnx write. The file's weights may lie in one ot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -93,11 +94,12 @@ def _constants(path: Path, graph: onnx.GraphProto) -> Iterator[tuple[str, Array]
 
 
 def _array(path: Path, tensor: onnx.TensorProto) -> Array:
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return _external(path, tensor)
     try:
-        found: Array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, KeyError) as reason:
+        is_elsewhere = tensor.data_location == onnx.TensorProto.EXTERNAL
+        found: Array = _external(path, tensor) if is_elsewhere else numpy_helper.to_array(tensor)
+    except CheckpointError:
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError, OSError) as reason:
         raise CheckpointError(f"{path}: tensor '{tensor.name}' cannot be read: {str(reason)[:80]}.") from reason
     return found
 
@@ -113,9 +115,9 @@ def _external(path: Path, tensor: onnx.TensorProto) -> Array:
             "file: onnx.save(onnx.load('model.onnx'), 'one.onnx')."
         )
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
-    count = int(np.prod(tensor.dims, dtype=np.int64))
+    count = math.prod(tensor.dims)
     offset = int(where.get("offset", 0))
-    if offset < 0 or offset + count * dtype.itemsize > file.stat().st_size:
+    if min(offset, *tensor.dims) < 0 or offset + count * dtype.itemsize > file.stat().st_size:
         raise CheckpointError(f"{path}: tensor '{tensor.name}' reaches beyond the end of {file.name}: it is cut short.")
     return np.fromfile(file, dtype, count, offset=offset).reshape(tuple(tensor.dims))
 

@@ -13,6 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from convert.checkpoints.graph import Node, affine, padding, row, side_of
 from convert.checkpoints.network import ActivationLayer, Array, Convolution, Dense, Flatten, Layer, Network, Pool
 from convert.errors import CheckpointError
+from edge.errors import BackendError
+from edge.inference.tflite_structure import check_structure
 
 __all__ = ["is_tflite", "read_tflite"]
 
@@ -54,6 +56,7 @@ def read_tflite(path: Path) -> Network:
         CheckpointError: It is damaged, quantized, or another network.
     """
     try:
+        check_structure(path)
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
         graph = model.subgraphs[0]
         ends = list(graph.inputs), list(graph.outputs)
@@ -61,6 +64,8 @@ def read_tflite(path: Path) -> Network:
         constants = {n: data for n, tensor in enumerate(graph.tensors) if (data := _data(model, tensor)) is not None}
         shape = [int(n) for n in graph.tensors[ends[0][0]].shape]
         signature = graph.tensors[ends[0][0]].shapeSignature
+    except BackendError as reason:
+        raise CheckpointError(str(reason)) from reason
     except _BROKEN as reason:
         raise CheckpointError(f"{path} is a damaged or truncated .tflite file: {str(reason)[:80]}.") from reason
     _check_ends(path, graph, ends)

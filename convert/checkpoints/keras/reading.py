@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from convert.checkpoints.bounds import LARGEST_RATIO, check_archive
 from convert.checkpoints.keras.config import KerasLayer, flattened
 from convert.checkpoints.keras.layers import translated
 from convert.checkpoints.keras.store import Store, opened
@@ -23,8 +24,6 @@ _CONFIG: Final = "config.json"
 _WEIGHTS: Final = "model.weights.h5"
 _LARGEST_CONFIG: Final = 8_000_000
 """A MobileNet's has 0.1 MB."""
-_LARGEST_RATIO: Final = 20
-"""Weights do not compress: what is larger than this many times its archive is a bomb."""
 
 
 def is_keras_archive(names: list[str]) -> bool:
@@ -40,9 +39,12 @@ def read_archive(path: Path) -> Network:
     """
     size_bytes = path.stat().st_size
     try:
+        check_archive(path)
         with zipfile.ZipFile(path) as archive:
             config = _member(path, archive, _CONFIG, _LARGEST_CONFIG)
-            weights = _member(path, archive, _WEIGHTS, _LARGEST_RATIO * size_bytes)
+            weights = _member(path, archive, _WEIGHTS, LARGEST_RATIO * size_bytes)
+    except CheckpointError:
+        raise
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as reason:
         raise CheckpointError(f"{path} is damaged or cut short: {str(reason).rstrip('.')}.") from reason
     with opened(path, io.BytesIO(weights), size_bytes) as file:

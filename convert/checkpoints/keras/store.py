@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO, Final
 import h5py
 import numpy as np
 
+from convert.checkpoints.bounds import LARGEST_RATIO
 from convert.checkpoints.network import Array
 from convert.errors import CheckpointError
 
@@ -17,15 +19,13 @@ __all__ = ["Store", "opened"]
 
 _DEEPEST: Final = 32
 _MOST_OBJECTS: Final = 100_000
-_LARGEST_RATIO: Final = 20
-"""Weights do not compress: arrays larger than this many times the file are not weights."""
 
 
 class Store:
     """One open file."""
 
     def __init__(self, path: Path, file: h5py.File, size_bytes: int) -> None:
-        self._path, self._left = path, _LARGEST_RATIO * size_bytes
+        self._path, self._left = path, LARGEST_RATIO * size_bytes
         self._root = file["model_weights"] if "model_weights" in _hard_names(path, file) else file
         self._attributes, self._count = file.attrs, 0
         self._datasets = dict(self._walk(self._root, "", 0))
@@ -50,7 +50,8 @@ class Store:
             raise CheckpointError(f"{self._path} lacks array '{path}': its configuration and its weights disagree.")
         if found.dtype.kind not in "fiu" or found.is_virtual or found.external:
             raise CheckpointError(f"{self._path}: array '{path}' does not hold its numbers itself: expected floats.")
-        self._left -= found.size * found.dtype.itemsize
+        chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
+        self._left -= max(found.size * found.dtype.itemsize, chunk)  # a chunk is expanded whole
         if self._left < 0:
             raise CheckpointError(f"{self._path}: array '{path}' is larger than the file can hold: it is damaged.")
         try:
