@@ -45,15 +45,18 @@ def _options(kind: type) -> list[inspect.Parameter]:
     defaults = kind()
     return [
         inspect.Parameter(
-            name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=_option(name, hint)
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=_option(name, hint, default=default)
         )
         for name, hint in _documented(kind).items()
+        for default in (getattr(defaults, name),)
     ]
 
 
-def _option(name: str, hint: Any) -> Any:
+def _option(name: str, hint: Any, *, default: object) -> Any:
+    """The option of one field; a switch that is on, or that a file may turn on, can be turned off."""
     base, doc = get_args(hint)
     flag = f"--{name.replace('_', '-')}"
-    flags = doc.flags or ((f"{flag}/--no-{flag[2:]}",) if base == bool | None else (flag,))
+    can_be_off = base == (bool | None) or default is True
+    flags = doc.flags or ((f"{flag}/--no-{flag[2:]}",) if can_be_off else (flag,))
     option = typer.Option(*flags, help=doc.text, min=doc.least, max=doc.most, metavar=doc.metavar, envvar=doc.envvar)
     return Annotated[base, option]
