@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,10 +15,12 @@ from typing import Final, Literal
 from convert.data.image_sets import bursts
 from convert.errors import TrainingError
 from edge.errors import ImageError, os_reason
-from edge.files import write_atomically
-from edge.vision.images import image_files
+from edge.files import shown_name, write_atomically
+from edge.vision.images import image_files, unread_pictures
 
 __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
+
+_log = logging.getLogger(__name__)
 
 UNLABELLED: Final = -1
 """The class of a picture whose class is not known."""
@@ -162,8 +165,12 @@ def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
             paths = image_files(folder)
         except ImageError as reason:
             raise TrainingError(str(reason)) from reason
+        unread = unread_pictures(folder)
         if not paths:
-            raise TrainingError(f"Class folder {folder} has no pictures: add some, or remove it.")
+            other = f" that can be read, only {unread}" if unread else ""
+            raise TrainingError(f"Class folder {folder} has no pictures{other}: add some, or remove it.")
+        if unread:
+            _log.warning("Passed over in %s: %s. Save them as JPEG to use them.", shown_name(folder), unread)
         yield from ((path, folder.name.replace("_", " ")) for path in paths)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from convert.errors import CalibrationError
 from edge.errors import ImageError
-from edge.files import read_json
-from edge.vision.images import image_files, read_image
+from edge.files import read_json, shown_name
+from edge.vision.images import image_files, read_image, unread_pictures
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
@@ -35,6 +36,7 @@ __all__ = [
 MOST_TO_CALIBRATE: Final = 256
 MOST_TO_MEASURE: Final = 2000
 """More pictures cost time and memory and change little."""
+_log = logging.getLogger(__name__)
 _LAST_NUMBER = re.compile(r"(?<=.)[-_ ]?\d+$")
 
 
@@ -55,7 +57,7 @@ class ImageSet:
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """The pictures below a folder, at least one.
+    """The pictures below a folder, at least one; pictures of kinds that are not read are counted and named.
 
     Raises:
         CalibrationError: The folder does not exist or has no pictures.
@@ -64,8 +66,12 @@ def find_pictures(folder: Path) -> list[Path]:
         paths = image_files(folder)
     except ImageError as reason:
         raise CalibrationError(str(reason)) from reason
+    unread = unread_pictures(folder)
     if not paths:
-        raise CalibrationError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+        other = f" that can be read, only {unread}" if unread else ""
+        raise CalibrationError(f"{folder} has no pictures{other}: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+    if unread:
+        _log.warning("Passed over in %s: %s. Save them as JPEG to use them.", shown_name(folder), unread)
     return paths
 
 

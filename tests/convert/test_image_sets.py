@@ -88,6 +88,18 @@ def test_unreadable_pictures_are_passed_over_with_their_reason(tmp_path: Path) -
     assert [text.split(" ")[0] for text in read.unreadable] == [str(tmp_path / "b.jpg"), "Image"]
 
 
+def test_pictures_of_kinds_that_are_not_read_are_counted_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("1.heic", "2.HEIC", "3.gif"):
+        (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(CalibrationError, match=r"has no pictures that can be read, only 1 \.gif, 2 \.heic: expected"):
+        find_pictures(tmp_path)
+    cv2.imwrite(str(tmp_path / "a.png"), draw(1))
+    assert find_pictures(tmp_path) == [tmp_path / "a.png"]
+    assert caplog.messages == [f"Passed over in {tmp_path}: 1 .gif, 2 .heic. Save them as JPEG to use them."]
+
+
 def test_a_folder_of_unreadable_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
     with pytest.raises(CalibrationError) as error:

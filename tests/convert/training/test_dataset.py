@@ -175,6 +175,18 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, says: str) -
     assert says in refusal(table)
 
 
+def test_pictures_of_kinds_that_are_not_read_are_counted_and_named(
+    photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = sorted(folder for folder in photos.iterdir())[0]
+    (first / "phone.HEIC").write_bytes(b"x")
+    read_dataset(photos)
+    assert caplog.messages == [f"Passed over in {first}: 1 .heic. Save them as JPEG to use them."]
+    (photos / "empty").mkdir()
+    (photos / "empty/phone.heic").write_bytes(b"x")
+    assert "empty has no pictures that can be read, only 1 .heic: add some" in refusal(photos)
+
+
 def test_no_folder_and_no_class_folder_are_refused(tmp_path: Path) -> None:
     assert "no such file or directory" in refusal(tmp_path / "nowhere")
     assert "has no folders: expected one for each class" in refusal(tmp_path)
