@@ -13,7 +13,7 @@ from edge.bundles.variant import Variant
 from edge.errors import BackendError, BundleError, VariantError
 from edge.inference.inspection import Inspection, inspect_model
 from edge.inference.tflite_metadata import FileMetadata, read_metadata
-from edge.vision.preprocess import ColourOrder, Preprocessing
+from edge.vision.preprocess import ColourOrder, Preprocessing, channels_of
 
 __all__ = ["PIXEL_RANGES", "ReadyModel", "read_ready_model"]
 
@@ -48,7 +48,7 @@ def read_ready_model(
     Args:
         path: A ``.tflite`` file.
         pixels: What a float network takes, one of :data:`PIXEL_RANGES`; None to take it from the file's metadata.
-        colour_order: The order of its channels.
+        colour_order: The order of its channels, if it takes three.
         network: The name of its network, where it is not a MobileNet v1; None for one made of the file's name.
 
     Raises:
@@ -84,7 +84,7 @@ def _check_magic(path: Path) -> None:
 
 
 def _check_classifier(path: Path, model: Inspection) -> None:
-    """Refuse what is not a classifier of colour pictures, by what it is."""
+    """Refuse what is not a classifier of pictures, by what it is."""
     names = [operator.name for operator in model.operators]
     if _DETECTION in names or len(model.outputs) > 1:
         kind = "an object detector" if _DETECTION in names or len(model.outputs) == 4 else "not a classifier"
@@ -94,9 +94,10 @@ def _check_classifier(path: Path, model: Inspection) -> None:
     if len(model.inputs) != 1:
         raise BackendError(f"{path} has {len(model.inputs)} inputs: expected one picture.")
     shape, answer = model.inputs[0].shape, model.outputs[0].shape
-    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] != 3:
-        grey = " (a network of grey pictures)" if len(shape) == 4 and shape[3] == 1 else ""
-        raise BackendError(f"{path} takes {list(shape)}{grey}: expected one square colour picture, [1, ρ, ρ, 3].")
+    if len(shape) != 4 or shape[0] != 1 or shape[1] != shape[2] or shape[3] not in (1, 3):
+        raise BackendError(
+            f"{path} takes {list(shape)}: expected one square picture, [1, ρ, ρ, 3], or [1, ρ, ρ, 1] for grey."
+        )
     if len(answer) != 2 or answer[0] != 1:
         kind = "a feature map or a segmentation" if len(answer) == 4 else "not one answer"
         raise BackendError(f"{path} gives {list(answer)}, {kind}: expected probabilities, [1, classes].")
@@ -156,22 +157,25 @@ def _preprocessing(
     path: Path, model: Inspection, metadata: FileMetadata, pixels: str | None, colour_order: ColourOrder
 ) -> Preprocessing:
     taken = model.inputs[0]
+    mean: Sequence[float]
+    std: Sequence[float]
     if pixels is not None:
-        mean, std = _three((PIXEL_RANGES[pixels][0],)), _three((PIXEL_RANGES[pixels][1],))
+        mean, std = ([value] for value in PIXEL_RANGES[pixels])
     elif metadata.mean and metadata.std:
-        mean, std = _three(metadata.mean), _three(metadata.std)
+        mean, std = metadata.mean, metadata.std
     elif taken.is_quantized:  # a pixel is its own level
         level = taken.zero_point + (128 if taken.dtype == "int8" else 0)
-        mean, std = _three((float(level),)), _three((1 / taken.scale,))
+        mean, std = [float(level)], [1 / taken.scale]
     else:
         raise BundleError(
             f"{path} takes float pixels and does not say of which range: expected one of {', '.join(PIXEL_RANGES)}. "
             "Keras' MobileNet and Teachable Machine use -1..1, Edge Impulse 0..1."
         )
-    return Preprocessing(colour_order=colour_order, mean=mean, std=std)
+    order: ColourOrder = "GRAY" if taken.shape[3] == 1 else colour_order
+    channels = channels_of(order)
+    return Preprocessing(colour_order=order, mean=_by_channel(mean, channels), std=_by_channel(std, channels))
 
 
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
-    first, *rest = (round(value, 4) for value in values)
-    second, third = rest if len(rest) == 2 else (first, first)
-    return first, second, third
+def _by_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
+    """One value for each channel, where one may stand for all."""
+    return tuple(round(value, 4) for value in (values if len(values) == channels else [values[0]] * channels))

@@ -12,12 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
+import camera_demo
 import edge
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, BundleError, OutputError
 from edge.inference.inspection import inspect_model
 from edge.inference.tflite_metadata import read_metadata
+from edge.profiling.timing import StopRule
 from edge.updates.importing import ImportOptions, import_models
 from edge.updates.ready_models import read_ready_model
 from tests.conftest import SHARED, draw
@@ -123,6 +125,21 @@ class TestTensorFlowsOwn:
         assert made["variants"][0]["mult_adds"] == 7490432
         assert json.loads(command("bundle", "verify", out, "--json"))["tested"] == 1
         assert "%" in command("classify", picture, "--bundle", out)
+
+    @pytest.mark.parametrize("path", [FLOAT, UINT8], ids=["float", "uint8"])
+    def test_it_is_profiled_selected_and_run_live_like_any_other(
+        self, path: Path, labels: Path, tmp_path: Path
+    ) -> None:
+        bundle = self.bundle(path, labels, tmp_path)
+        stop = StopRule(least_rounds=1, most_s=0.1, precision=100.0)
+        profile = edge.profile(bundle, keep=False, refresh=True, stop=stop, threads=1)
+        choice = edge.select(bundle, profile, budget_ms=10_000)
+        assert choice.variant == Variant(0.25, 96)
+        live = list(camera_demo.answers("demo", bundle=bundle.root, variant="0.25_96", threads=1))
+        assert len(live) > 50 and {answer.variant for answer in live} == {"mobilenet_v1_0.25_96"}
+        with edge.Classifier(bundle, choice.variant, threads=1) as classifier:
+            for answer in live[::20]:
+                assert answer.prediction.guesses == classifier.classify(answer.frame.image).guesses
 
     def test_a_float_file_has_to_be_told_its_range(self, labels: Path, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match=r"float pixels and does not say of which range: expected one of -1\.\.1"):
