@@ -23,6 +23,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     float: "a number",
     bool: "true or false",
     tuple: "a list of texts",
+    Mapping: "a table of numbers, as { cup = 0.8 }",
 }
 
 
@@ -67,6 +68,12 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
     for kind in kinds:
         if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(value)
+        if (
+            get_origin(kind) is Mapping
+            and isinstance(value, dict)
+            and all(type(v) in (int, float) for v in value.values())
+        ):
+            return value
         if get_origin(kind) is Literal and value in get_args(kind):
             return value
         if kind is float and type(value) in (int, float):

@@ -138,7 +138,7 @@ class Answers(Iterator[Result]):
         prediction = classifier.classify(seen, frame.prepared)
         now_s = self._clock()
         guesses = prediction.guesses if self._smoothing is None else self._smoothing(prediction.guesses, now_s)
-        is_unknown = guesses[0].probability < classifier.unknown_below
+        is_unknown = classifier.is_unknown(guesses[0])
         threshold = math.inf if is_unknown else self._options.threshold
         return Result(
             frame=frame,
@@ -210,6 +210,7 @@ def answers(
             budget,
             top_k=options.computed,
             unknown=options.unknown,
+            thresholds=options.thresholds,
             announce=_log.info,
         )
         opened.callback(classifier.close)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import edge
@@ -32,6 +32,7 @@ def load(
     *,
     top_k: int = 5,
     unknown: Unknown = "auto",
+    thresholds: Mapping[str, float] | None = None,
     progress: Callable[[str, float], None] = lambda stage, share: None,
     announce: Callable[[str], None] = lambda message: None,
 ) -> tuple[edge.LiveClassifier, edge.LatencyProfile | None]:
@@ -43,6 +44,7 @@ def load(
         budget: What a frame may take.
         top_k: Number of classes in each answer.
         unknown: When an answer is unknown.
+        thresholds: Probabilities below which single classes are, by label.
         progress: Called while the board is measured, with the stage and the share done, 0 to 1.
         announce: Called with one line for people at a time.
 
@@ -54,6 +56,7 @@ def load(
         NoVariantFits: No variant is within the budget by this machine's profile.
         BackendError: No backend works.
         BundleError: The bundle does not have the variant.
+        ConfidenceError: A threshold is for a class that the bundle does not have.
     """
     backend, threads = options.backend, options.threads
     profile: edge.LatencyProfile | None = None
@@ -68,6 +71,7 @@ def load(
             top_k=top_k,
             budget=budget,
             unknown=unknown,
+            thresholds=thresholds,
         )
     else:
         profile = edge.profile(bundle, backend=backend, threads=threads, progress=progress, announce=announce)
@@ -80,6 +84,7 @@ def load(
             threads=threads,
             top_k=top_k,
             unknown=unknown,
+            thresholds=thresholds,
             sample_health=False,
         )
     try:

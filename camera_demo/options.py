@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from camera_demo.errors import ConfigError
 from camera_demo.region import Region
-from edge.inference.unknown import Unknown, parse_unknown
+from edge.inference.unknown import Unknown, check_thresholds, parse_unknown
 
 __all__ = ["ClassifyOptions", "Playback"]
 
@@ -27,6 +28,8 @@ class ClassifyOptions:
     """Time constant in seconds over which the answers are averaged; 0 takes each as it is."""
     unknown: Unknown = "auto"
     """When an answer is unknown: below the bundle's threshold (``auto``), below a probability, or never (``off``)."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """For single classes, by label: the probability below which an answer is unknown."""
     region: Region | None = None
     """The part of the frame to classify; None for all of it."""
 
@@ -43,6 +46,7 @@ class ClassifyOptions:
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
         parse_unknown(self.unknown)
+        check_thresholds(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

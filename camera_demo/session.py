@@ -76,6 +76,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     budget,
                     top_k=options.computed,
                     unknown=options.unknown,
+                    thresholds=options.thresholds,
                     progress=progress,
                     announce=announce,
                 )

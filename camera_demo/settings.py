@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -54,6 +55,8 @@ class Settings:
             metavar="auto|off|P",
         ),
     ] = None
+    thresholds: Mapping[str, float] | None = None
+    """For single classes, by label: the probability below which an answer is unknown. In the file alone."""
     roi: Annotated[
         str | None,
         Doc("Region of interest, as fractions: 0.25,0,0.75,1.", metavar="LEFT,TOP,RIGHT,BOTTOM"),
@@ -114,6 +117,7 @@ class Settings:
                 threshold=self.threshold,
                 smoothing=self.smoothing,
                 unknown=None if self.unknown is None else parse_unknown(self.unknown),
+                thresholds=self.thresholds,
                 region=region,
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,17 +16,16 @@ from convert.errors import AccuracyError
 from convert.quantization import FoldedNetwork
 from edge.bundles.manifest import Accuracy
 from edge.inference.backends import Backend
+from edge.intervals import wilson_interval
 from edge.vision.preprocess import Preprocessing, Preprocessor
 
-__all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify", "wilson_interval"]
+__all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify"]
 
 _BATCH: Final = 8
 MOST_TIED: Final = 0.03
 """Ties where float is sure are not rounding: above this share the file is refused."""
 CONFIDENT: Final = 0.5
 """Above this probability the float network is sure of its answer."""
-Z_95: Final = 1.959964
-"""The normal distribution's 97.5 % point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -109,17 +107,6 @@ def _accuracy(found: NDArray[np.float32], reference: Reference) -> Accuracy:
         labelled=int(known.sum()),
         measured_on=reference.measured_on,
     )
-
-
-def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Where the true share lies with 95 % confidence when ``hits`` of ``count`` were seen (Wilson's score interval).
-
-    Source: E. B. Wilson, Journal of the American Statistical Association 22 (1927), 209-212.
-    """
-    share, z2 = hits / count, Z_95**2
-    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z_95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return round(max(0.0, middle - half), 4), round(min(1.0, middle + half), 4)
 
 
 def require(accuracy: Accuracy, min_agreement: float, name: str) -> Accuracy:

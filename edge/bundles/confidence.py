@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from edge.errors import BundleError
 
 __all__ = ["Confidence"]
 
-_SHARES: Final = ("unknown_below", "known_kept", "false_alarms", "error", "error_before", "error_by_chance")
+_SHARES: Final = (
+    "unknown_below",
+    "known_kept",
+    "false_alarms",
+    "error",
+    "error_before",
+    "error_by_chance",
+    "precision",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,10 @@ class Confidence:
     """Share of the pictures of nothing in particular that are at or above it; None without such pictures."""
     nothing: int = 0
     """Number of those pictures."""
+    precision: float | None = None
+    """The precision that was asked of each class; None where none was."""
+    class_below: Mapping[int, float] = field(default_factory=dict)
+    """By class number, where the precision asks for more than :attr:`unknown_below`: the threshold for its answers."""
     temperature: float | None = None
     """What the logits are divided by, inside the file; None where too few pictures are labelled to find it."""
     error: float | None = None
@@ -42,6 +55,9 @@ class Confidence:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise BundleError(f"{name} {value} is not a share between 0 and 1")
+        for class_id, value in self.class_below.items():
+            if not 0 <= value <= 1:
+                raise BundleError(f"class_below[{class_id}] {value} is not a share between 0 and 1")
         if self.temperature is not None and not 0 < self.temperature < 100:
             raise BundleError(f"temperature {self.temperature} is not a number above 0")
         for name in ("known", "nothing", "labelled"):

@@ -169,6 +169,11 @@ class Manifest:
         if len(set(names)) != len(names):
             raise BundleError(f"duplicate variant {next(name for name, count in Counter(names).items() if count > 1)}")
         check_names(self.files())
+        for number in (
+            number for file in self._model_files() if file.confidence for number in file.confidence.class_below
+        ):
+            if not 0 <= number < self.classes:
+                raise BundleError(f"class_below: class {number} is not among the {self.classes} classes")
         answers = [] if self.golden is None else [answer for known in self.golden.answers.values() for answer in known]
         for class_id in (class_id for answer in answers for class_id, _ in answer):
             if not 0 <= class_id < self.classes:
@@ -180,6 +185,9 @@ class Manifest:
         yield from () if self.golden is None else self.golden.pictures
         for variant in self.variants:
             yield from variant.artifacts
+
+    def _model_files(self) -> Iterator[Artifact]:
+        return (artifact for variant in self.variants for artifact in variant.artifacts)
 
     def to_dict(self) -> dict[str, Any]:
         """The manifest as JSON values, with its schema version first."""

@@ -30,7 +30,7 @@ from edge.errors import VariantError
 from edge.inference.backends import Backend, Refusal
 from edge.inference.classifier import Classifier
 from edge.inference.live_classifier import Mode
-from edge.inference.prediction import Prediction, Prepared
+from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.inference.unknown import Unknown
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
@@ -77,6 +77,7 @@ class AdaptiveClassifier:
         threads: int | None = None,
         top_k: int = 5,
         unknown: Unknown = "auto",
+        thresholds: Mapping[str, float] | None = None,
         memory_limit_mb: float | None = None,
         sample_health: bool = True,
         make_controller: Callable[[Sequence[OperatingPoint], Budget], Controller] = Controller,
@@ -96,6 +97,7 @@ class AdaptiveClassifier:
             threads: Threads for the inference; None for those that each variant has in the profile.
             top_k: Number of classes in each answer.
             unknown: As for :class:`~edge.inference.classifier.Classifier`; ``auto`` is each variant's own threshold.
+            thresholds: Likewise, for single classes.
             memory_limit_mb: What the loaded variants may take together; None for half of what is available.
             sample_health: Whether the ``with`` block samples the machine's health; else call :meth:`on_health`.
             make_controller: Makes the controller for the variants that were loaded.
@@ -123,7 +125,13 @@ class AdaptiveClassifier:
                 row = profile.find(point.variant)
                 count = threads or (row and row.num_threads) or 1
                 classifier = Classifier(
-                    bundle, point.variant, backend=backend, threads=count, top_k=top_k, unknown=unknown
+                    bundle,
+                    point.variant,
+                    backend=backend,
+                    threads=count,
+                    top_k=top_k,
+                    unknown=unknown,
+                    thresholds=thresholds,
                 )
                 self._classifiers[point.variant] = opened.enter_context(classifier)
                 classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
@@ -161,10 +169,9 @@ class AdaptiveClassifier:
         """The backends that were tried before the one in use and could not."""
         return self._active.refusals
 
-    @property
-    def unknown_below(self) -> float:
-        """The threshold of ``unknown`` of the variant that gave the last answer; 0 for never."""
-        return self._active.unknown_below
+    def is_unknown(self, best: Guess) -> bool:
+        """Whether an answer with this best class, as averaged over frames, is unknown to the variant of now."""
+        return self._active.is_unknown(best)
 
     @property
     def variants(self) -> tuple[Variant, ...]:

@@ -18,7 +18,7 @@ from edge.errors import BackendError, VariantError
 from edge.inference.backends import Backend, Refusal, open_backend
 from edge.inference.live_classifier import Mode
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
-from edge.inference.unknown import Unknown, parse_unknown, unknown_below
+from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
 from edge.vision.images import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 
@@ -46,6 +46,8 @@ class Classifier:
     budget: Budget | None
     unknown_below: float
     """The best class's probability below which an answer is unknown; 0 for never."""
+    class_thresholds: Mapping[int, float]
+    """The same for the classes that have a threshold of their own, by number."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Classifier:
         top_k: int = 5,
         budget: Budget | None = None,
         unknown: Unknown = "auto",
+        thresholds: Mapping[str, float] | None = None,
     ) -> None:
         """Load a variant of a bundle with the first backend that takes it, or with the one named.
 
@@ -69,15 +72,17 @@ class Classifier:
             budget: What an answer may cost. Nothing depends on it here; it is kept for whoever asks.
             unknown: ``auto`` for the bundle's threshold, ``off`` to always trust the best class, or a probability of it
                 below which an answer is unknown.
+            thresholds: The same for single classes, by label: a probability below which that class is not named.
 
         Raises:
             BundleError: The bundle cannot be opened, or does not have the variant.
             VariantError: The variant's name is invalid.
             BackendError: No backend works; the message has every reason.
-            ConfidenceError: ``unknown`` is invalid.
+            ConfidenceError: ``unknown`` or a threshold is invalid, or one is for a class that the bundle does not have.
         """
         parse_unknown(unknown)  # before a model is loaded
         bundle = open_bundle(bundle)
+        class_thresholds("off", None, thresholds or {}, bundle.labels)
         chosen = bundle.most_accurate if variant is None else Variant.parse(str(variant))
         opened = open_backend(bundle, chosen, name=backend, threads=threads or default_threads())
         try:
@@ -87,6 +92,7 @@ class Classifier:
             raise
         self.model_sha256, self.refusals, self.budget = opened.artifact.sha256, opened.refusals, budget
         self.unknown_below = unknown_below(unknown, opened.artifact)
+        self.class_thresholds = class_thresholds(unknown, opened.artifact, thresholds or {}, bundle.labels)
 
     @classmethod
     def of_backend(
@@ -107,7 +113,7 @@ class Classifier:
         classifier = cls.__new__(cls)
         classifier._join(backend, labels, preprocessing, variant, top_k)
         classifier.model_sha256, classifier.refusals, classifier.budget = "", (), None
-        classifier.unknown_below = unknown_below
+        classifier.unknown_below, classifier.class_thresholds = unknown_below, {}
         return classifier
 
     def _join(
@@ -150,11 +156,15 @@ class Classifier:
         labels = self._labels
         best = top_k(output[0], self.backend.output_spec, self._top_k)
         guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
-        is_unknown = guesses[0].probability < self.unknown_below
+        is_unknown = guesses[0].probability < self.class_thresholds.get(guesses[0].class_id, self.unknown_below)
         done = time.perf_counter()
         return Prediction(
             guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred), is_unknown
         )
+
+    def is_unknown(self, best: Guess) -> bool:
+        """Whether an answer with this best class, as averaged over frames, is unknown."""
+        return best.probability < self.class_thresholds.get(best.class_id, self.unknown_below)
 
     def preparer(self) -> Callable[[Frame], Prepared]:
         """A function that does the preprocessing ahead, on one other thread: see :meth:`classify`.

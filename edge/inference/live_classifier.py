@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from edge.bundles.variant import Variant
 from edge.inference.backends import Backend, Refusal
-from edge.inference.prediction import Prediction, Prepared
+from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.vision.images import Picture
 from edge.vision.preprocess import Frame
 
@@ -64,9 +64,8 @@ class LiveClassifier(Protocol):
     def mode(self) -> Mode:
         """Who chooses the variant."""
 
-    @property
-    def unknown_below(self) -> float:
-        """The best class's probability below which an answer of the variant of now is unknown; 0 for never."""
+    def is_unknown(self, best: Guess) -> bool:
+        """Whether an answer of the variant of now with this best class, as averaged over frames, is unknown."""
 
     @property
     def budget(self) -> Budget | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from edge.errors import ConfidenceError
@@ -9,7 +11,7 @@ from edge.errors import ConfidenceError
 if TYPE_CHECKING:
     from edge.bundles.manifest import Artifact
 
-__all__ = ["UNMEASURED_BELOW", "Unknown", "parse_unknown", "unknown_below"]
+__all__ = ["UNMEASURED_BELOW", "Unknown", "check_thresholds", "class_thresholds", "parse_unknown", "unknown_below"]
 
 Unknown: TypeAlias = "Literal['auto', 'off'] | float"
 """``auto``: the bundle's own threshold; ``off``: every answer is the best class; or a probability from 0 to 1."""
@@ -52,3 +54,41 @@ def unknown_below(choice: Unknown, artifact: Artifact | None) -> float:
         return float(chosen)
     confidence = None if artifact is None else artifact.confidence
     return UNMEASURED_BELOW if confidence is None else confidence.unknown_below
+
+
+def check_thresholds(thresholds: Mapping[str, float]) -> None:
+    """Refuse thresholds that are not probabilities.
+
+    Raises:
+        ConfidenceError: One is not a number between 0 and 1.
+    """
+    for label, value in thresholds.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+            raise ConfidenceError(f"invalid threshold of {label!r}: {value!r}, expected a probability between 0 and 1.")
+
+
+def class_thresholds(
+    choice: Unknown, artifact: Artifact | None, thresholds: Mapping[str, float], labels: Sequence[str]
+) -> Mapping[int, float]:
+    """The classes that have a threshold of their own, by number; it replaces the general one.
+
+    Args:
+        choice: With ``auto`` those of the bundle count.
+        artifact: The model file.
+        thresholds: Yours, by label. They come before the bundle's, and count even with ``off``.
+        labels: The classes' names.
+
+    Raises:
+        ConfidenceError: There is no class of that name, or a threshold is not a probability.
+    """
+    check_thresholds(thresholds)
+    confidence = None if artifact is None or choice != "auto" else artifact.confidence
+    found = {} if confidence is None else dict(confidence.class_below)
+    for label, value in thresholds.items():
+        numbers = [number for number, name in enumerate(labels) if name == label]
+        if not numbers:
+            near = difflib.get_close_matches(label, labels, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"expected one of the {len(labels)} labels."
+            raise ConfidenceError(f"There is no class {label!r} to set a threshold for: {hint}")
+        found.update(dict.fromkeys(numbers, float(value)))
+    return found

@@ -1,9 +1,11 @@
 """An unknown answer is shown as such everywhere, and never by the name of its best class."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from camera_demo.config import read_config, settings_of
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.live import Answers
 from camera_demo.options import ClassifyOptions
@@ -95,3 +97,21 @@ def test_it_is_a_setting() -> None:
     assert Settings(unknown="0.4").classify.unknown == 0.4
     with pytest.raises(ConfidenceError):
         Settings(unknown="never")
+
+
+def test_thresholds_of_single_classes_are_a_table_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[thresholds]\nseven = 0.8\n"no card" = 0\n')
+    settings = settings_of(read_config(path), {})
+    assert settings.classify.thresholds == {"seven": 0.8, "no card": 0}
+    with pytest.raises(ConfidenceError, match="invalid threshold of 'cup'"):
+        Settings(thresholds={"cup": 1.2})
+
+
+def test_a_class_with_a_threshold_of_its_own_is_named_only_above_it(
+    make_classifier: Callable[..., Classifier], make_frame: Callable[..., CapturedFrame]
+) -> None:
+    classifier = make_classifier()
+    classifier.class_thresholds = {3: 0.95}
+    results = answered(classifier, [make_frame(n) for n in range(2)], [0.9, 0.96], ClassifyOptions())
+    assert [result.label for result in results] == ["unknown", "grey 3"]

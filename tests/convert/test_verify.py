@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.errors import AccuracyError
-from convert.pipeline.verification import Reference, require, verify, wilson_interval
+from convert.pipeline.verification import Reference, require, verify
 from edge.bundles.manifest import Accuracy
 from edge.inference.backends.fake import FakeBackend
 from edge.vision.preprocess import Preprocessing
@@ -90,14 +90,6 @@ def test_drawn_pictures_claim_nothing_about_what_float_is_sure_of() -> None:
     drawn = replace(reference([0, 1, 2, 3], [-1] * 4), are_synthetic=True)
     accuracy = verify(FakeBackend(resolution=32, classes=4), drawn, Preprocessing())
     assert (accuracy.agreement, accuracy.confident_agreement, accuracy.confident, accuracy.tied) == (1.0, None, 0, None)
-
-
-@pytest.mark.parametrize(
-    ("hits", "count", "expected"),
-    [(0, 10, (0.0, 0.2775)), (5, 10, (0.2366, 0.7634)), (10, 10, (0.7225, 1.0)), (950, 1000, (0.9347, 0.9619))],
-)
-def test_the_interval_is_wilsons(hits: int, count: int, expected: tuple[float, float]) -> None:
-    assert wilson_interval(hits, count) == pytest.approx(expected, abs=2e-4)
 
 
 def test_the_interval_holds_the_share_that_was_measured() -> None:

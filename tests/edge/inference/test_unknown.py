@@ -9,7 +9,7 @@ from edge.bundles.confidence import Confidence
 from edge.errors import BundleError, ConfidenceError
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
-from edge.inference.unknown import UNMEASURED_BELOW, parse_unknown, unknown_below
+from edge.inference.unknown import UNMEASURED_BELOW, class_thresholds, parse_unknown, unknown_below
 from edge.vision.preprocess import Frame, Preprocessing
 from tests.edge.conftest import make_bundle, make_manifest, model_file, write_bundle
 
@@ -77,6 +77,56 @@ def test_a_classifier_takes_the_bundles_threshold(tmp_path: Path) -> None:
         edge.Classifier("demo", unknown="sometimes")  # type: ignore[arg-type]
 
 
+def test_a_class_with_a_threshold_of_its_own() -> None:
+    from dataclasses import replace
+
+    artifact = replace(model_file("m", b""), confidence=replace(MEASURED, precision=0.95, class_below={1: 0.8, 2: 0.7}))
+    labels = ("cup", "mug", "plate", "cup")
+    assert class_thresholds("auto", artifact, {}, labels) == {1: 0.8, 2: 0.7}
+    assert class_thresholds("auto", artifact, {"mug": 0.1, "cup": 1}, labels) == {0: 1.0, 1: 0.1, 2: 0.7, 3: 1.0}
+    assert class_thresholds("off", artifact, {"mug": 0.1}, labels) == {1: 0.1}, "yours count even where unknown is off"
+    assert class_thresholds(0.5, artifact, {}, labels) == {}
+    assert class_thresholds("auto", None, {}, labels) == {}
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ({"mugg": 0.5}, "There is no class 'mugg' to set a threshold for: did you mean 'mug'"),
+        ({"xyz": 0.5}, "expected one of the 2 labels"),
+        ({"mug": 1.5}, "invalid threshold of 'mug': 1.5, expected a probability"),
+        ({"mug": True}, "invalid threshold of 'mug': True"),
+        ({"mug": float("nan")}, "invalid threshold of 'mug': nan"),
+    ],
+)
+def test_thresholds_of_no_class_or_no_probability_are_refused(thresholds: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfidenceError, match=message):
+        class_thresholds("auto", None, thresholds, ("cup", "mug"))
+
+
+def test_the_class_decides_with_which_threshold_an_answer_is_held(tmp_path: Path) -> None:
+    with edge.Classifier("demo", "0.25_128", unknown="off", thresholds={"seven": 0.9}) as classifier:
+        assert not classifier.is_unknown(edge.Guess(7, "seven", 0.9)) and classifier.is_unknown(
+            edge.Guess(7, "seven", 0.89)
+        )
+        assert not classifier.is_unknown(edge.Guess(6, "six", 0.01))
+        named = classifier.classify(GREY)
+        classifier.class_thresholds = {named.best.class_id: 1.0}
+        assert classifier.classify(GREY).is_unknown
+    with pytest.raises(ConfidenceError, match="did you mean 'seven'"):
+        edge.Classifier("demo", "0.25_128", thresholds={"sevens": 0.9})
+
+
+def test_a_bundle_with_a_threshold_for_a_class_it_does_not_have_is_refused() -> None:
+    from dataclasses import replace
+
+    manifest = make_manifest()
+    (first, *others) = manifest.variants
+    files = (replace(first.artifacts[0], confidence=replace(MEASURED, class_below={manifest.classes: 0.5})),)
+    with pytest.raises(BundleError, match=f"class_below: class {manifest.classes} is not among the"):
+        replace(manifest, variants=(replace(first, artifacts=files), *others))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -84,6 +134,8 @@ def test_a_classifier_takes_the_bundles_threshold(tmp_path: Path) -> None:
         ({"error": -0.1}, "error -0.1 is not a share"),
         ({"temperature": 0.0}, "temperature 0.0 is not a number above 0"),
         ({"known": -1}, "known -1 is not a count"),
+        ({"class_below": {3: 1.2}}, r"class_below\[3\] 1.2 is not a share"),
+        ({"precision": 95.0}, "precision 95.0 is not a share"),
     ],
 )
 def test_impossible_figures_are_refused(values: dict[str, float], message: str) -> None:
