@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
 from edge.errors import os_reason
+from edge.parts import failed_import
 
 __all__ = ["read_config", "settings_of"]
 
@@ -36,7 +37,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError as reason:
-        raise ConfigError("--config needs tomli under Python 3.10: ./install.sh --with live.") from reason
+        raise ConfigError(failed_import(reason, f"Reading {path} with Python 3.10")) from reason
     try:
         values = toml.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as reason:

@@ -20,7 +20,7 @@ _PERCENTILE: Final = "p95"
 _REASONS: Final[Mapping[Mode, str]] = {
     "auto": "the best within the budget by this machine's profile",
     "pinned": "pinned before it was ever changed",
-    "fixed": "fixed by --variant",
+    "fixed": "fixed at the start",
 }
 """Why the variant runs, before there is a change."""
 
@@ -73,7 +73,7 @@ class Control:
         """
         if self._classifier.mode == "fixed":
             fixed = self._classifier.variant.name
-            raise VariantError(f"The variant is fixed to {fixed}. Start without --variant to change it while it runs.")
+            raise VariantError(f"The variant is fixed to {fixed}. Start without a variant to change it while it runs.")
         if name == "auto":
             self._classifier.release()
         else:

@@ -119,7 +119,7 @@ def show(answers: Answers, sinks: Sequence[Sink], stats: Stats, *, max_frames: i
 
 def _budget(settings: Settings) -> Budget:
     if settings.fps is not None and settings.budget_ms is not None:
-        raise BudgetError("--fps and --budget-ms say the same thing: give one of them.")
+        raise BudgetError("fps and budget_ms say the same thing: give one of them.")
     fps = USUAL_FPS if settings.fps is None and settings.budget_ms is None else settings.fps
     return Budget.of(fps=fps, budget_ms=settings.budget_ms)
 

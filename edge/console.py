@@ -22,7 +22,7 @@ from typer.core import TyperOption
 
 from edge.errors import EdgeError, os_reason
 from edge.native_output import show_native_output
-from edge.parts import missing_library
+from edge.parts import failed_import
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -270,8 +270,7 @@ def _explained(error: Exception, program: str, hints: Mapping[type[EdgeError], s
         message = str(usage()).strip()
         return f"{message}{'' if message.endswith(tuple('.?!')) else '.'} See {program} --help.", 2
     if isinstance(error, ImportError):
-        message = missing_library(error) or f"a library cannot be imported ({error}): 'edge doctor' shows how to fix it"
-        return message, 1
+        return failed_import(error), 1
     if isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:
         return f"Cannot write to standard output: {os_reason(error)}.", 1
     cause = f"{type(error).__name__}: {error}".rstrip(": ")

@@ -20,6 +20,7 @@ from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.sinks.home_assistant import discovery
 from camera_demo.source_status import SourceState, SourceStatus
+from edge.parts import failed_import
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -207,7 +208,7 @@ def _client(broker: Broker) -> Client:
         from paho.mqtt.client import Client
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as reason:
-        raise SinkError(f"mqtt:// needs {reason.name}, which is not installed: ./install.sh --with live.") from reason
+        raise SinkError(failed_import(reason, "mqtt://")) from reason
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect_timeout = _CONNECT_S
     client.reconnect_delay_set(*_RETRIES_S)

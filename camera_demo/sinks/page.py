@@ -12,6 +12,7 @@ from camera_demo.errors import SinkError
 from camera_demo.frames import Result
 from camera_demo.run_state import RunState
 from camera_demo.sinks.base import SinkContext
+from edge.parts import failed_import
 
 if TYPE_CHECKING:
     from camera_demo.web.hub import Hub
@@ -58,8 +59,7 @@ class PageSink:
             from camera_demo.web.metrics import Metrics
             from camera_demo.web.server import Server, listen
         except ImportError as reason:
-            message = f"http:// needs {reason.name}, which is not installed: ./install.sh --with live."
-            raise SinkError(message) from reason
+            raise SinkError(failed_import(reason, "http://")) from reason
         self._hub: Hub = Hub(run_state, clock)
         self._metrics: Metrics = Metrics(self._hub)
         self._server = Server(page_app(self._hub, self._metrics, token=token), listen(host, port))

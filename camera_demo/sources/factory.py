@@ -49,7 +49,7 @@ def open_source(
     """
     module: _Module = importlib.import_module(f"camera_demo.sources.{uri.scheme.module}")
     if uri.scheme.is_live and (playback.loop or playback.pace is False):
-        raise SourceError(f"{uri.name} is a camera: --loop and --no-pace are for files.")
+        raise SourceError(f"{uri.name} is a camera: repeating and pacing are for files.")
     opener = module.opener(uri.location, capture_format)
     if uri.scheme.is_live:
         return latest_frames(_turned(_live(uri, opener, report, wait=playback.wait), capture_format))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import TrainingError
+from edge.parts import failed_import
 from edge.vision.preprocess import Frame
 
 __all__ = ["Digits"]
@@ -47,9 +48,7 @@ class Digits:
         try:
             from sklearn.datasets import load_digits
         except ImportError as reason:
-            raise TrainingError(
-                f"The digits come with scikit-learn, which is not here ({reason}): pip install 'mobilenet-edge[demo]'."
-            ) from reason
+            raise TrainingError(failed_import(reason, "The paper's experiment on digits")) from reason
         pictures, labels = load_digits(return_X_y=True)
         order = np.random.default_rng(0).permutation(len(labels))
         ink, known = pictures.reshape(-1, 8, 8)[order].astype(np.float32) / 16, labels[order].astype(np.int64)

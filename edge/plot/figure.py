@@ -8,13 +8,13 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from html import escape
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import OutputError
+from edge.parts import failed_import
 from edge.plot.chart import Axis, Chart, Mark, Series
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ def need_matplotlib() -> None:
     Raises:
         OutputError: It is not installed.
     """
-    if find_spec("matplotlib") is None:
-        raise OutputError("Drawing a plot needs matplotlib, which is not installed: ./install.sh --with plot.")
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as reason:
+        raise OutputError(failed_import(reason, "Drawing a plot")) from reason
 
 
 def png(charts: Sequence[Chart], width_in: float) -> bytes:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from edge.bundles.members import SIGNATURE
 from edge.errors import SignatureError, os_reason
+from edge.parts import failed_import
 from edge.paths import config_folder
 
 __all__ = ["SIGNATURE", "check_signature", "configured_key", "sign"]
@@ -134,9 +135,7 @@ def _need_library(key: Path) -> None:
     try:
         import cryptography.hazmat.primitives.asymmetric.ed25519  # noqa: F401
     except ImportError as reason:
-        raise SignatureError(
-            f"The key {key} needs cryptography, which is not installed: ./install.sh --with signing."
-        ) from reason
+        raise SignatureError(failed_import(reason, f"The key {key}")) from reason
 
 
 def _no_key(path: Path, kind: str, command: str) -> SignatureError:

@@ -126,7 +126,7 @@ def test_a_budget_nothing_meets_ends_with_selects_own_words(
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"fps": 30, "budget_ms": 33}, BudgetError, "--fps and --budget-ms say the same thing: give one of them."),
+        ({"fps": 30, "budget_ms": 33}, BudgetError, "fps and budget_ms say the same thing: give one of them."),
         ({"fps": 0}, BudgetError, None),
         ({"bundle": "nowhere"}, BundleError, None),
         ({"variant": "big"}, VariantError, None),
@@ -165,13 +165,19 @@ def test_the_input_is_never_written_over(
 def test_a_signal_ends_a_live_run_and_no_thread_stays(
     settings: Callable[..., Settings], tmp_path: Path, number: signal.Signals
 ) -> None:
-    before, said = set(threading.enumerate()), list[str]()
-    outputs = (str(tmp_path / "out.mp4"), "http://127.0.0.1:0")
-    timer = threading.Timer(0.5, os.kill, (os.getpid(), number))
+    answers, before, said = tmp_path / "out.jsonl", set(threading.enumerate()), list[str]()
+
+    def end_it_after_three_answers() -> None:
+        while not answers.exists() or answers.read_bytes().count(b"\n") < 3:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    outputs = (str(tmp_path / "out.mp4"), f"json:{answers}", "http://127.0.0.1:0")
+    impatient = threading.Thread(target=end_it_after_three_answers)
     with stop_on_signals() as stop:
-        timer.start()
+        impatient.start()
         run(settings(input="synthetic:320x240", outputs=outputs), stop, announce=said.append)
-    timer.join()
+    impatient.join()
     assert set(threading.enumerate()) == before
     assert " frames in " in said[1]
     assert (tmp_path / "out.mp4").stat().st_size > 0
@@ -188,7 +194,6 @@ def test_a_slow_model_drops_frames_and_says_how_many(
     answers = lines_of(path)
     assert answers[-1]["dropped"] >= 10
     assert answers[-1]["frame"] - answers[-1]["dropped"] <= 10
-    assert all(answer["capture_to_answer_ms"] < 60 for answer in answers[1:])
 
 
 def _keep_latency(self: object, name: str, value: object) -> None:

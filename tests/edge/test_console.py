@@ -16,7 +16,7 @@ import typer
 
 from edge import __version__, console
 from edge.errors import EdgeError, ExistsError
-from edge.parts import missing_library, part_of
+from edge.parts import failed_import, part_of
 from tests.edge.conftest import file_entry, make_manifest, write_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +134,7 @@ class TestMissingLibraries:
             ("paho.mqtt", " --with live"),
             ("starlette", " --with live"),
             ("cryptography", " --with signing"),
+            ("sklearn.datasets", " --with demo"),
             ("cv2", ""),
             ("numpy", ""),
         ],
@@ -158,14 +159,13 @@ class TestMissingLibraries:
         error = ImportError("libGL.so.1: cannot open shared object file", name="cv2")
         code, _, err = run(program(fails_with=error), "measure")
         reason = "libGL.so.1: cannot open shared object file"
-        assert (code, err) == (
-            1,
-            f"tool: a library cannot be imported ({reason}): 'edge doctor' shows how to fix it\n",
-        )
+        line = f"this command needs a library that cannot be imported ({reason}): 'edge doctor' shows how to fix it."
+        assert (code, err) == (1, f"tool: {line}\n")
 
     def test_what_is_not_in_the_table(self) -> None:
         assert part_of("edge") is None
-        assert missing_library(ModuleNotFoundError("No module named 'edge.no'", name="edge.no")) is None
+        line = failed_import(ModuleNotFoundError("No module named 'edge.no'", name="edge.no"), "mqtt://")
+        assert line.startswith("mqtt:// needs a library that cannot be imported (No module named 'edge.no')")
 
 
 class TestOutput:

@@ -212,7 +212,7 @@ class TestFiles:
             check_plot(tmp_path / "no" / "p.png")
 
     def test_without_matplotlib_says_how_to_install_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(figure, "find_spec", lambda name: None)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
         with pytest.raises(OutputError) as refused:
             check_plot(tmp_path / "p.png")
         assert str(refused.value) == (

@@ -144,4 +144,4 @@ def test_synthetic_keeps_its_rate_unless_told_otherwise(source_status: SourceSta
 def test_a_camera_can_neither_loop_nor_wait(source_status: SourceStatus, asked: dict[str, bool]) -> None:
     with pytest.raises(SourceError) as raised:
         open_source(parse_source("/dev/video0"), source_status, playback=Playback(**asked))
-    assert str(raised.value) == "/dev/video0 is a camera: --loop and --no-pace are for files."
+    assert str(raised.value) == "/dev/video0 is a camera: repeating and pacing are for files."
