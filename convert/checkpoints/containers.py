@@ -71,7 +71,7 @@ def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
             names = list(file.keys())
             return {n: _tensor(path, n, file.get_tensor(n)) for n in names}, dict(file.metadata() or {})
     except (SafetensorError, OSError) as reason:
-        raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}.") from reason
+        raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
 
 
 def read_torch(path: Path) -> Arrays:
@@ -96,7 +96,7 @@ def read_torch(path: Path) -> Arrays:
     except CheckpointError:
         raise
     except Exception as reason:
-        raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}.") from reason
+        raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
     found = _state_dict(content)
     if found is None:
         kind = (
@@ -159,5 +159,6 @@ def _floats(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _line(reason: Exception) -> str:
-    """The first line of what a library says, without its full stop."""
-    return (str(reason).strip().splitlines() or [type(reason).__name__])[0].rstrip(".")
+    """The first line of what a library says, without its full stop and without what torch guesses."""
+    first = (str(reason).strip().splitlines() or [type(reason).__name__])[0]
+    return first.partition(". This is an internal")[0].rstrip(".")

@@ -65,9 +65,8 @@ def _archive(names: list[str]) -> str:
             "torch.save(model.state_dict(), 'weights.pth')"
         )
     if "config.json" in names or "metadata.json" in names:
-        return (
-            "a zip archive like a .keras file, but without model.weights.h5: save it again, model.save('model.keras')"
-        )
+        missing = "config.json" if "config.json" not in names else "model.weights.h5"
+        return f"a zip archive like a .keras file, but without {missing}: save it again, model.save('model.keras')"
     if any(name.startswith("word/") or name == "AndroidManifest.xml" for name in names):
         return f"a zip archive of something else: {_READ}"
     inner = next((n for n in names if n.endswith((".keras", ".h5", ".pth", ".safetensors", ".onnx", ".tflite"))), "")

@@ -58,7 +58,7 @@ def read_onnx(path: Path) -> Network:
         raise CheckpointError(f"{path} is not ONNX, or cut short: {reason}.") from reason
     graph = model.graph
     if not graph.node:
-        raise CheckpointError(f"{path} is ONNX without an operator: it is damaged or cut short.")
+        raise CheckpointError(f"{path} is ONNX without an operator: it is damaged or cut short. Export it again.")
     constants = dict(_constants(path, graph))
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -117,7 +117,7 @@ def _external(path: Path, tensor: onnx.TensorProto) -> Array:
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     count = math.prod(tensor.dims)
     offset = int(where.get("offset", 0))
-    if min(offset, *tensor.dims) < 0 or offset + count * dtype.itemsize > file.stat().st_size:
+    if min(offset, 0, *tensor.dims) < 0 or offset + count * dtype.itemsize > file.stat().st_size:
         raise CheckpointError(f"{path}: tensor '{tensor.name}' reaches beyond the end of {file.name}: it is cut short.")
     return np.fromfile(file, dtype, count, offset=offset).reshape(tuple(tensor.dims))
 

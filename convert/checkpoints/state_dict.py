@@ -175,7 +175,13 @@ def _modules(path: Path, arrays: Arrays) -> tuple[dict[str, _Module], dict[str, 
         expected = {"weight", "bias", "running_mean", "running_var"} if kind == 1 else {"weight", "bias"}
         odd = sorted(set(module) - expected) if kind is not None else sorted(module)
         if kind is None or odd:
-            raise CheckpointError(f"{path} has tensor '{name}.{odd[0]}', which no MobileNet v1 has.")
+            if ndim == 1 and not set(module) - {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}:
+                raise CheckpointError(
+                    f"{path} has batch norm '{name}' without its running mean and variance: expected all of a trained "
+                    "network's model.state_dict()."
+                )
+            tensor = f"{name}.{odd[0]}".lstrip(".")
+            raise CheckpointError(f"{path} has tensor '{tensor}', which no MobileNet v1 has.")
         kinds[kind][name] = module
     return kinds[0], kinds[1], kinds[2]
 

@@ -14,13 +14,15 @@ from edge.inference.flatbuffer import Table
 __all__ = ["LayerError", "check_layer", "operator_name"]
 
 _AVERAGE_POOL, _CONV, _DEPTHWISE, _DENSE, _L2_POOL, _MAX_POOL = 1, 3, 4, 9, 12, 17
+_CUSTOM: Final = 32
 _NAMES: Final = {
     _AVERAGE_POOL: "AVERAGE_POOL_2D", _CONV: "CONV_2D", _DEPTHWISE: "DEPTHWISE_CONV_2D", _DENSE: "FULLY_CONNECTED",
     _L2_POOL: "L2_POOL_2D", _MAX_POOL: "MAX_POOL_2D", 0: "ADD", 2: "CONCATENATION", 6: "DEQUANTIZE", 14: "LOGISTIC",
-    18: "MUL", 22: "RESHAPE", 25: "SOFTMAX", 34: "PAD", 40: "MEAN", 41: "SUB", 43: "SQUEEZE", 114: "QUANTIZE",
+    18: "MUL", 22: "RESHAPE", 25: "SOFTMAX", _CUSTOM: "CUSTOM", 34: "PAD", 40: "MEAN", 41: "SUB", 43: "SQUEEZE",
+    114: "QUANTIZE",
 }  # fmt: skip
 _REFUSED: Final = {
-    31: "CALL", 32: "a custom operator", 51: "DELEGATE", 118: "IF", 119: "WHILE", 127: "a placeholder",
+    31: "CALL", 51: "DELEGATE", 118: "IF", 119: "WHILE", 127: "a placeholder",
     129: "CALL_ONCE", 136: "HASHTABLE", 137: "HASHTABLE_FIND", 138: "HASHTABLE_IMPORT", 139: "HASHTABLE_SIZE",
     142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE", 173: "STABLEHLO_CUSTOM_CALL",
     174: "STABLEHLO_REDUCE", 190: "STABLEHLO_SCATTER", 198: "STABLEHLO_REDUCE_WINDOW", 199: "STABLEHLO_SORT",
@@ -68,6 +70,8 @@ def check_layer(
     Raises:
         LayerError: Something does not fit.
     """
+    if code == _CUSTOM:
+        raise LayerError(f"{name} is not one of TensorFlow Lite's own: expected a classifier, which needs no other")
     if code in _REFUSED:
         raise LayerError(f"{name} runs other graphs or keeps a state: expected layers alone")
     if not 0 <= code <= _MOST_CODE:

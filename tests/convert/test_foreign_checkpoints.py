@@ -298,7 +298,7 @@ def without(name: str) -> Callable[[State], State]:
         (lambda s: s | {"model.2.0.weight": torch.zeros(16, 16, 3, 3)}, "expected (16, 1, 3, 3) (blocks.1.0)"),
         (
             lambda s: s | {"extras.0.weight": torch.zeros(4)},
-            " has tensor 'extras.0.weight', which no MobileNet v1 has.",
+            " has batch norm 'extras.0' without its running mean and variance: ",
         ),
         (lambda s: s | {"fc.weight": torch.full((CLASSES, 256), torch.nan)}, "NaN or infinite values"),
         (lambda s: s | {"fc.weight": torch.zeros(CLASSES, 255)}, ": layer 'fc' takes 255 values, expected 256."),

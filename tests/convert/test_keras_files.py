@@ -275,12 +275,12 @@ def test_weights_that_cannot_be_are_refused(
     [
         (b"{", ": its configuration is not JSON: "),
         (b"[]", ": its configuration is a JSON list: expected a Keras model's."),
-        (b"{}", ": its configuration is not one of Keras: KeyError 'class_name'."),
+        (b"{}", ": its configuration is not one of Keras (KeyError: 'class_name'). Save"),
         (
             b'{"class_name": "MyModel", "config": {}}',
             " is of the class 'MyModel', whose layers only its own code",
         ),
-        (b'{"class_name": "Sequential", "config": {"layers": [3]}}', ": its configuration is not one of Keras: "),
+        (b'{"class_name": "Sequential", "config": {"layers": [3]}}', ": its configuration is not one of Keras ("),
         (b" " * 9_000_000, ": config.json has more than 8 MB: that is not a MobileNet v1's."),
         (b"[" * 100_000, ": its configuration is not JSON: "),
     ],

@@ -160,7 +160,7 @@ CRAFTED: Final[Mapping[str, tuple[Change, str]]] = {
     "padding 7": (_option("padding", 7), "has padding 7"),
     "activation 77": (_option("fusedActivationFunction", 77), "activation 77"),
     "while": (_code(119), "operator 0, WHILE, runs other graphs or keeps a state"),
-    "custom": (_code(32), "operator 0, a custom operator, runs other graphs"),
+    "custom": (_code(32), "operator 0, CUSTOM, is not one of TensorFlow Lite's own"),
     "unknown operator": (_code(1000), "operator 0, code 1000, is unknown"),
     "no graph": (lambda model, schema: setattr(model, "subgraphs", []), "it has 0 graphs, expected one"),
     "old schema": (lambda model, schema: setattr(model, "version", 2), "its schema is version 2, expected 3"),

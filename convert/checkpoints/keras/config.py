@@ -45,7 +45,8 @@ def flattened(path: Path, model: Mapping[str, Any]) -> list[KerasLayer]:
         if isinstance(reason, CheckpointError):
             raise
         raise CheckpointError(
-            f"{path}: its configuration is not one of Keras: {type(reason).__name__} {str(reason)[:80]}."
+            f"{path}: its configuration is not one of Keras ({type(reason).__name__}: {str(reason)[:80]}). Save the "
+            "model again: model.save('model.keras')."
         ) from reason
 
 

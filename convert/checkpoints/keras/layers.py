@@ -228,7 +228,8 @@ def _plain(value: Any) -> Any:
 def _disagree(path: Path, layer: KerasLayer, array: str, values: Array) -> CheckpointError:
     return CheckpointError(
         f"{path}: array '{layer.name}/{array}' is {values.shape}, which is not what the configuration of layer "
-        f"'{layer.name}' ({layer.kind}) says: its configuration and its weights disagree."
+        f"'{layer.name}' ({layer.kind}) says: its configuration and its weights disagree. Save both "
+        "at once: model.save('model.keras')."
     )
 
 

@@ -46,7 +46,8 @@ def read_archive(path: Path) -> Network:
     except CheckpointError:
         raise
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as reason:
-        raise CheckpointError(f"{path} is damaged or cut short: {str(reason).rstrip('.')}.") from reason
+        why = str(reason).rstrip(".")
+        raise CheckpointError(f"{path} is damaged or cut short: {why}. Copy it again.") from reason
     with opened(path, io.BytesIO(weights), size_bytes) as file:
         return _from_config(path, _parsed(path, config), Store(path, file, len(weights)))
 
@@ -68,7 +69,7 @@ def read_h5(path: Path) -> Network:
         except (OSError, RuntimeError) as reason:
             if isinstance(reason, CheckpointError):
                 raise
-            raise CheckpointError(f"{path} is damaged or cut short: {reason}.") from reason
+            raise CheckpointError(f"{path} is damaged or cut short: {reason}. Copy it again.") from reason
 
 
 def _member(path: Path, archive: zipfile.ZipFile, name: str, largest: int) -> bytes:

@@ -47,7 +47,9 @@ class Store:
         """
         found = self._datasets.get(path)
         if found is None:
-            raise CheckpointError(f"{self._path} lacks array '{path}': its configuration and its weights disagree.")
+            raise CheckpointError(f"{self._path} lacks array '{path}': its configuration and its weights disagree. "
+                "Save both at once: model.save('model.keras')."
+            )
         if found.dtype.kind not in "fiu" or found.is_virtual or found.external:
             raise CheckpointError(f"{self._path}: array '{path}' does not hold its numbers itself: expected floats.")
         chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
@@ -98,7 +100,7 @@ def opened(path: Path, file: BinaryIO | Path, size_bytes: int) -> h5py.File:
     try:
         return h5py.File(file, "r")
     except (OSError, RuntimeError, ValueError) as reason:
-        raise CheckpointError(f"{path} is damaged or cut short: {reason}.") from reason
+        raise CheckpointError(f"{path} is damaged or cut short: {reason}. Copy it again.") from reason
 
 
 def _hard_names(path: Path, group: h5py.Group) -> list[str]:
