@@ -64,10 +64,10 @@ def camera_demo(
     """Classify a live camera, a clip or a folder, and show the answers.
 
     A camera that is unplugged or freezes is opened again when it is back. Ends at the end of the input, or with Ctrl-C
-    or SIGTERM, and then prints a summary on stderr.
+    or SIGTERM, and then prints a summary on stderr. What is done when a class is seen stands in the file of --config.
     """
-    given = {field.name: value for field in fields(settings) if (value := getattr(settings, field.name)) is not None}
-    given.pop("outputs")  # no outputs must not replace those of the file
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    given = {name: value for name, value in values.items() if value not in (None, (), [])}
     given |= {"input": input} if input is not None else {}
     given |= {"outputs": tuple(outputs)} if outputs else {}
     settings = settings_of(read_config(config) if config else {}, given)

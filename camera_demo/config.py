@@ -11,12 +11,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from camera_demo.actions.rules import Rule, parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
 from edge.errors import os_reason
 from edge.parts import failed_import
 
 __all__ = ["read_config", "settings_of"]
+
+_ACTION: Final = "action"
 
 _WORDS: Final[Mapping[Any, str]] = {
     str: "text in quotes",
@@ -25,6 +28,7 @@ _WORDS: Final[Mapping[Any, str]] = {
     bool: "true or false",
     tuple: "a list of texts",
     Mapping: "a table of numbers, as { cup = 0.8 }",
+    list: "a text in quotes, or a list of them",
 }
 
 
@@ -65,6 +69,8 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}."
         raise ConfigError(f"Configuration {path}: unknown key '{name}': {hint}")
+    if name == _ACTION:
+        return _rules(path, value)
     kinds = [kind for kind in _alternatives(hints[name]) if kind is not type(None)]
     for kind in kinds:
         if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -75,6 +81,8 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
             and all(type(v) in (int, float) for v in value.values())
         ):
             return value
+        if get_origin(kind) is list and isinstance(value, (str, list)) and all(isinstance(item, str) for item in value):
+            return [value] if isinstance(value, str) else value
         if get_origin(kind) is Literal and value in get_args(kind):
             return value
         if kind is float and type(value) in (int, float):
@@ -83,6 +91,21 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
             return value
     expected = " or ".join(_words(kind) for kind in kinds)
     raise ConfigError(f"Configuration {path}: {name} is {str(value)[:60]!r}: expected {expected}.")
+
+
+def _rules(path: Path, tables: Any) -> tuple[Rule, ...]:
+    """The rules of the tables ``[[action]]``."""
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise ConfigError(
+            f"Configuration {path}: action is {str(tables)[:60]!r}: expected tables, each under [[action]]."
+        )
+    rules = []
+    for number, table in enumerate(tables, 1):
+        try:
+            rules.append(parse_rule(table))
+        except ConfigError as reason:
+            raise ConfigError(f"Configuration {path}: action {number}: {reason}") from reason
+    return tuple(rules)
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:

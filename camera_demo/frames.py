@@ -30,6 +30,8 @@ class CapturedFrame:
     """Position in the stream, from its start."""
     file: str | None = None
     """The picture's file, if it has one."""
+    region: Region | None = None
+    """The part whose turn it was at the capture; None for all of it."""
     prepared: Prepared | None = None
     """The region, resized for the network by the thread that captured it."""
 
@@ -58,6 +60,14 @@ class Result:
     """Whether the frame probably shows none of the classes."""
     region: Region | None = None
     """The part of the picture that was classified; None for all of it."""
+    is_kept: bool = False
+    """Whether it is the last answer, kept because nothing has changed since: the model rested."""
+    is_steady: bool = False
+    """Whether classes are announced at all."""
+    steady: str | None = None
+    """The label that is announced now in this region; None for none."""
+    elsewhere: tuple[Result, ...] = ()
+    """The newest answers of the other regions, in the regions' order."""
     picture: Frame | None = None
     """The frame with the answer drawn on it, if a sink wanted one."""
 
@@ -65,6 +75,16 @@ class Result:
     def is_late(self) -> bool:
         """Whether the classification took longer than the budget."""
         return self.prediction.total_ms > self.budget_ms
+
+    @property
+    def region_name(self) -> str:
+        """The region's name; empty for an unnamed one, and for the whole picture."""
+        return "" if self.region is None else self.region.name
+
+    @property
+    def every_region(self) -> tuple[Result, ...]:
+        """The newest answer of each region that was answered yet, in an order that stays: by name."""
+        return tuple(sorted((self, *self.elsewhere), key=lambda result: result.region_name))
 
     @property
     def best(self) -> Guess | None:
@@ -90,6 +110,8 @@ class Result:
             "variant": self.variant,
             "backend": self.backend,
             "unknown": self.is_unknown,
+            **({"steady": self.steady} if self.is_steady else {}),
+            **({"kept": True} if self.is_kept else {}),
             "labels": [
                 {"index": g.class_id, "label": g.label, "probability": round(g.probability, 4)} for g in self.guesses
             ],
@@ -100,4 +122,5 @@ class Result:
             "fps": round(self.fps, 2),
             "dropped": self.dropped,
             **({} if self.region is None else {"region": list(self.region.shares)}),
+            **({"region_name": self.region_name} if self.region_name else {}),
         }

@@ -8,11 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from camera_demo.capture_format import CaptureFormat
+from camera_demo.events import LAPSE_S, Event, EventState, Moment, Observation, lapse, observe
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.loading import ModelOptions, load
 from camera_demo.options import ClassifyOptions, Playback
@@ -21,13 +23,13 @@ from camera_demo.source_status import SourceStatus
 from camera_demo.sources import LiveSource, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
+from camera_demo.turns import Turns, part_of
 from camera_demo.uri import parse_source
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.inference.live_classifier import LiveClassifier
-from edge.inference.prediction import Prepared
-from edge.vision.preprocess import Frame
+from edge.inference.prediction import Guess, Prediction
 
 __all__ = ["USUAL_FPS", "Answers", "FrameRate", "answers"]
 
@@ -66,6 +68,7 @@ class Answers(Iterator[Result]):
         options: ClassifyOptions = ClassifyOptions(),
         stop: Stop | None = None,
         beat: Callable[[], None] = lambda: None,
+        on_event: Callable[[Event], None] = lambda event: None,
         opened: ExitStack | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -78,6 +81,7 @@ class Answers(Iterator[Result]):
             options: What is classified and which classes an answer has.
             stop: Ends the iteration when requested.
             beat: Called before each frame, and several times a second while none comes.
+            on_event: Called with each event when it begins and when it is over, before the answer that made it so.
             opened: Closed with this object.
             clock: The clock that stamps the source's frames.
             wall_clock: Seconds since 1970.
@@ -86,9 +90,14 @@ class Answers(Iterator[Result]):
         self.source, self.classifier = source, classifier
         self._options, self._stop, self._beat = options, stop or Stop(), beat
         self._clock, self._wall_clock = clock, wall_clock
-        self._smoothing = Smoothing(options.smoothing, options.top_k) if options.smoothing else None
+        self._on_event = on_event
+        self._turns = Turns(classifier, options.regions, is_live=source.is_live, is_idle=options.idle)
+        self._smoothings: dict[str, Smoothing] = {}
+        self._events: dict[str, EventState] = {}
+        self._newest: dict[str, Result] = {}
+        self._answered_s = clock()
         self._rate = FrameRate()
-        self._frames = source.frames(self._stop, _preparer(classifier, options))
+        self._frames = source.frames(self._stop, self._turns.prepare)
 
     def __iter__(self) -> Answers:
         return self
@@ -108,6 +117,8 @@ class Answers(Iterator[Result]):
                     break
                 if frame is not None:
                     return self._answer(frame)
+                if self._clock() - self._answered_s > LAPSE_S:
+                    self._lapse()
         except BaseException:
             self.close()
             raise
@@ -118,7 +129,10 @@ class Answers(Iterator[Result]):
         """End the iteration and close what was opened. A second call does nothing."""
         self._stop.request()
         self._frames = iter(())
-        self._opened.close()
+        try:
+            self._lapse()
+        finally:
+            self._opened.close()
 
     def __enter__(self) -> Answers:
         return self
@@ -133,32 +147,69 @@ class Answers(Iterator[Result]):
             self.close()
 
     def _answer(self, frame: CapturedFrame) -> Result:
-        region, classifier = self._options.region, self.classifier
-        seen = frame.image if region is None else region.of(frame.image)
-        prediction = classifier.classify(seen, frame.prepared)
-        now_s = self._clock()
-        guesses = prediction.guesses if self._smoothing is None else self._smoothing(prediction.guesses, now_s)
-        is_unknown = classifier.is_unknown(guesses[0])
-        threshold = math.inf if is_unknown else self._options.threshold
-        return Result(
+        classifier, name = self.classifier, ""
+        frame, is_kept = self._turns.choose(frame, self._clock())
+        if frame.region is not None:
+            name = frame.region.name
+        before = self._newest.get(name)
+        if is_kept and before is not None:
+            prepared_ms = 0.0 if frame.prepared is None else frame.prepared.preprocess_ms
+            prediction = before.prediction._replace(preprocess_ms=prepared_ms, infer_ms=0.0, top_k_ms=0.0)
+        else:
+            before, is_kept = None, False
+            prediction = classifier.classify(part_of(frame.image, frame.region), frame.prepared)
+        now_s = self._answered_s = self._clock()
+        guesses, is_unknown = self._judged(prediction, name, now_s)
+        moment = Moment(frame.index, frame.position_s, self._wall_clock())
+        result = Result(
             frame=frame,
             prediction=prediction,
-            guesses=tuple(g for g in guesses if g.probability >= threshold),
+            guesses=guesses,
             is_unknown=is_unknown,
-            variant=classifier.variant.name,
-            backend=classifier.backend.name,
+            variant=classifier.variant.name if before is None else before.variant,
+            backend=classifier.backend.name if before is None else before.backend,
             answer_ms=1e3 * (now_s - frame.captured_at_s),
             fps=self._rate.tick(now_s),
             dropped=self.source.dropped,
             budget_ms=float("inf") if classifier.budget is None else classifier.budget.latency_ms,
-            answered_at_s=self._wall_clock(),
-            region=region,
+            answered_at_s=moment.time_s,
+            region=frame.region,
+            is_kept=is_kept,
+            is_steady=self._options.steady is not None,
+            steady=self._observe(guesses[0] if guesses else None, moment, frame, name),
+            elsewhere=tuple([result for other, result in self._newest.items() if other != name]),
         )
+        self._newest[name] = replace(result, elsewhere=()) if result.elsewhere else result
+        return result
 
+    def _judged(self, prediction: Prediction, name: str, now_s: float) -> tuple[tuple[Guess, ...], bool]:
+        """The guesses that are shown, and whether the answer is unknown."""
+        guesses, options = prediction.guesses, self._options
+        if options.smoothing:
+            smoothing = self._smoothings.setdefault(name, Smoothing(options.smoothing, options.top_k))
+            guesses = smoothing(guesses, now_s)
+        is_unknown = self.classifier.is_unknown(guesses[0])
+        threshold = math.inf if is_unknown else options.threshold
+        return tuple(g for g in guesses if g.probability >= threshold), is_unknown
 
-def _preparer(classifier: LiveClassifier, options: ClassifyOptions) -> Callable[[Frame], Prepared]:
-    region, prepare = options.region, classifier.preparer()
-    return prepare if region is None else lambda image: prepare(region.of(image))
+    def _observe(self, best: Guess | None, moment: Moment, frame: CapturedFrame, name: str) -> str | None:
+        """The label that is announced after an answer."""
+        steady, watched = self._options.steady, self._options.watched
+        if steady is None:
+            return None
+        is_watched = best is not None and (not watched or best.label in watched)
+        observation = Observation(best if is_watched else None, moment, frame.image)
+        self._events[name], events = observe(self._events.get(name) or EventState(name), observation, steady)
+        for event in events:
+            self._on_event(event)
+        return self._events[name].label
+
+    def _lapse(self) -> None:
+        """End what is announced: there are no answers any more."""
+        for name, state in self._events.items():
+            self._events[name], events = lapse(state)
+            for event in events:
+                self._on_event(event)
 
 
 def answers(
@@ -173,6 +224,7 @@ def answers(
     options: ClassifyOptions = ClassifyOptions(),
     capture_format: CaptureFormat = CaptureFormat(),
     playback: Playback = Playback(),
+    on_event: Callable[[Event], None] = lambda event: None,
 ) -> Answers:
     """Open a source and a model, and iterate over the answers.
 
@@ -191,6 +243,7 @@ def answers(
         options: Which part of a frame is classified, and which classes an answer has.
         capture_format: What to ask of a camera.
         playback: How the source is played.
+        on_event: Called with each event when it begins and when it is over, if ``options.steady`` is set.
 
     Raises:
         EdgeError: The source, the bundle or the model cannot be opened, or no variant keeps the budget.
@@ -215,7 +268,7 @@ def answers(
         )
         opened.callback(classifier.close)
         opened.enter_context(HealthSampler(classifier.on_health))
-        return Answers(frames, classifier, options=options, opened=opened)
+        return Answers(frames, classifier, options=options, on_event=on_event, opened=opened)
     except BaseException:
         opened.close()
         raise

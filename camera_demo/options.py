@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from camera_demo.errors import ConfigError
-from camera_demo.region import Region
+from camera_demo.events import Steady
+from camera_demo.region import Region, check_names
 from edge.inference.unknown import Unknown, check_thresholds, parse_unknown
 
 __all__ = ["ClassifyOptions", "Playback"]
@@ -18,7 +19,7 @@ _SMOOTHED: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifyOptions:
-    """Which part of a frame is classified, and which classes an answer has."""
+    """Which parts of a frame are classified, which classes an answer has, and when one is announced."""
 
     top_k: int = 5
     """Number of classes in each answer."""
@@ -30,8 +31,14 @@ class ClassifyOptions:
     """When an answer is unknown: below the bundle's threshold (``auto``), below a probability, or never (``off``)."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """For single classes, by label: the probability below which an answer is unknown."""
-    region: Region | None = None
-    """The part of the frame to classify; None for all of it."""
+    regions: tuple[Region, ...] = ()
+    """The parts of the frame to classify, one a frame in turn; none for all of it."""
+    steady: Steady | None = None
+    """What it takes to announce a class, and to end it; None to announce none."""
+    watched: tuple[str, ...] = ()
+    """The labels that are announced; none for all."""
+    idle: bool = False
+    """Whether the model rests while nothing changes in a region: see :mod:`camera_demo.motion`."""
 
     @property
     def computed(self) -> int:
@@ -46,7 +53,16 @@ class ClassifyOptions:
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
         parse_unknown(self.unknown)
-        check_thresholds(self.thresholds)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """For single classes, by label: the probability below which an answer is unknown."""
+    regions: tuple[Region, ...] = ()
+    """The parts of the frame to classify, one a frame in turn; none for all of it."""
+    steady: Steady | None = None
+    """What it takes to announce a class, and to end it; None to announce none."""
+    watched: tuple[str, ...] = ()
+    """The labels that are announced; none for all."""
+    idle: bool = False
+    """Whether the model rests while nothing changes in a region: see :mod:`camera_demo.motion`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, get_args
 
+from camera_demo.actions.rules import Rule
 from camera_demo.capture_format import CaptureFormat, Flip
 from camera_demo.errors import ConfigError
+from camera_demo.events import Span, Steady
 from camera_demo.loading import ModelOptions
 from camera_demo.options import ClassifyOptions, Playback
-from camera_demo.region import Region
+from camera_demo.region import parse_regions
 from edge.inference.unknown import parse_unknown
 from edge.settings import Doc
 
@@ -18,6 +21,8 @@ __all__ = ["LogFormat", "Settings"]
 
 LogFormat = Literal["text", "json"]
 _TOKEN_LETTERS: Final = 8
+_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,58}[A-Za-z0-9])?")
+"""Names that may stand in MQTT topics and metrics as they are."""
 _CAPTURE, _CLASSIFY, _MODEL = CaptureFormat(), ClassifyOptions(), ModelOptions()
 
 
@@ -58,9 +63,39 @@ class Settings:
     thresholds: Mapping[str, float] | None = None
     """For single classes, by label: the probability below which an answer is unknown. In the file alone."""
     roi: Annotated[
-        str | None,
-        Doc("Region of interest, as fractions: 0.25,0,0.75,1.", metavar="LEFT,TOP,RIGHT,BOTTOM"),
+        list[str] | None,
+        Doc(
+            "Region of interest, as fractions: 0.25,0,0.75,1. Several with names, one a frame in turn: door=0,0,0.5,1.",
+            metavar="[NAME=]LEFT,TOP,RIGHT,BOTTOM",
+        ),
     ] = None
+    steady: Annotated[
+        str | None,
+        Doc(
+            "Answers in a row, or seconds, that announce a class: an event begins. Default: 5 for cameras, off for "
+            "files.",
+            metavar="N|SECONDSs|off",
+        ),
+    ] = None
+    steady_end: Annotated[
+        str | None,
+        Doc("Answers or seconds without it that end an event. Default: twice --steady.", metavar="M|SECONDSs"),
+    ] = None
+    watch: Annotated[
+        list[str] | None,
+        Doc(
+            "Announce only this class, with a binary sensor in Home Assistant. Several times for several.",
+            metavar="LABEL",
+        ),
+    ] = None
+    idle: Annotated[
+        bool | None, Doc("Let the model rest while nothing changes, and keep the last answer. Default: off.")
+    ] = None
+    name: Annotated[
+        str | None, Doc("What this camera is called in topics, metrics and events. Default: from the input.")
+    ] = None
+    action: tuple[Rule, ...] = ()
+    """What is done at events; only in the file, as tables ``[[action]]``."""
     input_width: Annotated[int | None, Doc(f"Width to request. Default: {_CAPTURE.width}.")] = None
     input_height: Annotated[int | None, Doc(f"Height to request. Default: {_CAPTURE.height}.")] = None
     input_rate: Annotated[float | None, Doc("Frames a second to request.")] = None
@@ -94,6 +129,8 @@ class Settings:
             raise ConfigError(f"token is too short to keep anybody out: expected {_TOKEN_LETTERS} letters or more.")
         if self.log_format not in (None, *get_args(LogFormat)):
             raise ConfigError(f"log_format must be {' or '.join(get_args(LogFormat))}, got '{self.log_format}'.")
+        if self.name is not None and not _NAME.fullmatch(self.name):
+            raise ConfigError(f"invalid name {self.name!r}: expected up to 60 letters, digits, spaces, dots, _ or -.")
         _ = self.classify  # checks its values
 
     @property
@@ -108,9 +145,9 @@ class Settings:
         """What is classified, and which classes an answer has.
 
         Raises:
-            SourceError: The region is invalid.
+            SourceError: A region is invalid.
+            ConfigError: What it takes to announce a class is invalid.
         """
-        region = None if self.roi is None else Region.parse(self.roi)
         return ClassifyOptions(
             **_given(
                 top_k=self.top_k,
@@ -118,9 +155,31 @@ class Settings:
                 smoothing=self.smoothing,
                 unknown=None if self.unknown is None else parse_unknown(self.unknown),
                 thresholds=self.thresholds,
-                region=region,
+                regions=parse_regions(self.roi or ()),
+                steady=self._steady,
+                watched=self._watched,
+                idle=self.idle,
             )
         )
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """The labels that are named: to be watched, or in an action."""
+        return tuple(dict.fromkeys([*(self.watch or ()), *(label for rule in self.action for label in rule.labels)]))
+
+    @property
+    def _watched(self) -> tuple[str, ...] | None:
+        """The labels that are announced; None for all, also where an action is for every class."""
+        return self.asked_for if self.watch and all(rule.labels for rule in self.action) else None
+
+    @property
+    def _steady(self) -> Steady | None:
+        """None where nothing is set, or ``off``."""
+        if self.steady == "off":
+            return None
+        begin = None if self.steady is None else Span.parse(self.steady)
+        end = None if self.steady_end is None else Span.parse(self.steady_end)
+        return None if begin is None and end is None else Steady(**_given(begin=begin), end=end)
 
     @property
     def capture_format(self) -> CaptureFormat:

@@ -7,13 +7,11 @@ from typing import Protocol
 
 from camera_demo.frames import CapturedFrame
 from camera_demo.stop import Stop
-from edge.inference.prediction import Prepared
-from edge.vision.preprocess import Frame
 
 __all__ = ["LiveSource", "Prepare", "Source"]
 
-Prepare = Callable[[Frame], Prepared]
-"""Does the preprocessing of a frame ahead, as :meth:`edge.LiveClassifier.preparer` gives it."""
+Prepare = Callable[[CapturedFrame], CapturedFrame]
+"""What is done to each frame on the capturing thread, while the model works on the one before."""
 
 
 class _Opened(Protocol):
@@ -60,4 +58,4 @@ class LiveSource(_Opened, Protocol):
     """What :func:`camera_demo.sources.open_source` gives: a source read by a thread of its own."""
 
     def frames(self, stop: Stop, prepare: Prepare | None = None) -> Iterator[CapturedFrame | None]:
-        """The frames of :meth:`Source.frames`, each with what ``prepare`` made of it on the capturing thread."""
+        """The frames of :meth:`Source.frames`, each after ``prepare``, on the capturing thread."""

@@ -49,7 +49,7 @@ class BackgroundSource:
         """The next frame in the mailbox each time one is asked for; None each 0.1 s where there is none.
 
         A file's frames lay ready, so they count as captured when they are taken, less what was done to them before.
-        ``prepare`` preprocesses each frame on the capturing thread, while the model works on the one before.
+        ``prepare`` works on each frame on the capturing thread, while the model works on the one before.
 
         Raises:
             SourceError: The source broke off.
@@ -81,8 +81,7 @@ class BackgroundSource:
         try:
             for frame in self._source.frames(self._stop):
                 if frame is not None:
-                    prepared = self._prepare(frame.image) if self._prepare else None
-                    self._mailbox.put(replace(frame, prepared=prepared))
+                    self._mailbox.put(self._prepare(frame) if self._prepare else frame)
         except (EdgeError, OSError, cv2.error) as error:
             reason = error
         finally:
