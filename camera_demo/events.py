@@ -22,11 +22,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from camera_demo.errors import ConfigError
-from edge.inference.prediction import Guess
-from edge.vision.preprocess import Frame
+
+if TYPE_CHECKING:  # both import cv2
+    from edge.inference.prediction import Guess
+    from edge.vision.preprocess import Frame
 
 __all__ = ["LAPSE_S", "Event", "EventState", "Moment", "Observation", "Span", "Steady", "lapse", "observe"]
 

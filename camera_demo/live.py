@@ -148,7 +148,7 @@ class Answers(Iterator[Result]):
 
     def _answer(self, frame: CapturedFrame) -> Result:
         classifier, name = self.classifier, ""
-        frame, is_kept = self._turns.choose(frame, self._clock())
+        frame, is_kept = self._turns.choose(frame, frame.captured_at_s)
         if frame.region is not None:
             name = frame.region.name
         before = self._newest.get(name)

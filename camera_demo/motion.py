@@ -18,11 +18,11 @@ from edge.vision.preprocess import Frame
 
 __all__ = ["CHANGED_LEVELS", "Motion"]
 
-CHANGED_LEVELS: Final = 6
+CHANGED_LEVELS: Final = 8
 """Grey levels, of 255, that a cell must differ by."""
 _CELLS: Final = 16
 _REFRESH_S: Final = 2.0
-"""The longest rest: so a variant that was pinned meanwhile takes over, and the controller sees how fast the board is."""
+"""The longest rest, so that a variant that was pinned takes over, and the controller sees how fast the board is."""
 
 
 class Motion:

@@ -53,16 +53,8 @@ class ClassifyOptions:
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
         parse_unknown(self.unknown)
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    """For single classes, by label: the probability below which an answer is unknown."""
-    regions: tuple[Region, ...] = ()
-    """The parts of the frame to classify, one a frame in turn; none for all of it."""
-    steady: Steady | None = None
-    """What it takes to announce a class, and to end it; None to announce none."""
-    watched: tuple[str, ...] = ()
-    """The labels that are announced; none for all."""
-    idle: bool = False
-    """Whether the model rests while nothing changes in a region: see :mod:`camera_demo.motion`."""
+        check_thresholds(self.thresholds)
+        check_names(self.regions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,9 @@ def draw(result: Result) -> Frame:
     band = max(_LEAST_HEIGHT, round(height * _BAND_SHARE))
     if height < 2 * _LEAST_HEIGHT or width < 2 * _LEAST_HEIGHT:
         return image
-    if result.region is not None:
-        left, top, right, bottom = result.region.box(height, width)
-        cv2.rectangle(image, (left, top), (right - 1, bottom - 1), _GREEN, thickness=max(1, height // 240))
+    for each in result.every_region:
+        if each.region is not None:
+            _frame_region(image, each, band)
     foot = image[height - band :]
     foot //= 4
     best = result.best
@@ -43,11 +43,24 @@ def draw(result: Result) -> Frame:
     if best is not None:
         length = round((width - 2 * pad) * min(1.0, max(0.0, best.probability)))
         cv2.rectangle(foot, (pad, pad), (pad + length, pad + bar_height), _GREEN, thickness=-1)
-    headline = f"{result.label} {best.probability:.0%}" if best else result.label
+    region = f"{result.region_name}: " if result.region_name else ""
+    headline = f"{region}{result.label} {best.probability:.0%}" if best else f"{region}{result.label}"
     details = f"{result.variant} {result.backend}  {result.fps:.1f} fps  {result.answer_ms:.1f} ms"
     _write(foot, headline, pad, round(0.62 * band), 0.36 * band, _WHITE)
     _write(foot, details, pad, round(0.92 * band), 0.2 * band, _GREY)
     return image
+
+
+def _frame_region(image: Frame, result: Result, band: int) -> None:
+    """A region's edge, and its label in its upper left corner where regions have names."""
+    assert result.region is not None
+    height, width = image.shape[:2]
+    left, top, right, bottom = result.region.box(height, width)
+    cv2.rectangle(image, (left, top), (right - 1, bottom - 1), _GREEN, thickness=max(1, height // 240))
+    inner = image[top:bottom, left:right]
+    letter_px = 0.2 * band
+    if result.region_name and min(inner.shape[:2]) > _LEAST_HEIGHT:
+        _write(inner, f"{result.region_name}: {result.label}", 4, round(1.8 * letter_px), letter_px, _GREEN)
 
 
 def _write(image: Frame, text: str, left: int, baseline: int, letter_px: float, colour: tuple[int, int, int]) -> None:

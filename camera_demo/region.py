@@ -33,7 +33,8 @@ class Region:
     def __post_init__(self) -> None:
         if self.name and not _NAME.fullmatch(self.name):
             raise SourceError(
-                f"invalid region name {self.name!r}: expected up to 40 letters, digits, spaces, dots, _ or -, e.g. door."
+                f"invalid region name {self.name!r}: expected up to 40 letters, digits, spaces, dots, _ or -, e.g. "
+                "door."
             )
         if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
             raise SourceError(
@@ -56,8 +57,8 @@ class Region:
             left, top, right, bottom = (float(part) for part in shares.split(","))
         except ValueError:
             raise SourceError(
-                f"invalid region '{text}': expected LEFT,TOP,RIGHT,BOTTOM as fractions from 0 to 1, e.g. 0.25,0,0.75,1, "
-                "or with a name: door=0.25,0,0.75,1."
+                f"invalid region '{text}': expected LEFT,TOP,RIGHT,BOTTOM as fractions from 0 to 1, e.g. "
+                "0.25,0,0.75,1, or with a name: door=0.25,0,0.75,1."
             ) from None
         if is_named and not name:
             raise SourceError(f"invalid region '{text}': expected a name before '=', e.g. door{text}.")
@@ -101,7 +102,7 @@ def check_names(regions: Sequence[Region]) -> None:
     """
     if len(regions) > _MOST:
         raise SourceError(f"too many regions: {len(regions)}; at most {_MOST} are classified in turn.")
-    names = [region.name.casefold() for region in regions]
+    names = [re.sub(r"[ ._-]+", "-", region.name.casefold()) for region in regions]  # as topics have them
     for region, name in zip(regions, names, strict=True):
         if not name and len(regions) > 1:
             raise SourceError("one of several regions has no name: name each, e.g. --roi door=0,0,0.5,1.")

@@ -16,8 +16,15 @@ __all__ = ["RunState"]
 class RunState:
     """Shared by the loop and the sinks; written by the loop, read by any thread."""
 
-    def __init__(self, source_status: SourceStatus, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, source_status: SourceStatus, *, camera: str = "camera", clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.source = source_status
+        self.camera = camera
+        """What the camera is called."""
+        self.announces = False
+        """Whether classes are announced, so that there are events."""
+        self._measuring: tuple[str, float] | None = None
         self._control: Control | None = None
         self.health = Health()
         """The latest sample."""
@@ -28,9 +35,13 @@ class RunState:
         """Control of the classifier; None until the model is loaded."""
         return self._control
 
+    def measuring(self, stage: str, share: float) -> None:
+        """Say that the machine is being measured: which variant, and the share done, 0 to 1."""
+        self._measuring = stage, share
+
     def loaded(self, control: Control) -> None:
         """Say that the model is loaded."""
-        self._control = control
+        self._control, self._measuring = control, None
 
     def on_health(self, health: Health) -> None:
         """Keep a sample of the machine's health."""
@@ -39,7 +50,11 @@ class RunState:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         now_s = self._clock()
+        measuring = self._measuring
         return {
+            "camera": self.camera,
+            "announces": self.announces,
+            "measuring": None if measuring is None else {"stage": measuring[0], "share": round(measuring[1], 3)},
             "source": self.source.now.to_dict(now_s),
             "variant": None if self.control is None else self.control.to_dict(),
             "machine": _machine(self.health),

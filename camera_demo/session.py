@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from camera_demo.actions.dispatcher import Actions
+from camera_demo.actions.rules import check_labels, check_rules
 from camera_demo.addresses import redacted
 from camera_demo.control import Control, options_of
 from camera_demo.errors import SinkError
+from camera_demo.events import Event, Steady
 from camera_demo.live import USUAL_FPS, Answers
 from camera_demo.loading import load
+from camera_demo.options import ClassifyOptions
 from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
@@ -61,15 +66,29 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     bundle = open_bundle(model.bundle)
     if model.variant is not None:
         bundle.find(Variant.parse(model.variant))
-    run_state, stats, notifier = RunState(SourceStatus(source_uri.name)), None, Notifier()
+    regions = tuple(region.name for region in options.regions)
+    check_rules(settings.action, bundle.labels, regions)
+    check_labels(settings.asked_for, bundle.labels, "watch")
+    camera = settings.name or source_uri.short_name
+    run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     try:
         with contextlib.ExitStack() as opened:
             source = open_source(
                 source_uri, run_state.source, capture_format=capture_format, playback=settings.playback
             )
             opened.callback(source.close)
-            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, announce)
-            with progress_bar(f"profiling {bundle.name}") as progress:
+            options = _with_events(options, settings, is_live=source.is_live)
+            run_state.announces = options.steady is not None
+            watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
+            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce)
+            actions = Actions(settings.action, camera)
+            opened.callback(actions.close)
+            with progress_bar(f"profiling {bundle.name}") as show_progress:
+
+                def progress(stage: str, share: float) -> None:
+                    run_state.measuring(stage, share)
+                    show_progress(stage, share)
+
                 classifier, profile = load(
                     bundle,
                     model,
@@ -87,7 +106,8 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             stop.attend()
             notifier.ready(f"classifying {source.name}")
             opened.callback(notifier.stopping)
-            answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat)
+            on_event = partial(_on_event, sinks, actions, stop)
+            answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
             show(answers, sinks, stats, max_frames=settings.max_frames)
     finally:
         for line in stats.summary().lines() if stats else ():
@@ -152,12 +172,20 @@ def _open_sinks(
     opened: contextlib.ExitStack,
     run_state: RunState,
     settings: Settings,
+    watched: Mapping[int, str],
     announce: Callable[[str], None],
 ) -> list[Sink]:
     writes_data = any(uri.scheme.name == "json" and uri.location == _STDOUT for uri in uris)
     text = sys.stderr if writes_data else sys.stdout
     context = SinkContext(
-        rate_hz=source.rate_hz, text=text, announce=announce, run_state=run_state, token=settings.token
+        rate_hz=source.rate_hz,
+        text=text,
+        announce=announce,
+        run_state=run_state,
+        camera=run_state.camera,
+        regions=tuple(region.name for region in settings.classify.regions if region.name),
+        watched=watched,
+        token=settings.token,
     )
     sinks = []
     for uri in uris:
@@ -165,6 +193,22 @@ def _open_sinks(
         opened.callback(sink.close)
         sinks.append(sink)
     return sinks
+
+
+def _with_events(options: ClassifyOptions, settings: Settings, *, is_live: bool) -> ClassifyOptions:
+    """The options, with events where nothing is said of them: of cameras, and where an action or class is asked for."""
+    is_wanted = settings.steady is None and (is_live or bool(settings.action) or bool(settings.watch))
+    return replace(options, steady=Steady()) if is_wanted and options.steady is None else options
+
+
+def _on_event(sinks: Sequence[Sink], actions: Actions, stop: Stop, event: Event) -> None:
+    """Pass an event on: to the actions first, so that a sink that breaks takes none of them with it."""
+    actions.on_event(event)
+    for sink in sinks:
+        try:
+            sink.on_event(event)
+        except WatcherLeft:
+            stop.request()
 
 
 def _on_health(classifier: LiveClassifier, run_state: RunState) -> Callable[[Health], None]:

@@ -90,6 +90,7 @@ class Stats:
         self._answers_ms: deque[float] = deque(maxlen=_KEPT_FRAMES)
         self._frames = self._over = self._dropped = self._runs_begun = 0
         self._runs: deque[_Run] = deque(maxlen=_MOST_RUNS)
+        self._newest: dict[str, _Run] = {}
         self._totals: dict[str, _Run] = {}
 
     @property
@@ -106,11 +107,14 @@ class Stats:
         self._budget_ms = result.budget_ms
         self._variants[result.variant] += 1
         self._dropped = result.dropped
-        label = result.label
-        if not self._runs or self._runs[-1].label != label:
-            self._runs.append(_Run(label, result.frame.position_s))
+        region = result.region_name
+        label = f"{region}: {result.label}" if region else result.label
+        run = self._newest.get(region)
+        if run is None or run.label != label:
+            self._newest[region] = run = _Run(label, result.frame.position_s)
+            self._runs.append(run)
             self._runs_begun += 1
-        self._runs[-1].add(result)
+        run.add(result)
         self._totals.setdefault(label, _Run(label, result.frame.position_s)).add(result)
 
     def summary(self) -> Summary:

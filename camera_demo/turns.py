@@ -53,7 +53,7 @@ class Turns:
 
         Args:
             frame: A frame of the source.
-            now_s: A clock that never jumps.
+            now_s: A clock that never jumps back.
         """
         was_passed_on = frame.prepared is not None and not self._is_live
         if frame.prepared is None:  # no thread prepared it

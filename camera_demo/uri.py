@@ -52,6 +52,19 @@ class Uri:
         """What it is, for people: without password."""
         return f"csi://{self.location}" if self.scheme.name == "csi" else redacted(self.location) or self.scheme.name
 
+    @property
+    def short_name(self) -> str:
+        """A word for it in topics and metrics: ``video0``, ``cam-live``, ``digits``. Without user and password.
+
+        >>> parse_source("rtsp://me:secret@cam/live").short_name
+        'cam-live'
+        """
+        if self.scheme.name == "csi":
+            return f"csi{self.location}"
+        place = re.sub(r"^[a-z]+://(?:[^/@]*@)?", "", self.location).partition("?")[0]
+        name = Path(place).stem if self.scheme.name in ("v4l2", "clip", "pictures") else place
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:60] or self.scheme.name
+
 
 SOURCES: Final = (
     Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, /dev/v4l/by-id/...)", is_live=True),

@@ -72,12 +72,12 @@ def _device(number: int, *, is_low: bool) -> Any:
         import gpiozero
     except ImportError as reason:
         raise ConfigError(
-            f"gpio:{number} needs gpiozero, which is not installed: sudo apt install python3-gpiozero, and ./install.sh "
-            "again; elsewhere pip install gpiozero."
+            f"gpio:{number} needs gpiozero, which is not installed: sudo apt install python3-gpiozero, and "
+            "./install.sh again; elsewhere pip install gpiozero."
         ) from reason
     try:
         return gpiozero.DigitalOutputDevice(number, active_high=not is_low, initial_value=False)
-    except Exception as error:  # noqa: BLE001 - each pin factory has errors of its own
+    except Exception as error:
         raise ConfigError(
             f"Cannot use gpio:{number}: {str(error).rstrip('.') or type(error).__name__}. Expected a free pin of a "
             "Raspberry Pi, by its BCM number."

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.run_state import RunState
 
@@ -28,6 +29,12 @@ class SinkContext:
     """Takes one line for people, said once."""
     run_state: RunState
     """What the run tells of itself."""
+    camera: str = ""
+    """What the camera is called."""
+    regions: tuple[str, ...] = ()
+    """The regions' names."""
+    watched: Mapping[int, str] = field(default_factory=dict)
+    """The classes that were asked for by name: their numbers and labels."""
     token: str | None = None
     """What a browser must know to see the page; None to make one up where one is needed."""
 
@@ -41,6 +48,15 @@ class Sink(Protocol):
 
     def show(self, result: Result) -> None:
         """Take one answer. Must not wait for anybody, unless its scheme says that it may.
+
+        Raises:
+            WatcherLeft: Nobody watches any more.
+            SinkError: The sink broke.
+            OutputError: The file cannot be written.
+        """
+
+    def on_event(self, event: Event) -> None:
+        """Take the begin of an event, or its end. It comes before the answer that led to it, and must not wait either.
 
         Raises:
             WatcherLeft: Nobody watches any more.

@@ -10,6 +10,7 @@ from typing import Any, Final
 import cv2
 
 from camera_demo.errors import SinkError
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import opencv_reason
@@ -48,6 +49,9 @@ class DisplaySink:
                 raise WatcherLeft
         except cv2.error as reason:
             raise SinkError(f"The display cannot show a picture: {opencv_reason(reason)}. {_INSTEAD}") from reason
+
+    def on_event(self, event: Event) -> None:
+        """Nothing: the window shows answers."""
 
     def close(self) -> None:
         """Close the window."""

@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from camera_demo.sinks.topics import Topics, slug
+
 __all__ = ["discovery"]
 
 _NAME: Final = "mobilenet-edge"
@@ -20,6 +22,11 @@ _SENSORS: Final[Mapping[str, Mapping[str, Any]]] = {
         "icon": "mdi:label",
         "value_template": "{{ value_json.label if value_json.label is not none else 'not sure' }}",
         "with_attributes": True,
+    },
+    "steady": {
+        "name": "Seen",
+        "icon": "mdi:eye-check",
+        "value_template": "{{ value_json.steady or 'nothing' }}",
     },
     "probability": {
         "name": "Probability",
@@ -53,32 +60,63 @@ _SENSORS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 
 
-def discovery(topic: str, prefix: str) -> dict[str, str]:
-    """Topics and messages that introduce the camera whose topics begin with ``topic``; none without a prefix."""
+_EVENT: Final = (
+    "{{ {'event_type': value_json.event, 'label': value_json.label, 'probability': value_json.probability, "
+    "'start': value_json.start, 'end': value_json.end} | to_json }}"
+)
+"""Home Assistant wants the type of an event under a name of its own."""
+_OF_CAMERA: Final = frozenset({"fps", "latency", "variant"})
+"""What is one figure for all regions."""
+
+
+def discovery(topics: Topics, prefix: str) -> dict[str, str]:
+    """Topics and messages that introduce a camera; none without a prefix."""
     if not prefix:
         return {}
-    node = re.sub(r"[^a-zA-Z0-9_-]+", "_", topic)
-    shared = {
-        "availability_topic": f"{topic}/availability",
-        "device": {"identifiers": [node], "name": topic, "manufacturer": _NAME, "model": "MobileNet v1"},
-        "origin": {"name": _NAME},
-    }
-    messages = {
-        f"{prefix}/sensor/{node}_{key}/config": _sensor(node, topic, key, sensor) | shared
-        for key, sensor in _SENSORS.items()
-    }
-    messages[f"{prefix}/binary_sensor/{node}_camera/config"] = {
+    node = re.sub(r"[^a-zA-Z0-9_-]+", "_", topics.base)
+    messages: dict[str, dict[str, Any]] = {}
+    for number, region in enumerate(topics.names):
+        stem, state = f"{node}_{slug(region)}" if region else node, topics.state(region)
+        for key, sensor in _SENSORS.items():
+            if key not in _OF_CAMERA:
+                messages[f"sensor/{stem}_{key}"] = _sensor(sensor, state) | {"name": _titled(region, sensor["name"])}
+            elif number == 0:
+                messages[f"sensor/{node}_{key}"] = _sensor(sensor, state)
+        messages[f"event/{stem}_event"] = {
+            "name": _titled(region, "Event"),
+            "icon": "mdi:eye",
+            "event_types": ["begin", "end"],
+            "state_topic": topics.event(region),
+            "value_template": _EVENT,
+        }
+        for class_id, label in topics.watched.items():
+            messages[f"binary_sensor/{stem}_seen_{class_id}"] = {
+                "name": _titled(region, label),
+                "icon": "mdi:eye",
+                "state_topic": topics.seen_of(region, class_id),
+            }
+    messages[f"binary_sensor/{node}_camera"] = {
         "name": "Camera",
-        "unique_id": f"{node}_camera",
         "device_class": "connectivity",
         "entity_category": "diagnostic",
-        "state_topic": f"{topic}/camera",
-        **shared,
+        "state_topic": f"{topics.base}/camera",
     }
-    return {name: json.dumps(message) for name, message in messages.items()}
+    shared = {
+        "availability_topic": f"{topics.base}/availability",
+        "device": {"identifiers": [node], "name": topics.base, "manufacturer": _NAME, "model": "MobileNet v1"},
+        "origin": {"name": _NAME},
+    }
+    return {
+        f"{prefix}/{name}/config": json.dumps(message | {"unique_id": name.partition("/")[2]} | shared)
+        for name, message in messages.items()
+    }
 
 
-def _sensor(node: str, topic: str, key: str, sensor: Mapping[str, Any]) -> dict[str, Any]:
+def _sensor(sensor: Mapping[str, Any], state: str) -> dict[str, Any]:
     rest = {name: value for name, value in sensor.items() if name != "with_attributes"}
-    attributes = {"json_attributes_topic": f"{topic}/state"} if sensor.get("with_attributes") else {}
-    return {**rest, **attributes, "unique_id": f"{node}_{key}", "state_topic": f"{topic}/state"}
+    attributes = {"json_attributes_topic": state} if sensor.get("with_attributes") else {}
+    return {**rest, **attributes, "state_topic": state}
+
+
+def _titled(region: str, name: str) -> str:
+    return f"{region}: {name}" if region else name

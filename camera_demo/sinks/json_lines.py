@@ -7,8 +7,10 @@ import io
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from camera_demo.errors import SinkError
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import OutputError, os_reason
@@ -25,15 +27,40 @@ class JsonLinesSink:
         """Write to ``file``, called ``name`` in messages; it is closed in the end."""
         self._file, self._name = file, name
         self._written_bytes = 0
+        self._events: list[dict[str, Any]] = []
 
     def show(self, result: Result) -> None:
-        """Write one line.
+        """Write one line, with the events that the answer led to.
 
         Raises:
             WatcherLeft: The pipe's reader is gone.
             OutputError: The disk is full; a file keeps its whole lines.
         """
-        line = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        self._write(result.to_dict() | self._taken_events())
+
+    def on_event(self, event: Event) -> None:
+        """Keep the event for the next line."""
+        self._events.append(event.to_dict())
+
+    def close(self) -> None:
+        """Write the events that no answer followed, as a line of their own, and close the file.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        try:
+            if self._events and not self._file.closed:
+                with contextlib.suppress(WatcherLeft):
+                    self._write(self._taken_events())
+        finally:
+            self._file.close()
+
+    def _taken_events(self) -> dict[str, Any]:
+        events, self._events = self._events, []
+        return {"events": events} if events else {}
+
+    def _write(self, value: dict[str, Any]) -> None:
+        line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
         try:
             rest = memoryview(line)
             while rest:
@@ -44,10 +71,6 @@ class JsonLinesSink:
             self._cut_last_line()
             raise OutputError(f"Cannot write {self._name}: {os_reason(reason)}.") from reason
         self._written_bytes += len(line)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _cut_last_line(self) -> None:
         with contextlib.suppress(OSError):  # pipes and devices cannot be cut

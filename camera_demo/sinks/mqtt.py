@@ -6,19 +6,21 @@ import contextlib
 import json
 import logging
 import os
-import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from camera_demo.addresses import redacted
 from camera_demo.errors import SinkError
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.sinks.home_assistant import discovery
+from camera_demo.sinks.topics import Topics, slug
 from camera_demo.source_status import SourceState, SourceStatus
 from edge.parts import failed_import
 
@@ -60,8 +62,19 @@ class Broker:
     """Topic below which Home Assistant looks for devices; empty to leave it alone."""
 
 
+class _Pace(NamedTuple):
+    """When the next answer of a region may be published, and when it must."""
+
+    said: tuple[str, str | None] | None = None
+    due_s: float = 0.0
+    free_s: float = 0.0
+
+
+_NO_PACE: Final = _Pace()
+
+
 class MqttSink:
-    """Publishes the newest answer: at once when the label changes, else once a second.
+    """Publishes the newest answer: at once when the label changes, else once a second; and each event.
 
     paho's own thread talks to the broker and comes back to it by itself; while there is none, answers are left out.
     """
@@ -69,7 +82,14 @@ class MqttSink:
     wants_picture = False
 
     def __init__(
-        self, broker: Broker, source_status: SourceStatus, *, name: str, clock: Callable[[], float] = time.monotonic
+        self,
+        broker: Broker,
+        source_status: SourceStatus,
+        *,
+        name: str,
+        regions: Sequence[str] = (),
+        watched: Mapping[int, str] = MappingProxyType({}),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to connect; a broker that is not there yet is waited for.
 
@@ -77,6 +97,8 @@ class MqttSink:
             broker: Where to publish, and what.
             source_status: State of the frame source.
             name: The broker's address, for people.
+            regions: The regions' names.
+            watched: The classes that get a topic each, by their numbers.
             clock: Paces the messages.
 
         Raises:
@@ -88,8 +110,9 @@ class MqttSink:
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
-        self._last_label: str | None = None
-        self._due_s = self._free_s = 0.0
+        self._topics = Topics(base=broker.topic, regions=tuple(regions), watched=dict(watched))
+        self._pace: dict[str, _Pace] = {}
+        self._seen: dict[str, bool] = dict.fromkeys(self._topics.seen(), False)
         self._has_complained = self._is_closed = False
         source_status.subscribe(self._on_source)
         self._client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
@@ -97,12 +120,24 @@ class MqttSink:
 
     def show(self, result: Result) -> None:
         """Publish the answer if it is time."""
-        now_s, label = self._clock(), result.label
-        is_news = label != self._last_label and now_s >= self._free_s
-        if not self._client.is_connected() or not (is_news or now_s >= self._due_s):
+        now_s, region = self._clock(), result.region_name
+        pace, said = self._pace.get(region, _NO_PACE), (result.label, result.steady)
+        is_news = said != pace.said and now_s >= pace.free_s
+        if not self._client.is_connected() or not (is_news or now_s >= pace.due_s):
             return
-        self._last_label, self._due_s, self._free_s = label, now_s + self._broker.interval_s, now_s + _CHANGE_S
-        self._publish("state", json.dumps(_state(result), ensure_ascii=False))
+        self._pace[region] = _Pace(said, now_s + self._broker.interval_s, now_s + _CHANGE_S)
+        self._publish(self._topics.state(region), json.dumps(_state(result), ensure_ascii=False))
+
+    def on_event(self, event: Event) -> None:
+        """Publish the event, and whether its class is seen, at once."""
+        topic = self._topics.seen_of(event.region, event.class_id)
+        if topic is not None:
+            self._seen[topic] = not event.is_over
+        if self._client.is_connected():
+            message = json.dumps(event.to_dict(), ensure_ascii=False)
+            self._client.publish(self._topics.event(event.region), message, qos=1)
+            if topic is not None:
+                self._publish_seen(topic)
 
     def close(self) -> None:
         """Say that nothing more will come, and leave."""
@@ -119,8 +154,11 @@ class MqttSink:
     def _topic(self, leaf: str) -> str:
         return f"{self._broker.topic}/{leaf}"
 
-    def _publish(self, leaf: str, text: str, *, retain: bool = False) -> None:
-        self._client.publish(self._topic(leaf), text, qos=0, retain=retain)
+    def _publish(self, topic: str, text: str, *, retain: bool = False) -> None:
+        self._client.publish(topic, text, qos=0, retain=retain)
+
+    def _publish_seen(self, topic: str) -> None:
+        self._client.publish(topic, "ON" if self._seen[topic] else "OFF", qos=1, retain=True)
 
     def _on_connect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
         if reason.is_failure:
@@ -128,11 +166,13 @@ class MqttSink:
             return
         self._has_complained = False
         _log.info("Connected to %s", self._name, extra={"event": "mqtt_connected"})
-        for topic, message in discovery(self._broker.topic, self._broker.discovery_prefix).items():
+        for topic, message in discovery(self._topics, self._broker.discovery_prefix).items():
             client.publish(topic, message, qos=1, retain=True)
         client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
         self._on_source(self._source_status.now)
-        self._due_s = 0.0
+        for topic in self._seen:
+            self._publish_seen(topic)
+        self._pace = {}
 
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
         self._complain("cannot be reached")
@@ -142,7 +182,7 @@ class MqttSink:
             self._complain(f"hung up: {str(reason).lower()}")
 
     def _on_source(self, status: SourceState) -> None:
-        self._publish("camera", "ON" if status.state == "live" else "OFF", retain=True)
+        self._publish(self._topic("camera"), "ON" if status.state == "live" else "OFF", retain=True)
 
     def _complain(self, cause: str) -> None:
         if not self._has_complained:
@@ -156,10 +196,16 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
     Raises:
         SinkError: The address is invalid, or paho-mqtt is not installed.
     """
-    return MqttSink(broker_of(place), context.run_state.source, name=redacted(place))
+    return MqttSink(
+        broker_of(place, camera=context.camera),
+        context.run_state.source,
+        name=redacted(place),
+        regions=context.regions,
+        watched=context.watched,
+    )
 
 
-def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Broker:
+def broker_of(address: str, environment: Mapping[str, str] = os.environ, *, camera: str = "") -> Broker:
     """The broker of an address; the password may also stand in the environment variable ``MQTT_PASSWORD``.
 
     >>> broker_of("mqtt://me@broker/attic").topic
@@ -183,7 +229,7 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ) -> Brok
     return Broker(
         host=parts.hostname or "",
         port=port or _PORTS[parts.scheme],
-        topic=topic or f"mobilenet-edge/{_slug(socket.gethostname())}",
+        topic=topic or "/".join(filter(None, ("mobilenet-edge", slug(socket.gethostname()), camera and slug(camera)))),
         user=None if parts.username is None else unquote(parts.username),
         password=environment.get(_PASSWORD) if parts.password is None else unquote(parts.password),
         is_encrypted=parts.scheme == "mqtts",
@@ -227,7 +273,3 @@ def _state(result: Result) -> dict[str, Any]:
         "probability": round(best.probability, 4) if best else None,
         **result.to_dict(),
     }
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]+", "-", text).strip("-") or "camera"

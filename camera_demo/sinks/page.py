@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from camera_demo.errors import SinkError
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.run_state import RunState
 from camera_demo.sinks.base import SinkContext
@@ -69,6 +70,11 @@ class PageSink:
         """Hand the answer to the server's thread."""
         self._metrics.count(result)
         self._hub.publish(result)
+
+    def on_event(self, event: Event) -> None:
+        """Hand the event to the server's thread."""
+        self._metrics.count_event(event)
+        self._hub.publish_event(event)
 
     def close(self) -> None:
         """End every stream and the thread."""

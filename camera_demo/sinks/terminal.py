@@ -8,10 +8,11 @@ import unicodedata
 from collections.abc import Callable
 from typing import Final, TextIO
 
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 
-__all__ = ["TerminalSink", "describe", "fitted", "open_sink"]
+__all__ = ["TerminalSink", "describe", "describe_event", "fitted", "open_sink"]
 
 _TERMINAL_S: Final = 0.1
 _LOG_S: Final = 1.0
@@ -41,6 +42,15 @@ class TerminalSink:
         if self._due_s is None or now_s >= self._due_s:
             self._due_s = now_s + self._period_s
             self._write_line()
+
+    def on_event(self, event: Event) -> None:
+        """Write a line that stays.
+
+        Raises:
+            WatcherLeft: The stream's reader is gone.
+        """
+        clear = _CLEAR_LINE if self._is_terminal else ""
+        self._write(f"{clear}{describe_event(event)}\n")
 
     def close(self) -> None:
         """Write the last answer, if it was not, and end the line."""
@@ -82,16 +92,34 @@ def fitted(line: str, columns: int) -> str:
 
 
 def describe(result: Result) -> str:
-    """An answer on one line; control characters in labels are left out."""
-    best = result.best
-    label = "".join(c for c in result.label if c.isprintable())
-    certainty = f" {best.probability:.0%}" if best else ""
+    """An answer on one line, with those of the other regions; control characters in labels are left out."""
+    labels = ", ".join(_named(each) for each in result.every_region)
     where = result.frame.file or f"frame {result.frame.index}"
     dropped = f", {result.dropped} dropped" if result.dropped else ""
+    rests = ", at rest" if result.is_kept else ""
     return (
-        f"{label}{certainty} | {result.answer_ms:.1f} ms | {result.fps:.1f} fps | "
-        f"{result.variant} {result.backend} | {where}{dropped}"
+        f"{labels} | {result.answer_ms:.1f} ms | {result.fps:.1f} fps | "
+        f"{result.variant} {result.backend} | {where}{dropped}{rests}"
     )
+
+
+def describe_event(event: Event) -> str:
+    """The begin or end of an event on one line."""
+    region = f"{event.region}: " if event.region else ""
+    label = _printable(event.label)
+    if not event.is_over:
+        return f"{region}{label} begins at {event.start.position_s:.1f} s"
+    return f"{region}{label} ends at {event.last.position_s:.1f} s, after {event.duration_s:.1f} s"
+
+
+def _named(result: Result) -> str:
+    best = result.best
+    region = f"{result.region_name}: " if result.region_name else ""
+    return f"{region}{_printable(result.label)}" + (f" {best.probability:.0%}" if best else "")
+
+
+def _printable(text: str) -> str:
+    return "".join(c for c in text if c.isprintable())
 
 
 def open_sink(place: str, context: SinkContext) -> TerminalSink:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from collections import deque
 from typing import Final
 
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.mailbox import Mailbox
 from camera_demo.sinks.base import Sink, WatcherLeft
@@ -16,6 +19,7 @@ __all__ = ["DetachedSink"]
 _log = logging.getLogger(__name__)
 _WAITING: Final = 30
 """Answers that may wait, with their pictures: a second's worth at 30 frames a second."""
+_WAITING_EVENTS: Final = 300
 _POLL_S: Final = 0.5
 _JOIN_S: Final = 5.0
 
@@ -29,6 +33,7 @@ class DetachedSink:
     def __init__(self, sink: Sink, name: str, *, join_s: float = _JOIN_S) -> None:
         self._sink, self._name, self._join_s = sink, name, join_s
         self._mailbox: Mailbox[Result] = Mailbox(_WAITING)
+        self._events: deque[Event] = deque(maxlen=_WAITING_EVENTS)
         self._error: EdgeError | WatcherLeft | None = None
         self._is_closed = self._has_complained = False
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
@@ -54,6 +59,10 @@ class DetachedSink:
             self._has_complained = True
             _log.warning("%s is too slow for every answer; the oldest of those that wait are left out", self._name)
 
+    def on_event(self, event: Event) -> None:
+        """Leave the event for the sink, which takes it before the answers that wait: none is left out with them."""
+        self._events.append(event)
+
     def close(self) -> None:
         """Let the sink take what waits, and finish it.
 
@@ -68,12 +77,20 @@ class DetachedSink:
         if self._thread.is_alive():
             _log.warning("%s takes nothing any more; %d answers are lost", self._name, self._mailbox.dropped)
             return
+        if self._error is None:
+            with contextlib.suppress(WatcherLeft):
+                self._pass_events_on()
         self._sink.close()
+
+    def _pass_events_on(self) -> None:
+        while self._events:
+            self._sink.on_event(self._events.popleft())
 
     def _run(self) -> None:
         while not self._mailbox.is_finished:
             result = self._mailbox.take(_POLL_S)
             try:
+                self._pass_events_on()
                 if result is not None:
                     self._sink.show(result)
             except (EdgeError, WatcherLeft) as error:

@@ -11,6 +11,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
 from camera_demo.uri import VIDEO_CODECS
@@ -61,6 +62,9 @@ class VideoSink:
         for _ in range(self._due(result.frame.position_s)):
             self._writer.write(picture)
             self._written += 1
+
+    def on_event(self, event: Event) -> None:
+        """Nothing: the video shows answers."""
 
     def close(self) -> None:
         """Finish the file, check it and give it its name; without a frame there is no file.

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from camera_demo.control import Control
+from camera_demo.frames import Result
 from camera_demo.web.answers import Json, error, to_json_text
 from camera_demo.web.connections import OncePerMinute
 from camera_demo.web.guard import MAX_BODY_BYTES, Guard, content_policy
@@ -78,6 +79,15 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
     async def control(request: Request) -> Response:
         return Json(_control(_control_of(hub), await _body(request)))
 
+    async def recent_events(request: Request) -> Response:
+        return Json(hub.events.to_list())
+
+    async def event_picture(request: Request) -> Response:
+        picture = hub.events.picture(request.path_params["id"])
+        if picture is None:
+            raise HTTPException(404, "There is no such picture: only those of the last events are kept.")
+        return Response(picture, media_type="image/jpeg")
+
     async def health(request: Request) -> Response:
         return _health(hub)
 
@@ -96,6 +106,8 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         Route("/api/state", state),
         Route("/api/variants", variants),
         Route("/api/history", history),
+        Route("/api/recent-events", recent_events),
+        Route("/api/recent-events/{id}.jpg", event_picture),
         Route("/api/control", control, methods=["PUT"]),
         Route("/healthz", health),
         Route("/metrics", metrics_text),
@@ -155,17 +167,24 @@ async def _pictures(hub: Hub, *, is_annotated: bool) -> AsyncIterator[bytes]:
 
 
 async def _events(hub: Hub) -> AsyncIterator[bytes]:
-    """Server-sent events: each answer, at most ten a second, and the run's state, each second and when it changes."""
-    loop, result, sent_s, sent = asyncio.get_running_loop(), None, float("-inf"), ""
+    """Server-sent events: the newest answers, ten times a second at most; events; the run's state, when it changes."""
+    loop, sent_s, sent = asyncio.get_running_loop(), float("-inf"), ""
+    results: tuple[Result, ...] = ()
+    revision = hub.events.since(0)[0]
     while not hub.is_closed:
         news, state = hub.news(), hub.run_state.to_dict()
-        summary = json.dumps([state["source"]["state"], state["source"]["reason"], state["variant"]], sort_keys=True)
+        watched = [state["source"]["state"], state["source"]["reason"], state["variant"], state["measuring"]]
+        summary = json.dumps(watched, sort_keys=True)
         if summary != sent or loop.time() - sent_s >= _LIVE_S:
             sent_s, sent = loop.time(), summary
             yield _event("live", state)
-        if hub.result is not None and hub.result is not result:
-            result = hub.result
-            yield _event("answer", result.to_dict())
+        before, results = results, hub.result.every_region if hub.result is not None else ()
+        for result in results:
+            if not any(result.frame is other.frame for other in before):
+                yield _event("answer", result.to_dict())
+        revision, changed = hub.events.since(revision)
+        for value in changed:
+            yield _event("event", value)
         await asyncio.sleep(_EVENT_S)
         await wait_for(news, _LIVE_S)
 

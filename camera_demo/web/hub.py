@@ -8,17 +8,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
-import cv2
-import numpy as np
-
+from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
-from edge.vision.preprocess import Frame
+from camera_demo.thumbnail import jpeg
+from camera_demo.web.event_log import EventLog
 
 __all__ = ["Hub", "wait_for"]
 
-_QUALITY: Final = 80
 _MAX_WIDTH: Final = 1280
 """Wider pictures are scaled down before they are sent."""
 _WAKE_S: Final = 0.03
@@ -38,6 +36,8 @@ class Hub:
     def __init__(self, run_state: RunState, clock: Callable[[], float] = time.monotonic) -> None:
         self.run_state = run_state
         """State of the run."""
+        self.events = EventLog()
+        """The last events."""
         self.watchers = 0
         """Streams that are being sent."""
         self.is_closed = False
@@ -89,10 +89,16 @@ class Hub:
             self._woke_s = now_s
             self._wake()
 
+    def publish_event(self, event: Event) -> None:
+        """Keep an event. Called by the loop's thread; never waits."""
+        self.events.add(event)
+        self._wake()
+
     def close(self) -> None:
         """End every stream."""
         self.is_closed = True
         self._wake()
+        self.events.close()
 
     async def next(self, last: Result | None, timeout_s: float) -> Result | None:
         """The newest answer other than ``last``, waiting for one; None after ``timeout_s``, or once closed."""
@@ -139,14 +145,4 @@ async def wait_for(news: asyncio.Event, timeout_s: float) -> bool:
 
 
 def _encode(result: Result, is_annotated: bool) -> bytes:
-    picture = draw(result) if is_annotated else result.frame.image
-    _, data = cv2.imencode(".jpg", _scaled_down(picture), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    return data.tobytes()
-
-
-def _scaled_down(picture: Frame) -> Frame:
-    height, width = picture.shape[:2]
-    if width <= _MAX_WIDTH:
-        return picture
-    size = _MAX_WIDTH, max(1, round(height * _MAX_WIDTH / width))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return jpeg(draw(result) if is_annotated else result.frame.image, _MAX_WIDTH)

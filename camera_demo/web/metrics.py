@@ -10,7 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from camera_demo.events import Event
 from camera_demo.frames import Result
+from camera_demo.web.answer_metrics import AnswerMetrics
 from camera_demo.web.hub import Hub
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
@@ -29,6 +31,7 @@ class Metrics(Collector):
         self._answers = self._late = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
+        self._of_labels = AnswerMetrics(hub.run_state.camera, self.registry)
         self._answer_s = self._histogram("capture_to_answer_seconds", "From the capture of a frame to its answer.")
         self._infer_s = self._histogram("inference_seconds", "The model alone, without preprocessing.")
 
@@ -37,7 +40,13 @@ class Metrics(Collector):
         self._answers += 1
         self._late += result.is_late
         self._answer_s.observe(result.answer_ms / 1e3)
-        self._infer_s.observe(result.prediction.infer_ms / 1e3)
+        if not result.is_kept:
+            self._infer_s.observe(result.prediction.infer_ms / 1e3)
+        self._of_labels.count(result)
+
+    def count_event(self, event: Event) -> None:
+        """Count the begin of an event, and note its end. Called by the loop's thread."""
+        self._of_labels.count_event(event)
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

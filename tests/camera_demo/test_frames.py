@@ -11,6 +11,7 @@ def test_an_answer_as_json_has_the_labels_the_variant_and_the_times(make_result:
         "position_s": 0.2,
         "variant": "mobilenet_v1_0.25_128",
         "backend": "fake",
+        "unknown": False,
         "labels": [
             {"index": 3, "label": "three", "probability": 0.97},
             {"index": 8, "label": "eight", "probability": 0.02},

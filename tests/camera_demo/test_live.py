@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import camera_demo
+from camera_demo.events import Event
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.live import Answers, FrameRate, answers
 from camera_demo.options import ClassifyOptions
@@ -52,12 +54,16 @@ class Album:
     def __init__(self, *, wants_picture: bool = False, enough: int = 1000, on_show: Callable[[], None] = lambda: None):
         self.wants_picture, self._enough, self._on_show = wants_picture, enough, on_show
         self.results: list[Result] = []
+        self.events: list[Event] = []
 
     def show(self, result: Result) -> None:
         self.results.append(result)
         self._on_show()
         if len(self.results) >= self._enough:
             raise WatcherLeft
+
+    def on_event(self, event: Event) -> None:
+        self.events.append(event)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -144,7 +150,7 @@ def test_a_source_with_a_thread_of_its_own_prepares_the_region_there(
     monkeypatch.setattr(classifier, "preparer", lambda: note)
 
     source = (latest_frames if is_live else read_ahead)(ListedFrames([frame]))
-    options = ClassifyOptions(region=Region.parse("0.5,0,1,1"))
+    options = ClassifyOptions(regions=(Region.parse("0.5,0,1,1"),))
     show(Answers(source, classifier, options=options), [album], stats)
     source.close()
     assert [shape[1:] for shape in shapes] == [(48, 32, 3)]
@@ -155,7 +161,11 @@ def test_a_source_with_a_thread_of_its_own_prepares_the_region_there(
 
 def test_a_file_s_frame_is_as_old_as_its_preparing_took(make_frame: Callable[..., CapturedFrame]) -> None:
     source = read_ahead(ListedFrames([make_frame()]))
-    [frame] = [frame for frame in source.frames(Stop(), lambda image: Prepared(image, 1000.0)) if frame]
+
+    def prepare(frame: CapturedFrame) -> CapturedFrame:
+        return replace(frame, prepared=Prepared(frame.image, 1000.0))
+
+    [frame] = [frame for frame in source.frames(Stop(), prepare) if frame]
     source.close()
     assert 1.0 <= time.monotonic() - frame.captured_at_s < 2.0
 

@@ -52,9 +52,11 @@ def test_systemd_finds_the_unit_hardly_exposed() -> None:
 def test_the_shipped_settings_are_read_and_name_every_key(tmp_path: Path) -> None:
     assert read_config(CONFIG)["wait"] is True
     uncommented = tmp_path / "all.toml"
-    lines = [re.sub(r"^# (?=[a-z_]+ = )", "", line) for line in CONFIG.read_text().splitlines()]
+    text, _, action = CONFIG.read_text().partition("# [[action]]\n")
+    lines = [re.sub(r"^# (?=[a-z_]+ = )", "", line) for line in text.splitlines()]
     once = {line.partition(" = ")[0]: line for line in lines if re.match(r"[a-z_]+ = ", line)}
-    uncommented.write_text("\n".join(once.values()))
+    table = [line.removeprefix("# ") for line in action.splitlines()]
+    uncommented.write_text("\n".join([*once.values(), "[[action]]", *table]))
     known = {field.name for field in fields(Settings)} - {"budget_ms"}
     assert set(read_config(uncommented)) == known
     Settings(**read_config(uncommented) | {"token": "long enough"})

@@ -23,6 +23,7 @@ from camera_demo.frames import Result
 from camera_demo.run_state import RunState
 from camera_demo.sinks.home_assistant import discovery
 from camera_demo.sinks.mqtt import Broker, MqttSink, broker_of
+from camera_demo.sinks.topics import Topics
 from camera_demo.source_status import SourceStatus
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -127,9 +128,9 @@ def test_answers_the_camera_and_the_last_will_reach_a_real_broker(
         sink.close()
         eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
         configs = {topic for topic, _ in listener.heard if topic.startswith("homeassistant/")}
-        assert configs == set(discovery("attic/cam", "homeassistant"))
+        assert configs == set(discovery(Topics(base="attic/cam"), "homeassistant"))
     with Listener(real.port) as newcomer:
-        eventually(lambda: len(newcomer.heard) >= 8)
+        eventually(lambda: len(newcomer.heard) >= 10)
         assert configs <= {topic for topic, _ in newcomer.heard}, "what introduces the device is retained"
 
 
@@ -237,10 +238,10 @@ def test_an_address_that_makes_no_sense_is_refused_without_its_password(address:
 
 
 def test_home_assistant_gets_one_entity_each_with_its_own_name() -> None:
-    messages = {topic: json.loads(text) for topic, text in discovery("attic/cam", "homeassistant").items()}
-    assert len({message["unique_id"] for message in messages.values()}) == len(messages) == 6
+    messages = {topic: json.loads(text) for topic, text in discovery(Topics(base="attic/cam"), "homeassistant").items()}
+    assert len({message["unique_id"] for message in messages.values()}) == len(messages) == 8
     label = messages["homeassistant/sensor/attic_cam_label/config"]
     assert label["state_topic"] == label["json_attributes_topic"] == "attic/cam/state"
     assert label["availability_topic"] == "attic/cam/availability"
     assert label["device"]["identifiers"] == ["attic_cam"]
-    assert discovery("attic/cam", "") == {}
+    assert discovery(Topics(base="attic/cam"), "") == {}

@@ -1,0 +1,59 @@
+"""The topics of one camera on a broker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Topics", "slug"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topics:
+    """Every topic of a camera: ``BASE/state``, and ``BASE/REGION/state`` for a region that has a name.
+
+    >>> topics = Topics(base="attic", regions=("door",), watched={3: "a+b/#"})
+    >>> topics.state("door"), topics.seen()
+    ('attic/door/state', ('attic/door/seen/3-a-b',))
+    """
+
+    base: str
+    regions: tuple[str, ...] = ()
+    """The regions' names; none for answers about the whole picture."""
+    watched: Mapping[int, str] = field(default_factory=dict)
+    """The classes that have a topic each, and their labels."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The regions' names, an empty one where there are none."""
+        return self.regions or ("",)
+
+    def state(self, region: str) -> str:
+        """The newest answer."""
+        return f"{self._of(region)}/state"
+
+    def event(self, region: str) -> str:
+        """Each event."""
+        return f"{self._of(region)}/event"
+
+    def seen_of(self, region: str, class_id: int) -> str | None:
+        """Whether a class is seen; None for one that is not watched.
+
+        The number keeps apart labels that differ only in letters that topics cannot have.
+        """
+        label = self.watched.get(class_id)
+        return None if label is None else f"{self._of(region)}/seen/{class_id}-{slug(label)}"
+
+    def seen(self) -> tuple[str, ...]:
+        """The topics of :meth:`seen_of` for every region and watched class."""
+        pairs = [(region, class_id) for region in self.names for class_id in self.watched]
+        return tuple(topic for pair in pairs if (topic := self.seen_of(*pair)) is not None)
+
+    def _of(self, region: str) -> str:
+        return f"{self.base}/{slug(region)}" if region else self.base
+
+
+def slug(text: str) -> str:
+    """``text`` in letters that may stand in a topic: ASCII letters, digits, _ and -."""
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", text).strip("-")[:60] or "camera"
