@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # as typing's, without the time that importing typing tak
 if TYPE_CHECKING:
     from camera_demo.capture_format import CaptureFormat
     from camera_demo.errors import ConfigError, SinkError, SourceError
+    from camera_demo.events import Event, Span, Steady
     from camera_demo.frames import CapturedFrame, Result
     from camera_demo.live import Answers, answers
     from camera_demo.options import ClassifyOptions, Playback
@@ -25,11 +26,14 @@ __all__ = [
     "CapturedFrame",
     "ClassifyOptions",
     "ConfigError",
+    "Event",
     "Playback",
     "Region",
     "Result",
     "SinkError",
     "SourceError",
+    "Span",
+    "Steady",
     "answers",
     "draw",
 ]
@@ -37,6 +41,7 @@ __all__ = [
 _MODULES = {
     "capture_format": ("CaptureFormat",),
     "errors": ("ConfigError", "SinkError", "SourceError"),
+    "events": ("Event", "Span", "Steady"),
     "frames": ("CapturedFrame", "Result"),
     "live": ("Answers", "answers"),
     "options": ("ClassifyOptions", "Playback"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_a_command_a_webhook_a_pin_and_mqtt_each_fire_once(
     monkeypatch.setattr(gpiozero.Device, "pin_factory", pins)
     address, posted = hooks
     log = tmp_path / "log"
-    tables = [
+    tables: list[dict[str, Any]] = [
         {"class": "five", "run": f'exec:sh -c \'printf "%s " "$0" >> {log}; cat >> {log}\' {{label}}'},
         {"class": "five", "run": f"webhook:{address}", "picture": True},
         {"class": "five", "run": "gpio:17"},
