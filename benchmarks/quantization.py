@@ -31,11 +31,12 @@ from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
 from benchmarks.models import interleaved_ratio, load
 from benchmarks.quantization_table import write_tables
 from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.data.image_sets import find_pictures, read_pictures, read_truth, split
+from convert.data.image_sets import find_pictures, read_pictures, split
 from convert.export.onnx import to_onnx
 from convert.pipeline.verification import Reference, float_answers, verify
 from convert.quantization import fold
 from edge.bundles.variant import Variant
+from edge.evaluation.truth import read_truth
 from edge.files import to_json, write_atomically
 from edge.vision.preprocess import Preprocessing
 

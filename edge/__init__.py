@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         SelfTestError,
         VariantError,
     )
+    from edge.evaluation.evaluate import evaluate
+    from edge.evaluation.result import Evaluation
     from edge.inference.classifier import Classifier
     from edge.inference.live_classifier import LiveClassifier
     from edge.inference.prediction import Guess, Prediction
@@ -53,6 +55,7 @@ __all__ = [
     "Change",
     "Classifier",
     "EdgeError",
+    "Evaluation",
     "Guess",
     "Health",
     "HealthSampler",
@@ -66,6 +69,7 @@ __all__ = [
     "SelfTestError",
     "Variant",
     "VariantError",
+    "evaluate",
     "load_profile",
     "open_bundle",
     "predict",
@@ -94,6 +98,8 @@ _MODULES = {
         "SelfTestError",
         "VariantError",
     ),
+    "evaluation.evaluate": ("evaluate",),
+    "evaluation.result": ("Evaluation",),
     "inference.classifier": ("Classifier",),
     "inference.live_classifier": ("LiveClassifier",),
     "inference.prediction": ("Guess", "Prediction"),

@@ -15,11 +15,11 @@ from convert.data.image_sets import (
     at_most,
     find_pictures,
     read_pictures,
-    read_truth,
     split,
 )
 from convert.errors import CalibrationError
 from convert.quantization import synthetic_images
+from edge.evaluation.truth import read_truth
 from edge.inference.classifier import label_mismatch
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
@@ -92,7 +92,7 @@ def load_calibration_data(
         preprocessing=recipe,
         calibration=calibrated_on,
         held_out=held_out,
-        truth=read_truth(held_out.paths, labels or [""] * classes, truth),
+        truth=read_truth(held_out.paths, labels or [""] * classes, truth, CalibrationError),
         measured_on=_measured_on(held_out, verify_on or calibration),
     )
 

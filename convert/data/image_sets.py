@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from convert.errors import CalibrationError
 from edge.errors import ImageError
-from edge.files import read_json, shown_name
+from edge.files import shown_name
 from edge.vision.images import image_files, read_image, unread_pictures
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
@@ -29,7 +29,6 @@ __all__ = [
     "bursts",
     "find_pictures",
     "read_pictures",
-    "read_truth",
     "split",
 ]
 
@@ -142,34 +141,6 @@ def read_pictures(
     if not read:
         raise CalibrationError(f"None of {len(paths)} pictures can be read. The first: {unreadable[0]}")
     return ImageSet(paths=tuple(read), pixels={r: np.stack(p) for r, p in pixels.items()}, unreadable=tuple(unreadable))
-
-
-def read_truth(paths: Sequence[Path], labels: Sequence[str], file: Path | None) -> dict[Path, int]:
-    """The class of each picture, where it is known.
-
-    Args:
-        paths: The pictures.
-        labels: The classes' names.
-        file: A JSON object of file names and class indices; None to take the name of the folder a picture lies in,
-            where that is a label (with ``_`` for spaces).
-
-    Raises:
-        CalibrationError: The file cannot be used, or names a class there is not.
-    """
-    if file is not None:
-        truth = _truth_file(file, len(labels))
-        return {path: truth[path.name] for path in paths if path.name in truth}
-    index = {label.replace(" ", "_").lower(): n for n, label in enumerate(labels) if label}
-    folders = {path: path.parent.name.replace(" ", "_").lower() for path in paths}
-    return {path: index[folder] for path, folder in folders.items() if folder in index}
-
-
-def _truth_file(file: Path, classes: int) -> dict[str, int]:
-    values = read_json(file, "list of classes", CalibrationError)
-    for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < classes:
-            raise CalibrationError(f"List of classes {file}: {name} has class {value!r}, expected 0 to {classes - 1}.")
-    return values
 
 
 def _order(path: Path, seed: int = 0) -> str:

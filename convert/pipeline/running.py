@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.checkpoints import Checkpoint
-from convert.data.image_sets import MOST_TO_MEASURE, at_most, find_pictures, read_pictures, read_truth
+from convert.data.image_sets import MOST_TO_MEASURE, at_most, find_pictures, read_pictures
+from convert.errors import CalibrationError
 from convert.pipeline.verification import Reference, float_answers, verify
 from convert.quantization import fold, folded_recipe
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
+from edge.evaluation.truth import read_truth
 from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing, Preprocessor
@@ -47,7 +49,7 @@ def compare(
         network = fold(checkpoint.at(resolution))
         paths = at_most(MOST_TO_MEASURE, find_pictures(pictures))
         found = read_pictures(paths, recipe, [resolution], lambda s: progress("reading", s / 3))
-        classes = read_truth(found.paths, labels or [""] * config.classes, truth)
+        classes = read_truth(found.paths, labels or [""] * config.classes, truth, CalibrationError)
         measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)
         return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))

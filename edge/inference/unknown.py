@@ -11,7 +11,15 @@ from edge.errors import ConfidenceError
 if TYPE_CHECKING:
     from edge.bundles.manifest import Artifact
 
-__all__ = ["UNMEASURED_BELOW", "Unknown", "check_thresholds", "class_thresholds", "parse_unknown", "unknown_below"]
+__all__ = [
+    "UNMEASURED_BELOW",
+    "Unknown",
+    "check_thresholds",
+    "class_number",
+    "class_thresholds",
+    "parse_unknown",
+    "unknown_below",
+]
 
 Unknown: TypeAlias = "Literal['auto', 'off'] | float"
 """``auto``: the bundle's own threshold; ``off``: every answer is the best class; or a probability from 0 to 1."""
@@ -85,10 +93,19 @@ def class_thresholds(
     confidence = None if artifact is None or choice != "auto" else artifact.confidence
     found = {} if confidence is None else dict(confidence.class_below)
     for label, value in thresholds.items():
-        numbers = [number for number, name in enumerate(labels) if name == label]
-        if not numbers:
-            near = difflib.get_close_matches(label, labels, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"expected one of the {len(labels)} labels."
-            raise ConfidenceError(f"There is no class {label!r} to set a threshold for: {hint}")
-        found.update(dict.fromkeys(numbers, float(value)))
+        class_number(label, labels)
+        found.update({number: float(value) for number, name in enumerate(labels) if name == label})
     return found
+
+
+def class_number(label: str, labels: Sequence[str]) -> int:
+    """The first class of this name.
+
+    Raises:
+        ConfidenceError: There is none.
+    """
+    if label in labels:
+        return labels.index(label)
+    near = difflib.get_close_matches(label, labels, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"expected one of the {len(labels)} labels."
+    raise ConfidenceError(f"There is no class {label!r}: {hint}")

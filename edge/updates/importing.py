@@ -21,7 +21,8 @@ from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
 from edge.bundles.members import FileEntry
 from edge.errors import BundleError, ImageError
-from edge.files import new_folder, read_json, sha256_of, to_json
+from edge.evaluation.truth import read_truth
+from edge.files import new_folder, sha256_of, to_json
 from edge.inference.classifier import Classifier, label_mismatch
 from edge.inference.selftest import input_means
 from edge.progress import Progress, no_progress
@@ -196,14 +197,10 @@ def _truth(options: ImportOptions, labels: Sequence[str]) -> dict[Path, int]:
     """The class of each labelled picture."""
     assert options.pictures is not None
     paths = image_files(options.pictures)
-    if options.truth is not None:
-        known = read_json(options.truth, "list of classes", BundleError)
-        return {path: int(known[path.name]) for path in paths if path.name in known}
-    index = {label.replace(" ", "_").lower(): number for number, label in enumerate(labels)}
-    folders = {path: path.parent.name.replace(" ", "_").lower() for path in paths}
-    found = {path: index[folder] for path, folder in folders.items() if folder in index}
+    found = read_truth(paths, labels, options.truth, BundleError)
     if not found:
-        raise ImageError(f"{options.pictures} holds no folder named after a label, so accuracy cannot be measured.")
+        how = "no folder named after a label" if options.truth is None else f"no picture that {options.truth} names"
+        raise ImageError(f"{options.pictures} holds {how}, so accuracy cannot be measured.")
     return found
 
 

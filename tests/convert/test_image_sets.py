@@ -1,11 +1,10 @@
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from convert.data.image_sets import find_pictures, read_pictures, read_truth, split
+from convert.data.image_sets import find_pictures, read_pictures, split
 from convert.errors import CalibrationError
 from edge.vision.preprocess import Preprocessing
 from tests.conftest import draw
@@ -115,38 +114,3 @@ def test_grey_deep_and_tiny_pictures_are_read(tmp_path: Path) -> None:
     read = read_pictures(find_pictures(tmp_path), Preprocessing(), [32])
     assert len(read.paths) == 3
     assert (read.pixels[32][2] == 200).all()
-
-
-def test_folder_names_are_the_truth_where_they_are_labels() -> None:
-    paths = [Path("x/no_card/1.jpg"), Path("x/Zero/2.jpg"), Path("x/other/3.jpg")]
-    assert read_truth(paths, ["zero", "no card"], None) == {paths[0]: 1, paths[1]: 0}
-
-
-def test_without_labels_no_folder_is_a_class() -> None:
-    assert read_truth([Path("1.jpg"), Path("x/2.jpg")], [""] * 3, None) == {}
-
-
-def test_a_file_of_classes_is_the_truth(tmp_path: Path) -> None:
-    file = tmp_path / "truth.json"
-    file.write_text(json.dumps({"1.jpg": 1, "9.jpg": 0}))
-    paths = [Path("x/1.jpg"), Path("x/2.jpg")]
-    assert read_truth(paths, ["a", "b"], file) == {paths[0]: 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "is not JSON"),
-        ("[1]", "holds a JSON list: expected an object."),
-        ('{"a.jpg": 2}', "a.jpg has class 2, expected 0 to 1."),
-        ('{"a.jpg": -1}', "a.jpg has class -1, expected 0 to 1."),
-        ('{"a.jpg": "zero"}', "a.jpg has class 'zero', expected 0 to 1."),
-        ('{"a.jpg": true}', "a.jpg has class True, expected 0 to 1."),
-    ],
-)
-def test_a_senseless_file_of_classes_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    file = tmp_path / "truth.json"
-    file.write_text(text)
-    with pytest.raises(CalibrationError) as error:
-        read_truth([Path("a.jpg")], ["zero", "one"], file)
-    assert message in str(error.value)

@@ -92,7 +92,7 @@ def test_a_class_with_a_threshold_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("thresholds", "message"),
     [
-        ({"mugg": 0.5}, "There is no class 'mugg' to set a threshold for: did you mean 'mug'"),
+        ({"mugg": 0.5}, "There is no class 'mugg': did you mean 'mug'"),
         ({"xyz": 0.5}, "expected one of the 2 labels"),
         ({"mug": 1.5}, "invalid threshold of 'mug': 1.5, expected a probability"),
         ({"mug": True}, "invalid threshold of 'mug': True"),

@@ -1,0 +1,188 @@
+"""From answers to held-out pictures to thresholds: when an answer is unknown, and when a class may be named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundles.confidence import Confidence
+from edge.errors import ConfidenceError
+from edge.evaluation.calibration import calibration_error, error_by_chance
+from edge.settings import Doc
+
+__all__ = ["LEAST_RIGHT", "Answers", "ThresholdOptions", "measure_confidence"]
+
+LEAST_RIGHT: Final = 20
+"""Fewer right answers than this set no threshold: one picture in twenty is what is given up."""
+_NAMED: Final = 5
+"""Classes that a message names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdOptions:
+    """What thresholds are to achieve."""
+
+    keep: Annotated[float, Doc("Share of right answers that stay above the threshold of unknown.", 0.5, 1.0)] = 0.95
+    false_alarms: Annotated[
+        float, Doc("Share of the pictures of --nothing that may be taken for a class.", 0.0, 1.0)
+    ] = 0.05
+    precision: Annotated[
+        float | None, Doc("Precision that each class must have: sets thresholds per class.", 0.0, 1.0)
+    ] = None
+
+    def __post_init__(self) -> None:
+        for name, low in (("keep", 0.5), ("false_alarms", 0.0), ("precision", 0.0)):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= 1:
+                raise ConfidenceError(f"{name} must be between {low:g} and 1, got {value}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """A classifier's answers to pictures whose class is known."""
+
+    best: NDArray[np.integer]
+    """(pictures,), class numbers."""
+    probabilities: NDArray[np.floating]
+    """(pictures,), of that class."""
+    truth: NDArray[np.integer]
+    """(pictures,), class numbers; -1 for pictures of nothing in particular."""
+
+    @classmethod
+    def of(cls, probabilities: NDArray[np.floating], truth: NDArray[np.integer]) -> Answers:
+        """From the probabilities of every class, (pictures, classes)."""
+        return cls(probabilities.argmax(1), probabilities.max(1), truth)
+
+    @property
+    def is_right(self) -> NDArray[np.bool_]:
+        """Whether the best class is the true one, (pictures,)."""
+        return np.asarray(self.best == self.truth)
+
+
+def measure_confidence(
+    known: Answers,
+    nothing: Answers | None = None,
+    *,
+    labels: Sequence[str],
+    options: ThresholdOptions = ThresholdOptions(),
+    temperature: float | None = None,
+    error_before: float | None = None,
+) -> Confidence | None:
+    """What answers to held-out pictures say about thresholds and calibration.
+
+    The threshold of unknown keeps the wanted share of the right answers; it is higher where too many pictures of
+    nothing would pass it. A class's own is the lowest at which its answers have the wanted precision.
+
+    Args:
+        known: Answers to labelled pictures.
+        nothing: Answers to pictures of nothing in particular. Where they lie in a folder named as a class is, that
+            answer is right.
+        labels: The classes' names, for messages.
+        options: What the thresholds are to achieve.
+        temperature: What the logits are divided by, for the record.
+        error_before: The calibration error without that, for the record.
+
+    Returns:
+        None where fewer than :data:`LEAST_RIGHT` right answers are known.
+
+    Raises:
+        ConfidenceError: No threshold gives a class the wanted precision, or keeps the false alarms to what is allowed.
+    """
+    right = np.sort(known.probabilities[known.is_right])
+    if len(right) < LEAST_RIGHT:
+        if options.precision is not None:
+            raise ConfidenceError(
+                f"{len(right)} right answers to labelled pictures are too few for a precision: expected {LEAST_RIGHT} "
+                "or more. Add labelled pictures, or omit the precision."
+            )
+        return None
+    below = float(right[int((1 - options.keep) * len(right) + 1e-9)])
+    alarms = None if nothing is None else nothing.probabilities[~nothing.is_right]
+    if nothing is not None and alarms is not None:
+        below = max(below, _quiet(alarms, int(options.false_alarms * len(nothing.best) + 1e-9), options))
+    below = round(min(below, 1.0), 4)
+    return Confidence(
+        unknown_below=below,
+        known_kept=_share(right >= below),
+        known=len(right),
+        false_alarms=None if alarms is None or nothing is None else _share(alarms >= below, len(nothing.best)),
+        nothing=0 if nothing is None else len(nothing.best),
+        precision=options.precision,
+        class_below={} if options.precision is None else _by_class(known, nothing, below, options.precision, labels),
+        temperature=None if temperature is None else round(temperature, 4),
+        error=round(calibration_error(known.probabilities, known.is_right), 4),
+        error_before=None if error_before is None else round(error_before, 4),
+        error_by_chance=round(error_by_chance(known.probabilities), 4),
+        labelled=len(known.best),
+    )
+
+
+def _quiet(alarms: NDArray[np.floating], allowed: int, options: ThresholdOptions) -> float:
+    """The lowest threshold that at most ``allowed`` of the false answers reach."""
+    if len(alarms) <= allowed:
+        return 0.0
+    ranked = np.sort(alarms)[::-1]
+    top = float(ranked[allowed])
+    above = ranked[ranked > top]
+    threshold = (top + float(above[-1])) / 2 if len(above) else top + 1e-3
+    if threshold > 1:
+        raise ConfidenceError(
+            f"No threshold keeps false alarms to {options.false_alarms:.0%}: {int((alarms >= top).sum())} of the "
+            "pictures of nothing are taken for a class with full probability. Do they show some of the classes? Else "
+            "allow more false alarms, or train with a class for everything else."
+        )
+    return threshold
+
+
+def _by_class(
+    known: Answers, nothing: Answers | None, below: float, precision: float, labels: Sequence[str]
+) -> Mapping[int, float]:
+    """The classes that need more than ``below``, each with its threshold.
+
+    Of a class that no known picture shows, only false answers are known: its threshold is above them.
+    """
+    parts = [known] if nothing is None else [known, nothing]
+    best = np.concatenate([part.best for part in parts])
+    probabilities = np.concatenate([part.probabilities for part in parts])
+    is_right = np.concatenate([part.is_right for part in parts])
+    found, failed = {}, []
+    for class_id in np.unique(best[probabilities >= below]).tolist():
+        mine = best == class_id
+        if class_id not in known.truth:  # no picture shows it: above what was falsely taken for it
+            found[class_id] = round(min(1.0, float(probabilities[mine].max()) + 1e-3), 4)
+            continue
+        threshold, reached = _precise(probabilities[mine], is_right[mine], below, precision)
+        if threshold is None:
+            failed.append(f"{labels[class_id]!r} (at best {reached})")
+        elif threshold > below:
+            found[class_id] = threshold
+    if failed:
+        more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        raise ConfidenceError(
+            f"No threshold gives a precision of {precision:.0%} to {', '.join(failed[:_NAMED])}{more}. Ask for less, "
+            "leave this variant out, or add pictures to learn from."
+        )
+    return found
+
+
+def _precise(
+    probabilities: NDArray[np.floating], is_right: NDArray[np.bool_], below: float, precision: float
+) -> tuple[float | None, str]:
+    """The lowest threshold from ``below`` on with the wanted precision, and in words the best that one reaches."""
+    levels = [below, *np.unique(probabilities[probabilities >= below]).tolist()]
+    reached, words = -1.0, ""
+    for level in levels:
+        hits = is_right[probabilities >= level - 1e-9]
+        if hits.mean() >= precision - 1e-9:
+            return round(float(level), 4), ""
+        if hits.mean() > reached:
+            reached, words = float(hits.mean()), f"{int(hits.sum())} of {len(hits)} right"
+    return None, words
+
+
+def _share(hits: NDArray[np.bool_], count: int | None = None) -> float:
+    return round(float(hits.sum() / (len(hits) if count is None else count)), 4)
