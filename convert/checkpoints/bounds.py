@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import stat
-import zipfile
 import zlib
 from pathlib import Path
 from typing import IO, Any, Final
@@ -17,6 +16,7 @@ import numpy as np
 
 from convert.errors import CheckpointError
 from edge.errors import os_reason
+from edge.zip_files import COMPRESSIONS, open_archive
 
 __all__ = ["LARGEST_RATIO", "check_archive", "check_arrays", "check_plain", "check_size", "size_of"]
 
@@ -25,8 +25,6 @@ LARGEST_RATIO: Final = 20
 _SPARE_BYTES: Final = 1 << 20
 """What a small file may hold in any case."""
 _MOST_MEMBERS: Final = 100_000
-_METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""Python expands others whole, however little is read."""
 
 
 def size_of(path: Path) -> int:
@@ -74,12 +72,12 @@ def check_archive(path: Path) -> None:
         CheckpointError: It would, or its members are packed in a way that cannot be expanded bit by bit.
         zipfile.BadZipFile: It is not a zip archive.
     """
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         members = archive.infolist()
     if len(members) > _MOST_MEMBERS:
         raise CheckpointError(f"{path} has {len(members)} files in it, more than {_MOST_MEMBERS}: it is damaged.")
     for member in members:
-        if member.compress_type not in _METHODS:
+        if member.compress_type not in COMPRESSIONS:
             raise CheckpointError(f"{path}: {member.filename[:80]!r} is packed by another method than deflate.")
     check_size(path, "its content", sum(member.file_size for member in members))
 
@@ -92,7 +90,7 @@ def check_arrays(path: Path) -> None:
         zipfile.BadZipFile: It is not a zip archive.
     """
     check_archive(path)
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         for member in archive.infolist():
             name = f"array {member.filename[:80]!r}"
             try:

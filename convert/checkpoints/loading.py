@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import os_reason
 from edge.files import sha256_of
+from edge.zip_files import DAMAGE, open_archive
 
 __all__ = ["Checkpoint", "load_checkpoint", "reconfigured"]
 
@@ -138,9 +138,9 @@ def _read(path: Path, head: bytes) -> Weights:
 def _members(path: Path) -> list[str]:
     """The names in a zip archive; none if it cannot be read."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             return archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except DAMAGE:
         return []
 
 

@@ -6,12 +6,12 @@ tflite-support) and files in a zip archive appended to it.
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from edge.inference.flatbuffer import MalformedError, Table
+from edge.zip_files import DAMAGE, open_archive, open_packed
 
 __all__ = ["FileMetadata", "read_metadata"]
 
@@ -53,14 +53,15 @@ def read_metadata(path: Path) -> FileMetadata:
 def _labels(path: Path) -> tuple[str, ...] | None:
     """The lines of the first text file in the appended archive, one whose name has ``label`` in it before others."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             texts = [info for info in archive.infolist() if info.filename.endswith(".txt")]
             texts.sort(key=lambda info: "label" not in info.filename)
             if not texts or texts[0].file_size > _MOST_LABEL_BYTES:
                 return None
-            lines = archive.read(texts[0]).decode("utf-8-sig").splitlines()
+            with open_packed(archive, texts[0]) as file:
+                lines = file.read(_MOST_LABEL_BYTES).decode("utf-8-sig").splitlines()
             return tuple(line.strip() for line in lines if line.strip()) or None
-    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, RuntimeError, NotImplementedError):
+    except DAMAGE:
         return None
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from edge.inference.flatbuffer import Table
 
-__all__ = ["LayerError", "check_layer", "operator_name"]
+__all__ = ["LayerError", "check_layer", "operator_name", "shape_operands", "tells_shape_alone"]
 
 _AVERAGE_POOL, _CONV, _DEPTHWISE, _DENSE, _L2_POOL, _MAX_POOL = 1, 3, 4, 9, 12, 17
 _CUSTOM: Final = 32
@@ -30,8 +30,15 @@ _REFUSED: Final = {
 }  # fmt: skip
 """What runs other graphs or keeps a state: a classifier of single pictures needs none."""
 _MOST_CODE: Final = 209
-_MOST_MULT_ADDS: Final = 100_000_000_000
-"""A hundred and seventy times a MobileNet 1.0 at 224 pixels: what would seem to hang."""
+_SHAPE, _RANK = 77, 110
+_SHAPE_OPERANDS: Final = {
+    22: (1,), 23: (1,), 33: (3,), 34: (1,), 37: (1, 2), 38: (1, 2), 39: (1,), 40: (1,), 45: (1, 2, 3), 48: (1,),
+    49: (0,), 56: (1,), 60: (1,), 65: (1, 2), 67: (0,), 68: (1,), 69: (1,), 70: (1,), 74: (1,), 79: (1,), 81: (1,),
+    82: (1,), 85: (1,), 89: (1,), 91: (1,), 94: (0,), 96: (0, 1, 2), 97: (1,), 100: (1,), 102: (1, 2), 103: (0,),
+    109: (0,), 120: (0, 1, 2, 3, 4), 121: (0, 1, 2, 3, 4, 5), 122: (2,), 125: (1,), 130: (1,), 131: (1,), 140: (1,),
+    141: (0,), 146: (0,), 148: (0,), 149: (1,), 153: (2,), 154: (2,), 155: (2,), 157: (2,), 203: (1,), 205: (2, 3, 4),
+}  # fmt: skip
+"""Inputs whose values decide how large an operator's output is: a shape, paddings, axes, a number of repeats."""
 _SAME, _VALID = 0, 1
 _MOST_ACTIVATION: Final = 5
 # Fields of Conv2DOptions (union type 1), DepthwiseConv2DOptions (2) and Pool2DOptions (5): padding and strides first.
@@ -54,9 +61,19 @@ def operator_name(code: int) -> str:
     return _NAMES.get(code) or _REFUSED.get(code) or f"code {code}"
 
 
+def shape_operands(code: int) -> tuple[int, ...]:
+    """Which inputs of an operator decide, by their values, how large its output is."""
+    return _SHAPE_OPERANDS.get(code, ())
+
+
+def tells_shape_alone(code: int) -> bool:
+    """Whether an operator's output depends on the shape of its input, not on the values in it."""
+    return code in (_SHAPE, _RANK)
+
+
 def check_layer(
     name: str, code: int, inputs: Sequence[Shape | None], output: Shape, options_type: int, options: Table | None
-) -> None:
+) -> int:
     """Refuse operators that a classifier does not need, and layers whose options or shapes do not fit together.
 
     Args:
@@ -66,6 +83,9 @@ def check_layer(
         output: The shape of its first output.
         options_type: Which table of the schema its options are.
         options: Its options, if it has some.
+
+    Returns:
+        How many multiplications it takes, or how many values it moves.
 
     Raises:
         LayerError: Something does not fit.
@@ -79,19 +99,20 @@ def check_layer(
     if code in _OPTIONS_TYPES:
         if options is None or options_type != _OPTIONS_TYPES[code]:
             raise LayerError(f"{name} has no options")
-        _check_window(name, code, inputs, output, options_type, options)
-    elif code == _DENSE:
+        return _check_window(name, code, inputs, output, options_type, options)
+    if code == _DENSE:
         weight = inputs[1] if len(inputs) > 1 else None
         if weight is None or len(weight) != 2:
             raise LayerError(f"{name} has no matrix of weights")
-        _check_cost(name, math.prod(output), weight[1])
         _check_bias(name, inputs, weight[0])
+        return math.prod(output) * weight[1]
+    return max(math.prod(shape) for shape in (output, *inputs) if shape is not None)
 
 
 def _check_window(
     name: str, code: int, inputs: Sequence[Shape | None], output: Shape, kind: int, options: Table
-) -> None:
-    """A layer that moves a window over a picture."""
+) -> int:
+    """A layer that moves a window over a picture; how many multiplications it takes."""
     picture = inputs[0] if inputs else None
     if picture is None or len(picture) != 4 or len(output) != 4 or 0 in picture:
         raise LayerError(f"{name} takes {picture} and gives {output}: expected four dimensions")
@@ -108,7 +129,6 @@ def _check_window(
             raise LayerError(f"{name} makes {output[3]} channels of {picture[3]}")
     if min(strides) < 1 or min(window) < 1 or min(dilations) < 1:
         raise LayerError(f"{name} has strides {strides}, a window {window}, dilations {dilations}: expected 1 or more")
-    _check_cost(name, math.prod(output), math.prod(window) * (picture[3] if code == _CONV else 1))
     for side, given, stride, width, dilation in zip(picture[1:3], output[1:3], strides, window, dilations, strict=True):
         span = (width - 1) * dilation + 1
         room = side if padding == _SAME else side - span + 1
@@ -116,6 +136,7 @@ def _check_window(
             raise LayerError(f"{name} makes {given} places of {side} with a window of {span} and stride {stride}")
     if output[0] != picture[0]:
         raise LayerError(f"{name} makes {output[0]} pictures of {picture[0]}")
+    return math.prod(output) * math.prod(window) * (picture[3] if code == _CONV else 1)
 
 
 def _dilations(options: Table, kind: int) -> tuple[int, int]:
@@ -144,8 +165,3 @@ def _check_bias(name: str, inputs: Sequence[Shape | None], filters: int) -> None
     bias = inputs[2] if len(inputs) > 2 else None
     if bias is not None and math.prod(bias) != filters:
         raise LayerError(f"{name} has {math.prod(bias)} biases for {filters} filters")
-
-
-def _check_cost(name: str, places: int, each: int) -> None:
-    if places * each > _MOST_MULT_ADDS:
-        raise LayerError(f"{name} needs {places * each:.0e} multiplications, more than {_MOST_MULT_ADDS:.0e}")

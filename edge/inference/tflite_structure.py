@@ -15,7 +15,7 @@ from typing import Final
 
 from edge.errors import BackendError, os_reason
 from edge.inference.flatbuffer import MalformedError, Table
-from edge.inference.tflite_operators import LayerError, check_layer, operator_name
+from edge.inference.tflite_operators import LayerError, check_layer, operator_name, shape_operands, tells_shape_alone
 
 __all__ = ["check_structure"]
 
@@ -24,6 +24,8 @@ _MOST_TENSORS: Final = 20_000
 _MOST_DIMENSIONS: Final = 8
 _MOST_TENSOR_BYTES: Final = 64 << 20
 """Sixteen times the largest of a MobileNet at 224 pixels in float32; constants are in the file anyway."""
+_MOST_MULT_ADDS: Final = 100_000_000_000
+"""A hundred and seventy times a MobileNet 1.0 at 224 pixels: what would seem to hang."""
 _WIDTHS: Final = {
     "float32": 4, "float16": 2, "int32": 4, "uint8": 1, "int64": 8, "string": 0, "bool": 1, "int16": 2,
     "complex64": 8, "int8": 1, "float64": 8, "complex128": 16, "uint64": 8, "resource": 4, "variant": 4, "uint32": 4,
@@ -55,6 +57,17 @@ class _Tensor:
     has_scale: bool
     is_ready: bool
     """Whether it has a value before the first operator runs: a constant, or a variable."""
+
+
+@dataclass(slots=True)
+class _Flow:
+    """What is known of the graph up to a step."""
+
+    ready: set[int]
+    """Tensors that have a value."""
+    seen: set[int]
+    """Those whose value depends on the picture's."""
+    mult_adds: int = 0
 
 
 def check_structure(path: Path) -> None:
@@ -119,12 +132,13 @@ def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[in
     for index in inputs:
         if tensors[index].is_ready or not tensors[index].shape or 0 in tensors[index].shape:
             raise _StructureError(f"its input, tensor {index} of shape {list(tensors[index].shape)}, cannot be filled")
-    ready = {index for index, tensor in enumerate(tensors) if tensor.is_ready} | set(inputs)
+    flow = _Flow({index for index, tensor in enumerate(tensors) if tensor.is_ready} | set(inputs), set(inputs))
     for number, operator in enumerate(graph.tables(_OPERATORS)):
-        computed = _check_operator(number, operator, tensors, codes, ready)
-        ready.update(computed)
+        _check_operator(number, operator, tensors, codes, flow)
+    if flow.mult_adds > _MOST_MULT_ADDS:
+        raise _StructureError(f"it needs {flow.mult_adds:.0e} multiplications, more than {_MOST_MULT_ADDS:.0e}")
     for index in outputs:
-        if tensors[index].is_ready or index in inputs or index not in ready:
+        if tensors[index].is_ready or index in inputs or index not in flow.ready:
             raise _StructureError(f"no operator computes its output, tensor {index}")
 
 
@@ -169,9 +183,9 @@ def _check_quantization(name: str, dtype: str, shape: tuple[int, ...], values: T
 
 
 def _check_operator(
-    number: int, operator: Table, tensors: Sequence[_Tensor], codes: Sequence[int], ready: set[int]
-) -> tuple[int, ...]:
-    """Check one step, and give the tensors that it computes."""
+    number: int, operator: Table, tensors: Sequence[_Tensor], codes: Sequence[int], flow: _Flow
+) -> None:
+    """Check one step, and add what it computes to what is known."""
     index = operator.number(_OPCODE_INDEX, code="I")
     if index >= len(codes):
         raise _StructureError(f"operator {number} has the code {index} of {len(codes)}")
@@ -182,14 +196,17 @@ def _check_operator(
     for tensor in inputs:
         if tensor != -1 and not 0 <= tensor < len(tensors):
             raise _StructureError(f"{name} takes tensor {tensor} of {len(tensors)}")
-        if tensor != -1 and tensor not in ready:
+        if tensor != -1 and tensor not in flow.ready:
             raise _StructureError(f"{name} takes tensor {tensor}, which nothing has computed before")
     for tensor in outputs:
         if not 0 <= tensor < len(tensors):
             raise _StructureError(f"{name} computes tensor {tensor} of {len(tensors)}")
-        if tensor in ready:
+        if tensor in flow.ready:
             raise _StructureError(f"{name} overwrites tensor {tensor}")
-    check_layer(
+    for place in shape_operands(codes[index]):
+        if place < len(inputs) and inputs[place] in flow.seen:
+            raise _StructureError(f"{name} makes a shape of the picture's values, so its cost has no bound")
+    flow.mult_adds += check_layer(
         name,
         codes[index],
         [tensors[tensor].shape if tensor >= 0 else None for tensor in inputs],
@@ -197,4 +214,6 @@ def _check_operator(
         operator.number(_OPTIONS_TYPE, code="B"),
         operator.table(_OPTIONS),
     )
-    return outputs
+    flow.ready.update(outputs)
+    if not tells_shape_alone(codes[index]) and not flow.seen.isdisjoint(inputs):
+        flow.seen.update(outputs)

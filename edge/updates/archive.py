@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
@@ -21,21 +18,13 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.members import MANIFEST, SIGNATURE, FileEntry, open_member
 from edge.errors import BundleError, os_reason
 from edge.files import new_file
+from edge.zip_files import DAMAGE, open_archive, open_packed
 
 __all__ = ["Source", "pack", "reading"]
 
 _CHUNK_BYTES: Final = 1 << 20
 _BEGINNING: Final = (1980, 1, 1, 0, 0, 0)
 """The date of every file in an archive, so that the same bundle gives the same archive."""
-_DAMAGE: Final = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError)
-"""What zipfile raises on damage, passwords and forms that it does not know."""
-_COMPRESSIONS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-"""The others are unpacked whole, however little is read."""
-_DIRECTORY_BYTES: Final = 4_000_000
-"""The longest list of files that an archive may have: zipfile takes some ten times as much memory for it."""
-_END: Final = (b"PK\x05\x06", 22)
-_END_64: Final = (b"PK\x06\x07", 20)
-"""Records at the end of an archive, PKWARE's APPNOTE 4.3: how they begin, and how long they are."""
 
 
 class Source:
@@ -101,7 +90,7 @@ class Source:
             yield
         except BundleError:
             raise
-        except _DAMAGE as reason:
+        except DAMAGE as reason:
             cause = os_reason(reason) if isinstance(reason, OSError) else str(reason).rstrip(".")
             raise BundleError(f"Cannot read {name} in {self._place} ({cause}): get the bundle again.") from reason
 
@@ -117,40 +106,18 @@ def reading(place: Path) -> Iterator[Source]:
         yield Source(place, lambda name, size_bytes: open_member(place, name))
         return
     try:
-        _check_directory(place)
-        archive = zipfile.ZipFile(place)
+        archive = open_archive(place)
     except FileNotFoundError as reason:
         raise BundleError(
             f"There is no {place}: expected a bundle's folder, a .zip file of one, or https://HOST/PATH."
         ) from reason
-    except _DAMAGE as reason:
+    except DAMAGE as reason:
         raise BundleError(
             f"{place} is not a .zip file of a bundle: edge bundle pack BUNDLE OUT.zip writes one."
         ) from reason
     with archive:
         members = _members(archive, place)
         yield Source(place, lambda name, size_bytes: _open(archive, members[name], size_bytes))
-
-
-def _check_directory(place: Path) -> None:
-    """Refuse an archive whose list of files is too long, before zipfile reads it into memory.
-
-    Raises:
-        BadZipFile: It is that long, or not an archive; or its length is of 64 bits, which no bundle needs.
-    """
-    if not stat.S_ISREG(place.stat().st_mode):
-        raise zipfile.BadZipFile("not a plain file")
-    signature, length = _END
-    with place.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - length - _END_64[1] - (1 << 16)))
-        tail = file.read()
-    is_plain = tail[-length:].startswith(signature) and tail.endswith(b"\0\0")  # without a comment, as zipfile looks
-    start = len(tail) - length if is_plain else tail.rfind(signature)
-    if not 0 <= start <= len(tail) - length or tail[start - _END_64[1] : start].startswith(_END_64[0]):
-        raise zipfile.BadZipFile("no end record of 32 bits")
-    if int.from_bytes(tail[start + 12 : start + 16], "little") > _DIRECTORY_BYTES:
-        raise zipfile.BadZipFile("its list of files is too long")
 
 
 def _members(archive: zipfile.ZipFile, place: Path) -> dict[str, zipfile.ZipInfo]:
@@ -177,11 +144,9 @@ def _open(archive: zipfile.ZipFile, info: zipfile.ZipInfo, size_bytes: int | Non
     Raises:
         BadZipFile: It has another size, or a compression that cannot be unpacked piece by piece.
     """
-    if info.compress_type not in _COMPRESSIONS:
-        raise zipfile.BadZipFile(f"compression {info.compress_type}, expected stored or deflated")
     if size_bytes is not None and info.file_size != size_bytes:
         raise zipfile.BadZipFile(f"it has {info.file_size} bytes, its manifest says {size_bytes}")
-    return archive.open(info)
+    return open_packed(archive, info)
 
 
 def pack(bundle: Bundle, out: Path, signature: bytes | None = None) -> None:

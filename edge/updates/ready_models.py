@@ -13,6 +13,7 @@ from edge.bundles.variant import Variant
 from edge.errors import BackendError, BundleError, VariantError
 from edge.inference.inspection import Inspection, inspect_model
 from edge.inference.tflite_metadata import FileMetadata, read_metadata
+from edge.inference.tflite_structure import check_structure
 from edge.vision.preprocess import ColourOrder, Preprocessing, channels_of
 
 __all__ = ["PIXEL_RANGES", "ReadyModel", "read_ready_model"]
@@ -56,6 +57,7 @@ def read_ready_model(
         BundleError: Nothing says how its pictures are normalized.
     """
     _check_magic(path)
+    check_structure(path)
     inspection, metadata = inspect_model(path), read_metadata(path)
     _check_classifier(path, inspection)
     _, side, _, _ = inspection.inputs[0].shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,6 +120,26 @@ def _code(number: int) -> Change:
     return change
 
 
+def _many(model: Any, schema: Any) -> None:
+    """A layer of 4.3e9 multiplications, 24 times: none is too much by itself, and no tensor too large."""
+    graph = model.subgraphs[0]
+    first = next(step for step in graph.operators if list(graph.tensors[step.inputs[1]].shape) == [64, 1, 1, 64])
+    graph.tensors[graph.inputs[0]].shape, graph.operators = [1, 1024, 1024, 64], []
+    for number in range(24):
+        step, made = copy(first), copy(graph.tensors[graph.inputs[0]])
+        taken = graph.inputs[0] if number == 0 else len(graph.tensors) - 1
+        graph.tensors.append(made)
+        step.inputs, step.outputs = [taken, *list(first.inputs)[1:]], [len(graph.tensors) - 1]
+        graph.operators.append(step)
+    graph.outputs = [len(graph.tensors) - 1]
+
+
+def _reshape_by_picture(model: Any, schema: Any) -> None:
+    """Let what the picture shows decide how large a tensor becomes."""
+    step = next(step for step in model.subgraphs[0].operators if step.builtinOptionsType == 17)
+    step.inputs = [step.inputs[0], step.inputs[0]]
+
+
 def _outside(model: Any, schema: Any) -> None:
     model.buffers[3].data, model.buffers[3].offset, model.buffers[3].size = None, 2**40, 2**20
 
@@ -161,6 +182,8 @@ CRAFTED: Final[Mapping[str, tuple[Change, str]]] = {
     "activation 77": (_option("fusedActivationFunction", 77), "activation 77"),
     "while": (_code(119), "operator 0, WHILE, runs other graphs or keeps a state"),
     "custom": (_code(32), "operator 0, CUSTOM, is not one of TensorFlow Lite's own"),
+    "too much": (_many, "it needs 1e+11 multiplications, more than 1e+11"),
+    "shape of the picture": (_reshape_by_picture, "operator 29, RESHAPE, makes a shape of the picture's values"),
     "unknown operator": (_code(1000), "operator 0, code 1000, is unknown"),
     "no graph": (lambda model, schema: setattr(model, "subgraphs", []), "it has 0 graphs, expected one"),
     "old schema": (lambda model, schema: setattr(model, "version", 2), "its schema is version 2, expected 3"),

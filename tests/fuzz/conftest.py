@@ -1,4 +1,4 @@
-"""How long to fuzz: shortly and each time alike with every test run, on and on with ``scripts/fuzz``."""
+"""How long to fuzz: shortly and each time alike with every test run, on and on with ``scripts/fuzz parsers``."""
 
 import os
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,23 @@ class TestRefusals:
 
         with pytest.raises(BackendError, match="a feature map or a segmentation: expected probabilities"):
             read_ready_model(edited(demo_file(), tmp_path / "model.tflite", features))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
+def test_labels_that_would_unpack_to_gigabytes_are_not_read(tmp_path: Path, compression: int) -> None:
+    labels = bytes(100_000_000)
+    path = edited(demo_file(), tmp_path / "model.tflite", lambda model, schema: None)  # without an archive
+    with zipfile.ZipFile(path, "a", compression) as archive:
+        archive.writestr("labels.txt", labels)
+    path.write_bytes(path.read_bytes().replace(len(labels).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
+    program = (
+        "import resource, sys; from pathlib import Path; from edge.inference.tflite_metadata import read_metadata\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; found = read_metadata(Path(sys.argv[1]))\n"
+        "print(found.labels, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    labels_found, grown_kb = done.stdout.split()
+    assert labels_found == "None" and int(grown_kb) < 20_000
 
 
 def test_metadata_that_is_damaged_counts_as_none(tmp_path: Path) -> None:
