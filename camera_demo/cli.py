@@ -43,8 +43,9 @@ def camera_demo(
     input: Annotated[
         str | None,
         typer.Argument(
-            help="0, /dev/video0, /dev/v4l/by-id/NAME, csi://0, rtsp://HOST/PATH, a video file, a folder, "
-            "'photos/*.jpg', synthetic:640x480@30, or demo, the clip that ships. Default: the first camera, else demo.",
+            help="0, /dev/video0, /dev/v4l/by-id/NAME, csi://0, rtsp://HOST/PATH, http://HOST:81/stream, a video file, "
+            "a folder, 'photos/*.jpg', synthetic:640x480@30, or demo, the clip that ships. Default: the first camera, "
+            "else demo.",
         ),
     ] = None,
     outputs: Annotated[

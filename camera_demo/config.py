@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 from camera_demo.actions.rules import Rule, parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
+from edge.addresses import redacted
 from edge.errors import os_reason
 from edge.parts import failed_import
 
@@ -68,7 +69,7 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}."
-        raise ConfigError(f"Configuration {path}: unknown key '{name}': {hint}")
+        raise ConfigError(f"Configuration {path}: unknown key '{redacted(name)}': {hint}")
     if name == _ACTION:
         return _rules(path, value)
     kinds = [kind for kind in _alternatives(hints[name]) if kind is not type(None)]
@@ -90,14 +91,15 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
         if kind in (str, int, bool) and type(value) is kind:
             return value
     expected = " or ".join(_words(kind) for kind in kinds)
-    raise ConfigError(f"Configuration {path}: {name} is {str(value)[:60]!r}: expected {expected}.")
+    shown = "***" if name == "token" else redacted(str(value))[:60]
+    raise ConfigError(f"Configuration {path}: {name} is {shown!r}: expected {expected}.")
 
 
 def _rules(path: Path, tables: Any) -> tuple[Rule, ...]:
     """The rules of the tables ``[[action]]``."""
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise ConfigError(
-            f"Configuration {path}: action is {str(tables)[:60]!r}: expected tables, each under [[action]]."
+            f"Configuration {path}: action is {redacted(str(tables))[:60]!r}: expected tables, each under [[action]]."
         )
     rules = []
     for number, table in enumerate(tables, 1):

@@ -232,8 +232,8 @@ def answers(
     ...     print(answer.best, answer.variant)
 
     Args:
-        source: ``0``, ``/dev/video0``, ``csi://0``, ``rtsp://HOST/PATH``, a video file, a folder, ``synthetic:`` or
-            ``demo``; None for the first camera, else the demo clip.
+        source: ``0``, ``/dev/video0``, ``csi://0``, ``rtsp://HOST/PATH``, ``http://HOST:81/stream``, a video file, a
+            folder, ``synthetic:`` or ``demo``; None for the first camera, else the demo clip.
         bundle: A bundle's folder, or the name of an installed or shipped bundle.
         fps: The rate to keep, by changing the variant; 30 by default.
         budget: The same as a budget, which may hold more conditions.

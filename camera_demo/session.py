@@ -12,7 +12,6 @@ from typing import Final
 
 from camera_demo.actions.dispatcher import Actions
 from camera_demo.actions.rules import check_labels, check_rules
-from camera_demo.addresses import redacted
 from camera_demo.control import Control, options_of
 from camera_demo.errors import SinkError
 from camera_demo.events import Event, Steady
@@ -23,6 +22,7 @@ from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
 from camera_demo.sinks import Sink, SinkContext, WatcherLeft, open_sink
+from camera_demo.source_id import source_id
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import LiveSource, open_source
 from camera_demo.sources.default import default_source
@@ -30,6 +30,7 @@ from camera_demo.stop import Stop
 from camera_demo.summary import Stats
 from camera_demo.systemd import Notifier
 from camera_demo.uri import Uri, parse_sink, parse_source
+from edge.addresses import redacted
 from edge.board.health import Health
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
@@ -69,7 +70,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     regions = tuple(region.name for region in options.regions)
     check_rules(settings.action, bundle.labels, regions)
     check_labels(settings.asked_for, bundle.labels, "watch")
-    camera = settings.name or source_uri.short_name
+    camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     try:
         with contextlib.ExitStack() as opened:
@@ -80,7 +81,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             options = _with_events(options, settings, is_live=source.is_live)
             run_state.announces = options.steady is not None
             watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
-            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce)
+            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
             actions = Actions(settings.action, camera)
             opened.callback(actions.close)
             with progress_bar(f"profiling {bundle.name}") as show_progress:
@@ -174,6 +175,7 @@ def _open_sinks(
     settings: Settings,
     watched: Mapping[int, str],
     announce: Callable[[str], None],
+    topic: str,
 ) -> list[Sink]:
     writes_data = any(uri.scheme.name == "json" and uri.location == _STDOUT for uri in uris)
     text = sys.stderr if writes_data else sys.stdout
@@ -185,6 +187,7 @@ def _open_sinks(
         camera=run_state.camera,
         regions=tuple(region.name for region in settings.classify.regions if region.name),
         watched=watched,
+        topic=topic,
         token=settings.token,
     )
     sinks = []

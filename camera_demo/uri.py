@@ -6,13 +6,13 @@ Follows jetson-utils: a prefix (``v4l2://``, ``file://``) is optional where the 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from camera_demo.addresses import redacted
 from camera_demo.errors import SinkError, SourceError
+from edge.addresses import redacted, split_address
 from edge.errors import EdgeError
 from edge.vision.images import IMAGE_SUFFIXES
 
@@ -37,6 +37,8 @@ class Scheme:
     """Whether it may be slow, as a pipe or a disk is, and needs a thread of its own beside a camera."""
     is_live: bool = False
     """Whether it is a camera: it has its own pace, may break off, and is opened again."""
+    is_remote: bool = False
+    """Whether its location is a network address, which may hold a password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +46,36 @@ class Uri:
     """A parsed source or sink."""
 
     scheme: Scheme
-    location: str
-    """What the scheme's module needs: a device, a path, ``HOST:PORT``, options, or a whole address."""
+    location: str = field(repr=False)
+    """What the scheme's module needs: a device, a path, ``HOST:PORT``, options, or a whole address with its secrets."""
 
     @property
     def name(self) -> str:
-        """What it is, for people: without password."""
-        return f"csi://{self.location}" if self.scheme.name == "csi" else redacted(self.location) or self.scheme.name
+        """What it is, for people: without secrets."""
+        if self.scheme.name == "csi":
+            return f"csi://{self.location}"
+        return (redacted(self.location) if self.scheme.is_remote else self.location) or self.scheme.name
 
     @property
     def short_name(self) -> str:
-        """A word for it in topics and metrics: ``video0``, ``cam-live``, ``digits``. Without user and password.
+        """A word for it on the page and in metrics: ``video0``, ``cam``, ``digits``. Of an address, its host.
 
         >>> parse_source("rtsp://me:secret@cam/live").short_name
-        'cam-live'
+        'cam'
         """
         if self.scheme.name == "csi":
             return f"csi{self.location}"
-        place = re.sub(r"^[a-z]+://(?:[^/@]*@)?", "", self.location).partition("?")[0]
-        name = Path(place).stem if self.scheme.name in ("v4l2", "clip", "pictures") else place
+        if self.scheme.is_remote:
+            return split_address(self.location).host
+        name = Path(self.location).stem if self.scheme.name in ("v4l2", "clip", "pictures") else self.location
         return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:60] or self.scheme.name
 
 
 SOURCES: Final = (
     Scheme(name="v4l2", module="camera", example="a camera (0, /dev/video0, /dev/v4l/by-id/...)", is_live=True),
     Scheme(name="csi", module="csi", example="csi://0", is_live=True),
-    Scheme(name="rtsp", module="stream", example="rtsp://HOST/PATH", is_live=True),
+    Scheme(name="rtsp", module="stream", example="rtsp://HOST/PATH", is_live=True, is_remote=True),
+    Scheme(name="mjpeg", module="mjpeg", example="http://HOST:81/stream", is_live=True, is_remote=True),
     Scheme(name="clip", module="clip", example="a video file"),
     Scheme(name="pictures", module="image_folder", example="a folder of pictures"),
     Scheme(name="synthetic", module="synthetic", example="synthetic:640x480@30", keeps_time=True),
@@ -82,7 +88,7 @@ SINKS: Final = (
     Scheme(name="video", module="video", example=f"a video file ({', '.join(VIDEO_CODECS)})", may_wait=True),
     Scheme(name="display", module="display", example="display"),
     Scheme(name="http", module="page", example="http://127.0.0.1:8000"),
-    Scheme(name="mqtt", module="mqtt", example="mqtt://HOST/TOPIC"),
+    Scheme(name="mqtt", module="mqtt", example="mqtt://HOST/TOPIC", is_remote=True),
 )
 """Every kind of sink."""
 
@@ -97,7 +103,7 @@ def parse_source(text: str) -> Uri:
     ('/dev/video0', 'pictures')
 
     Raises:
-        SourceError: The kind of source is unknown, or the file or folder does not exist.
+        SourceError: The kind of source is unknown, the file or folder does not exist, or the address is invalid.
     """
     if _NUMBER.fullmatch(text):
         return _uri(SOURCES, "v4l2", f"/dev/video{int(text)}")
@@ -112,7 +118,9 @@ def parse_source(text: str) -> Uri:
         case "csi", location:
             return _uri(SOURCES, "csi", location)
         case (("rtsp" | "rtsps"), _):
-            return _uri(SOURCES, "rtsp", text)
+            return _remote(SOURCES, "rtsp", text, SourceError)
+        case (("http" | "https"), _):
+            return _remote(SOURCES, "mjpeg", text, SourceError)
         case "synthetic", location:
             return _uri(SOURCES, "synthetic", location)
         case (("" | "file"), location):
@@ -130,7 +138,7 @@ def parse_sink(text: str) -> Uri:
     ('-', 'video')
 
     Raises:
-        SinkError: The kind of sink is unknown.
+        SinkError: The kind of sink is unknown, or the address is invalid.
     """
     if text in ("terminal", "display"):
         return _uri(SINKS, text, "")
@@ -142,7 +150,7 @@ def parse_sink(text: str) -> Uri:
         case "http", location:
             return _uri(SINKS, "http", location)
         case (("mqtt" | "mqtts"), _):
-            return _uri(SINKS, "mqtt", text)
+            return _remote(SINKS, "mqtt", text, SinkError)
         case (("" | "file"), location) if Path(location).suffix.lower() in VIDEO_CODECS:
             return _uri(SINKS, "video", location)
     raise _unsupported(SinkError, text, SINKS)
@@ -155,6 +163,14 @@ def is_pattern(location: str) -> bool:
 
 def _uri(table: tuple[Scheme, ...], name: str, location: str) -> Uri:
     return Uri(scheme=next(row for row in table if row.name == name), location=location)
+
+
+def _remote(table: tuple[Scheme, ...], name: str, address: str, error: type[EdgeError]) -> Uri:
+    try:
+        split_address(address)
+    except ValueError as reason:
+        raise error(str(reason)) from None
+    return _uri(table, name, address)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -178,7 +194,7 @@ def _stored(location: str) -> Uri:
     if not _exists(location) and is_pattern(location):
         return _uri(SOURCES, "pictures", location)
     if not _exists(location):
-        raise SourceError(f"There is no file or folder '{location}': expected {_examples(SOURCES)}.")
+        raise SourceError(f"There is no file or folder '{redacted(location)}': expected {_examples(SOURCES)}.")
     is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
     return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))
 

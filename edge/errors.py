@@ -53,6 +53,10 @@ __all__ = [
 ]
 
 
+_NO_HOST: Final = (-2, -5)
+"""``EAI_NONAME`` and ``EAI_NODATA`` of :class:`socket.gaierror`."""
+
+
 class EdgeError(Exception):
     """The root of every error this package raises on purpose."""
 
@@ -134,4 +138,8 @@ def opencv_reason(error: Exception) -> str:
 
 def os_reason(error: OSError) -> str:
     """The operating system's words for ``error``, in lower case and without number or path."""
-    return (os.strerror(error.errno) if error.errno else str(error)).lower()
+    if error.errno and error.errno > 0 and type(error).__module__ != "ssl":  # which, as look-ups do, counts its own
+        return os.strerror(error.errno).lower()
+    if error.errno in _NO_HOST:
+        return "there is no host of this name"
+    return re.sub(r"^\[.*?\] | \(_ssl\.c:\d+\)$", "", error.strerror or str(error)).lower()

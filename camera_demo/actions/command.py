@@ -51,7 +51,7 @@ class CommandAction:
         try:
             self._arguments = shlex.split(rule.target)
         except ValueError as reason:
-            raise ConfigError(f"exec:{rule.target} is not a command: {str(reason).lower()}.") from None
+            raise ConfigError(f"exec: this is not a command: {str(reason).lower()}.") from None
         program = self._arguments[0] if self._arguments else ""
         if shutil.which(program) is None:
             raise ConfigError(f"There is no command '{program}': expected a program on the PATH, or its whole path.")

@@ -8,13 +8,13 @@ import re
 import threading
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from camera_demo.actions.base import Complaints, message
 from camera_demo.actions.rules import Rule
 from camera_demo.errors import ConfigError
 from camera_demo.events import Event
 from camera_demo.mailbox import Mailbox
+from edge.addresses import redacted, split_address
 
 __all__ = ["WebhookAction"]
 
@@ -124,11 +124,11 @@ def _expanded(address: str, environment: Mapping[str, str]) -> str:
 
 
 def _host(address: str) -> str:
+    """Host and port, for messages; nothing where they may be a piece of a password."""
     try:
-        parts = urlsplit(address)
-        host, port = parts.hostname, parts.port
+        parts = split_address(address, may_log_in=False)
     except ValueError:
-        host, port, parts = None, None, urlsplit("")
-    if parts.scheme not in ("http", "https") or not host or not address.isprintable() or " " in address:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https"):
         raise ConfigError("webhook: the address is invalid: expected https://HOST/PATH.")
-    return host if port is None else f"{host}:{port}"
+    return "***" if redacted(address).endswith("://***") else parts.host_and_port

@@ -31,6 +31,8 @@ class SinkContext:
     """What the run tells of itself."""
     camera: str = ""
     """What the camera is called."""
+    topic: str = ""
+    """What tells the camera from others of this machine, at every start."""
     regions: tuple[str, ...] = ()
     """The regions' names."""
     watched: Mapping[int, str] = field(default_factory=dict)

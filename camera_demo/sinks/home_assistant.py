@@ -6,16 +6,19 @@ entity, below ``PREFIX/COMPONENT/OBJECT_ID/config``.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from camera_demo.sinks.topics import Topics, slug
+from camera_demo.sinks.topics import Topics
 
 __all__ = ["discovery"]
 
 _NAME: Final = "mobilenet-edge"
+_DIGEST_LETTERS: Final = 10
+_READABLE_LETTERS: Final = 60
 _SENSORS: Final[Mapping[str, Mapping[str, Any]]] = {
     "label": {
         "name": "Label",
@@ -73,10 +76,10 @@ def discovery(topics: Topics, prefix: str) -> dict[str, str]:
     """Topics and messages that introduce a camera; none without a prefix."""
     if not prefix:
         return {}
-    node = re.sub(r"[^a-zA-Z0-9_-]+", "_", topics.base)
+    node = _identifier(topics.base)
     messages: dict[str, dict[str, Any]] = {}
     for number, region in enumerate(topics.names):
-        stem, state = f"{node}_{slug(region)}" if region else node, topics.state(region)
+        stem, state = _identifier(f"{topics.base}\0{region}") if region else node, topics.state(region)
         for key, sensor in _SENSORS.items():
             if key not in _OF_CAMERA:
                 messages[f"sensor/{stem}_{key}"] = _sensor(sensor, state) | {"name": _titled(region, sensor["name"])}
@@ -110,6 +113,16 @@ def discovery(topics: Topics, prefix: str) -> dict[str, str]:
         f"{prefix}/{name}/config": json.dumps(message | {"unique_id": name.partition("/")[2]} | shared)
         for name, message in messages.items()
     }
+
+
+def _identifier(topic: str) -> str:
+    """What stands for a topic in identifiers, which may have letters of ASCII, digits, ``_`` and ``-`` alone.
+
+    A digest of the topic keeps apart what reads the same without the other characters.
+    """
+    digest = hashlib.sha256(topic.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LETTERS]
+    readable = re.sub(r"[^a-zA-Z0-9_-]+", "_", topic)[:_READABLE_LETTERS].strip("_")
+    return f"{readable}_{digest}".strip("_")
 
 
 def _sensor(sensor: Mapping[str, Any], state: str) -> dict[str, Any]:

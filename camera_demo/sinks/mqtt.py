@@ -5,61 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
 
-from camera_demo.addresses import redacted
 from camera_demo.errors import SinkError
 from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext
+from camera_demo.sinks.broker import Broker, broker_of, explain_broker
 from camera_demo.sinks.home_assistant import discovery
-from camera_demo.sinks.topics import Topics, slug
+from camera_demo.sinks.topics import Topics
 from camera_demo.source_status import SourceState, SourceStatus
+from edge.addresses import redacted
 from edge.parts import failed_import
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-__all__ = ["Broker", "MqttSink", "broker_of", "open_sink"]
+__all__ = ["MqttSink", "open_sink"]
 
 _log = logging.getLogger(__name__)
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
-_OPTIONS: Final = frozenset({"interval", "discovery"})
-_PASSWORD: Final = "MQTT_PASSWORD"
 _CHANGE_S: Final = 0.2
 """The least time between two messages, however often the label changes."""
-_INTERVAL_S: Final = 1.0
-_INTERVALS_S: Final = (0.2, 3600.0)
 _KEEPALIVE_S: Final = 30
 _CONNECT_S: Final = 3.0
 _RETRIES_S: Final = (1, 30)
 _GOODBYE_S: Final = 1.0
 _ONLINE: Final = "online"
 _OFFLINE: Final = "offline"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Broker:
-    """Where to publish, and what."""
-
-    host: str
-    port: int
-    topic: str
-    """What all topics begin with."""
-    user: str | None = None
-    password: str | None = None
-    is_encrypted: bool = False
-    interval_s: float = _INTERVAL_S
-    """Between two messages while the label stays the same."""
-    discovery_prefix: str = "homeassistant"
-    """Topic below which Home Assistant looks for devices; empty to leave it alone."""
 
 
 class _Pace(NamedTuple):
@@ -110,6 +85,7 @@ class MqttSink:
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
         self._topics = Topics(base=broker.topic, regions=tuple(regions), watched=dict(watched))
         self._pace: dict[str, _Pace] = {}
         self._seen: dict[str, bool] = dict.fromkeys(self._topics.seen(), False)
@@ -169,13 +145,20 @@ class MqttSink:
         for topic, message in discovery(self._topics, self._broker.discovery_prefix).items():
             client.publish(topic, message, qos=1, retain=True)
         client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
+        client.subscribe(self._topic("availability"))
         self._on_source(self._source_status.now)
         for topic in self._seen:
             self._publish_seen(topic)
         self._pace = {}
 
+    def _on_message(self, client: Client, userdata: object, message: Any) -> None:
+        """Take back that nothing more will come: another run with this topic ended, or a former connection."""
+        if message.payload == _OFFLINE.encode() and not self._is_closed:
+            client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
+
     def _on_connect_fail(self, client: Client, userdata: object) -> None:
-        self._complain("cannot be reached")
+        if not self._has_complained and not self._is_closed:
+            self._complain(explain_broker(self._broker, _CONNECT_S))
 
     def _on_disconnect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
         if reason.is_failure and not self._is_closed:
@@ -197,56 +180,12 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
         SinkError: The address is invalid, or paho-mqtt is not installed.
     """
     return MqttSink(
-        broker_of(place, camera=context.camera),
+        broker_of(place, camera=context.topic),
         context.run_state.source,
         name=redacted(place),
         regions=context.regions,
         watched=context.watched,
     )
-
-
-def broker_of(address: str, environment: Mapping[str, str] = os.environ, *, camera: str = "") -> Broker:
-    """The broker of an address; the password may also stand in the environment variable ``MQTT_PASSWORD``.
-
-    >>> broker_of("mqtt://me@broker/attic").topic
-    'attic'
-
-    Raises:
-        SinkError: It is not such an address.
-    """
-    try:
-        parts = urlsplit(address)
-        port, options = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
-        interval_s = float(options.get("interval", [str(_INTERVAL_S)])[0])
-    except ValueError:
-        raise _no_address(address) from None
-    topic = unquote(parts.path).strip("/")
-    is_topic = not set(topic) & set("+\0") and "#" not in address
-    is_known = parts.scheme in _PORTS and not options.keys() - _OPTIONS
-    is_timely = _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1]
-    if not (parts.hostname and is_topic and is_known and is_timely):
-        raise _no_address(address)
-    return Broker(
-        host=parts.hostname or "",
-        port=port or _PORTS[parts.scheme],
-        topic=topic or "/".join(filter(None, ("mobilenet-edge", slug(socket.gethostname()), camera and slug(camera)))),
-        user=None if parts.username is None else unquote(parts.username),
-        password=environment.get(_PASSWORD) if parts.password is None else unquote(parts.password),
-        is_encrypted=parts.scheme == "mqtts",
-        interval_s=interval_s,
-        discovery_prefix=_prefix(options.get("discovery", ["homeassistant"])[0]),
-    )
-
-
-def _no_address(address: str) -> SinkError:
-    return SinkError(
-        f"'{redacted(address)}' is no broker's address: expected mqtt://USER:PASSWORD@HOST:PORT/TOPIC, where only HOST "
-        f"is needed, with ?interval=SECONDS ({_INTERVALS_S[0]:g} to {_INTERVALS_S[1]:g}) and ?discovery=PREFIX or off."
-    )
-
-
-def _prefix(text: str) -> str:
-    return "" if text == "off" else text.strip("/")
 
 
 def _client(broker: Broker) -> Client:

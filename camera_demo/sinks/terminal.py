@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import time
 import unicodedata
@@ -26,6 +28,7 @@ class TerminalSink:
 
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._clock = stream, clock
+        self._is_closed = _is_closed(stream)
         self._is_terminal = stream.isatty()
         self._period_s = _TERMINAL_S if self._is_terminal else _LOG_S
         self._due_s: float | None = None
@@ -73,12 +76,23 @@ class TerminalSink:
             self._write(line + "\n")
 
     def _write(self, text: str) -> None:
+        if self._is_closed:
+            return
         encoding = self._stream.encoding or "utf-8"
         try:
             self._stream.write(text.encode(encoding, "replace").decode(encoding))
             self._stream.flush()
         except BrokenPipeError as reason:
             raise WatcherLeft from reason
+
+
+def _is_closed(stream: TextIO) -> bool:
+    """Whether standard output was closed before the program began: nobody is to read, and other outputs go on."""
+    try:
+        os.write(stream.fileno(), b"")
+    except OSError as reason:
+        return reason.errno == errno.EBADF
+    return False
 
 
 def fitted(line: str, columns: int) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
-__all__ = ["Topics", "slug"]
+__all__ = ["Topics", "segment", "slug"]
+
+_LONGEST: Final = 60
+_DIGEST_LETTERS: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +56,22 @@ class Topics:
         return tuple(topic for pair in pairs if (topic := self.seen_of(*pair)) is not None)
 
     def _of(self, region: str) -> str:
-        return f"{self.base}/{slug(region)}" if region else self.base
+        return f"{self.base}/{segment(region)}" if region else self.base
 
 
 def slug(text: str) -> str:
-    """``text`` in letters that may stand in a topic: ASCII letters, digits, _ and -."""
-    return re.sub(r"[^a-zA-Z0-9_-]+", "-", text).strip("-")[:60] or "camera"
+    """``text`` in what may stand between two slashes of a topic: letters of any script, digits, _ and -."""
+    return re.sub(r"[^\w-]+", "-", text).strip("-")[:_LONGEST]
+
+
+def segment(name: str) -> str:
+    """A name as a part of a topic. A digest keeps apart names that differ only in what topics cannot have.
+
+    >>> segment("кухня"), segment("front door")
+    ('кухня', 'front-door-727999')
+    """
+    readable = slug(name)
+    if readable == name:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LETTERS]
+    return f"{readable}-{digest}".strip("-")

@@ -6,22 +6,21 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import cv2
 import numpy as np
 
-from camera_demo.addresses import redacted
 from camera_demo.capture_format import CaptureFormat
 from camera_demo.errors import SourceError
 from camera_demo.frames import CapturedFrame
 from camera_demo.sources.base import Source
 from camera_demo.stop import Stop
+from edge.addresses import ENCODING_HINT, Address, redacted, split_address
 from edge.errors import os_reason
 
 __all__ = ["StreamSource", "explain_stream", "opener"]
 
-_PORT: Final = 554
+_PORTS: Final = {"rtsp": 554, "rtsps": 322}
 _OPEN_MS: Final = 5000
 _READ_MS: Final = 3000
 _ANSWER_S: Final = 2.0
@@ -88,18 +87,21 @@ def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source
 
 def explain_stream(address: str, timeout_s: float = _ANSWER_S) -> str:
     """Why a stream does not open: asks the server by hand, as FFmpeg's reasons do not reach us. One line."""
-    name, parts = redacted(address), urlsplit(address)
+    name, parts = redacted(address), split_address(address)
     try:
         status = _describe(parts, timeout_s)
     except TimeoutError:
         return f"{name} does not answer within {timeout_s:g} s. Is the camera on, and on this network?"
-    except socket.gaierror:
-        return f"{name} cannot be reached: there is no host {parts.hostname}. Check the address."
     except OSError as reason:
         return f"{name} cannot be reached: {os_reason(reason)}. Check the address and that the camera is on."
     match status:
-        case 401 | 403:
+        case 401 | 403 if parts.user is None:
             return f"{name} refuses access ({status}): give user and password, as in rtsp://USER:PASSWORD@HOST/PATH."
+        case 401 | 403:
+            return (
+                f"{name} needs a login ({status}) and gives no picture with the one in the address: check user and "
+                f"password. {ENCODING_HINT}."
+            )
         case 404 | 454:
             return f"{name} is not there ({status}): the camera answers, but has no such path. Its manual names them."
         case 200 | None:
@@ -108,11 +110,12 @@ def explain_stream(address: str, timeout_s: float = _ANSWER_S) -> str:
             return f"{name} refuses the stream: it answers with RTSP status {status}."
 
 
-def _describe(parts: SplitResult, timeout_s: float) -> int | None:
+def _describe(parts: Address, timeout_s: float) -> int | None:
     """The status that the server answers with when it is asked to describe the stream; None if it is none."""
-    host, port = parts.hostname or "", parts.port or _PORT
-    bare = f"{parts.scheme}://{host}:{port}{parts.path}" + (f"?{parts.query}" if parts.query else "")
-    with socket.create_connection((unquote(host), port), timeout_s) as connection:
+    bare = f"{parts.scheme}://{parts.host_and_port}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    with socket.create_connection((parts.host, parts.port or _PORTS[parts.scheme]), timeout_s) as connection:
+        if parts.scheme != "rtsp":
+            return None
         connection.sendall(f"DESCRIBE {bare} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
         answer = connection.recv(_ANSWER_BYTES).split(maxsplit=2)
     return int(answer[1]) if len(answer) > 1 and answer[0].startswith(b"RTSP/") and answer[1].isdigit() else None

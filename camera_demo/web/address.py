@@ -6,12 +6,13 @@ import contextlib
 import ipaddress
 import socket
 from typing import Final
-from urllib.parse import urlsplit
 
 from camera_demo.errors import SinkError
+from edge.addresses import redacted, split_address
 
 __all__ = ["address_of", "is_loopback", "outward_address"]
 
+_HOST: Final = "127.0.0.1"
 _PORT: Final = 8000
 
 
@@ -24,14 +25,19 @@ def address_of(address: str) -> tuple[str, int]:
     Raises:
         SinkError: It is anything else.
     """
+    text = f"http://{'' if address[:1] not in ('', ':', '/') else _HOST}{address}"
     try:
-        parts = urlsplit(f"http://{address}")
-        host, port = parts.hostname or "127.0.0.1", parts.port
+        parts = split_address(text)
+        is_place = parts.path in ("", "/") and not (parts.query or parts.fragment) and parts.user is None
     except ValueError:
-        host, port = "", None
-    if not host or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        raise SinkError(f"invalid address 'http://{address}': expected http://HOST:PORT, e.g. http://127.0.0.1:8000.")
-    return host, _PORT if port is None else port
+        is_place = False
+    if not is_place:
+        name = redacted(f"http://{address}")
+        raise SinkError(
+            f"invalid address '{name}': expected http://HOST:PORT, e.g. http://{_HOST}:{_PORT}. "
+            "A camera is an input: name it first."
+        )
+    return parts.host, _PORT if parts.port is None else parts.port
 
 
 def is_loopback(host: str) -> bool:

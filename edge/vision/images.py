@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ImageError, opencv_reason, os_reason
+from edge.vision.jpeg import JPEG_START, jpeg_end
 from edge.vision.preprocess import Frame
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ MOST_PIXELS: Final = 100_000_000
 """A larger picture would take more than 300 MB."""
 _LONGEST_SIDE: Final = 1_000_000
 """OpenCV reads no longer ones: a header that says more is damaged."""
-_MARKER: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-"""A JPEG marker in entropy-coded data, where 0xFF00 stands for a byte and 0xFFD0 to 0xFFD7 restart the coder."""
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -125,23 +123,11 @@ def _end(data: bytes) -> int | None:
     Decoders would fill the missing part with grey and say nothing. Behind the end other things may follow: phones put a
     video behind a JPEG ("motion photo").
     """
-    if data.startswith(b"\xff\xd8"):
-        return _jpeg_end(data)
+    if data.startswith(JPEG_START):
+        return jpeg_end(data)
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return len(data) if b"IEND" in data else None
     return len(data)
-
-
-def _jpeg_end(data: bytes) -> int | None:
-    """Behind the end marker that belongs to the picture itself (ITU-T T.81, B.1.1), not to its thumbnail."""
-    place = 2
-    while (marker := _MARKER.search(data, place)) is not None:
-        kind, place = data[marker.end() - 1], marker.end()
-        if kind == 0xD9:
-            return place
-        if kind != 0x01 and place + 2 <= len(data):  # a segment with its length; after a scan's, coded data follow
-            place += int.from_bytes(data[place : place + 2], "big")
-    return None
 
 
 def _check_pixels(path: str | Path, data: bytes) -> None:

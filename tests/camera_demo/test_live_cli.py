@@ -82,19 +82,39 @@ def test_a_log_line_on_stdout_into_a_closed_pipe_ends_well(start: Start) -> None
     assert "BrokenPipe" not in errors
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_streams_that_were_closed_before_the_start_stop_nothing(
+    tmp_path: Path, bundle_folder: Path, closed: tuple[int, ...]
+) -> None:
+    command = [sys.executable, "-m", "camera_demo", "demo", "terminal", f"json:{tmp_path}/a.jsonl", "--max-frames", "3"]
+    command += ["--bundle", str(bundle_folder), "--variant", "0.25_128", "--backend", "fake", "--threads", "1"]
+    shell = " ".join(f"{number}>&-" for number in closed)
+    done = subprocess.run(["sh", "-c", f'exec "$@" {shell}', "sh", *command], capture_output=True, timeout=60, cwd=ROOT)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_was_asked_for_on_a_closed_stdout_is_an_error(bundle_folder: Path) -> None:
+    command = [sys.executable, "-m", "camera_demo", "demo", "json:-", "--bundle", str(bundle_folder)]
+    command += ["--backend", "fake", "--variant", "0.25_128"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == "camera-demo: Cannot write standard output: bad file descriptor."
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
         (["csi://0"], "camera-demo: csi://0 is a ribbon camera of a Raspberry Pi or a Jetson, and this is "),
         (["webcam://0"], "camera-demo: unknown input 'webcam://0': expected a camera"),
-        (["rtsp://127.0.0.1:9/x"], "camera-demo: rtsp://127.0.0.1:9/x cannot be reached: connection refused."),
+        (["rtsp://127.0.0.1:9/x"], "camera-demo: rtsp://127.0.0.1:9/*** cannot be reached: connection refused."),
         (["nowhere.mp4"], "camera-demo: There is no file or folder 'nowhere.mp4': expected a camera"),
         (["/dev/video99"], "camera-demo: There is no camera /dev/video99: "),
         (
             ["synthetic:", "/nowhere/o.mp4"],
             "camera-demo: Cannot write /nowhere/o.mp4: there is no folder /nowhere. Make",
         ),
-        (["synthetic:", "ftp://h/t"], "camera-demo: unknown output 'ftp://h/t': expected term"),
+        (["synthetic:", "ftp://h/t"], "camera-demo: unknown output 'ftp://h/***': expected term"),
         (["synthetic:", "json:/dev/full"], "camera-demo: Cannot write /dev/full: no space left on device."),
     ],
 )

@@ -17,7 +17,7 @@ from camera_demo.capture_format import CaptureFormat
 from camera_demo.config import read_config, settings_of
 from camera_demo.region import Region
 from camera_demo.run_state import RunState
-from camera_demo.sinks.mqtt import broker_of
+from camera_demo.sinks.broker import broker_of
 from camera_demo.sinks.page import PageSink
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources.synthetic import opener as synthetic_opener

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ from http.client import HTTPMessage
 from typing import IO, Final
 from urllib.parse import urlsplit
 
+from edge.addresses import redacted, split_address
 from edge.errors import DownloadError, os_reason
 
 __all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect", "shown"]
@@ -80,26 +82,24 @@ def check_url(url: str) -> None:
         DownloadError: It is neither ``https://`` nor ``http://`` on this machine, or not an address.
     """
     try:
-        parts = urlsplit(url)
-        is_named, _ = bool(parts.hostname), parts.port
+        parts = split_address(url, may_log_in=False)
     except ValueError as reason:
-        raise DownloadError(f"Invalid address ({reason}): expected https://HOST/PATH.") from reason
-    if parts.username is not None:
+        raise DownloadError(f"Invalid address: {reason}") from None
+    if parts.user is not None:
         raise DownloadError("An address with a user or password in it is not supported: expected https://HOST/PATH.")
-    if not is_named or not url.isascii() or not url.isprintable() or " " in url:
+    if not url.isascii():
         raise DownloadError(f"Invalid address {shown(url)!r}: expected https://HOST/PATH.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _THIS_MACHINE):
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in _THIS_MACHINE):
         raise DownloadError(f"{shown(url)} is not encrypted, so it could be changed on the way: expected https://.")
 
 
-def shown(url: str) -> str:
-    """An address for messages: without its query and fragment, which may hold a secret. A path stays as it is.
+def shown(source: str) -> str:
+    """A file's name or address, for messages: of an address not what may hold a secret. Its path stays as it is.
 
     >>> shown("https://example.com/birds.zip?token=secret")
-    'https://example.com/birds.zip?...'
+    'https://example.com/birds.zip?***'
     """
-    path = re.split(r"[?#]", url, maxsplit=1)[0]
-    return url if path == url or "://" not in url else f"{path}?..."
+    return redacted(source, with_path=True) if "://" in source else source
 
 
 def connect(url: str, start: int, validator: str | None, limits: Limits, context: ssl.SSLContext | None) -> Answer:
@@ -223,5 +223,12 @@ def _unreached(url: str, failure: urllib.error.URLError) -> Exception:
         return DownloadError(
             f"Cannot fetch {shown(url)}: its certificate is not trusted ({reason.verify_message}). Check this "
             "machine's clock; to trust a certificate of your own, set SSL_CERT_FILE."
+        )
+    if isinstance(reason, socket.gaierror) and reason.errno != socket.EAI_AGAIN:
+        host = urlsplit(url).hostname
+        proxies = urllib.request.getproxies()
+        proxy = "" if "https" not in proxies else " Or the proxy in https_proxy is unknown."
+        return DownloadError(
+            f"Cannot fetch {shown(url)}: there is no host {host}. Check the address, and this machine's network.{proxy}"
         )
     return Interrupted(os_reason(reason) if isinstance(reason, OSError) else str(reason))

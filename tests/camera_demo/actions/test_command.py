@@ -157,7 +157,7 @@ def test_what_cannot_be_a_command_is_refused_before_anything_is_seen(tmp_path: P
         ("no-such-bell --loud", "There is no command 'no-such-bell': expected a program on the PATH"),
         (str(plain), f"There is no command '{plain}'"),
         (str(tmp_path), f"There is no command '{tmp_path}'"),
-        ("bell 'unfinished", "is not a command: no closing quotation"),
+        ("bell 'unfinished", "this is not a command: no closing quotation"),
     ):
         with pytest.raises(ConfigError) as raised:
             make(text)

@@ -9,22 +9,28 @@ import shutil
 import socket
 import subprocess
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 
 from camera_demo.errors import SinkError
 from camera_demo.frames import Result
 from camera_demo.run_state import RunState
+from camera_demo.sinks.broker import Broker, broker_of
 from camera_demo.sinks.home_assistant import discovery
-from camera_demo.sinks.mqtt import Broker, MqttSink, broker_of
-from camera_demo.sinks.topics import Topics
+from camera_demo.sinks.mqtt import MqttSink
+from camera_demo.sinks.topics import Topics, segment
+from camera_demo.source_id import source_id
 from camera_demo.source_status import SourceStatus
+from camera_demo.uri import parse_source
 
 MOSQUITTO = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 needs_mosquitto = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed: apt-get install mosquitto")
@@ -229,7 +235,8 @@ def test_an_address_is_understood(address: str, broker: Broker) -> None:
 @pytest.mark.parametrize(
     "address",
     ["mqtt://", "mqtt:///t", "mqtt://h:x/t", "mqtt://h/#", "mqtt://h/a+b", "mqtt://h/t?interval=0", "mqtt://h/t?x=1",
-     "mqtt://h/t?interval=nan", "mqtt://h/t#f", "mqtt://u:secret@h:99999/t"],
+     "mqtt://h/t?interval=nan", "mqtt://h/t#f", "mqtt://u:secret@h:99999/t", "mqtt://u:se/cret@h", "mqtt://u:se#cret@h",
+     "mqtt://h/t?pwd=secret", "mqtt://h/%00", "mqtt://h/$SYS/secret", "mqtt://h/t?discovery=a%2Bb", "mqtt:secret@h"],
 )  # fmt: skip
 def test_an_address_that_makes_no_sense_is_refused_without_its_password(address: str) -> None:
     with pytest.raises(SinkError, match="is no broker's address: expected mqtt://") as raised:
@@ -240,8 +247,91 @@ def test_an_address_that_makes_no_sense_is_refused_without_its_password(address:
 def test_home_assistant_gets_one_entity_each_with_its_own_name() -> None:
     messages = {topic: json.loads(text) for topic, text in discovery(Topics(base="attic/cam"), "homeassistant").items()}
     assert len({message["unique_id"] for message in messages.values()}) == len(messages) == 8
-    label = messages["homeassistant/sensor/attic_cam_label/config"]
+    (label,) = (message for topic, message in messages.items() if topic.endswith("_label/config"))
     assert label["state_topic"] == label["json_attributes_topic"] == "attic/cam/state"
     assert label["availability_topic"] == "attic/cam/availability"
-    assert label["device"]["identifiers"] == ["attic_cam"]
+    (identifier,) = label["device"]["identifiers"]
+    assert re.fullmatch(r"attic_cam_[0-9a-f]{10}", identifier)
     assert discovery(Topics(base="attic/cam"), "") == {}
+
+
+TOPICS = [
+    "attic/cam", "attic_cam", "attic cam", "attic-cam", "attic//cam", "Attic/Cam", "кухня", "спальня", "門口", "küche",
+    "kèche", unicodedata.normalize("NFD", "küche"), "_", "/x/", "a" * 200, "a" * 201, "attic/cam/label",
+    "attic/cam_label",
+]  # fmt: skip
+
+
+def test_no_two_topics_share_what_home_assistant_knows_them_by() -> None:
+    told = [item for name in TOPICS for item in discovery(Topics(base=name), "ha").items()]
+    assert len({topic for topic, _ in told}) == len({json.loads(text)["unique_id"] for _, text in told})
+    assert len(told) == len({topic for topic, _ in told}) == 8 * len(TOPICS)
+    assert all(re.fullmatch(r"ha/(binary_sensor|sensor|event)/[a-zA-Z0-9_-]+/config", topic) for topic, _ in told)
+    assert discovery(Topics(base="кухня"), "ha") == discovery(Topics(base="кухня"), "ha")
+
+
+@given(
+    topics=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), min_size=2, max_size=5, unique=True)
+)
+def test_topics_of_any_script_stay_apart(topics: list[str]) -> None:
+    assert len({topic for name in topics for topic in discovery(Topics(base=name), "ha")}) == 8 * len(topics)
+
+
+def test_names_and_regions_in_any_script_stay_apart() -> None:
+    names = ["門口", "кухня", "front door", "front-door", "front/door", "+", "#", "a" * 70, "a" * 71]
+    names += ["\udce9", "\udcea"]
+    assert len({segment(name) for name in names}) == len(names)
+    topics = [broker_of("mqtt://h", {}, camera=name).topic for name in names]
+    assert len(set(topics)) == len(names)
+    regions = Topics(base="t", regions=tuple(names), watched={1: "x"})
+    assert len({regions.state(name) for name in names} | {*regions.seen()}) == 2 * len(names)
+    entities = [json.loads(text) for text in discovery(regions, "ha").values()]
+    assert len({entity["unique_id"] for entity in entities}) == len(entities) == 5 * len(names) + 4
+    assert segment("кухня") == "кухня"
+
+
+@needs_mosquitto
+def test_of_two_that_share_a_topic_the_first_to_end_leaves_the_other_online(
+    real: RealBroker, source_status: SourceStatus
+) -> None:
+    real.start()
+    with Listener(real.port) as listener:
+        one, other = sink_at(real.port, source_status), sink_at(real.port, source_status)
+        eventually(lambda: listener.of("attic/cam/availability").count("online") >= 2)
+        one.close()
+        eventually(lambda: "offline" in listener.of("attic/cam/availability"))
+        eventually(lambda: listener.of("attic/cam/availability")[-1] == "online")
+        other.close()
+        eventually(lambda: listener.of("attic/cam/availability")[-1] == "offline")
+
+
+def test_without_a_topic_each_source_has_its_own(tmp_path: Path) -> None:
+    inputs = ("0", "1", "csi://0", "csi://1", "rtsp://cam/1", "rtsp://cam/2", "http://cam/1", "demo", "synthetic:")
+    uris = [parse_source(text) for text in inputs]
+    for name in ("a/clip.mp4", "b/clip.mp4", "кухня.mp4", "門口.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+        uris.append(parse_source(str(tmp_path / name)))
+    topics = [broker_of("mqtt://h", {}, camera=source_id(uri)).topic for uri in uris]
+    assert len(set(topics)) == len(uris)
+    assert all(re.fullmatch(r"mobilenet-edge/[\w-]+/[a-zA-Z0-9_-]+", topic, re.ASCII) for topic in topics)
+    assert topics == [broker_of("mqtt://h", {}, camera=source_id(uri)).topic for uri in uris]
+    assert broker_of("mqtt://h/mine", {}, camera="video0").topic == "mine"
+
+
+def test_a_topic_does_not_tell_a_cameras_password(tmp_path: Path) -> None:
+    uri = parse_source("rtsp://me:secret@cam/live")
+    for number in (1, 2):
+        (tmp_path / str(number) / "etc").mkdir(parents=True)
+        (tmp_path / str(number) / "etc/machine-id").write_text(f"{number}\n")
+    one, other = (source_id(uri, tmp_path / str(number)) for number in (1, 2))
+    assert one != other, "who does not know the machine's own number cannot try passwords"
+    assert "secret" not in one and one.startswith("cam-")
+
+
+@needs_mosquitto
+def test_why_a_broker_cannot_be_reached_is_said(source_status: SourceStatus, caplog: pytest.LogCaptureFixture) -> None:
+    broker = Broker(host="nowhere.invalid", port=1, topic="t")
+    sink = MqttSink(broker, source_status, name="mqtt://nowhere.invalid")
+    eventually(lambda: "cannot be reached: there is no host of this name" in caplog.text)
+    sink.close()

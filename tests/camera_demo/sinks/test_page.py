@@ -499,12 +499,20 @@ def test_host_and_port_may_each_be_left_out(place: str, address: tuple[str, int]
     assert address_of(place) == address
 
 
-@pytest.mark.parametrize("place", ["host:port", "host:99999", "host/path", "user@host", "host?x=1", "[::1"])
-def test_an_invalid_address_is_refused(place: str) -> None:
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("host:port", "***"), ("host:99999", "***"), ("host/path", "host/***"), ("user@host", "***@host"),
+        ("host?x=1", "host/***"), ("[::1", "***"), ("me:secret@host:81/stream", "***@host:81/***"),
+        ("me:s/x@host", "***"),
+    ],
+)  # fmt: skip
+def test_an_invalid_address_is_refused(place: str, shown: str) -> None:
     with pytest.raises(SinkError) as raised:
         address_of(place)
     assert str(raised.value) == (
-        f"invalid address 'http://{place}': expected http://HOST:PORT, e.g. http://127.0.0.1:8000."
+        f"invalid address 'http://{shown}': expected http://HOST:PORT, e.g. http://127.0.0.1:8000. "
+        "A camera is an input: name it first."
     )
 
 

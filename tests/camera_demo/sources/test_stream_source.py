@@ -22,6 +22,7 @@ from camera_demo.uri import parse_source
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"
+NEWLINE = b"\r\n"
 
 
 class Server:
@@ -84,7 +85,7 @@ def test_a_stream_that_breaks_off_goes_on_when_its_camera_is_back(server: Server
 
 
 def test_a_path_that_the_camera_does_not_have_is_told(server: Server) -> None:
-    with pytest.raises(SourceError, match=r"/nope is not there \(404\): the camera answers, but has no such path"):
+    with pytest.raises(SourceError, match=r"/\*\*\* is not there \(404\): the camera answers, but has no such path"):
         StreamSource(f"rtsp://127.0.0.1:{server.port}/nope")
 
 
@@ -124,7 +125,7 @@ def answering() -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (b"RTSP/1.0 401 Unauthorized\r\n\r\n", "refuses access (401): give user and password, as in rtsp://USER:"),
+        (b"RTSP/1.0 401 Unauthorized\r\n\r\n", "needs a login (401) and gives no picture with the one in the address:"),
         (b"RTSP/1.0 454 Session Not Found\r\n\r\n", "is not there (454): the camera answers, but has no such path."),
         (b"RTSP/1.0 503 Service Unavailable\r\n\r\n", "refuses the stream: it answers with RTSP status 503."),
         (b"RTSP/1.0 200 OK\r\n\r\n", "gives no picture: it answers, but no video of a form that OpenCV knows"),
@@ -134,14 +135,20 @@ def answering() -> Iterator[Any]:
     ],
 )
 def test_each_answer_has_its_own_words(answering: Any, answer: bytes | None, told: str) -> None:
-    address = f"rtsp://me:secret@127.0.0.1:{answering(answer)}/live"
-    message = explain_stream(address, timeout_s=0.3)
-    assert message.startswith(address.replace("secret", "***") + " " + told)
+    port = answering(answer)
+    message = explain_stream(f"rtsp://me:secret@127.0.0.1:{port}/live", timeout_s=0.3)
+    assert message.startswith(f"rtsp://***@127.0.0.1:{port}/*** {told}")
+
+
+def test_who_gave_no_login_is_told_how(answering: Any) -> None:
+    message = explain_stream(f"rtsp://127.0.0.1:{answering(b'RTSP/1.0 401 Unauthorized' + 2 * NEWLINE)}/live")
+    assert message.endswith("/*** refuses access (401): give user and password, as in rtsp://USER:PASSWORD@HOST/PATH.")
 
 
 def test_a_host_that_is_not_there_is_told() -> None:
     assert explain_stream("rtsp://nowhere.invalid/x") == (
-        "rtsp://nowhere.invalid/x cannot be reached: there is no host nowhere.invalid. Check the address."
+        "rtsp://nowhere.invalid/*** cannot be reached: there is no host of this name. Check the address and that the "
+        "camera is on."
     )
 
 
@@ -172,4 +179,4 @@ def test_a_stream_that_falls_silent_breaks_off_and_names_no_password() -> None:
     source = StreamSource("rtsp://me:secret@cam/live", capture=FakeCapture)  # type: ignore[arg-type]
     with pytest.raises(SourceError) as raised:
         list(source.frames(Stop()))
-    assert str(raised.value).startswith("rtsp://me:***@cam/live broke off after 2 frames: nothing came for ")
+    assert str(raised.value).startswith("rtsp://***@cam/*** broke off after 2 frames: nothing came for ")

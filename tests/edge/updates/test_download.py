@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -161,6 +162,18 @@ class TestInterruptions:
     def test_nobody_there(self, to: Path) -> None:
         told = complaint("http://127.0.0.1:9/file", to)
         assert told == "Cannot fetch http://127.0.0.1:9/file: connection refused, 3 times in a row."
+
+    def test_an_unknown_host_is_told_at_once(self, to: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        lookups = []
+
+        def look_up(*place: object, **options: object) -> object:
+            lookups.append(place)
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        told = complaint("https://nowhere.invalid/file", to)
+        assert told.startswith("Cannot fetch https://nowhere.invalid/file: there is no host nowhere.invalid. Check the")
+        assert len(lookups) == 1
 
     @pytest.mark.parametrize(
         ("behave", "told"),
@@ -340,6 +353,9 @@ class TestTrust:
         with pytest.raises(DownloadError, match="Invalid address"):
             check_url(url)
 
+    def test_an_at_sign_in_a_path_is_none_of_a_login(self) -> None:
+        check_url("https://cdn.example.com/gh/birds/model@1.2/birds.zip")
+
     @pytest.mark.parametrize("url", ["http://example.com/x", "ftp://h/x", "http://127.0.0.1.example.com/"])
     def test_what_anybody_could_change_is_refused(self, url: str) -> None:
         with pytest.raises(DownloadError, match="is not encrypted"):
@@ -352,6 +368,11 @@ class TestTrust:
             "https://me:secret@[::1/x",
             "https://me:secret@example.com:x/",
             "https://me:secret@example.com/a b",
+            "https://me:secret/x@example.com/x",
+            "https://me:/secret@example.com/x",
+            "http://me/secret@example.com/x",
+            "https://me:secret",
+            "me:secret@example.com/x.zip",
             "http://example.com/x?token=secret",
             "https://example.com/a b?token=secret#secret",
         ],
@@ -364,7 +385,7 @@ class TestTrust:
     def test_a_secret_in_a_query_is_sent_but_not_printed(self, to: Path) -> None:
         with serving(CONTENT, says(404)) as server:
             message = complaint(f"{server.url}?token=secret", to)
-            assert message.startswith(f"Cannot fetch {server.url}?...: the server answered 404 Not Found")
+            assert message.startswith(f"Cannot fetch {server.url}?***: the server answered 404 Not Found")
             fetch(f"{server.url}?token=secret", to)
 
 

@@ -1,0 +1,141 @@
+"""Network addresses, ``SCHEME://USER:PASSWORD@HOST:PORT/PATH?QUERY``: their parts, and how they are shown.
+
+Passwords hide everywhere in them: cameras take them in the path (``/user=admin&password=...``) or the query
+(``?pwd=...``), brokers take a token for a user, and who writes ``/`` or ``#`` in a password moves the rest of it into
+the path. So only scheme, host and port are ever shown, and not even those where they may be something else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+__all__ = ["ENCODING_HINT", "Address", "is_like_address", "redacted", "split_address"]
+
+ENCODING_HINT: Final = (
+    "In USER and PASSWORD write % as %25, / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and ] as %5D"
+)
+"""What to do when an address is not understood."""
+_HIDDEN: Final = "***"
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
+_PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::([0-9]{1,5}))?")
+_UNSAFE: Final = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
+_LIKE_ADDRESS: Final = re.compile(
+    r"@|://|[?&;]\w*=|(?:pass|pwd|pw|token|key|secret|auth|user|login)\w*[=:]|^\W*\d+\.\d+\.\d+\.\d+(?:[:/]|$)"
+    r"|^[\w.-]+:\d{2,5}(?:/|$)|^(?:rtsps?|https?|mqtts?|rtmp|ftp)\W",
+    re.IGNORECASE,
+)
+_IP: Final = re.compile(r"\[|\d+\.\d+\.\d+\.\d+(?::|$)")
+"""A host that cannot be the beginning of ``USER:PASSWORD`` whose rest holds an ``@``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """The parts of a network address. What may be secret is left out of its ``repr``."""
+
+    scheme: str
+    """In lower case."""
+    host: str
+    """In lower case, without the brackets of an IPv6 address."""
+    port: int | None = None
+    user: str | None = field(default=None, repr=False)
+    """Decoded; None without one."""
+    password: str | None = field(default=None, repr=False)
+    """Decoded; None without one."""
+    path: str = field(default="", repr=False)
+    """With its first slash, as it is sent; empty without one."""
+    query: str = field(default="", repr=False)
+    """Without the question mark, as it is sent."""
+    fragment: str = field(default="", repr=False)
+    """Without the ``#``."""
+
+    @property
+    def host_and_port(self) -> str:
+        """As in an address: ``cam:554``, ``[::1]``."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port is None else f"{host}:{self.port}"
+
+
+def split_address(text: str, *, may_log_in: bool = True) -> Address:
+    """The parts of an address.
+
+    >>> split_address("rtsp://me:p%40ss@cam/live").password
+    'p@ss'
+
+    Args:
+        text: The address.
+        may_log_in: Whether ``USER:PASSWORD@`` may be meant, so that an ``@`` in the path makes it ambiguous.
+
+    Raises:
+        ValueError: It is no address, or cannot be told apart from a password in it. The message is one line that holds
+            nothing of it but what :func:`redacted` shows.
+    """
+    name = redacted(text)
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{name}' is not an address: expected SCHEME://USER:PASSWORD@HOST:PORT/PATH.")
+    if _UNSAFE.search(text):
+        raise ValueError(f"'{name}' holds a space or a control character: write a space as %20.")
+    scheme, authority, rest = match.groups()
+    login, at, place = authority.rpartition("@")
+    parts = _place(place)
+    if parts is None or (may_log_in and "@" in rest and not _IP.match(place)):
+        raise ValueError(
+            f"Cannot tell user, password, host and port apart in '{name}': expected {scheme.lower()}://"
+            f"USER:PASSWORD@HOST:PORT/PATH, with a port up to 65535. {ENCODING_HINT}, and an @ behind the host as %40."
+        )
+    user, colon, password = login.partition(":")
+    before, _, fragment = rest.partition("#")
+    path, _, query = before.partition("?")
+    return Address(
+        scheme=scheme.lower(),
+        host=parts[0],
+        port=parts[1],
+        user=unquote(user) if at else None,
+        password=unquote(password) if colon else None,
+        path=path,
+        query=query,
+        fragment=fragment,
+    )
+
+
+def redacted(text: str, *, with_path: bool = False) -> str:
+    """An address for messages, logs and pages: scheme, host and port, and ``***`` for all that may be secret.
+
+    >>> redacted("rtsp://me:secret@cam:554/live"), redacted("mqtt://broker"), redacted("rtsp://me:s/cret@cam")
+    ('rtsp://***@cam:554/***', 'mqtt://broker', 'rtsp://***')
+
+    Args:
+        text: The address. Other text is shown as it is, but where it looks like an address written wrong.
+        with_path: Whether to show the path too, where it is known to hold no secret.
+    """
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        return _HIDDEN if is_like_address(text) else text
+    scheme, authority, rest = match.groups()
+    _, at, place = authority.rpartition("@")
+    if "@" in rest or _place(place) is None:
+        return f"{scheme}://{_HIDDEN}"
+    path = re.split(r"[?#]", rest, maxsplit=1)[0] if with_path or rest.strip("/") == "" else ""
+    hidden = "" if path == rest else f"?{_HIDDEN}" if with_path else f"/{_HIDDEN}"
+    return f"{scheme}://{_HIDDEN + at if at else ''}{place}{path}{hidden}"
+
+
+def is_like_address(text: str) -> bool:
+    """Whether text that is no address may be meant for one, with a secret in it: ``me:secret@cam``, ``rtsp:/cam``."""
+    return _LIKE_ADDRESS.search(text) is not None
+
+
+def _place(text: str) -> tuple[str, int | None] | None:
+    """Host and port; None if it is not ``HOST`` or ``HOST:PORT``."""
+    match = _PLACE.fullmatch(text)
+    if match is None or (match[2] and int(match[2]) > 65535):
+        return None
+    host = match[1].strip("[]").lower()
+    try:
+        is_name = bool(host.strip(".").encode("idna"))
+    except UnicodeError:  # a part of it is empty or too long
+        is_name = ":" in host
+    return (host, int(match[2]) if match[2] else None) if is_name else None
