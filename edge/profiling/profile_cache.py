@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from edge.board.device import Device, describe
 from edge.board.health import objections, read_health
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, EdgeError, ProfileError
+from edge.errors import BackendError, EdgeError, OutputError, ProfileError
 from edge.inference.backends import backend_reports, open_backend
+from edge.locks import locked
 from edge.paths import state_folder
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
@@ -30,6 +31,7 @@ from edge.progress import Progress, no_progress
 
 __all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason"]
 
+_LOCK: Final = "measuring.lock"
 _KEPT_S: Final = 3600.0
 """A profile that is not valid is used for this long without another try: a measurement takes a while at every start."""
 
@@ -83,35 +85,65 @@ def profile(
     bundle, device = open_bundle(bundle), describe()
     named = [bundle.find(Variant.parse(str(variant))).variant for variant in variants]
     path = profile_path(bundle, backend, threads, device)
-    if not refresh:
-        reason = "this machine has no profile of it"
-        if path.exists():
-            try:
-                stored = load_profile(path)
-                reason = stale_reason(stored, bundle, threads, device, named)
-                reason = reason or _changed_backend(stored, bundle, backend)
-            except EdgeError as error:
-                reason = str(error).rstrip(".")
-            if not reason:
-                _announce_objections(stored, announce)
-                return stored
-        announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
-    chosen = _representative(bundle, named) if predict_rest else named
-    found = measure(
-        bundle,
-        variants=chosen,
-        backend=backend,
-        threads=threads,
-        stop=stop,
-        sustained_s=sustained_s,
-        progress=progress,
-    )
-    found = predict(found, bundle) if predict_rest else found
-    if keep:
-        _store(merged(path, found, bundle), found, bundle, path, announce)
+
+    def usable() -> tuple[LatencyProfile | None, str]:
+        """The stored profile, or why there is none that can be used."""
+        if not path.exists():
+            return None, "this machine has no profile of it"
+        try:
+            stored = load_profile(path)
+            reason = stale_reason(stored, bundle, threads, device, named)
+            reason = reason or _changed_backend(stored, bundle, backend)
+        except EdgeError as error:
+            return None, str(error).rstrip(".")
+        return (None, reason) if reason else (stored, "")
+
+    def measured() -> LatencyProfile:
+        chosen = _representative(bundle, named) if predict_rest else named
+        made = measure(
+            bundle,
+            variants=chosen,
+            backend=backend,
+            threads=threads,
+            stop=stop,
+            sustained_s=sustained_s,
+            progress=progress,
+        )
+        made = predict(made, bundle) if predict_rest else made
+        if keep:
+            _store(merged(path, made, bundle), made, bundle, path, announce)
+        return made
+
+    found, reason = (None, "") if refresh else usable()
+    if found is None:
+        with _alone(announce) as has_waited:
+            if has_waited and not refresh:
+                found, reason = usable()
+            if found is None and not refresh:
+                announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
+            found = measured() if found is None else found
     if not refresh:
         _announce_objections(found, announce)
     return found
+
+
+@contextmanager
+def _alone(announce: Callable[[str], None]) -> Iterator[bool]:
+    """Keep other programs from measuring meanwhile: each would make the other's figures too high.
+
+    Yields:
+        Whether another one measured first, and may have stored what is needed.
+    """
+    waited: list[bool] = []
+
+    def on_wait() -> None:
+        waited.append(True)
+        announce("another program measures this machine: waiting for it.")
+
+    with ExitStack() as opened:
+        with suppress(OutputError):  # nothing can be written: then nothing is stored either
+            opened.enter_context(locked(state_folder() / _LOCK, on_wait))
+        yield bool(waited)
 
 
 def _representative(bundle: Bundle, named: list[Variant]) -> list[Variant]:

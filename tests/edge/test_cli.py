@@ -476,14 +476,14 @@ class TestProfile:
         assert ended.code == 0
         assert ended.json == json.loads(out.read_text())
         assert [row["variant"] for row in ended.json["variants"]] == ["mobilenet_v1_0.50_160"]
-        assert not (tmp_path / "state").exists()
+        assert not (tmp_path / "state/mobilenet-edge/profiles").exists()
 
     def test_a_profile_of_some_variants_does_not_replace_this_machines_own(
         self, edge: Edge, bundle_folder: Path, tmp_path: Path
     ) -> None:
         options = ("--bundle", bundle_folder, "--backend", "fake", "--quick", "--variant", "0.25_128")
         assert edge("profile", *options).code == 0
-        assert not (tmp_path / "state").exists()
+        assert not (tmp_path / "state/mobilenet-edge/profiles").exists()
 
     def test_a_file_that_cannot_be_written_is_an_error_on_one_line(
         self, edge: Edge, bundle_folder: Path, tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,13 @@ def test_a_machine_without_a_profile_measures_and_keeps_it(desk: Desk, bundle: B
     profile = desk.ask(bundle)
     assert desk.announced == (f"{BECAUSE}this machine has no profile of it",)
     assert load_profile(desk.folder / FILE) == profile
+
+
+def test_two_programs_measure_one_after_the_other_and_once(desk: Desk, bundle: Bundle) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: desk.ask(bundle), range(2))
+    assert desk.measured == 1
+    assert first == second
 
 
 def test_a_profile_that_fits_is_used_again_without_a_word(desk: Desk, bundle: Bundle) -> None:
