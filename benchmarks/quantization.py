@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
 from benchmarks.models import interleaved_ratio, load
+from benchmarks.processes import run_measured
 from benchmarks.quantization_table import write_tables
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.image_sets import find_pictures, read_pictures, split
@@ -132,26 +131,17 @@ def convert(tool: Tool, case: Case, cache: Path) -> Row:
     command += ["--alpha", case.checkpoint.config.alpha, *tool.options]
     case.file(tool).unlink(missing_ok=True)
     log = case.folder / f"{tool.name}.log"
-    code, cpu_seconds, peak_mb = run_measured([str(part) for part in command], log)
-    if code:
+    used = run_measured([str(part) for part in command], log, ROOT)
+    if used.exit_code:
         return replace(row, error=log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1][:300])
     return replace(
         row,
         **accuracy(case.file(tool), case.reference),
         size_bytes=case.file(tool).stat().st_size,
-        cpu_seconds=round(cpu_seconds, 1),
-        peak_mb=round(peak_mb),
+        cpu_seconds=round(used.cpu_seconds, 1),
+        peak_mb=round(used.peak_mb),
         installed_mb=round(installed_mb(environment)),
     )
-
-
-def run_measured(command: Sequence[str], log: Path) -> tuple[int, float, float]:
-    """Run a command; return its exit code, processor seconds over all cores, and largest resident size in MB."""
-    with log.open("wb") as file:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6
 
 
 def accuracy(model: Path, reference: Reference) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import sys
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -112,7 +112,8 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
         A function to call with the stage and the share done, 0 to 1.
     """
     if not sys.stderr.isatty():
-        yield _lines(title)
+        with _lines(title) as progress:
+            yield progress
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -131,17 +132,29 @@ def progress_bar(title: str) -> Iterator[Callable[[str, float], None]]:
         bar.stop()
 
 
-def _lines(title: str) -> Callable[[str, float], None]:
-    """Report progress as lines: for logs, and for machines without a terminal."""
-    last = time.monotonic()
+@contextlib.contextmanager
+def _lines(title: str) -> Iterator[Callable[[str, float], None]]:
+    """Report progress as lines, however long a step takes: for logs, and for machines without a terminal."""
+    latest: tuple[str, float] | None = None
+    is_done = threading.Event()
 
     def progress(stage: str, share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _LINE_EVERY_S:
-            last = time.monotonic()
-            _say(f"{title}: {share:.0%}, {stage}")
+        nonlocal latest
+        latest = stage, share
 
-    return progress
+    def write() -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads them any more
+            while not is_done.wait(_LINE_EVERY_S):
+                if latest:
+                    _say(f"{title}: {latest[1]:.0%}, {latest[0]}")
+
+    writer = threading.Thread(target=write, name="progress", daemon=True)
+    writer.start()
+    try:
+        yield progress
+    finally:
+        is_done.set()
+        writer.join()
 
 
 def fail(program: str, message: str, exit_code: int) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from edge.vision.preprocess import Frame
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads it when it is loaded; see convert.cli.app
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real weights and photos for measuring; a user's checkout has none."""
 

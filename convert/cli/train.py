@@ -41,7 +41,7 @@ def train(
     from convert.training.launch import train as run
 
     alphas, sides = ALPHAS if single is None else (single,), numbers(resolutions)
-    with progress_bar("training") as progress:
+    with progress_bar("estimating" if estimate else "training") as progress:
         if estimate:
             estimate_training(
                 data, alphas=alphas, resolutions=sides, start=start, teacher=teacher, options=options, progress=progress

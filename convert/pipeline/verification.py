@@ -59,7 +59,7 @@ def float_answers(
     answers = []
     for start in range(0, len(pixels), _BATCH):
         real = preprocessing.real(pixels[start : start + _BATCH])
-        x = torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
+        x = torch.from_numpy(real).permute(0, 3, 1, 2)
         answers.append(network.logits(x).softmax(dim=1).numpy())
     return Reference(
         pixels=pixels,

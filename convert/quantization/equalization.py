@@ -16,7 +16,7 @@ What a channel can reach comes from interval arithmetic over all possible pictur
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convert.quantization.calibration import batches, float_statistics
+from convert.quantization.calibration import batches
 from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from edge.vision.preprocess import Preprocessing
 
@@ -101,16 +101,13 @@ def _stretch(network: FoldedNetwork, preprocessing: Preprocessing) -> FoldedNetw
 def _employ(
     network: FoldedNetwork, found: list[Reach], pixels: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> FoldedNetwork:
-    statistics = float_statistics(network, pixels, preprocessing)
+    free = {n: torch.nonzero(found[n + 1].is_constant).flatten().tolist() for n in _triples(network)}
+    steps, harm = _harm(network, [n for n, channels in free.items() if channels], pixels, preprocessing)
     layers = list(network.layers)
-    for index in _triples(network):
+    for index, step in steps.items():
         reach = found[index + 1]
-        free = torch.nonzero(reach.is_constant).flatten().tolist()
-        if free:
-            step = statistics[index].high / 255
-            harm = _harm(network, index, step, pixels, preprocessing)
-            triple = _without(layers[index : index + 3], free, (reach.low + reach.high) / 2)
-            layers[index : index + 3] = _with_copies(triple, _shared_out(harm, free), step)
+        triple = _without(layers[index : index + 3], free[index], (reach.low + reach.high) / 2)
+        layers[index : index + 3] = _with_copies(triple, _shared_out(harm[index], free[index]), step)
     return replace(network, layers=tuple(layers))
 
 
@@ -121,20 +118,27 @@ def _triples(network: FoldedNetwork) -> Iterator[int]:
 
 
 def _harm(
-    network: FoldedNetwork, index: int, step: float, pixels: NDArray[np.uint8], preprocessing: Preprocessing
-) -> Tensor:
-    """How much of each channel's rounding to ``step`` arrives behind the pointwise layer: (channels,), squared."""
-    depthwise, pointwise = network.layers[index + 1 : index + 3]
-    total = torch.zeros_like(depthwise.bias)
+    network: FoldedNetwork, indices: Sequence[int], pixels: NDArray[np.uint8], preprocessing: Preprocessing
+) -> tuple[dict[int, float], dict[int, Tensor]]:
+    """For layers by index: their int8 step, and how much of each channel's rounding arrives two layers on, squared."""
+    first, last = replace(network, layers=network.layers[: max(indices, default=-1) + 1]), network.layers
+    highs = dict.fromkeys(indices, 0.0)
     for _, x in batches(pixels, preprocessing):
-        for position, (layer, _, y) in enumerate(network.trace(x)):
-            if position == index:
-                exact = layer.activate(y)
-                rounded = (exact / step).round() * step
-                break
-        noise = depthwise.activate(depthwise.convolve(rounded)) - depthwise.activate(depthwise.convolve(exact))
-        total += noise.square().mean(dim=(2, 3)).sum(dim=0)
-    return total * pointwise.weight.square().sum(dim=(0, 2, 3))
+        if all(high == last[index].cap for index, high in highs.items()):
+            break
+        for index, (layer, _, y) in enumerate(first.trace(x)):
+            if index in highs:
+                highs[index] = max(highs[index], layer.activate(y.amax()).item())
+    steps = {index: high / 255 for index, high in highs.items()}
+    harm = {index: torch.zeros_like(last[index + 1].bias) for index in indices}
+    for _, x in batches(pixels, preprocessing):
+        for index, (layer, _, y) in enumerate(first.trace(x)):
+            if index in harm:
+                depthwise, exact = last[index + 1], layer.activate(y)
+                rounded = (exact / steps[index]).round() * steps[index]
+                noise = depthwise.activate(depthwise.convolve(rounded)) - depthwise.activate(depthwise.convolve(exact))
+                harm[index] += noise.square().mean(dim=(2, 3)).sum(dim=0)
+    return steps, {index: one * last[index + 2].weight.square().sum(dim=(0, 2, 3)) for index, one in harm.items()}
 
 
 def _shared_out(harm: Tensor, free: list[int]) -> dict[int, list[int]]:

@@ -20,7 +20,7 @@ from convert.complexity import LayerKind
 from convert.model import HALF_RANGE, Activation, ConvUnit, MobileNetV1, ModelConfig
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["FoldedLayer", "FoldedNetwork", "fold", "folded_recipe"]
+__all__ = ["FoldedLayer", "FoldedNetwork", "fold", "folded_recipe", "padded_conv2d"]
 
 _CAPS: Final[dict[Activation, float]] = {"relu6": 6.0, "relu": float("inf")}
 
@@ -47,14 +47,17 @@ class FoldedLayer:
     def convolve(self, x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
         """Output before the activation, of this layer's weights or of others in their place."""
         weight, bias = self.weight if weight is None else weight, self.bias if bias is None else bias
-        if any(self.pads):
-            x = functional.pad(x, self.pads)
-        groups = weight.shape[0] if self.kind == "depthwise" else 1
-        return functional.conv2d(x, weight, bias, self.stride, groups=groups)
+        return padded_conv2d(
+            x, weight, bias, self.stride, self.pads, weight.shape[0] if self.kind == "depthwise" else 1
+        )
 
     def activate(self, y: Tensor) -> Tensor:
         """Apply the activation."""
         return y if self.cap is None else y.clamp(0, self.cap)
+
+    def activate_(self, y: Tensor) -> Tensor:
+        """Apply the activation in place."""
+        return y if self.cap is None else y.clamp_(0, self.cap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,16 @@ class FoldedNetwork:
         for _, _, y in self.trace(x):
             last = y
         return last.flatten(1)
+
+
+def padded_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pads: tuple[int, int, int, int], groups: int
+) -> Tensor:
+    """A convolution with zeros around its input: (left, right, top, bottom); without a copy where all are alike."""
+    is_even = len(set(pads)) == 1
+    if not is_even:
+        x = functional.pad(x, pads)
+    return functional.conv2d(x, weight, bias, stride, padding=pads[0] if is_even else 0, groups=groups)
 
 
 def fold(model: MobileNetV1) -> FoldedNetwork:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from convert.quantization.folding import FoldedLayer
+from convert.quantization.network import Quantization
 
 __all__ = ["MomentSums", "Moments", "round_weights"]
 
@@ -27,8 +28,11 @@ DAMPING: Final = 0.01
 _LARGEST: Final = 127
 _BLOCK: Final = 64
 """Inputs rounded before their errors are spread over all that follow."""
-_LARGE: Final = 56
-"""From this side on a layer's output has positions enough: every other one of each row and column is looked at."""
+_SIDE: Final = 14
+"""Of each picture, this many rows and columns of positions are looked at."""
+_SIDE_DEPTHWISE: Final = 7
+"""The same for the nine inputs of a depthwise filter, whose moments fewer positions tell."""
+_GOLDEN: Final = 0.6180339887
 _TINY: Final = 1e-12
 
 
@@ -50,25 +54,29 @@ class Moments:
 
 
 class MomentSums:
-    """Sums up :class:`Moments` picture by picture, in double precision.
+    """Sums up :class:`Moments` batch by batch, in double precision.
 
-    The first picture's means are taken off all, or what varies little around a large mean would be lost.
+    Neighbouring positions tell much the same, so of large outputs a grid of positions is looked at, another one in
+    each batch. The first batch's means are taken off all, or what varies little around a large mean would be lost.
     """
 
-    def __init__(self, layer: FoldedLayer) -> None:
-        self._layer = layer
+    def __init__(self, layer: FoldedLayer, quantization: Quantization) -> None:
+        self._layer, self._quantization = layer, quantization
         groups, inputs = (len(layer.weight), 9) if layer.kind == "depthwise" else (1, layer.weight[0].numel())
-        self._count = 0
+        self._batches = self._count = 0
         self._offset: Tensor | None = None
         self._sum, self._error_sum = (torch.zeros(groups, inputs, dtype=torch.float64) for _ in range(2))
         self._square, self._error = (torch.zeros(groups, inputs, inputs, dtype=torch.float64) for _ in range(2))
 
-    def add(self, quantized: Tensor, real: Tensor) -> None:
-        """Add the inputs of one picture, both (channels, height, width): as they are and as float has them."""
-        x, error = self._windows(quantized), self._windows(real - quantized)
+    def add(self, levels: Tensor, real: Tensor) -> None:
+        """Add some pictures' inputs, both (count, channels, height, width): in int8 levels, and as float has them."""
+        zero_point = self._quantization.zero_point
+        x = (self._windows(levels, zero_point) - zero_point) * self._quantization.scale
+        error = self._windows(real, 0) - x
         if self._offset is None:
             self._offset = x.mean(dim=-1, keepdim=True)
         x -= self._offset
+        self._batches += 1
         self._count += x.shape[-1]
         self._sum += x.sum(dim=-1)
         self._error_sum += error.sum(dim=-1)
@@ -87,14 +95,23 @@ class MomentSums:
             error=self._error / self._count - error_mean[:, :, None] * mean[:, None, :],
         )
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """What the filters see: (groups, inputs, positions)."""
-        layer = self._layer
-        if layer.weight.shape[-1] == 1:
-            return x.flatten(1)[None]
-        stride = layer.stride * (2 if x.shape[-1] >= _LARGE * layer.stride else 1)
-        windows = functional.unfold(functional.pad(x, layer.pads)[None], 3, stride=stride)
-        return windows.view(len(self._sum), -1, windows.shape[-1])
+    def _windows(self, x: Tensor, padding: int) -> Tensor:
+        """What the filters see at this batch's positions: float (groups, inputs, positions)."""
+        layer, kernel = self._layer, self._layer.weight.shape[-1]
+        if any(layer.pads):
+            x = functional.pad(x, layer.pads, value=padding)
+        rows, columns = ((side - kernel) // layer.stride + 1 for side in x.shape[2:])
+        every = max(1, rows // (_SIDE_DEPTHWISE if layer.kind == "depthwise" else _SIDE))
+        cell = int(self._batches * _GOLDEN % 1 * every * every)  # grids that lie evenly, however few the batches
+        starts, step = [layer.stride * part for part in divmod(cell, every)], every * layer.stride
+        ends = [layer.stride * (side - 1) + 1 for side in (rows, columns)]
+        channels_first = x.transpose(0, 1)
+        taps = [
+            channels_first[:, :, starts[0] + i : ends[0] + i : step, starts[1] + j : ends[1] + j : step]
+            for i in range(kernel)
+            for j in range(kernel)
+        ]
+        return torch.stack(taps, dim=1).reshape(*self._sum.shape, -1).float()
 
 
 def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
@@ -112,8 +129,8 @@ def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
     spread = torch.diagonal(moments.covariance, dim1=1, dim2=2).mean(dim=1)[:, None, None] + _TINY
     eye = torch.eye(inputs, dtype=torch.float64)
     rows = weight.double().view(groups, -1, inputs)
-    held = moments.covariance + PULL * spread * eye
-    rows = rows + torch.linalg.solve(held, (rows @ moments.error).transpose(1, 2)).transpose(1, 2)
+    held = torch.linalg.cholesky(moments.covariance + PULL * spread * eye)
+    rows = rows + torch.cholesky_solve((rows @ moments.error).transpose(1, 2), held).transpose(1, 2)
     steps = scales.double().view(groups, -1, 1)
     levels = _round_rows(rows / steps, moments.covariance + DAMPING * spread * eye)
     return levels.view_as(weight).float()
@@ -122,17 +139,18 @@ def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
 def _round_rows(rows: Tensor, covariance: Tensor) -> Tensor:
     """Round (groups, rows, inputs) by the covariance (groups, inputs, inputs), the most active inputs first."""
     order = torch.diagonal(covariance, dim1=1, dim2=2).sum(dim=0).argsort(descending=True, stable=True)
-    rows, covariance = rows[:, :, order].clone(), covariance[:, order][:, :, order]
+    covariance = covariance[:, order][:, :, order]
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
     spread = torch.linalg.cholesky(inverse, upper=True)
-    levels = torch.empty_like(rows)
-    for start in range(0, rows.shape[2], _BLOCK):
-        end = min(start + _BLOCK, rows.shape[2])
-        errors = torch.empty_like(rows[:, :, start:end])
+    columns = rows[:, :, order].transpose(1, 2).contiguous()
+    levels = torch.empty_like(columns)
+    for start in range(0, columns.shape[1], _BLOCK):
+        end = min(start + _BLOCK, columns.shape[1])
+        errors = torch.empty_like(columns[:, start:end])
         for n in range(start, end):
-            levels[:, :, n] = rows[:, :, n].round().clamp(-_LARGEST, _LARGEST)
-            error = (rows[:, :, n] - levels[:, :, n]) / spread[:, n, n, None]
-            rows[:, :, n:end] -= error[:, :, None] * spread[:, n, None, n:end]
-            errors[:, :, n - start] = error
-        rows[:, :, end:] -= errors @ spread[:, start:end, end:]
-    return levels[:, :, order.argsort()]
+            levels[:, n] = columns[:, n].round().clamp_(-_LARGEST, _LARGEST)
+            error = (columns[:, n] - levels[:, n]).div_(spread[:, n, n, None])
+            columns[:, n + 1 : end] -= spread[:, n, n + 1 : end, None] * error[:, None, :]
+            errors[:, n - start] = error
+        columns[:, end:] -= spread[:, start:end, end:].transpose(1, 2) @ errors
+    return levels[:, order.argsort()].transpose(1, 2).contiguous()

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from convert.complexity import LayerKind
 from convert.errors import ConversionError
+from convert.quantization.folding import padded_conv2d
 from edge.bundles.variant import Variant
 from edge.vision.preprocess import Preprocessing
 
@@ -82,12 +82,12 @@ class QuantizedLayer:
         number instead of dividing, and so differ by one step now and then.
         """
         weight = torch.from_numpy(self.weight).float()
-        x = functional.pad(levels.float() - self.input.zero_point, self.pads)
-        sums = functional.conv2d(x, weight, stride=self.stride, groups=len(weight) if self.kind == "depthwise" else 1)
+        x = levels.float().sub_(self.input.zero_point)
+        sums = padded_conv2d(x, weight, None, self.stride, self.pads, len(weight) if self.kind == "depthwise" else 1)
         out, unit = self.output, self.input.scale * torch.from_numpy(self.weight_scales).double()
         gain = (unit / out.scale).float()
         shift = (torch.from_numpy(self.bias) * unit / out.scale + out.zero_point).float()
-        real_levels = sums * gain[:, None, None] + shift[:, None, None]
+        real_levels = sums.mul_(gain[:, None, None]).add_(shift[:, None, None])
         low = -128 if self.cap is None else max(-128, out.zero_point)
         high = 127 if self.cap is None else min(127.0, out.zero_point + self.cap / out.scale)
         return real_levels.round_().clamp_(low, round(high)).to(torch.int8)

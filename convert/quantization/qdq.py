@@ -22,7 +22,7 @@ from torch import Tensor
 
 from convert.complexity import LayerKind
 from convert.errors import CalibrationError
-from convert.quantization.calibration import FloatStatistics, batches, channel_mean, float_statistics
+from convert.quantization.calibration import FloatStatistics, batches, float_statistics
 from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from convert.quantization.network import QuantizedLayer, QuantizedNetwork
 from edge.bundles.variant import Variant
@@ -102,7 +102,7 @@ def symmetrize(
         raise CalibrationError("There are no calibration pictures: expected at least one.")
     recipe = quantized.preprocessing
     statistics = float_statistics(network, pixels, recipe, lambda s: progress("float ranges", s / 3))
-    current = _Activations(tuple(x.half() for _, x in batches(pixels, recipe)), _largest(pixels, recipe))
+    current = _Activations([x.half() for _, x in batches(pixels, recipe)], _largest(pixels, recipe))
     layers: list[SymmetricLayer] = []
     for index, (layer, integers) in enumerate(zip(network.layers, quantized.layers, strict=True)):
         progress(layer.name, (1 + 2 * index / len(network.layers)) / 3)
@@ -123,17 +123,19 @@ def symmetrize(
 class _Activations:
     """What flows from layer to layer, in half floats as on the GPU, and its largest magnitude."""
 
-    batches: tuple[Tensor, ...]
+    batches: list[Tensor]
+    """A layer's outputs take the place of its inputs, batch by batch: that halves the memory."""
     largest: float
 
     @property
     def scale(self) -> float:
         return float(np.float32(max(self.largest, _NARROWEST) / _LEVELS))
 
-    def rounded(self) -> _Activations:
+    def rounded(self, x: Tensor) -> Tensor:
+        """A batch as int8 holds it, in float32."""
         scale = self.scale
-        levels = ((x.float() / scale).round().clamp(-_LEVELS - 1, _LEVELS) for x in self.batches)
-        return _Activations(tuple((level * scale).half() for level in levels), self.largest)
+        levels = (x.float() / scale).round_().clamp_(-_LEVELS - 1, _LEVELS)
+        return levels.mul_(scale).half().float()
 
 
 def _largest(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> float:
@@ -152,18 +154,18 @@ def _layer(
 ) -> tuple[SymmetricLayer, _Activations]:
     """The layer, and its output for the input ``current``; ``feeds`` is the layer that takes it."""
     weight, real = _weights(layer, integers, is_int8)
-    inputs = current.rounded() if is_int8 else current
-    nothing = torch.zeros_like(layer.bias)
-    sums = [layer.convolve(x.float(), real, nothing) for x in inputs.batches]
-    bias = (statistics.mean - channel_mean(sums)).float()[:, None, None]
-    outputs = [layer.activate(y.add_(bias)) for y in sums]
+    means = _replaced_by_sums(current, layer, real, is_int8=is_int8)
+    bias = (statistics.mean - means).float()[:, None, None]
     largest = statistics.high if layer.cap is not None else max(statistics.high, -statistics.low)
-    shift = 0.0
+    outputs, shift = current.batches, 0.0
     if feeds is not None and feeds.pools:  # the pool comes at once: what it gives is rounded, not what it takes
-        outputs = [y.mean(dim=(2, 3), keepdim=True) for y in outputs]
+        outputs = [layer.activate_(y.float().add_(bias)).mean(dim=(2, 3), keepdim=True) for y in outputs]
         largest = min(statistics.high, _POOL_HEADROOM * max(y.max().item() for y in outputs))
     if feeds is not None and feeds.kind in _SHIFTED:
         shift = largest / 2
+    for number, y in enumerate(outputs):
+        out = y if feeds is not None and feeds.pools else layer.activate_(y.float().add_(bias))
+        outputs[number] = (out - shift).half()
     made = SymmetricLayer(
         name=layer.name,
         kind=layer.kind,
@@ -176,7 +178,19 @@ def _layer(
         input_scale=current.scale if is_int8 else None,
         pools=layer.pools,
     )
-    return made, _Activations(tuple((y - shift).half() for y in outputs), largest - shift)
+    return made, _Activations(outputs, largest - shift)
+
+
+def _replaced_by_sums(current: _Activations, layer: FoldedLayer, weight: Tensor, *, is_int8: bool) -> Tensor:
+    """Put what the layer sums up, without a bias, in place of its inputs; return each channel's mean, (out,)."""
+    nothing, count = torch.zeros_like(layer.bias), 0
+    total = nothing.double()
+    for number, x in enumerate(current.batches):
+        y = layer.convolve(current.rounded(x) if is_int8 else x.float(), weight, nothing)
+        total += y.sum(dim=(2, 3)).double().sum(dim=0)
+        count += y.numel() // y.shape[1]
+        current.batches[number] = y.half()
+    return total / count
 
 
 def _weights(

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from convert.errors import CalibrationError
 from convert.quantization.augmentation import with_views
-from convert.quantization.calibration import BATCH, FloatStatistics, batches, float_statistics
+from convert.quantization.calibration import BATCH, batches
 from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from convert.quantization.gptq import Moments, MomentSums, round_weights
 from convert.quantization.network import Quantization, QuantizedLayer, QuantizedNetwork
@@ -54,21 +54,42 @@ _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Flow:
-    """What flows between two layers: the same pictures as int8 levels and as float has them, batch by batch."""
+    """What flows between two layers: the same pictures as int8 levels and as float has them.
+
+    A batch's output takes the place of its input, so that no more than one layer's inputs are held at a time.
+    """
 
     quantization: Quantization
-    levels: tuple[Tensor, ...]
+    levels: list[Tensor]
     """int8 (up to BATCH, channels, height, width)."""
-    real: tuple[Tensor, ...]
-    """float16, to halve the memory."""
+    real: list[Tensor]
+    """float16, to halve the memory; the logits are float32."""
 
-    def pooled(self) -> _Flow:
-        """After the global average pool, which rounds to the steps of its input."""
-        levels = (x.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8) for x in self.levels)
-        real = (x.float().mean(dim=(2, 3), keepdim=True).half() for x in self.real)
-        return _Flow(self.quantization, tuple(levels), tuple(real))
+    def pool(self) -> None:
+        """Run the global average pool, which rounds to the steps of its input."""
+        self.levels = [x.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8) for x in self.levels]
+        self.real = [x.float().mean(dim=(2, 3), keepdim=True).half() for x in self.real]
+
+    def run_float(self, layer: FoldedLayer) -> tuple[Moments, float, float]:
+        """Run ``layer`` in float; return the moments of its inputs, and its outputs' range, zero within."""
+        sums, low, high = MomentSums(layer, self.quantization), 0.0, 0.0
+        for number, (levels, real) in enumerate(zip(self.levels, self.real, strict=True)):
+            sums.add(levels, real)
+            out = layer.activate_(layer.convolve(real.float()))
+            if layer.cap is None:
+                low = min(low, out.min().item())
+            if layer.cap is None or high < layer.cap:
+                high = max(high, out.max().item())
+            self.real[number] = out if layer.cap is None else out.half()
+        return sums.moments(), low, high
+
+    def run_integers(self, layer: QuantizedLayer) -> None:
+        """Run ``layer`` on the int8 levels."""
+        for number, levels in enumerate(self.levels):
+            self.levels[number] = layer.run(levels)
+        self.quantization = layer.output
 
 
 @torch.inference_mode()
@@ -95,22 +116,18 @@ def quantize(
     if not len(pixels):
         raise CalibrationError("There are no calibration pictures: expected at least one.")
     pixels = with_views(pixels, min(MOST_VIEWS, max(0, ENOUGH // len(pixels) - 1)))
-    statistics = float_statistics(network, pixels, preprocessing, lambda s: progress("float ranges", s / 10))
-    flow = _first_flow(pixels, preprocessing)
-    layers: list[QuantizedLayer] = []
+    flow, layers = _first_flow(pixels, preprocessing), []
     for index, layer in enumerate(network.layers):
-        progress(layer.name, 0.1 + 0.9 * index / len(network.layers))
-        flow = flow.pooled() if layer.pools else flow
-        quantized = _quantize_layer(layer, statistics[index], flow)
+        progress(layer.name, index / len(network.layers))
+        if layer.pools:
+            flow.pool()
+        moments, low, high = flow.run_float(layer)
+        quantized = _quantize_layer(layer, moments, flow.quantization, low, high)
         if layer.kind == "classifier":
             deviations = LOGIT_DEVIATIONS_SYNTHETIC if are_synthetic else LOGIT_DEVIATIONS
-            quantized = _with_logits_range(quantized, layer, statistics[index], flow, deviations)
+            quantized = _with_logits_range(quantized, flow, low, deviations)
+        flow.run_integers(quantized)
         layers.append(quantized)
-        flow = _Flow(
-            quantized.output,
-            tuple(quantized.run(levels) for levels in flow.levels),
-            tuple(layer.activate(layer.convolve(x.float())).half() for x in flow.real),
-        )
     progress("done", 1.0)
     return QuantizedNetwork(
         variant=Variant(network.alpha, pixels.shape[1]),
@@ -123,7 +140,7 @@ def quantize(
 def _first_flow(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> _Flow:
     quantization = _input_quantization(preprocessing)
     levels = torch.split(_quantized_input(pixels, preprocessing, quantization), BATCH)
-    return _Flow(quantization, levels, tuple(x.half() for _, x in batches(pixels, preprocessing)))
+    return _Flow(quantization, list(levels), [x.half() for _, x in batches(pixels, preprocessing)])
 
 
 def _input_quantization(preprocessing: Preprocessing) -> Quantization:
@@ -142,14 +159,15 @@ def _quantized_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing, qu
     preprocessor, levels = Preprocessor(preprocessing, spec), np.empty(pixels.shape, np.int8)
     for picture, tensor in zip(pixels, levels, strict=True):
         preprocessor.normalize(picture, tensor[None])
-    return torch.from_numpy(levels).permute(0, 3, 1, 2).contiguous()
+    return torch.from_numpy(levels).permute(0, 3, 1, 2)
 
 
-def _quantize_layer(layer: FoldedLayer, statistics: FloatStatistics, flow: _Flow) -> QuantizedLayer:
-    moments = _moments(layer, flow)
-    scales = _weight_scales(layer, flow.quantization)
+def _quantize_layer(
+    layer: FoldedLayer, moments: Moments, inputs: Quantization, low: float, high: float
+) -> QuantizedLayer:
+    scales = _weight_scales(layer, inputs)
     weight = round_weights(layer.weight, scales, moments)
-    bias = _corrected_bias(layer, weight, scales, moments, flow.quantization)
+    bias = _corrected_bias(layer, weight, scales, moments, inputs)
     return QuantizedLayer(
         name=layer.name,
         kind=layer.kind,
@@ -159,8 +177,8 @@ def _quantize_layer(layer: FoldedLayer, statistics: FloatStatistics, flow: _Flow
         stride=layer.stride,
         pads=layer.pads,
         cap=layer.cap,
-        input=flow.quantization,
-        output=Quantization.of_range(statistics.low, statistics.high),
+        input=inputs,
+        output=Quantization.of_range(low, high),
         pools=layer.pools,
     )
 
@@ -179,29 +197,18 @@ def highest_logit(logits: Tensor, deviations: float = LOGIT_DEVIATIONS) -> float
     return max(logits.max().item(), means.mean().item() + reach * deviation)
 
 
-def _with_logits_range(
-    quantized: QuantizedLayer, layer: FoldedLayer, statistics: FloatStatistics, flow: _Flow, deviations: float
-) -> QuantizedLayer:
-    """The classifier with the range of logits whose probabilities are nearest to float's."""
-    logits = torch.cat([layer.convolve(x.float()) for x in flow.real]).flatten(1)
-    wanted, high = logits.log_softmax(dim=1), max(statistics.high, highest_logit(logits, deviations))
+def _with_logits_range(quantized: QuantizedLayer, flow: _Flow, low: float, deviations: float) -> QuantizedLayer:
+    """The classifier with the range of logits whose probabilities are nearest to float's, which are in ``flow``."""
+    logits = torch.cat(flow.real).flatten(1)
+    wanted, high = logits.log_softmax(dim=1), highest_logit(logits, deviations)
 
     def divergence(way: QuantizedLayer) -> float:
         levels = torch.cat([way.run(x) for x in flow.levels]).flatten(1)
         found = ((levels.float() - way.output.zero_point) * way.output.scale).log_softmax(dim=1)
         return (wanted.exp() * (wanted - found)).sum(dim=1).mean().item()
 
-    ranges = (Quantization.of_range(floor * statistics.low, high) for floor in LOGIT_FLOORS)
+    ranges = (Quantization.of_range(floor * low, high) for floor in LOGIT_FLOORS)
     return min((replace(quantized, output=output) for output in ranges), key=divergence)
-
-
-def _moments(layer: FoldedLayer, flow: _Flow) -> Moments:
-    sums = MomentSums(layer)
-    for levels, real in zip(flow.levels, flow.real, strict=True):
-        quantized = (levels.float() - flow.quantization.zero_point) * flow.quantization.scale
-        for picture, exact in zip(quantized, real.float(), strict=True):
-            sums.add(picture, exact)
-    return sums.moments()
 
 
 def _corrected_bias(

@@ -76,7 +76,7 @@ def train(
     """
     out = Path(out)
     _check_folder(out, Path(data), resume=resume, replace=replace)
-    with _prepared(data, out, alphas, resolutions, start, teacher, options) as job:
+    with _prepared(data, out, alphas, resolutions, start, teacher, options, progress) as job:
         _estimated(job, progress)
         out.mkdir(parents=True, exist_ok=True)
         schedule = Schedule(
@@ -101,7 +101,7 @@ def estimate_training(
     progress: Progress = no_progress,
 ) -> Estimate:
     """Time and memory that :func:`train` would take, measured on a few steps of it; the arguments are the same."""
-    with _prepared(data, Path(), alphas, resolutions, start, teacher, options) as job:
+    with _prepared(data, Path(), alphas, resolutions, start, teacher, options, progress) as job:
         return _estimated(job, progress)
 
 
@@ -114,10 +114,12 @@ def _prepared(
     start: AnyCheckpoint | None,
     teacher: AnyCheckpoint | None,
     options: TrainingOptions,
+    progress: Progress,
 ) -> Iterator[Job]:
     """The job of a training, with its pictures read, while the block runs."""
     for side in resolutions:
         Variant(max(alphas), side)
+    progress("looking for the pictures", 0.0)
     dataset = read_dataset(Path(data), options.hold_back)
     plan = Plan(
         dataset=dataset,
@@ -137,6 +139,7 @@ def _prepared(
         teacher=loaded(teacher) if teacher is not None else None,
         teacher_weight=options.teacher_weight,
     )
+    progress("reading the held-back pictures", 0.0)
     device = device_of(options.device)
     with joined(device) as shard:
         job = Job(plan, out, device=device, shard=shard, workers=options.workers)

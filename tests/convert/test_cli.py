@@ -1,4 +1,6 @@
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -23,11 +25,27 @@ def convert(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[st
 
 
 def refusal(*arguments: object) -> str:
-    """The one line on stderr of a command that fails; LiteRT's own lines left out."""
+    """The one line on stderr of a command that fails; LiteRT's own lines and those of progress left out."""
     lines = [line for line in convert(*arguments, code=1).stderr.splitlines() if "warning" not in line]
-    lines = [line for line in lines if not line.startswith(("INFO:", "converting"))]
+    lines = [line for line in lines if not line.startswith("INFO:") and not re.match(r"\w+: \d+%, ", line)]
     assert len(lines) == 1, lines
     return lines[0].removeprefix("edge-convert: ")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks GNU's OpenMP, which torch brings for Linux")
+@pytest.mark.parametrize(("set_by_the_user", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_of_torch_wait_passively_unless_told_otherwise(
+    set_by_the_user: dict[str, str], policy: str, tmp_path: Path
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-m", "convert", "import", tmp_path / "absent.h5"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "OMP_DISPLAY_ENV": "true", **set_by_the_user},
+    )
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
 
 
 def test_tflite_writes_one_model_and_says_how_good_it_is(

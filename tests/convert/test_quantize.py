@@ -1,5 +1,5 @@
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from convert.quantization import (
     quantize,
     quantizer,
 )
-from convert.quantization.calibration import FloatStatistics, float_statistics
+from convert.quantization.calibration import batches
 from convert.quantization.quantizer import highest_logit
 from edge.vision.preprocess import Preprocessing
 
@@ -132,11 +132,11 @@ def test_few_pictures_are_seen_in_other_views_too_and_enough_are_not(
 ) -> None:
     seen: list[int] = []
 
-    def counted(network: FoldedNetwork, pixels: np.ndarray, *others: Any) -> list[FloatStatistics]:
+    def counted(pixels: np.ndarray, recipe: Preprocessing) -> Iterator[tuple[float, torch.Tensor]]:
         seen.append(len(pixels))
-        return float_statistics(network, pixels, *others)
+        return batches(pixels, recipe)
 
-    monkeypatch.setattr(quantizer, "float_statistics", counted)
+    monkeypatch.setattr(quantizer, "batches", counted)
     pixels = data.calibration.pixels[64]
     for enough, count in ((128, 2), (16, 2), (16, 5), (16, 12)):
         monkeypatch.setattr(quantizer, "ENOUGH", enough)

@@ -20,7 +20,7 @@ def test_int8_agrees_with_float_on_photos_not_calibrated_on(shared_data: Path, r
     data = load_calibration_data(shared_data / "photos", [resolution], labels=labels, classes=1000, truth=truth)
     accuracy = emit(checkpoint, resolution, data, min_agreement=0)[0].accuracy
     assert accuracy.agreement is not None
-    assert accuracy.agreement >= (0.94 if resolution == 224 else 0.92)
+    assert accuracy.agreement >= (0.93 if resolution == 224 else 0.92)
     assert accuracy.confident_agreement is not None and accuracy.confident_agreement >= 0.97
     assert accuracy.top1 is not None and accuracy.float_top1 is not None
     assert accuracy.top1 >= accuracy.float_top1 - 0.04

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,20 +219,6 @@ class TestOutput:
         assert values[0]["classes"][0]["label"] == "猫0"
 
 
-def test_without_a_terminal_progress_is_a_line_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ticks = iter([0.0, 3.0, 10.0, 10.0, 12.0, 21.0, 21.0])
-    monkeypatch.setattr("edge.console.time.monotonic", lambda: next(ticks))
-    with console.progress_bar("converting") as progress:
-        for share in (0.1, 0.25, 0.3, 0.5):
-            progress("reading pictures", share)
-    assert capsys.readouterr().err.splitlines() == [
-        "converting: 25%, reading pictures",
-        "converting: 50%, reading pictures",
-    ]
-
-
 def test_an_error_is_followed_by_the_option_that_helps(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,3 +234,42 @@ def test_an_error_is_followed_by_the_option_that_helps(
     assert ended.value.code == 1
     expected = "program: out already exists: expected a name that is free. --force replaces it.\n"
     assert capsys.readouterr().err == expected
+
+
+class TestProgressInALog:
+    def test_a_line_every_so_often_however_long_a_step_takes(
+        self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(console, "_LINE_EVERY_S", 0.01)
+        with console.progress_bar("converting") as progress:
+            progress("block1", 0.25)
+            wait_for_line(capfd, "converting: 25%, block1")
+            wait_for_line(capfd, "converting: 25%, block1")
+        assert "progress" not in {thread.name for thread in threading.enumerate()}
+
+    def test_none_of_what_is_over_sooner(self, capfd: pytest.CaptureFixture[str]) -> None:
+        with console.progress_bar("converting") as progress:
+            progress("block1", 0.25)
+        assert capfd.readouterr().err == ""
+
+    def test_a_reader_that_is_gone_does_not_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        is_written = threading.Event()
+
+        def closed(message: str) -> None:
+            is_written.set()
+            raise BrokenPipeError
+
+        monkeypatch.setattr(console, "_LINE_EVERY_S", 0.01)
+        monkeypatch.setattr(console, "_say", closed)
+        with console.progress_bar("converting") as progress:
+            progress("block1", 0.25)
+            assert is_written.wait(60)
+            progress("block2", 0.5)
+
+
+def wait_for_line(capfd: pytest.CaptureFixture[str], line: str) -> None:
+    deadline, seen = time.monotonic() + 60, ""
+    while f"{line}\n" not in seen:
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.005)
+        seen += capfd.readouterr().err
