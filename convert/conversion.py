@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from convert.checkpoints import Checkpoint
+from convert.data.calibration_data import CalibrationData
 from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
 from convert.export.tflite_metadata import ModelCard
@@ -168,10 +170,8 @@ def quantize(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    network = loaded(checkpoint)
-    data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
-    rest = part_of(progress, _READING, 1 - _READING)
-    return quantize_variant(network, resolution, data, progress=rest)
+    network, data = _read(checkpoint, resolution, calibration, options, progress)
+    return quantize_variant(network, resolution, data, progress=part_of(progress, _READING, 1 - _READING))
 
 
 def verify(
@@ -224,10 +224,19 @@ def examine_layers(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
+    network, data = _read(checkpoint, resolution, calibration, options, progress)
+    return report_layers(network, resolution, data, form=form, progress=part_of(progress, _READING, 1 - _READING))
+
+
+def _read(
+    checkpoint: AnyCheckpoint,
+    resolution: int,
+    calibration: AnyPath | None,
+    options: ConversionOptions,
+    progress: Progress,
+) -> tuple[Checkpoint, CalibrationData]:
     network = loaded(checkpoint)
-    data = load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
-    rest = part_of(progress, _READING, 1 - _READING)
-    return report_layers(network, resolution, data, form=form, progress=rest)
+    return network, load_pictures([network], calibration, [resolution], (), options, part_of(progress, 0, _READING))
 
 
 def _write(

@@ -65,7 +65,7 @@ def opener(place: str, capture_format: CaptureFormat) -> Callable[[Stop], Source
     """A function that opens the moving picture with options ``WIDTHxHEIGHT@RATE``, each of which may be left out.
 
     Raises:
-        SourceError: The options have another form or make no sense.
+        SourceError: The options have another form, or lie outside their limits.
     """
     match = _OPTIONS.fullmatch(place)
     width, height, rate = match.groups() if match else ("0", "0", "0")

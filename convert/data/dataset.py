@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from convert.data.image_sets import bursts
+from convert.data.image_sets import bursts, readable_pictures
 from convert.errors import TrainingError
 from edge.errors import ImageError, os_reason
-from edge.files import shown_name, write_atomically
-from edge.vision.images import image_files, unread_pictures
+from edge.files import write_atomically
 
 __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
 
-_log = logging.getLogger(__name__)
 
 UNLABELLED: Final = -1
 """The class of a picture whose class is not known."""
@@ -162,15 +159,9 @@ def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
         raise TrainingError(f"{data} has no folders: expected one for each class, named as the class is.")
     for folder in folders:
         try:
-            paths = image_files(folder)
+            paths = readable_pictures(folder, "add some, or remove this folder of a class")
         except ImageError as reason:
             raise TrainingError(str(reason)) from reason
-        unread = unread_pictures(folder)
-        if not paths:
-            other = f" that can be read, only {unread}" if unread else ""
-            raise TrainingError(f"Class folder {folder} has no pictures{other}: add some, or remove it.")
-        if unread:
-            _log.warning("Passed over in %s: %s. Save them as JPEG to use them.", shown_name(folder), unread)
         yield from ((path, folder.name.replace("_", " ")) for path in paths)
 
 

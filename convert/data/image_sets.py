@@ -29,6 +29,7 @@ __all__ = [
     "bursts",
     "find_pictures",
     "read_pictures",
+    "readable_pictures",
     "split",
 ]
 
@@ -62,13 +63,25 @@ def find_pictures(folder: Path) -> list[Path]:
         CalibrationError: The folder does not exist or has no pictures.
     """
     try:
-        paths = image_files(folder)
+        return readable_pictures(folder, "expected JPEG, PNG, BMP, WebP, PNM or TIFF files")
     except ImageError as reason:
         raise CalibrationError(str(reason)) from reason
-    unread = unread_pictures(folder)
+
+
+def readable_pictures(folder: Path, otherwise: str) -> list[Path]:
+    """The pictures below a folder, at least one; a warning counts and names those of kinds that are not read.
+
+    Args:
+        folder: The folder.
+        otherwise: What to do if there are none.
+
+    Raises:
+        ImageError: The folder does not exist or has no pictures.
+    """
+    paths, unread = image_files(folder), unread_pictures(folder)
     if not paths:
         other = f" that can be read, only {unread}" if unread else ""
-        raise CalibrationError(f"{folder} has no pictures{other}: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+        raise ImageError(f"{shown_name(folder)} has no pictures{other}: {otherwise}.")
     if unread:
         _log.warning("Passed over in %s: %s. Save them as JPEG to use them.", shown_name(folder), unread)
     return paths

@@ -130,7 +130,7 @@ def run(
         runs: Trainings of each.
         batch: Pictures per step.
         chosen: Some networks; None for all.
-        progress: Told as it goes on.
+        progress: Called as it goes on.
 
     Raises:
         TrainingError: scikit-learn is missing, or ``folder`` holds results of other settings.

@@ -107,7 +107,7 @@ def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pict
     ("arguments", "message"),
     [
         (["{missing}", "--resolution", "64"], "Cannot read checkpoint {missing}: no such file or directory."),
-        (["{empty}", "--resolution", "64"], "{empty} is no checkpoint this package reads"),
+        (["{empty}", "--resolution", "64"], "{empty} is an empty file."),
         (["{checkpoint}", "--resolution", "100"], "Resolution 100 cannot be: ρ must be a multiple of 32"),
     ],
 )

@@ -1,5 +1,6 @@
 """ONNX and TensorFlow Lite graphs: other ways to write the same network, and what is not one."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -42,10 +43,10 @@ def saved(model: onnx.ModelProto, path: Path) -> Path:
 
 
 def changed(model: onnx.ModelProto, change: Callable[[Any], object], path: Path) -> Path:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    change(copy.graph)
-    return saved(copy, path)
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    change(changed.graph)
+    return saved(changed, path)
 
 
 def assert_same(path: Path, network: MobileNetV1) -> None:
@@ -103,9 +104,9 @@ def test_weights_in_one_file_beside_it_are_read_and_no_others(
     network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
 ) -> None:
     path = tmp_path / "split.onnx"
-    copy = onnx.ModelProto()
-    copy.CopyFrom(written)
-    onnx.save_model(copy, str(path), save_as_external_data=True, location="split.data", size_threshold=0)
+    whole = onnx.ModelProto()
+    whole.CopyFrom(written)
+    onnx.save_model(whole, str(path), save_as_external_data=True, location="split.data", size_threshold=0)
     assert_same(path, network)
     (tmp_path / "split.data").rename(tmp_path / "elsewhere")
     assert refusal(path).startswith(" keeps its weights in another file, 'split.data', which is not beside it")
@@ -190,14 +191,16 @@ def rewritten(content: bytes, change: Callable[[Any], object]) -> bytes:
 
 
 def two_inputs(model: Any) -> None:
-    model.subgraphs[0].inputs = [0, 1]
+    graph = model.subgraphs[0]
+    graph.tensors.append(copy.deepcopy(graph.tensors[graph.inputs[0]]))
+    graph.inputs = [*graph.inputs, len(graph.tensors) - 1]
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (two_inputs, " is not a valid TensorFlow Lite model: its input, tensor 1 of shape"),
-        (lambda m: m.subgraphs.clear(), " is not a valid TensorFlow Lite model: it has 0 graphs"),
+        (two_inputs, " has 2 inputs and 1 outputs: expected one picture and one answer"),
+        (lambda m: m.subgraphs.clear(), " is not a valid TensorFlow Lite model: it has 0 graphs, expected one"),
     ],
 )
 def test_another_tflite_file_is_refused(

@@ -150,7 +150,7 @@ def lonely(data: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (emptied, "has no pictures: add some, or remove it"),
+        (emptied, "has no pictures: add some, or remove this folder of a class"),
         (single, "one class only, 'hot dog'"),
         (unvalidated, "Class 'dog' has no picture in the validation split"),
         (lonely, "Class 'dog' has no picture in the train split"),
