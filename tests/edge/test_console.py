@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import metadata
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,9 @@ import numpy as np
 import pytest
 import typer
 
-from edge import __version__, console
+from edge import __version__, console, parts
 from edge.errors import EdgeError, ExistsError
-from edge.parts import failed_import, part_of
+from edge.parts import extra_of, failed_import
 from tests.edge.conftest import file_entry, make_manifest, write_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +137,7 @@ class TestMissingLibraries:
             ("paho.mqtt", " --with live"),
             ("starlette", " --with live"),
             ("cryptography", " --with signing"),
-            ("sklearn.datasets", " --with demo"),
+            ("sklearn.datasets", " --with dev"),
             ("cv2", ""),
             ("numpy", ""),
         ],
@@ -150,6 +151,25 @@ class TestMissingLibraries:
             raise error
 
         assert run(build, "measure") == (1, "", line)
+
+    @pytest.mark.parametrize(
+        ("library", "way"),
+        [
+            ("torch", "pip install 'mobilenet-edge[convert]'"),
+            ("cv2", "pip install 'mobilenet-edge[headless]'"),
+            ("rich.table", "pip install 'mobilenet-edge'"),
+        ],
+    )
+    def test_without_install_sh_pip_brings_it(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str, way: str
+    ) -> None:
+        monkeypatch.setattr(parts, "_SCRIPT", tmp_path / "install.sh")
+        message = failed_import(ModuleNotFoundError(f"No module named {library!r}", name=library), "mqtt://")
+        assert message == f"mqtt:// needs {library.partition('.')[0]}, which is not installed: {way}."
+
+    def test_every_extra_is_one_of_the_package(self) -> None:
+        declared = set(metadata("mobilenet-edge").get_all("Provides-Extra") or ())
+        assert set(parts._EXTRAS) - {""} <= declared
 
     def test_version_needs_none(self, run: Run) -> None:
         def build() -> typer.Typer:
@@ -165,7 +185,7 @@ class TestMissingLibraries:
         assert (code, err) == (1, f"tool: {line}\n")
 
     def test_what_is_not_in_the_table(self) -> None:
-        assert part_of("edge") is None
+        assert extra_of("edge") is None
         line = failed_import(ModuleNotFoundError("No module named 'edge.no'", name="edge.no"), "mqtt://")
         assert line.startswith("mqtt:// needs a library that cannot be imported (No module named 'edge.no')")
 
