@@ -147,7 +147,7 @@ def test_the_page_shows_the_live_picture_the_answers_and_what_becomes_of_the_cam
 ) -> None:
     browser.get(address)
     eventually(lambda: text(browser, "pill") == "live")
-    assert text(browser, "source") == "/dev/video0"
+    assert text(browser, "source") == "demo · /dev/video0"
     several(lambda: picture(browser), lambda seen: len(seen - {""}) >= 4)
     several(lambda: text(browser, "best"), lambda seen: {"three", "seven", "zero"} <= seen)
     assert re.fullmatch(r"\d+ %", text(browser, "sure"))
@@ -232,6 +232,66 @@ def test_classes_of_no_share_are_left_out_and_the_chart_has_room_for_its_marks(b
     assert found["labels"] == ["three100 %"]
     assert [mark for mark, *_ in found["drawn"]] == ["0", "2500", "5000 ms", "0", "1000", "2000 fps"]
     assert all(left >= 0 and right <= found["width"] for _, left, right in found["drawn"])
+
+
+def test_events_are_listed_with_a_picture_the_time_and_how_long_they_lasted(browser: Any, address: str) -> None:
+    browser.get(address)
+    eventually(lambda: {"three", "seven"} <= {name for name, *_ in listed(browser)}, 30)
+    eventually(lambda: any(duration.endswith(" s") for _, duration, *_ in listed(browser)))
+    _, duration, when, _ = next(row for row in listed(browser) if row[1].endswith(" s"))
+    assert re.fullmatch(r"\d+\.\d s", duration) and re.search(r"\d+:\d\d:\d\d.* · \d+ %", when), (duration, when)
+    eventually(lambda: all(row[3] > 0 for row in listed(browser) if row[1] != "now"))
+    count = len(listed(browser))
+    browser.refresh()
+    eventually(lambda: len(listed(browser)) >= count), "those of before are listed again"
+
+
+def test_what_is_unknown_at_rest_or_being_measured_is_said(browser: Any, address: str) -> None:
+    browser.get(address)
+    eventually(lambda: text(browser, "pill") == "live")
+    answer = {"labels": [], "unknown": True, "kept": True, "fps": 15.0, "capture_to_answer_ms": 4.0, "infer_ms": 0.0,
+              "dropped": 0, "variant": "mobilenet_v1_0.25_128", "backend": "fake"}  # fmt: skip
+    browser.execute_script("events.close(); showAnswer(arguments[0]);", answer)
+    assert [text(browser, name) for name in ("best", "sure", "infer")] == ["unknown", "", "at rest"]
+    assert text(browser, "nothing") == "Unknown: probably none of the classes."
+    assert percentages(browser) == []
+    script = "showLive({...live, measuring: {stage: 'mobilenet_v1_0.50_160', share: 0.4}})"
+    browser.execute_script(script)
+    assert [text(browser, name) for name in ("pill", "lost")] == ["measuring", "Measuring this machine, 40 %"]
+    assert text(browser, "reason").endswith("Now: 0.50_160.")
+    browser.execute_script("showLive({...live, measuring: null})")
+    assert text(browser, "pill") == "live"
+
+
+def test_each_region_has_its_answers_and_its_frame_in_the_picture(browser: Any, address: str) -> None:
+    browser.get(address)
+    eventually(lambda: text(browser, "pill") == "live")
+    script = """
+        events.close();
+        answers.clear();
+        const seen = [["gate", 'a <b>"cup"</b>', [0.5, 0, 1, 1]], ["door", "mug", [0, 0, 0.5, 1]]];
+        for (const [name, label, region] of seen)
+            showAnswer({region_name: name, region, labels: [{label, probability: 0.9}], unknown: false, fps: 15,
+                        capture_to_answer_ms: 4, infer_ms: 3, dropped: 0, variant: "v", backend: "fake"});
+        const boxes = [...document.querySelectorAll("#rois div")];
+        return boxes.map(box => [box.textContent, box.style.left, box.style.width]);
+    """
+    assert browser.execute_script(script) == [["door: mug", "0%", "50%"], ['gate: a <b>"cup"</b>', "50%", "50%"]]
+    assert text(browser, "best") == "door: mug"
+    press(browser, "#regions button:nth-child(2)")
+    assert text(browser, "best") == 'gate: a <b>"cup"</b>'
+    assert pressed(browser, "#regions button:nth-child(2)") and not pressed(browser, "#regions button:nth-child(1)")
+
+
+def listed(browser: Any) -> list[tuple[str, str, str, int]]:
+    """The rows of the list of events: label, duration, time, and how wide the picture is."""
+    script = """
+        return [...document.querySelectorAll("#events li")].map(row => [
+            ...["span", "time", "small"].map(name => row.querySelector(name).textContent),
+            row.querySelector("img") ? row.querySelector("img").naturalWidth : 0]);
+    """
+    found: list[tuple[str, str, str, int]] = browser.execute_script(script)
+    return found
 
 
 def percentages(browser: Any) -> list[str]:
