@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import datetime, timezone
 from typing import Final
 
 from camera_demo.settings import LogFormat
+from edge.text import json_text, one_line
 
 __all__ = ["JsonFormatter", "set_up_logs"]
 
@@ -25,7 +25,15 @@ class JsonFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage(), **extra}
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json_text(line, default=str)
+
+
+class _LineFormatter(logging.Formatter):
+    """The message on one line, and what may come from a server, a camera or a label made safe for a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The line; a traceback, if there is one, stands below it."""
+        return f"{_CLEAR_LINE if sys.stderr.isatty() else ''}{one_line(record.message)}"
 
 
 def set_up_logs(form: LogFormat) -> None:
@@ -34,8 +42,7 @@ def set_up_logs(form: LogFormat) -> None:
     On a terminal each line begins with clearing the one that :mod:`camera_demo.sinks.terminal` keeps up to date.
     """
     handler = logging.StreamHandler()
-    clear = _CLEAR_LINE if sys.stderr.isatty() else ""
-    handler.setFormatter(JsonFormatter() if form == "json" else logging.Formatter(f"{clear}%(message)s"))
+    handler.setFormatter(JsonFormatter() if form == "json" else _LineFormatter())
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

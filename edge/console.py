@@ -10,7 +10,6 @@ import errno
 import io
 import json
 import os
-import re
 import signal
 import sys
 import threading
@@ -23,29 +22,19 @@ from typer.core import TyperOption
 from edge.errors import EdgeError, os_reason
 from edge.native_output import show_native_output
 from edge.parts import failed_import
+from edge.text import clean, json_text, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["clean", "fail", "note", "progress_bar", "run", "stderr", "stdout", "table", "write_json"]
+__all__ = ["fail", "note", "progress_bar", "run", "say", "stderr", "stdout", "table", "write_json"]
 
 _LINE_EVERY_S: Final = 10.0
 _WIDTH: Final = 120
 """Columns of a table that goes to a file or another program."""
-_UNSAFE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What may steer a terminal, turn the direction of what follows, or not be encoded; tab and newline stay."""
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
-
-
-def clean(text: str) -> str:
-    """``text`` without what may steer a terminal: a label, a name or a server's answer is only ever shown.
-
-    Control characters and marks that turn the direction of writing are left out; lone surrogates, which stand for the
-    bytes of a name that is not UTF-8, become ``\N{REPLACEMENT CHARACTER}``.
-    """
-    return _UNSAFE.sub(lambda found: "\ufffd" if found[0] >= "\ud800" else "", text)
 
 
 def stdout() -> Console:
@@ -86,17 +75,17 @@ def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
 
 def note(message: str) -> None:
     """Write a remark that belongs to no result, on one line of stderr."""
-    _say(f"note: {message}")
+    say(f"note: {message}")
 
 
-def _say(message: str) -> None:
-    typer.echo(clean(" ".join(message.split())), err=True)
+def say(message: str) -> None:
+    """Write one line to stderr."""
+    typer.echo(one_line(message), err=True)
 
 
 def write_json(value: Any) -> None:
     """Print a result for programs, as one indented JSON value; valid in every encoding of standard output."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    text = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    text = json_text(value, indent=2)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
@@ -146,7 +135,7 @@ def _lines(title: str) -> Iterator[Callable[[str, float], None]]:
         with contextlib.suppress(OSError, ValueError):  # nobody reads them any more
             while not is_done.wait(_LINE_EVERY_S):
                 if latest:
-                    _say(f"{title}: {latest[1]:.0%}, {latest[0]}")
+                    say(f"{title}: {latest[1]:.0%}, {latest[0]}")
 
     writer = threading.Thread(target=write, name="progress", daemon=True)
     writer.start()
@@ -159,7 +148,7 @@ def _lines(title: str) -> Iterator[Callable[[str, float], None]]:
 
 def fail(program: str, message: str, exit_code: int) -> NoReturn:
     """End the process with one line on stderr."""
-    _say(f"{program}: {message}")
+    say(f"{program}: {message}")
     sys.exit(exit_code)
 
 

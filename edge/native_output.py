@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+from edge.text import clean
+
 __all__ = ["quiet_native_output", "show_native_output"]
 
 _CHATTER: Final = (b"INFO: ", b"VERBOSE: ")
@@ -50,4 +52,4 @@ def quiet_native_output() -> Iterator[None]:
             held.seek(0)
             kept = b"".join(line for line in held.read().splitlines(keepends=True) if not line.startswith(_CHATTER))
             with contextlib.suppress(OSError):
-                os.write(2, kept)
+                os.write(2, clean(kept.decode(errors="replace")).encode())

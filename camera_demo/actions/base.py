@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from camera_demo.events import Event
 from camera_demo.thumbnail import jpeg
+from edge.text import one_line
 
 __all__ = ["Action", "Complaints", "message"]
 
@@ -50,5 +51,4 @@ class Complaints:
         now_s = self._clock()
         if self._said[0] != reason or now_s - self._said[1] >= _PERIOD_S:
             self._said = reason, now_s
-            shown = "".join(c if c.isprintable() else " " for c in f"{self._name} {reason}")
-            _log.warning("%s", shown, extra={"event": "action_failed"})
+            _log.warning("%s", one_line(f"{self._name} {reason}"), extra={"event": "action_failed"})

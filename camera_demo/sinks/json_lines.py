@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import OutputError, os_reason
+from edge.text import json_text
 
 __all__ = ["JsonLinesSink", "open_sink"]
 
@@ -60,7 +60,7 @@ class JsonLinesSink:
         return {"events": events} if events else {}
 
     def _write(self, value: dict[str, Any]) -> None:
-        line = json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        line = json_text(value).encode() + b"\n"
         try:
             rest = memoryview(line)
             while rest:

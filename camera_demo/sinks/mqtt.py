@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from camera_demo.sinks.topics import Topics
 from camera_demo.source_status import SourceState, SourceStatus
 from edge.addresses import redacted
 from edge.parts import failed_import
+from edge.text import json_text
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -102,7 +102,7 @@ class MqttSink:
         if not self._client.is_connected() or not (is_news or now_s >= pace.due_s):
             return
         self._pace[region] = _Pace(said, now_s + self._broker.interval_s, now_s + _CHANGE_S)
-        self._publish(self._topics.state(region), json.dumps(_state(result), ensure_ascii=False))
+        self._publish(self._topics.state(region), json_text(_state(result)))
 
     def on_event(self, event: Event) -> None:
         """Publish the event, and whether its class is seen, at once."""
@@ -110,7 +110,7 @@ class MqttSink:
         if topic is not None:
             self._seen[topic] = not event.is_over
         if self._client.is_connected():
-            message = json.dumps(event.to_dict(), ensure_ascii=False)
+            message = json_text(event.to_dict())
             self._client.publish(self._topics.event(event.region), message, qos=1)
             if topic is not None:
                 self._publish_seen(topic)

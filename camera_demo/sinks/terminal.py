@@ -13,6 +13,7 @@ from typing import Final, TextIO
 from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
+from edge.text import one_line
 
 __all__ = ["TerminalSink", "describe", "describe_event", "fitted", "open_sink"]
 
@@ -106,12 +107,12 @@ def fitted(line: str, columns: int) -> str:
 
 
 def describe(result: Result) -> str:
-    """An answer on one line, with those of the other regions; control characters in labels are left out."""
+    """An answer on one line, with those of the other regions."""
     labels = ", ".join(_named(each) for each in result.every_region)
     where = result.frame.file or f"frame {result.frame.index}"
     dropped = f", {result.dropped} dropped" if result.dropped else ""
     rests = ", at rest" if result.is_kept else ""
-    return (
+    return one_line(
         f"{labels} | {result.answer_ms:.1f} ms | {result.fps:.1f} fps | "
         f"{result.variant} {result.backend} | {where}{dropped}{rests}"
     )
@@ -120,20 +121,16 @@ def describe(result: Result) -> str:
 def describe_event(event: Event) -> str:
     """The begin or end of an event on one line."""
     region = f"{event.region}: " if event.region else ""
-    label = _printable(event.label)
     if not event.is_over:
-        return f"{region}{label} begins at {event.start.position_s:.1f} s"
-    return f"{region}{label} ends at {event.last.position_s:.1f} s, after {event.duration_s:.1f} s"
+        return one_line(f"{region}{event.label} begins at {event.start.position_s:.1f} s")
+    last_s = event.last.position_s
+    return one_line(f"{region}{event.label} ends at {last_s:.1f} s, after {event.duration_s:.1f} s")
 
 
 def _named(result: Result) -> str:
     best = result.best
     region = f"{result.region_name}: " if result.region_name else ""
-    return f"{region}{_printable(result.label)}" + (f" {best.probability:.0%}" if best else "")
-
-
-def _printable(text: str) -> str:
-    return "".join(c for c in text if c.isprintable())
+    return f"{region}{result.label}" + (f" {best.probability:.0%}" if best else "")
 
 
 def open_sink(place: str, context: SinkContext) -> TerminalSink:

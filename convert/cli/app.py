@@ -17,7 +17,7 @@ from convert.errors import (
     UnfinishedRunError,
     UntrainedError,
 )
-from edge.console import note, run
+from edge.console import run, say
 from edge.errors import ExistsError
 
 __all__ = ["build", "main"]
@@ -39,11 +39,8 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one message; those that are worth a warning as one."""
-        message = " ".join(record.getMessage().split())
-        if record.levelno >= logging.WARNING:
-            typer.echo(f"edge-convert: warning: {message}", err=True)
-        else:
-            note(message)
+        message = record.getMessage()
+        say(f"edge-convert: warning: {message}" if record.levelno >= logging.WARNING else f"note: {message}")
 
 
 def _log_to_stderr() -> None:

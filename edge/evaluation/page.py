@@ -13,6 +13,7 @@ import cv2
 from edge.errors import ImageError
 from edge.evaluation.result import Confusion, Evaluation, PictureAnswer
 from edge.files import write_atomically
+from edge.text import clean
 from edge.vision.images import read_image
 
 __all__ = ["MOST_CLASSES", "matrix_axes", "write_page"]
@@ -148,8 +149,6 @@ def _scroll(table: str) -> str:
 
 
 def _text(text: str) -> str:
-    from edge.console import clean  # loads typer: only where a page is written
-
     return escape(clean(text))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from edge.errors import OutputError
 from edge.files import check_parent, write_atomically
 from edge.plot.figure import need_matplotlib
+from edge.text import clean
 
 __all__ = ["check_confusion_plot", "write_confusions"]
 
@@ -58,7 +59,7 @@ def write_confusions(
         axes = figure.subplots()
         shares = values / np.maximum(1, values.sum(axis=1, keepdims=True))
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1.2)
-        axes.set_title(_clean(title), loc="left", fontsize=10)
+        axes.set_title(clean(title), loc="left", fontsize=10)
         axes.set(xlabel="named", ylabel="shown")
         axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=90, fontsize=8)
         axes.set_yticks(range(len(rows)), [_short(name) for name in rows], fontsize=8)
@@ -72,11 +73,5 @@ def write_confusions(
 
 
 def _short(name: str) -> str:
-    name = _clean(name)
+    name = clean(name)
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-
-
-def _clean(text: str) -> str:
-    from edge.console import clean  # loads typer: only where something is drawn
-
-    return clean(text)

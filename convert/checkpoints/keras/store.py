@@ -47,7 +47,8 @@ class Store:
         """
         found = self._datasets.get(path)
         if found is None:
-            raise CheckpointError(f"{self._path} lacks array '{path}': its configuration and its weights disagree. "
+            raise CheckpointError(
+                f"{self._path} lacks array '{path}': its configuration and its weights disagree. "
                 "Save both at once: model.save('model.keras')."
             )
         if found.dtype.kind not in "fiu" or found.is_virtual or found.external:

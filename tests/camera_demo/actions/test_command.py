@@ -97,7 +97,7 @@ def test_one_that_fails_is_logged_with_its_last_words_once(
         action.act(make_event())
         eventually(lambda: not action._running)
     assert [message for message in caplog.messages if "failed with exit code 1" in message] == [
-        f"exec:{sys.executable} failed with exit code 1: one [31m no bell"
+        f"exec:{sys.executable} failed with exit code 1: one[31m no bell"
     ]
 
 
