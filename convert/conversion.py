@@ -10,7 +10,6 @@ from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
 from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
-from convert.export.tflite_metadata import ModelCard
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
 from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded, own_resolutions
@@ -22,6 +21,7 @@ from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Accuracy
 from edge.files import check_parent, write_atomically
+from edge.inference.metadata_writer import ModelCard
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
 

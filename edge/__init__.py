@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NoVariantFits,
         ProfileError,
         SelfTestError,
+        TeachingError,
         VariantError,
     )
     from edge.evaluation.evaluate import evaluate
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from edge.profiling.profile import LatencyProfile, load_profile
     from edge.profiling.profile_cache import profile
     from edge.selection import Selection, select
+    from edge.teaching.teach import Taught, teach
     from edge.vision.images import read_image
 
     __version__: str
@@ -67,6 +69,8 @@ __all__ = [
     "ProfileError",
     "Selection",
     "SelfTestError",
+    "Taught",
+    "TeachingError",
     "Variant",
     "VariantError",
     "evaluate",
@@ -77,6 +81,7 @@ __all__ = [
     "read_image",
     "select",
     "self_test",
+    "teach",
 ]
 
 _MODULES = {
@@ -96,6 +101,7 @@ _MODULES = {
         "NoVariantFits",
         "ProfileError",
         "SelfTestError",
+        "TeachingError",
         "VariantError",
     ),
     "evaluation.evaluate": ("evaluate",),
@@ -108,6 +114,7 @@ _MODULES = {
     "profiling.profile": ("LatencyProfile", "load_profile"),
     "profiling.profile_cache": ("profile",),
     "selection": ("Selection", "select"),
+    "teaching.teach": ("Taught", "teach"),
     "vision.images": ("read_image",),
 }
 """The names in each module."""

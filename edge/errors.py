@@ -12,6 +12,7 @@
     │   └── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
     ├── BudgetError             (ValueError)      an invalid latency budget
     ├── ConfidenceError         (ValueError)      an invalid threshold below which an answer is unknown
+    ├── TeachingError           (ValueError)      pictures or a network that new classes cannot be learned from
     ├── NoVariantFits           (LookupError)     a valid budget that no variant meets
     ├── BackendError            (RuntimeError)    an inference backend that cannot run a model
     ├── OutputError             (OSError)         a file or folder that cannot be written
@@ -45,6 +46,7 @@ __all__ = [
     "ProfileError",
     "SelfTestError",
     "SignatureError",
+    "TeachingError",
     "UnlikeProfilesError",
     "VariantError",
     "WrongFileError",
@@ -101,6 +103,10 @@ class NoVariantFits(EdgeError, LookupError):  # noqa: N818 - reads as the fact i
 
 class ConfidenceError(EdgeError, ValueError):
     """An invalid threshold below which an answer is unknown."""
+
+
+class TeachingError(EdgeError, ValueError):
+    """Pictures, or a network, that new classes cannot be learned from."""
 
 
 class BackendError(EdgeError, RuntimeError):

@@ -9,13 +9,13 @@ __all__ = ["extra_of", "failed_import"]
 
 _EXTRAS: Final = {
     "live": ("httpx", "paho", "prometheus_client", "starlette", "tomli", "uvicorn"),
-    "convert": ("flatbuffers", "h5py", "onnx", "safetensors", "torch"),
+    "convert": ("h5py", "onnx", "safetensors", "torch"),
     "plot": ("matplotlib",),
     "signing": ("cryptography",),
     "demo": ("sklearn",),
     "dev": ("hypothesis", "jsonschema", "PIL", "pytest", "selenium", "tensorrt_rtx"),
     "headless": ("cv2",),
-    "litert": ("ai_edge_litert",),
+    "litert": ("ai_edge_litert", "flatbuffers"),
     "onnx": ("onnxruntime",),
     "": ("filelock", "numpy", "platformdirs", "psutil", "rich", "typer"),
 }

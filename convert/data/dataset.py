@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from convert.data.image_sets import bursts, readable_pictures
+from convert.data.image_sets import readable_pictures, shuffled_bursts
 from convert.errors import TrainingError
 from edge.errors import ImageError, os_reason
 from edge.files import write_atomically
+from edge.vision.label_table import read_label_table
 
 __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
 
@@ -166,22 +167,14 @@ def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
 
 
 def _from_csv(data: Path) -> list[_Row]:
-    try:
-        with data.open(encoding="utf-8-sig", newline="") as file:
-            return [_row(data, number, row) for number, row in enumerate(csv.DictReader(file), start=2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as reason:
-        why = os_reason(reason) if isinstance(reason, OSError) else "it is not text in UTF-8"
-        raise TrainingError(f"Cannot read {data}: {why}.") from reason
-
-
-def _row(data: Path, number: int, row: dict[str, str | None]) -> _Row:
-    path, label = row.get("path"), row.get("label")
-    split = (row.get("split") or "").strip()
-    if not path or label is None:
-        raise TrainingError(f"{data}, line {number}: expected the columns path and label, and perhaps split.")
-    if split.lower() not in ("", *_SPLITS):
-        raise TrainingError(f"{data}, line {number}: split '{split}' is not known: expected train, validation or test.")
-    return data.parent / path, label.strip(), _SPLITS.get(split.lower())
+    rows: list[_Row] = []
+    for line, path, label, split in read_label_table(data, TrainingError):
+        if split.lower() not in ("", *_SPLITS):
+            raise TrainingError(
+                f"{data}, line {line}: split '{split}' is not known: expected train, validation or test."
+            )
+        rows.append((path, label, _SPLITS.get(split.lower())))
+    return rows
 
 
 def _divided(rows: Sequence[_Row], share: float) -> Iterable[_Row]:
@@ -192,7 +185,7 @@ def _divided(rows: Sequence[_Row], share: float) -> Iterable[_Row]:
     for label, paths in classes.items():
         wanted = 0 if not label else max(1, round(share * len(paths)))
         held_back: set[Path] = set()
-        for group in bursts(paths):
+        for group in shuffled_bursts(paths):
             if len(held_back) < wanted and len(held_back) + len(group) <= max(wanted, len(paths) // 2):
                 held_back.update(group)
         yield from ((path, label, "validation" if path in held_back else "train") for path in paths)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from convert.errors import CalibrationError
 from edge.errors import ImageError
 from edge.files import shown_name
+from edge.vision.bursts import by_burst
 from edge.vision.images import image_files, read_image, unread_pictures
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
@@ -26,10 +25,10 @@ __all__ = [
     "MOST_TO_MEASURE",
     "ImageSet",
     "at_most",
-    "bursts",
     "find_pictures",
     "read_pictures",
     "readable_pictures",
+    "shuffled_bursts",
     "split",
 ]
 
@@ -37,7 +36,6 @@ MOST_TO_CALIBRATE: Final = 256
 MOST_TO_MEASURE: Final = 2000
 """More pictures cost time and memory and change little."""
 _log = logging.getLogger(__name__)
-_LAST_NUMBER = re.compile(r"(?<=.)[-_ ]?\d+$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,23 +100,21 @@ def split(paths: Sequence[Path], seed: int = 0) -> tuple[list[Path], list[Path]]
         )
     calibration: list[Path] = []
     held_out: list[Path] = []
-    for group in bursts(paths, seed):
+    for group in shuffled_bursts(paths, seed):
         side = calibration if len(calibration) <= len(held_out) else held_out
         side.extend(group)
     return at_most(MOST_TO_CALIBRATE, calibration), at_most(MOST_TO_MEASURE, held_out)
 
 
-def bursts(paths: Sequence[Path], seed: int = 0) -> list[list[Path]]:
+def shuffled_bursts(paths: Sequence[Path], seed: int = 0) -> list[list[Path]]:
     """Pictures that show one object, one burst or one video by their names, together; in the same order every time.
 
     Where that would put more than half of them together, each by itself.
     """
-    groups: defaultdict[str, list[Path]] = defaultdict(list)
-    for path in paths:
-        groups[str(path.with_name(_LAST_NUMBER.sub("", path.stem)))].append(path)
-    if max(map(len, groups.values()), default=0) > len(paths) // 2:
-        groups = defaultdict(list, {str(path): [path] for path in paths})
-    return sorted(groups.values(), key=lambda group: _order(group[0], seed))
+    groups = by_burst(paths)
+    if max(map(len, groups), default=0) > len(paths) // 2:
+        groups = [[path] for path in paths]
+    return sorted(groups, key=lambda group: _order(group[0], seed))
 
 
 def at_most(count: int, paths: Sequence[Path]) -> list[Path]:

@@ -15,11 +15,11 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError
-from convert.export.tflite_metadata import METADATA, ModelCard, append_labels, metadata
 from convert.quantization import Quantization, QuantizedLayer, QuantizedNetwork
 from convert.quantization.network import PROBABILITIES
+from edge.inference.metadata_writer import METADATA, ModelCard, ModelFacts, append_labels, metadata
 
-__all__ = ["IoType", "to_tflite"]
+__all__ = ["IoType", "facts", "to_tflite"]
 
 IoType = Literal["int8", "uint8"]
 
@@ -54,8 +54,22 @@ def to_tflite(network: QuantizedNetwork, *, io: IoType = "int8", card: ModelCard
             f"A uint8 file takes camera bytes as they are, but this network subtracts {network.preprocessing.mean}, "
             "another number in each channel: write an int8 file."
         )
-    content = _Writer(network, io).bytes(metadata(network, io, card))
+    content = _Writer(network, io).bytes(metadata(facts(network, io), card))
     return append_labels(content, card.labels) if card.labels else content
+
+
+def facts(network: QuantizedNetwork, io: IoType = "int8") -> ModelFacts:
+    """What a file of this network says about itself."""
+    variant = network.variant
+    return ModelFacts(
+        name=variant.name,
+        description=f"MobileNet v1 (α={variant.alpha:g}, ρ={variant.resolution}) in int8",
+        resolution=variant.resolution,
+        classes=network.classes,
+        preprocessing=network.preprocessing,
+        input_dtype=io,
+        output_dtype=io,
+    )
 
 
 class _Writer:

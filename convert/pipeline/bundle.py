@@ -15,7 +15,6 @@ from convert.complexity import layer_costs, mult_adds_of, parameters_of
 from convert.data.calibration_data import CalibrationData
 from convert.data.image_sets import at_most
 from convert.errors import CheckpointError
-from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.golden import CANDIDATES, add_golden
 from convert.pipeline.variant import Emitted, Target, Tune, emit
 from convert.quantization import folded_recipe
@@ -25,6 +24,7 @@ from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.errors import OutputError
 from edge.files import check_free, new_folder, sha256_of
+from edge.inference.metadata_writer import ModelCard
 from edge.profiling.timing import timing_frames
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.images import read_image

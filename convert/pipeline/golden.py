@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 
 from convert.model import IMAGENET_MEAN, IMAGENET_STD
 from edge.bundles.bundle import MANIFEST, Bundle
-from edge.bundles.manifest import Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
-from edge.bundles.members import FileEntry
-from edge.errors import OutputError
-from edge.files import sha256_of, to_json
-from edge.inference.backends import Backend
-from edge.inference.backends.base import ModelFile
+from edge.bundles.manifest import BundledVariant, Manifest
+from edge.files import to_json
 from edge.inference.classifier import Classifier
-from edge.inference.selftest import input_means
+from edge.inference.golden import RUNTIMES, open_artifact, small_picture, write_golden
 from edge.vision.preprocess import ColourOrder, Frame, Preprocessing
 
-__all__ = ["CANDIDATES", "add_golden", "mistakes", "small_picture"]
+__all__ = ["CANDIDATES", "add_golden", "mistakes"]
 
-_FOLDER: Final = "golden"
 _PICTURES: Final = 3
 CANDIDATES: Final = 16
 """Pictures that are looked at."""
@@ -36,12 +28,6 @@ _NOISE: Final = 2
 _STEADY: Final = 0.05
 """The most that such noise may move a probability."""
 _CLASSES: Final = 5
-_LEAST: Final = 0.01
-"""Probability below which a class is not worth a line of the manifest."""
-_LONGEST_SIDE: Final = 320
-_LEVEL_STEP: Final = 8
-"""Colour levels are rounded to multiples of this: noise does not compress."""
-_RUNTIMES: Final = {"tflite": "litert", "onnx": "onnxruntime"}
 
 
 def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
@@ -61,30 +47,9 @@ def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
     taken = [picture for picture, _ in zip(pictures, range(CANDIDATES), strict=False)]
     candidates = [small_picture(_washed(picture, share)) for picture in taken for share in _WASHES]
     chosen = _choose(bundle, candidates)
-    folder = bundle.root / _FOLDER
-    folder.mkdir(exist_ok=True)
-    entries = tuple(_write(folder / f"{number}.png", frame) for number, frame in enumerate(chosen))
-    answers: dict[str, tuple[GoldenAnswer, ...]] = {}
-    inputs: dict[int, tuple[tuple[float, ...], ...]] = {}
-    for entry in bundle.variants:
-        for artifact in entry.artifacts:
-            if artifact.format in _RUNTIMES:
-                with _classifier(bundle, entry, artifact) as classifier:
-                    answers[artifact.file] = tuple(_answer(classifier, frame) for frame in chosen)
-                    inputs[entry.variant.resolution] = tuple(_input(classifier, frame) for frame in chosen)
-    manifest = replace(bundle.manifest, golden=Golden(pictures=entries, inputs=inputs, answers=answers))
+    manifest = replace(bundle.manifest, golden=write_golden(bundle, chosen))
     (bundle.root / MANIFEST).write_text(to_json(manifest.to_dict()), encoding="utf-8")
     return manifest
-
-
-def small_picture(picture: Frame) -> Frame:
-    """``picture`` at 320 pixels at most, in few colours: a small file, and no rounding in the way of the test."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, _LONGEST_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    smooth = np.asarray(cv2.medianBlur(small, 3), np.uint8)
-    return smooth // _LEVEL_STEP * _LEVEL_STEP + _LEVEL_STEP // 2
 
 
 def mistakes(right: Preprocessing) -> Mapping[str, Preprocessing]:
@@ -119,7 +84,7 @@ def _choose(bundle: Bundle, candidates: Sequence[Frame]) -> list[Frame]:
 def _harm(bundle: Bundle, entry: BundledVariant, candidates: Sequence[Frame]) -> list[list[float]]:
     """For each picture and mistake, the greatest change of a probability; none where mere noise changes one as well."""
     right = bundle.manifest.preprocessing
-    backend = _open(bundle, entry, next(a for a in entry.artifacts if a.format in _RUNTIMES))
+    backend = open_artifact(bundle, entry, next(a for a in entry.artifacts if a.format in RUNTIMES))
     recipes = [right, *mistakes(right).values()]
     classifiers = [Classifier.of_backend(backend, bundle.labels, recipe, variant=entry.variant) for recipe in recipes]
     rows = []
@@ -143,34 +108,3 @@ def _washed(picture: Frame, share: float) -> Frame:
 def _shaken(frame: Frame) -> Frame:
     noise = np.random.default_rng(0).integers(-_NOISE, _NOISE + 1, frame.shape)
     return np.asarray(np.clip(frame + noise, 0, 255), np.uint8)
-
-
-def _answer(classifier: Classifier, frame: Frame) -> GoldenAnswer:
-    seen = classifier.probabilities(frame)
-    best = [int(class_id) for class_id in np.argsort(-seen, kind="stable")[:_CLASSES]]
-    known = tuple((class_id, round(min(1.0, max(0.0, float(seen[class_id]))), 4)) for class_id in best)
-    return tuple(pair for pair in known if pair == known[0] or pair[1] >= _LEAST)
-
-
-def _input(classifier: Classifier, frame: Frame) -> tuple[float, ...]:
-    return tuple(round(value, 4) for value in input_means(classifier, frame))
-
-
-def _classifier(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Classifier:
-    recipe = bundle.manifest.preprocessing
-    return Classifier.of_backend(_open(bundle, entry, artifact), bundle.labels, recipe, variant=entry.variant)
-
-
-def _open(bundle: Bundle, entry: BundledVariant, artifact: Artifact) -> Backend:
-    module = importlib.import_module(f"edge.inference.backends.{_RUNTIMES[artifact.format]}")
-    backend: Backend = module.load(ModelFile(bundle.path(artifact.file), entry.variant, bundle.manifest.classes), 1)
-    return backend
-
-
-def _write(path: Path, frame: Frame) -> FileEntry:
-    is_encoded, data = cv2.imencode(".png", frame, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    if not is_encoded:
-        raise OutputError(f"Cannot write {path}: OpenCV does not encode PNG here.")
-    path.write_bytes(data.tobytes())
-    name = f"{path.parent.name}/{path.name}"
-    return FileEntry(file=name, size_bytes=path.stat().st_size, sha256=sha256_of(path))

@@ -15,7 +15,6 @@ from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.onnx import to_onnx, to_qdq
 from convert.export.tflite import IoType, to_tflite
-from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.layers import NetworkReport, examine
 from convert.pipeline.running import run_file
 from convert.pipeline.verification import float_answers, require
@@ -33,6 +32,7 @@ from convert.quantization import (
 from convert.quantization.fake_quant import FakeQuantLayer, fake_quant_integers, fake_quant_symmetric
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
+from edge.inference.metadata_writer import ModelCard
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
 from edge.vision.tensor import TensorSpec

@@ -33,12 +33,13 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
     app.callback()(lambda: None)
     app.command("doctor")(doctor)
     if not doctor_only:
-        from edge.cli import bundle, classify, compare, evaluate, profile, select
+        from edge.cli import bundle, classify, compare, evaluate, profile, select, teach
 
         app.command("profile")(profile.profile)
         app.command("select")(select.select)
         app.command("compare")(compare.compare)
         app.command("classify")(classify.classify)
+        app.command("teach")(teach.teach)
         app.command("evaluate")(evaluate.evaluate)
         app.add_typer(bundle.app, name="bundle", help="Look into, check, install, roll back and pack bundles.")
     return app

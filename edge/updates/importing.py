@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Golden, GoldenAnswer, Manifest
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.errors import BundleError, ImageError
 from edge.evaluation.truth import read_truth
 from edge.files import new_folder, sha256_of, to_json
 from edge.inference.classifier import Classifier, label_mismatch
-from edge.inference.selftest import input_means
+from edge.inference.golden import write_golden
 from edge.progress import Progress, no_progress
 from edge.updates.ready_models import ReadyModel, read_ready_model
 from edge.vision.images import image_files, read_image
@@ -33,10 +33,7 @@ from edge.vision.preprocess import ColourOrder, Frame
 __all__ = ["ImportOptions", "import_models"]
 
 _LABELS: Final = "labels.txt"
-_GOLDEN: Final = "golden"
 _GOLDEN_SIDE: Final = 160
-_SURE: Final = 0.01
-"""Golden answers below this probability are not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,32 +162,17 @@ def _entry(model: ReadyModel, folder: Path, options: ImportOptions) -> BundledVa
 
 def _measured(bundle: Bundle, options: ImportOptions, progress: Progress) -> Manifest:
     """The manifest with the files' answers to golden pictures, and their accuracy where pictures are given."""
-    frames = [_drawing(seed) for seed in range(3)]
-    (bundle.root / _GOLDEN).mkdir()
-    pictures = tuple(_picture(bundle.root, number, frame) for number, frame in enumerate(frames))
+    golden = write_golden(bundle, [_drawing(seed) for seed in range(3)])
     truth = _truth(options, bundle.labels) if options.pictures is not None else {}
-    answers: dict[str, tuple[GoldenAnswer, ...]] = {}
-    inputs: dict[int, tuple[tuple[float, ...], ...]] = {}
     entries = []
     for number, entry in enumerate(bundle.variants):
         progress(f"running {entry.variant.name}", number / len(bundle.variants))
         artifact = entry.artifacts[0]
-        with Classifier(bundle, entry.variant, backend="litert", top_k=5) as classifier:
-            answers[artifact.file] = tuple(_answer(classifier, frame) for frame in frames)
-            inputs[entry.variant.resolution] = tuple(
-                tuple(round(value, 4) for value in input_means(classifier, frame)) for frame in frames
-            )
-            accuracy = _accuracy(classifier, truth, options) if truth else artifact.accuracy
-        entries.append(replace(entry, artifacts=(replace(artifact, accuracy=accuracy),)))
-    golden = Golden(pictures=pictures, inputs=inputs, answers=answers)
+        if truth:
+            with Classifier(bundle, entry.variant, backend="litert", top_k=5) as classifier:
+                artifact = replace(artifact, accuracy=_accuracy(classifier, truth, options))
+        entries.append(replace(entry, artifacts=(artifact,)))
     return replace(bundle.manifest, variants=tuple(entries), golden=golden)
-
-
-def _answer(classifier: Classifier, frame: Frame) -> GoldenAnswer:
-    seen = classifier.probabilities(frame)
-    best = [int(number) for number in np.argsort(-seen, kind="stable")[:5]]
-    known = [(number, round(min(1.0, max(0.0, float(seen[number]))), 4)) for number in best]
-    return tuple(pair for pair in known if pair == known[0] or pair[1] >= _SURE)
 
 
 def _truth(options: ImportOptions, labels: Sequence[str]) -> dict[Path, int]:
@@ -231,12 +213,6 @@ def _drawing(seed: int) -> Frame:
         colour = tuple(int(n) for n in generator.integers(0, 256, 3))
         cv2.circle(picture, corner, int(generator.integers(10, 50)), colour, -1)
     return picture
-
-
-def _picture(folder: Path, number: int, frame: Frame) -> FileEntry:
-    file = f"{_GOLDEN}/{number}.png"
-    (folder / file).write_bytes(cv2.imencode(".png", frame)[1].tobytes())
-    return _file(folder, file)
 
 
 def _file(folder: Path, file: str) -> FileEntry:

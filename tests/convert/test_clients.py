@@ -13,9 +13,9 @@ from ai_edge_litert.interpreter import OpResolverType
 from benchmarks import clients
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
-from convert.export.tflite_metadata import ModelCard
 from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
+from edge.inference.metadata_writer import ModelCard
 from edge.vision.images import image_files
 from tests.conftest import draw
 from tests.convert.conftest import LABELS

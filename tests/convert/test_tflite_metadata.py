@@ -12,10 +12,10 @@ from flatbuffers.table import Table
 from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
-from convert.export.tflite import to_tflite
-from convert.export.tflite_metadata import METADATA, ModelCard, append_labels, metadata
+from convert.export.tflite import facts, to_tflite
 from convert.pipeline.variant import emit
 from convert.quantization import QuantizedNetwork, fold, quantize
+from edge.inference.metadata_writer import METADATA, ModelCard, append_labels, metadata
 from edge.vision.preprocess import Preprocessing
 from tests.convert.conftest import CLASSES, LABELS
 from tests.convert.test_to_tflite import run
@@ -67,7 +67,7 @@ def embedded(content: bytes) -> bytes:
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_the_metadata_tells_what_the_schema_asks_for(network: QuantizedNetwork, dtype: Any) -> None:
     told = embedded(to_tflite(network, io=dtype, card=CARD))
-    assert told == metadata(network, dtype, CARD)
+    assert told == metadata(facts(network, dtype), CARD)
     assert told[4:8] == b"M001"
     root = Reader(told)
     assert root.text(0) == "mobilenet_v1_0.25_64"
@@ -115,7 +115,7 @@ def test_what_is_not_known_is_left_out(network: QuantizedNetwork) -> None:
 
 def test_a_colour_order_that_the_schema_does_not_know_is_not_called_rgb(network: QuantizedNetwork) -> None:
     other = replace(network, preprocessing=Preprocessing(colour_order="BGR", mean=(1, 2, 3), std=(4, 5, 6)))
-    source = Reader(metadata(other, "uint8", CARD)).children(3)[0].children(2)[0]
+    source = Reader(metadata(facts(other, "uint8"), CARD)).children(3)[0].children(2)[0]
     assert source.child(3).child(1).number(0) == 0
     assert "BGR" in (source.text(1) or "")
     options = source.children(4)[0].child(1)

@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import flatbuffers
 import numpy as np
 
-from convert.quantization import QuantizedNetwork
+from edge.vision.preprocess import Preprocessing
 
-__all__ = ["METADATA", "ModelCard", "append_labels", "metadata"]
+__all__ = ["METADATA", "ModelCard", "ModelFacts", "append_labels", "metadata"]
 
 METADATA: Final = "TFLITE_METADATA"
 """The name under which a model lists the buffer that holds its metadata."""
@@ -52,7 +51,22 @@ class ModelCard:
     """The licence of the weights."""
 
 
-def metadata(network: QuantizedNetwork, dtype: str, card: ModelCard) -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What follows from the network."""
+
+    name: str
+    description: str
+    """What it is, in the words before ": predicts which of N classes a picture shows"."""
+    resolution: int
+    classes: int
+    preprocessing: Preprocessing
+    input_dtype: str
+    """NumPy's name of the type of its input: ``int8``, ``uint8`` or ``float32``."""
+    output_dtype: str
+
+
+def metadata(network: ModelFacts, card: ModelCard) -> bytes:
     """The metadata as the bytes of a flatbuffer; the same arguments give the same bytes.
 
     The normalization is that of the float network, as the schema asks also of quantized ones: a program that applies
@@ -60,21 +74,20 @@ def metadata(network: QuantizedNetwork, dtype: str, card: ModelCard) -> bytes:
 
     Args:
         network: What the file computes.
-        dtype: NumPy's name of the type of its input and output, ``int8`` or ``uint8``.
         card: The labels, and what else the file says.
     """
-    variant = network.variant
-    subgraph = {2: [_picture(network, dtype)], 3: [_probabilities(network, dtype, card)]}
+    subgraph = {2: [_picture(network)], 3: [_probabilities(network, card)]}
     root = {
-        0: variant.name,
-        1: f"MobileNet v1 (α={variant.alpha:g}, ρ={variant.resolution}) in int8: "
-        f"predicts which of {network.classes} classes a picture shows.",
+        0: network.name,
+        1: f"{network.description}: predicts which of {network.classes} classes a picture shows.",
         2: card.version,
         3: [subgraph],
         4: card.author,
         5: card.license,
         7: _PARSER,
     }
+    import flatbuffers  # comes with ai-edge-litert, not with tflite-runtime
+
     builder = flatbuffers.Builder(1024)
     builder.Finish(_table(builder, root), _IDENTIFIER)
     return bytes(builder.Output())
@@ -93,8 +106,8 @@ def append_labels(content: bytes, labels: Sequence[str]) -> bytes:
     return whole.getvalue()
 
 
-def _picture(network: QuantizedNetwork, dtype: str) -> _Fields:
-    recipe, side = network.preprocessing, np.uint32(network.variant.resolution)
+def _picture(network: ModelFacts) -> _Fields:
+    recipe, side = network.preprocessing, np.uint32(network.resolution)
     properties: _Fields = {1: {0: side, 1: side}}
     if recipe.colour_order in _COLOURS:
         properties[0] = _COLOURS[recipe.colour_order]
@@ -103,24 +116,25 @@ def _picture(network: QuantizedNetwork, dtype: str) -> _Fields:
         1: f"Picture to classify, {side} x {side} pixels {recipe.colour_order} of 0 to 255.",
         3: {0: _IMAGE, 1: properties},
         4: [{0: _NORMALIZATION, 1: {0: np.array(recipe.mean, np.float32), 1: np.array(recipe.std, np.float32)}}],
-        5: _range(dtype),
+        5: _range(network.input_dtype),
     }
 
 
-def _probabilities(network: QuantizedNetwork, dtype: str, card: ModelCard) -> _Fields:
+def _probabilities(network: ModelFacts, card: ModelCard) -> _Fields:
     file = {0: _LABELS, 1: "The name of each class, line N for class N.", 2: _AXIS_LABELS}
     return {
         0: "probability",
         1: f"Probability of each of {network.classes} classes, 0 to 1 once dequantized.",
         3: {0: _FEATURE, 1: {}},
-        5: _range(dtype),
+        5: _range(network.output_dtype),
         6: [file] if card.labels else [],
     }
 
 
 def _range(dtype: str) -> _Fields:
-    limits = np.iinfo(dtype)
-    return {0: np.array([limits.max], np.float32), 1: np.array([limits.min], np.float32)}
+    is_float = np.dtype(dtype).kind == "f"
+    limits = (0, 1) if is_float else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return {0: np.array([limits[1]], np.float32), 1: np.array([limits[0]], np.float32)}
 
 
 def _table(builder: Any, fields: _Fields) -> int:

@@ -1,0 +1,178 @@
+"""Model files cut and given another classifier: int8, uint8 and float, own and foreign."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import edge
+from edge.errors import TeachingError
+from edge.inference.backends.litert import LiteRTBackend
+from edge.inference.metadata_writer import ModelFacts
+from edge.inference.tflite_metadata import read_metadata
+from edge.inference.tflite_structure import check_structure
+from edge.teaching.graph import Backbone
+from edge.teaching.head import Head, softmax
+from edge.vision.preprocess import Preprocessing
+from tests.conftest import SHARED
+from tests.edge.tflite_files import edited
+
+FORMS = SHARED / "data" / "forms"
+NAMES = ("cup", "key", "fox")
+needs_forms = pytest.mark.skipif(not FORMS.is_dir(), reason=f"there is no {FORMS} on this machine")
+
+
+def demo_file() -> Path:
+    bundle = edge.open_bundle("demo")
+    return bundle.path(bundle.find(edge.Variant(0.25, 128)).artifacts[0].file)
+
+
+def legacy_uint8(target: Path) -> Path:
+    """A small network in uint8 throughout, one scale for each layer's weights, as Google's hosted ones are."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    random = np.random.default_rng(0)
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, model.subgraphs = 3, [schema.BufferT()], [graph]
+    graph.tensors, graph.operators = [], []
+
+    def tensor(shape: tuple[int, ...], scale: float, zero_point: int, values: Any = None, kind: str = "UINT8") -> int:
+        made, quantization = schema.TensorT(), schema.QuantizationParametersT()
+        quantization.scale, quantization.zeroPoint = np.array([scale], np.float32), np.array([zero_point])
+        made.shape, made.type, made.quantization = list(shape), getattr(schema.TensorType, kind), quantization
+        if values is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            made.buffer = len(model.buffers) - 1
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def layer(taken: int, shape: tuple[int, ...], output: int, stride: int, scale_in: float) -> None:
+        weights = tensor(shape, 0.01, 120, random.integers(60, 200, shape).astype(np.uint8))
+        bias = tensor(shape[:1], scale_in * 0.01, 0, np.zeros(shape[0], np.int32), "INT32")
+        options = schema.Conv2DOptionsT()
+        options.strideW = options.strideH = stride
+        options.dilationWFactor = options.dilationHFactor = 1
+        options.padding = schema.Padding.VALID
+        operator("CONV_2D", [taken, weights, bias], output, "Conv2DOptions", options)
+
+    def operator(name: str, inputs: list[int], output: int, kind: str, options: Any) -> None:
+        made, code = schema.OperatorT(), schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 1
+        made.opcodeIndex, made.inputs, made.outputs = len(graph.operators), inputs, [output]
+        made.builtinOptionsType, made.builtinOptions = getattr(schema.BuiltinOptions, kind), options
+        graph.operators.append(made)
+        model.operatorCodes = [*(model.operatorCodes or []), code]
+
+    picture, features = tensor((1, 32, 32, 3), 1 / 127.5, 128), tensor((1, 1, 1, 16), 0.2, 128)
+    layer(picture, (16, 32, 32, 3), features, 32, 1 / 127.5)
+    logits, flat, answer = tensor((1, 1, 1, 5), 0.1, 128), tensor((1, 5), 0.1, 128), tensor((1, 5), 1 / 256, 0)
+    layer(features, (5, 1, 1, 16), logits, 1, 0.2)
+    operator("SQUEEZE", [logits], flat, "SqueezeOptions", schema.SqueezeOptionsT())
+    graph.operators[-1].builtinOptions.squeezeDims = [1, 2]
+    softmax_options = schema.SoftmaxOptionsT()
+    softmax_options.beta = 1.0
+    operator("SOFTMAX", [flat], answer, "SoftmaxOptions", softmax_options)
+    graph.inputs, graph.outputs = [picture], [answer]
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    target.write_bytes(bytes(builder.Output()))
+    return target
+
+
+def values_of(path: Path, seed: int) -> NDArray[np.float32]:
+    """What a file answers to a picture of noise."""
+    backend = LiteRTBackend(path, 1)
+    spec, random = backend.input_spec, np.random.default_rng(seed)
+    small = random.integers(0, 256, (4, 4, 3)).repeat(spec.resolution // 4, 0).repeat(spec.resolution // 4, 1)
+    levels = small - (128 if spec.dtype == "int8" else 0)
+    backend.input()[0] = (small / 127.5 - 1 if spec.dtype == "float32" else levels).astype(spec.dtype)
+    found: NDArray[np.float32] = backend.output_spec.real(backend.infer()).reshape(-1).copy()
+    backend.close()
+    return found
+
+
+def facts(side: int, dtype: str) -> ModelFacts:
+    return ModelFacts(
+        name="x",
+        description="taught",
+        resolution=side,
+        classes=3,
+        preprocessing=Preprocessing(),
+        input_dtype=dtype,
+        output_dtype=dtype,
+    )
+
+
+def head_for(width: int, features: NDArray[Any]) -> Head:
+    random = np.random.default_rng(3)
+    weights = random.normal(size=(width, 3)) / np.sqrt(width)
+    bias = np.array([0.5, -0.25, 0.0]) - features.mean(0) @ weights
+    logits = features @ weights + bias
+    return Head(weights, bias, (float(logits.min()) - 1, float(logits.max()) + 1), 1.0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("demo", id="own int8"),
+        pytest.param("legacy", id="uint8 throughout"),
+        pytest.param("whole_uint8.tflite", marks=needs_forms, id="TensorFlow's uint8"),
+        pytest.param("whole_float.tflite", marks=needs_forms, id="TensorFlow's float, free batch"),
+    ],
+)
+def test_another_classifier_answers_as_it_was_learned(source: str, tmp_path: Path) -> None:
+    if source == "demo":
+        path = demo_file()
+    else:
+        path = legacy_uint8(tmp_path / "legacy.tflite") if source == "legacy" else FORMS / source
+    backbone = Backbone(path)
+    cut, new = tmp_path / "cut.tflite", tmp_path / "new.tflite"
+    cut.write_bytes(backbone.without_classifier())
+    check_structure(cut)
+    features = np.stack([values_of(cut, seed) for seed in range(12)]).astype(np.float64)
+    assert features.shape == (12, backbone.width) and features.std() > 0
+    head = head_for(backbone.width, features)
+    new.write_bytes(backbone.with_classifier(head, facts(32, backbone.dtype), NAMES))
+    check_structure(new)
+    assert read_metadata(new).labels == NAMES
+    expected = softmax(head.logits(features))
+    found = np.stack([values_of(new, seed) for seed in range(12)])
+    assert np.abs(found - expected).max() < (1e-5 if backbone.dtype == "float32" else 0.04)
+    assert new.stat().st_size < path.stat().st_size + 40_000  # the old classifier is gone
+
+
+def test_nothing_of_the_old_classifier_is_left(tmp_path: Path) -> None:
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    backbone = Backbone(demo_file())
+    head = head_for(backbone.width, np.zeros((2, backbone.width)))
+    content = backbone.with_classifier(head, facts(128, "int8"), NAMES)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    (graph,) = model.subgraphs
+    used = {int(n) for o in graph.operators for n in (*o.inputs, *o.outputs)}
+    assert used == set(range(len(graph.tensors)))
+    assert {t.buffer for t in graph.tensors} | {0, model.metadata[0].buffer} == set(range(len(model.buffers)))
+    assert {o.opcodeIndex for o in graph.operators} == set(range(len(model.operatorCodes)))
+
+
+def test_what_cannot_be_cut_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    def without_dense(model: Any, schema: Any) -> None:
+        graph = model.subgraphs[0]
+        graph.outputs = [graph.operators[-4].outputs[0]]
+        del graph.operators[-3:]
+
+    path = edited(demo_file(), tmp_path / "model.tflite", without_dense)
+    with pytest.raises(TeachingError, match=r"cannot be cut: before its answer comes MEAN, not a layer on one vector"):
+        Backbone(path)
+
+
+def test_without_the_schema_that_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "flatbuffers", None)
+    with pytest.raises(TeachingError, match=r"which needs ai-edge-litert \(.*\): pip install ai-edge-litert"):
+        Backbone(demo_file())
