@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from camera_demo.actions.dispatcher import Actions
@@ -22,6 +21,7 @@ from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
 from camera_demo.sinks import Sink, SinkContext, WatcherLeft, open_sink
+from camera_demo.sinks.targets import check_targets
 from camera_demo.source_id import source_id
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import LiveSource, open_source
@@ -63,7 +63,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     budget, sink_uris, model = _budget(settings), _sink_uris(settings), settings.model
     options, capture_format = settings.classify, settings.capture_format
     source_uri = default_source(announce) if settings.input is None else parse_source(settings.input)
-    _check_distinct(source_uri, sink_uris)
+    check_targets(source_uri, sink_uris)
     bundle = open_bundle(model.bundle)
     if model.variant is not None:
         bundle.find(Variant.parse(model.variant))
@@ -154,17 +154,6 @@ def _sink_uris(settings: Settings) -> list[Uri]:
     if settings.headless:
         return [uri for uri in uris if uri.scheme.name != "display"] or [parse_sink("terminal")]
     return uris
-
-
-def _check_distinct(source: Uri, sinks: list[Uri]) -> None:
-    """Refuse to write a file over the one that is read."""
-    for sink in sinks:
-        if (
-            sink.location
-            and Path(sink.location).is_file()
-            and Path(sink.location).resolve() == Path(source.location).resolve()
-        ):
-            raise SinkError(f"{sink.location} is the input: choose another name for the output.")
 
 
 def _open_sinks(

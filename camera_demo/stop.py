@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import Final
+
+from edge.unfinished import exit_at_once
 
 __all__ = ["Stop", "stop_on_signals"]
 
@@ -61,7 +65,8 @@ def stop_on_signals() -> Iterator[Stop]:
     """Turn Ctrl-C, SIGTERM and a closed terminal into a request to end, while the block runs.
 
     Until :meth:`Stop.attend` is called, they raise :class:`KeyboardInterrupt` instead. A second signal of the
-    same kind ends the process at once. Signals that were ignored (``nohup``) stay so. Only for the main thread.
+    same kind ends the process at once, even where a driver holds the main thread, and removes what is half-written.
+    Signals that were ignored (``nohup``) stay so. Only for the main thread.
 
     Yields:
         What the signals set.
@@ -69,17 +74,47 @@ def stop_on_signals() -> Iterator[Stop]:
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, _noted)
         stop.request()
         if not stop.is_attended:
             raise KeyboardInterrupt
 
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in handled:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
+    with _ending_at_the_second(handled):
         for number in handled:
-            signal.signal(number, before[number])
+            signal.signal(number, handle)
+        try:
+            yield stop
+        finally:
+            for number in handled:
+                signal.signal(number, before[number])
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """The watching thread has seen to it."""
+
+
+@contextlib.contextmanager
+def _ending_at_the_second(numbers: Collection[int]) -> Iterator[None]:
+    """Watch, in a thread, for the second signal of a kind: Python itself would not look before a call returns."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def watch() -> None:
+        seen = set[int]()
+        while number := os.read(reader, 1):
+            if number[0] in seen:
+                exit_at_once(128 + number[0])
+            seen.update({number[0]} & set(numbers))
+
+    thread = threading.Thread(target=watch, name="signals", daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writer)
+        thread.join()
+        os.close(reader)

@@ -23,6 +23,7 @@ from edge.errors import EdgeError, os_reason
 from edge.native_output import show_native_output
 from edge.parts import failed_import
 from edge.text import clean, json_text, one_line
+from edge.unfinished import exit_at_once
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,6 +167,8 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     """
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop)
     _open_standard_streams()
     arguments = sys.argv[1:]
     is_debugging = "--debug" in arguments
@@ -201,7 +204,9 @@ class _Terminated(BaseException):
 
 
 def _stop(number: int, frame: object) -> None:
-    raise _Terminated
+    """End in good order; asked again, which would cut the tidying up short, at once."""
+    signal.signal(number, lambda again, frame: exit_at_once(128 + again))
+    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _open_standard_streams() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import EdgeError, ExistsError, OutputError, os_reason
+from edge.unfinished import begin, finish
 
 __all__ = [
     "check_free",
@@ -118,6 +119,7 @@ def new_file(path: Path) -> Iterator[Path]:
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             os.close(handle)
             temporary = Path(name)
+            begin(temporary)
             yield temporary
             sync(temporary)
             temporary.chmod(0o666 & ~_umask())
@@ -126,6 +128,7 @@ def new_file(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+            finish(temporary)
 
 
 @contextlib.contextmanager
@@ -163,6 +166,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+            begin(temporary)
             yield temporary
             for written in (*temporary.rglob("*"), temporary):
                 sync(written)
@@ -172,6 +176,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+            finish(temporary)
 
 
 def check_free(path: Path, *, replace: bool) -> None:

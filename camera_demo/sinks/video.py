@@ -18,6 +18,7 @@ from camera_demo.uri import VIDEO_CODECS
 from camera_demo.video_files import safe_name
 from edge.errors import OutputError, os_reason
 from edge.files import shown_name
+from edge.unfinished import begin, finish
 from edge.vision.preprocess import Frame
 
 __all__ = ["VideoSink", "open_sink"]
@@ -45,6 +46,7 @@ class VideoSink:
         self._size, self._written, self._skipped, self._next_check = (0, 0), 0, 0, 0
         self._opened = contextlib.ExitStack()
         self._part: Path | None = _part_of(path)
+        begin(self._part)
 
     def show(self, result: Result) -> None:
         """Write the picture, as often as it takes to keep the stream's time.
@@ -89,6 +91,7 @@ class VideoSink:
         except OSError as reason:
             self._abandon()
             raise OutputError(f"Cannot write {shown_name(self._path)}: {os_reason(reason)}.") from reason
+        finish(self._part)
         self._part = None
 
     def _due(self, position_s: float) -> int:
@@ -136,6 +139,7 @@ class VideoSink:
         self._opened.close()
         if part is not None:
             part.unlink(missing_ok=True)
+            finish(part)
 
 
 def open_sink(place: str, context: SinkContext) -> VideoSink:

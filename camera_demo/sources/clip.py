@@ -31,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 _USUAL_HZ: Final = 30.0
 _HEAD_BYTES: Final = 4096
+_CLOCK_HZ: Final = 1000
+"""A rate that no camera has."""
+_PICTURE_CODECS: Final = (b"MJPG", b"MPNG", b"png ", b"gif ", b"BMP ", b"WEBP")
+_AUDIO_SUFFIXES: Final = frozenset({".mp3", ".m4a", ".wav", ".flac", ".ogg", ".opus", ".aac", ".wma", ".aiff", ".mka"})
 _WHOLE_SHARE: Final = 0.9
 """A clip that ends before this share of its stated length is cut short; containers state it with some slack."""
 
@@ -54,9 +58,14 @@ class ClipSource:
         self._capture = cv2.VideoCapture(self._opened.enter_context(safe_name(path)), self._reader)
         if not self._capture.isOpened():
             self._opened.close()
+            if path.suffix.lower() in _AUDIO_SUFFIXES:
+                raise SourceError(f"{self._shown} is an audio file without a picture: expected a video.")
             raise SourceError(
                 f"{self._shown} cannot be opened as a video: it is damaged, cut short or of an unknown format."
             )
+        if _is_cover(self._capture):
+            self.close()
+            raise SourceError(f"{self._shown} is an audio file whose only picture is its cover: expected a video.")
         self._length_s, self.rate_hz = _length(self._capture)
         self._first = self._read()
         if self._first is None:
@@ -152,6 +161,12 @@ def _reader() -> int:
     """FFmpeg where OpenCV has it: asking it first keeps the other readers from complaining of each file."""
     has_ffmpeg = cv2.CAP_FFMPEG in cv2.videoio_registry.getStreamBackends()
     return cv2.CAP_FFMPEG if has_ffmpeg else cv2.CAP_ANY
+
+
+def _is_cover(capture: cv2.VideoCapture) -> bool:
+    """Whether the picture is an audio file's cover: FFmpeg gives it the tick of its clock for a rate."""
+    codec = int(capture.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little")
+    return capture.get(cv2.CAP_PROP_FPS) >= _CLOCK_HZ and codec in _PICTURE_CODECS
 
 
 def _length(capture: cv2.VideoCapture) -> tuple[float, float]:

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from edge.errors import ImageError, opencv_reason, os_reason
-from edge.vision.jpeg import JPEG_START, jpeg_end
+from edge.vision.avif import is_avif, upright
+from edge.vision.jpeg import JPEG_START, is_progressive, jpeg_end
+from edge.vision.picture_size import picture_size
 from edge.vision.preprocess import Frame
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _UNREAD_SUFFIXES: Final = frozenset({".heic", ".heif", ".gif", ".svg", ".psd", "
 """Endings of pictures that are not read, and are named where they are passed over."""
 MOST_PIXELS: Final = 100_000_000
 """A larger picture would take more than 300 MB."""
+_REDUCED: Final = ((2, cv2.IMREAD_REDUCED_COLOR_2), (4, cv2.IMREAD_REDUCED_COLOR_4), (8, cv2.IMREAD_REDUCED_COLOR_8))
+_MOST_BYTES: Final = 1_000_000_000
 _LONGEST_SIDE: Final = 1_000_000
 """OpenCV reads no longer ones: a header that says more is damaged."""
 
@@ -99,6 +103,10 @@ def read_image(path: str | Path) -> Frame:
         ImageError: The file is missing, is not a picture, or is cut short.
     """
     try:
+        size_bytes = Path(path).stat().st_size
+        if size_bytes > _MOST_BYTES:
+            size, most = f"{size_bytes / 1e9:.1f} GB", f"{_MOST_BYTES / 1e9:.0f} GB"
+            raise ImageError(f"Image {path} has {size}: expected at most {most}.")
         data = Path(path).read_bytes()
     except OSError as reason:
         raise ImageError(f"Cannot read image {path}: {os_reason(reason)}.") from reason
@@ -107,14 +115,15 @@ def read_image(path: str | Path) -> Frame:
     end = _end(data)
     if end is None:
         raise ImageError(f"Image {path} is cut short: its end marker is missing. Copy the file again.")
-    _check_pixels(path, data)
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), cv2.IMREAD_COLOR)
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), _flag(path, data))
     except cv2.error as reason:
         raise ImageError(f"Image {path} cannot be decoded: {opencv_reason(reason)}.") from reason
     if frame is None:
-        raise ImageError(f"{path} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, PNM or TIFF.")
-    return np.asarray(frame, np.uint8)
+        raise ImageError(
+            f"{path} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
+        )
+    return upright(np.asarray(frame, np.uint8), data) if is_avif(data) else np.asarray(frame, np.uint8)
 
 
 def _end(data: bytes) -> int | None:
@@ -130,12 +139,22 @@ def _end(data: bytes) -> int | None:
     return len(data)
 
 
-def _check_pixels(path: str | Path, data: bytes) -> None:
-    """Refuse a PNG whose header announces more pixels than memory should be taken for."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        width, height = (int.from_bytes(data[n : n + 4], "big") for n in (16, 20))
-        if width * height > MOST_PIXELS and max(width, height) <= _LONGEST_SIDE:
-            raise ImageError(
-                f"Image {path} has {width}x{height} pixels: expected at most {MOST_PIXELS // 1_000_000} million. "
-                "Shrink it first."
-            )
+def _flag(path: str | Path, data: bytes) -> int:
+    """How to decode a picture, so that it takes no more memory than :data:`MOST_PIXELS` do.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size, for which its decoder needs no more.
+
+    Raises:
+        ImageError: The header announces more pixels than memory should be taken for.
+    """
+    width, height = picture_size(data) or (0, 0)
+    if width * height <= MOST_PIXELS or max(width, height) > _LONGEST_SIDE:
+        return cv2.IMREAD_COLOR
+    if data.startswith(JPEG_START) and not is_progressive(data):
+        for scale, flag in _REDUCED:
+            if width * height <= MOST_PIXELS * scale**2:
+                return flag
+    raise ImageError(
+        f"Image {path} has {width}x{height} pixels: expected at most {MOST_PIXELS // 1_000_000} million. "
+        "Shrink it first."
+    )

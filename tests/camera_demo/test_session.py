@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from camera_demo.errors import SinkError, SourceError
@@ -159,6 +160,51 @@ def test_the_input_is_never_written_over(
         run(settings(input=str(clip), outputs=(form.format(clip),)), Stop(), announce=lambda line: None)
     assert str(raised.value) == f"{clip} is the input: choose another name for the output."
     assert clip.read_bytes() == before
+
+
+def _outputs_are_refused(settings: Callable[..., Settings], source: Path | str, *outputs: Path | str) -> str:
+    with pytest.raises(SinkError) as raised:
+        run(settings(input=str(source), outputs=tuple(map(str, outputs))), Stop(), announce=lambda line: None)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_the_input_is_not_written_over_by_another_name_either(
+    tmp_path: Path, make_clip: Callable[..., Path], settings: Callable[..., Settings], link: Callable[..., None]
+) -> None:
+    clip = make_clip([1])
+    before, other = clip.read_bytes(), tmp_path / "other.mp4"
+    link(clip, other)
+    for output in (f"json:{other}", other):
+        message = _outputs_are_refused(settings, clip, output)
+        assert message == f"{other} is the input {clip}, by another name: choose another name for the output."
+    assert "is the input" in _outputs_are_refused(settings, other, f"json:{clip}")
+    assert clip.read_bytes() == before
+
+
+@pytest.mark.parametrize("form", ["{}", "{}/*.png", "{}/a.png"])
+def test_a_picture_that_is_read_is_not_written_over(
+    tmp_path: Path, settings: Callable[..., Settings], form: str
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "a.png"), np.zeros((8, 8, 3), np.uint8))
+    before = (folder / "a.png").read_bytes()
+    os.link(folder / "a.png", tmp_path / "b.jsonl")
+    for output in (f"json:{folder}/a.png", f"json:{tmp_path}/b.jsonl"):
+        assert "is the input" in _outputs_are_refused(settings, form.format(folder), output)
+    assert (folder / "a.png").read_bytes() == before
+
+
+def test_two_outputs_are_not_one_file(
+    tmp_path: Path, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message = _outputs_are_refused(settings, "synthetic:", "json:a.jsonl", "json:./a.jsonl")
+    assert message == "The outputs a.jsonl and a.jsonl are the same file: give each its own."
+    Path("b.mp4").touch()
+    os.link("b.mp4", "c.mp4")
+    assert "are the same file" in _outputs_are_refused(settings, "synthetic:", "b.mp4", "json:c.mp4")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

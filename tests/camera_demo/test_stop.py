@@ -25,7 +25,6 @@ def test_a_signal_asks_for_the_end_once_somebody_attends(number: signal.Signals)
         assert not stop.is_requested
         os.kill(os.getpid(), number)
         assert stop.is_requested
-        assert signal.getsignal(number) is signal.SIG_DFL
     assert signal.getsignal(number) is before
 
 

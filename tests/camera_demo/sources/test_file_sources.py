@@ -256,3 +256,17 @@ def test_a_looped_clip_runs_on(make_clip: Callable[..., Path]) -> None:
     source.close()
     assert [frame.index for frame in frames] == [0, 1, 2, 3, 4]
     assert [round(25 * frame.position_s) for frame in frames] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["song.mp3", "song.flac", "song.wav"])
+def test_a_sound_file_is_called_so(tmp_path: Path, name: str) -> None:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("ffmpeg is not installed: apt-get install ffmpeg")
+    cv2.imwrite(str(tmp_path / "cover.jpg"), np.zeros((64, 64, 3), np.uint8))
+    cover = [] if name.endswith("wav") else ["-i", "cover.jpg", "-map", "0", "-map", "1", "-c:v", "copy"]
+    attached = [] if name.endswith("wav") else ["-disposition:v", "attached_pic"]
+    command = [ffmpeg, "-v", "error", "-f", "lavfi", "-i", "sine=d=2", *cover, *attached, name]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    with pytest.raises(SourceError, match=r"song.* is an audio file .*: expected a video"):
+        ClipSource(tmp_path / name)

@@ -10,12 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps, features
 
 from edge.errors import ImageError
+from edge.vision import images
 from edge.vision.images import image_files, read_image, unread_pictures
+from edge.vision.picture_size import picture_size
 from tests.conftest import draw
 
-NOT_AN_IMAGE = "is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, PNM or TIFF."
+NOT_AN_IMAGE = "is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
 
 
 def encoded(suffix: str, seed: int = 0) -> bytes:
@@ -174,6 +179,81 @@ def test_a_picture_that_claims_to_be_gigantic_is_refused(tmp_path: Path) -> None
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
     path = write(tmp_path / "bomb.png", data)
     assert complaint(path) == (f"Image {path} has 100000x100000 pixels: expected at most 100 million. Shrink it first.")
+
+
+@pytest.mark.parametrize("size", [(96, 128), (1, 1), (301, 77)])
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".pgm", ".tiff", ".jpg", ".webp", ".avif"])
+def test_a_header_says_how_large_the_picture_is(suffix: str, size: tuple[int, int]) -> None:
+    frame = draw(0, size)
+    data = bytes(cv2.imencode(suffix, frame[..., 0] if suffix == ".pgm" else frame)[1])
+    assert picture_size(data) == (size[1], size[0])
+    for end in range(0, min(len(data), 600), 7):
+        picture_size(data[:end])  # cut short, it raises nothing
+
+
+def test_other_forms_of_webp_say_it_too(tmp_path: Path) -> None:
+    picture = Image.fromarray(draw(0, (30, 50)))
+    for options in ({"lossless": True}, {"quality": 50}, {"quality": 50, "exif": Image.Exif().tobytes() + b"x"}):
+        picture.save(tmp_path / "p.webp", **options)
+        assert picture_size((tmp_path / "p.webp").read_bytes()) == (50, 30)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tiff", ".webp", ".avif"])
+def test_a_picture_with_too_many_pixels_is_refused(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "MOST_PIXELS", 5000)
+    path = write(tmp_path / f"large{suffix}", encoded(suffix))
+    assert "has 128x96 pixels: expected at most" in complaint(path)
+
+
+def test_a_large_jpeg_is_decoded_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "large.jpg", encoded(".jpg"))
+    progressive = tmp_path / "progressive.jpg"
+    cv2.imwrite(str(progressive), draw(0), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+    for most, shape in ((12_288, (96, 128)), (12_287, (48, 64)), (3_000, (24, 32)), (200, (12, 16))):
+        monkeypatch.setattr(images, "MOST_PIXELS", most)
+        assert read_image(path).shape[:2] == shape
+    assert "has 128x96 pixels" in complaint(progressive)
+    monkeypatch.setattr(images, "MOST_PIXELS", 100)
+    assert "has 128x96 pixels" in complaint(path)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "huge.jpg", b"\xff\xd8")
+    with path.open("r+b") as file:
+        file.truncate(20_000_000_000)
+    assert complaint(path) == f"Image {path} has 20.0 GB: expected at most 1 GB."
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tiff", ".avif"])
+def test_pictures_of_every_kind_are_turned_as_they_say(tmp_path: Path, suffix: str, orientation: int) -> None:
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    corners = np.zeros((48, 80, 3), np.uint8)
+    corners[:24, :40], corners[:24, 40:], corners[24:, :40] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    Image.fromarray(corners).save(tmp_path / f"p{suffix}", exif=exif, quality=95)
+    with Image.open(tmp_path / f"p{suffix}") as picture:
+        expected = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    found = read_image(tmp_path / f"p{suffix}")[..., ::-1]
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 8
+
+
+@given(data=st.binary(max_size=300), start=st.integers(0, 400))
+def test_damage_in_an_avif_ends_in_a_picture_or_one_clear_line(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, start: int
+) -> None:
+    whole = encoded(".avif")
+    path = tmp_path_factory.getbasetemp() / "damaged.avif"
+    path.write_bytes(whole[:start] + data + whole[start + len(data) :])
+    try:
+        assert read_image(path).ndim == 3
+    except ImageError as error:
+        assert str(path) in str(error)
 
 
 def test_pictures_are_found_in_order_and_below(tmp_path: Path) -> None:
