@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from convert.pipeline.verification import require
 from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Accuracy
+from edge.evaluation.options import ThresholdOptions
+from edge.evaluation.result import Evaluation
 from edge.files import check_parent, write_atomically
 from edge.inference.metadata_writer import ModelCard
 from edge.progress import Progress, no_progress, part_of
@@ -53,7 +55,9 @@ def write_bundle(
     resolutions: Sequence[int] | None = None,
     targets: Sequence[Target] = ("tflite",),
     options: BundleOptions = BundleOptions(),
+    thresholds: ThresholdOptions = ThresholdOptions(),
     replace: bool = False,
+    on_evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Convert, measure and bundle every α and ρ.
@@ -67,7 +71,9 @@ def write_bundle(
         resolutions: Every ρ; None for that which the checkpoints' files ask for, or else the paper's four.
         targets: The formats to write.
         options: How to convert and to check.
+        thresholds: What the thresholds of unknown and of single classes are to achieve.
         replace: Whether a bundle that is there already may be replaced.
+        on_evaluated: Called with how each class did in each file, where labels are known.
         progress: Called as the work goes on.
 
     Returns:
@@ -91,9 +97,13 @@ def write_bundle(
         targets=tuple(targets),
         tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
+        temperature=options.temperature,
+        thresholds=thresholds,
+        background=options.background,
     )
     data = load_pictures(plan.checkpoints, calibration, sides, names, options, part_of(progress, 0, _READING))
-    build_bundle(plan, data, out, replace=replace, progress=part_of(progress, _READING, 1 - _READING))
+    rest = part_of(progress, _READING, 1 - _READING)
+    build_bundle(plan, data, out, replace=replace, on_evaluated=on_evaluated, progress=rest)
     return open_bundle(out)
 
 
@@ -181,6 +191,7 @@ def verify(
     *,
     labels: AnyPath | Sequence[str] = (),
     options: CheckOptions = CheckOptions(),
+    on_evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
     progress: Progress = no_progress,
 ) -> Accuracy:
     """Run a written ``.tflite`` or ``.onnx`` file and compare it with the checkpoint that it was made from.
@@ -191,6 +202,7 @@ def verify(
         pictures: A folder of pictures that it was not calibrated on.
         labels: The classes' names, or a file with one a line.
         options: How to compare.
+        on_evaluated: Called with how each class did, where labels are known.
         progress: Called as the work goes on.
 
     Raises:
@@ -205,6 +217,7 @@ def verify(
         labels=labels_of(labels),
         truth=options.truth,
         preprocessing=Preprocessing(resize=options.resize),
+        on_evaluated=on_evaluated,
         progress=progress,
     )
     return require(found, options.min_agreement, path.name)
@@ -262,6 +275,7 @@ def _write(
         io=io,
         card=card,
         min_agreement=options.min_agreement,
+        temperature=options.temperature,
         progress=part_of(progress, _READING, 1 - _READING),
     )
     write_atomically(Path(out), emitted.content)

@@ -27,6 +27,9 @@ class CheckOptions:
 class ConversionOptions(CheckOptions):
     """How to convert a network, and how to check the result."""
 
+    temperature: Annotated[
+        float | None, Doc("What to divide the logits by; default: by labelled pictures. 1 changes nothing.", 0.05, 20.0)
+    ] = None
     verify_on: Annotated[Path | None, Doc("Other pictures to measure on, instead of holding half back.")] = None
     allow_untrained: Annotated[bool, Doc("Convert a network that looks untrained, too.")] = False
 
@@ -44,6 +47,8 @@ class BundleOptions(TfliteOptions):
     """How to make a bundle."""
 
     name: Annotated[str | None, Doc("The bundle's name; default: the folder's.")] = None
+    nothing: Annotated[Path | None, Doc("Pictures of nothing in particular, to set the threshold of unknown.")] = None
+    background: Annotated[str | None, Doc("The class that stands for nothing, if there is one.")] = None
     fine_tune_on: Annotated[
         Path | None,
         Doc("Pictures, as for train, to fine-tune on with int8's rounding in the loop.", flags=("--qat",)),

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.cli.formatting import show_bundle
-from convert.cli.options import AsJson, Calibration, Force, Targets, numbers, targets_of
+from convert.cli.formatting import check_html, report, show_bundle
+from convert.cli.options import AsJson, Calibration, Force, Html, Targets, numbers, targets_of
 from convert.options import BundleOptions
 from edge.console import progress_bar
+from edge.evaluation.options import ThresholdOptions
 from edge.grouping import grouped
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
+    from edge.evaluation.result import Evaluation
 
 __all__ = ["bundle"]
 
@@ -34,6 +36,8 @@ def bundle(
     targets: Targets = "tflite",
     calibration: Calibration = None,
     options: BundleOptions = BundleOptions(),
+    thresholds: ThresholdOptions = ThresholdOptions(),
+    html: Html = None,
     force: Force = False,
     json: AsJson = False,
 ) -> None:
@@ -45,6 +49,8 @@ def bundle(
     from convert.pipeline.bundle import check_place
 
     check_place(out, replace=force)
+    check_html(html)
+    evaluations: list[Evaluation] = []
     with progress_bar("converting") as progress:
         written = write_bundle(
             [_checkpoint(text) for text in checkpoints],
@@ -54,10 +60,14 @@ def bundle(
             resolutions=None if resolutions is None else numbers(resolutions),
             targets=targets_of(targets),
             options=options,
+            thresholds=thresholds,
             replace=force,
+            on_evaluated=evaluations.append,
             progress=progress,
         )
     show_bundle(written, as_json=json)
+    best = max(evaluations, key=lambda one: one.right, default=None)
+    report([] if best is None else [best], html, as_json=json)
 
 
 def _checkpoint(text: str) -> Checkpoint:

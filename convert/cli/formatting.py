@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Accuracy
 from edge.bundles.table import bundle_table
-from edge.console import stdout, write_json
+from edge.console import note, stdout, write_json
+from edge.files import check_parent
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.model import ModelConfig
     from convert.pipeline.variant import Emitted
+    from edge.evaluation.result import Evaluation
 
-__all__ = ["config_in_words", "in_words", "show_bundle", "show_model"]
+__all__ = ["check_html", "config_in_words", "in_words", "report", "show_bundle", "show_model"]
 
 
 def show_model(emitted: Emitted, path: Path, *, as_json: bool) -> None:
@@ -36,6 +39,32 @@ def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
     size_bytes = sum(file.size_bytes for file in bundle.manifest.files())
     stdout().print(bundle_table(bundle.manifest))
     stdout().print(f"{bundle.root}: {size_bytes / 1e6:.2f} MB", soft_wrap=True)
+
+
+def check_html(path: Path | None) -> None:
+    """Refuse a page that cannot be written, before work is spent on it.
+
+    Raises:
+        OutputError: Its folder is missing.
+    """
+    if path is not None:
+        check_parent(path)
+
+
+def report(evaluations: Sequence[Evaluation], html: Path | None, *, as_json: bool) -> None:
+    """Print how each class did, and write it as a page where one is asked for; say so where no class is known."""
+    if not evaluations:
+        if html is not None:
+            note(f"{html} is not written: no picture lies in a folder named after a class")
+        return
+    if not as_json:
+        from edge.evaluation.table import show_evaluation
+
+        show_evaluation(evaluations[0])
+    if html is not None:
+        from edge.evaluation.page import write_page
+
+        write_page(evaluations[0], html)
 
 
 def config_in_words(config: ModelConfig) -> str:

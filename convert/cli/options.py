@@ -13,7 +13,18 @@ from edge.errors import VariantError
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.pipeline.variant import Target
 
-__all__ = ["AsJson", "Calibration", "CheckpointFile", "Force", "Labels", "Side", "Targets", "numbers", "targets_of"]
+__all__ = [
+    "AsJson",
+    "Calibration",
+    "CheckpointFile",
+    "Force",
+    "Html",
+    "Labels",
+    "Side",
+    "Targets",
+    "numbers",
+    "targets_of",
+]
 
 CheckpointFile = Annotated[
     Path, typer.Argument(help="A trained network: .keras, .h5, .onnx, .tflite, .pth, .safetensors...")
@@ -28,6 +39,9 @@ Targets = Annotated[
     str, typer.Option(help="tflite, onnx (fp32, fp16 and int8), or one of onnx-PRECISION; with commas between.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")]
+Html = Annotated[
+    Path | None, typer.Option(help="Write a page of how each class did: confusions, worst pictures.", metavar="FILE")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -19,7 +19,7 @@ from convert.data.image_sets import (
 )
 from convert.errors import CalibrationError
 from convert.quantization import synthetic_images
-from edge.evaluation.truth import read_truth
+from edge.evaluation.truth import pictures_of_nothing, read_truth
 from edge.inference.classifier import label_mismatch
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
@@ -40,6 +40,8 @@ class CalibrationData:
     truth: Mapping[Path, int]
     """The class of each held-out picture, where it is known."""
     measured_on: str
+    nothing: ImageSet | None = None
+    """Pictures of nothing in particular."""
 
     @property
     def is_synthetic(self) -> bool:
@@ -59,6 +61,7 @@ def load_calibration_data(
     labels: Sequence[str] = (),
     classes: int,
     verify_on: Path | None = None,
+    nothing: Path | None = None,
     truth: Path | None = None,
     preprocessing: Preprocessing | None = None,
     progress: Progress = no_progress,
@@ -72,6 +75,7 @@ def load_calibration_data(
         labels: The classes' names, if known.
         classes: Outputs of the network.
         verify_on: A folder of other pictures to measure on; None takes those held back.
+        nothing: A folder of pictures that show none of the classes; None without.
         truth: A JSON file of the classes of pictures; None takes them from folder names.
         preprocessing: None for the default.
         progress: Called as the work goes on.
@@ -93,6 +97,7 @@ def load_calibration_data(
         calibration=calibrated_on,
         held_out=held_out,
         truth=read_truth(held_out.paths, labels or [""] * classes, truth, CalibrationError),
+        nothing=None if nothing is None else _of_nothing(nothing, recipe, resolutions),
         measured_on=_measured_on(held_out, verify_on or calibration),
     )
 
@@ -116,6 +121,11 @@ def _of_splits(table: Path, verify_on: Path | None) -> tuple[list[Path], list[Pa
     learned, others = ([item.path for item in items] for items in (dataset.train, dataset.measured))
     to_measure = others if verify_on is None else find_pictures(verify_on)
     return at_most(MOST_TO_CALIBRATE, learned), at_most(MOST_TO_MEASURE, to_measure)
+
+
+def _of_nothing(folder: Path, recipe: Preprocessing, resolutions: Sequence[int]) -> ImageSet:
+    paths = at_most(MOST_TO_MEASURE, pictures_of_nothing(folder, CalibrationError))
+    return read_pictures(paths, recipe, resolutions)
 
 
 def _read(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,8 +23,11 @@ from edge.bundles.manifest import Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.errors import OutputError
+from edge.evaluation.options import ThresholdOptions
+from edge.evaluation.result import Evaluation
 from edge.files import check_free, new_folder, sha256_of
 from edge.inference.metadata_writer import ModelCard
+from edge.inference.unknown import class_number
 from edge.profiling.timing import timing_frames
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.images import read_image
@@ -49,12 +52,20 @@ class BundlePlan:
     """The least share of held-out pictures on which a file must agree with float."""
     tune: Tune | None = None
     """What to do with the quantizer's integers before they are written."""
+    temperature: float | None = None
+    """What to divide the logits by; None to find it for each variant."""
+    thresholds: ThresholdOptions = field(default_factory=ThresholdOptions)
+    """What the thresholds are to achieve."""
+    background: str | None = None
+    """The class that stands for nothing in particular."""
     author: str = ""
     """Who made the weights."""
     license: str = ""
     """The weights' licence."""
 
     def __post_init__(self) -> None:
+        if self.background is not None:
+            class_number(self.background, self.labels)
         first = self.checkpoints[0]
         for other in self.checkpoints[1:]:
             if other.config.classes != first.config.classes:
@@ -100,6 +111,7 @@ def build_bundle(
     out: Path,
     *,
     replace: bool = False,
+    on_evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
     progress: Progress = no_progress,
 ) -> Manifest:
     """Convert and measure every variant, and write the bundle.
@@ -109,10 +121,12 @@ def build_bundle(
         data: Pictures, read for every resolution of the plan.
         out: The folder to write; it appears whole or not at all.
         replace: Whether a bundle that is there already may be replaced.
+        on_evaluated: Called with how each class did in each file, where labels are known.
         progress: Called as the work goes on.
 
     Raises:
         AccuracyError: A file disagrees too often with float.
+        ConfidenceError: No threshold of a file achieves what is asked.
         OutputError: The folder exists, or cannot be written.
     """
     check_place(out, replace=replace)
@@ -130,9 +144,15 @@ def build_bundle(
                 tune=plan.tune,
                 card=ModelCard(labels=plan.labels, author=plan.author, license=plan.license),
                 min_agreement=plan.min_agreement,
+                temperature=plan.temperature,
+                thresholds=plan.thresholds,
+                background=None if plan.background is None else class_number(plan.background, plan.labels),
                 progress=part_of(progress, number / count, 1 / count, name),
             )
             variants.append(_entry(checkpoint, emitted, folder))
+            for one in emitted:
+                if one.evaluation is not None:
+                    on_evaluated(one.evaluation)
         manifest = Manifest(
             name=plan.name,
             created=(now := _now()).isoformat(timespec="seconds"),
@@ -174,6 +194,7 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
             precision=one.precision,
             accuracy=one.accuracy,
             input=one.input,
+            confidence=one.confidence,
         )
 
 

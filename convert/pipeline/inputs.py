@@ -11,7 +11,7 @@ from typing import Final
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import CheckpointError
-from convert.options import ConversionOptions
+from convert.options import BundleOptions, ConversionOptions
 from convert.pipeline.trained import check_trained
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
@@ -78,6 +78,7 @@ def load_pictures(
         labels=labels,
         classes=first.config.classes,
         verify_on=options.verify_on,
+        nothing=options.nothing if isinstance(options, BundleOptions) else None,
         truth=options.truth,
         preprocessing=folded_recipe(first.config, Preprocessing(resize=options.resize)),
         progress=progress,
@@ -91,6 +92,7 @@ def load_pictures(
 
 def _warn_of(data: CalibrationData) -> None:
     unreadable = data.calibration.unreadable + data.held_out.unreadable
+    unreadable += () if data.nothing is None else data.nothing.unreadable
     if unreadable:
         _log.warning("%d pictures were passed over. The first: %s", len(unreadable), unreadable[0])
     if data.is_synthetic:

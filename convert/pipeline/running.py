@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convert.checkpoints import Checkpoint
 from convert.data.image_sets import MOST_TO_MEASURE, at_most, find_pictures, read_pictures
 from convert.errors import CalibrationError
-from convert.pipeline.verification import Reference, float_answers, verify
+from convert.pipeline.confidence import evaluation_of
+from convert.pipeline.verification import Reference, accuracy_of, answers_of, float_answers
 from convert.quantization import fold, folded_recipe
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
 from edge.errors import BackendError
+from edge.evaluation.result import Evaluation
 from edge.evaluation.truth import read_truth
 from edge.inference.backends import Backend, ModelFile, litert, onnxruntime
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["compare", "run_file"]
+__all__ = ["FileAnswers", "compare", "run_file"]
 
 
 def compare(
@@ -32,9 +38,12 @@ def compare(
     labels: Sequence[str] = (),
     truth: Path | None = None,
     preprocessing: Preprocessing | None = None,
+    on_evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
     progress: Progress = no_progress,
 ) -> Accuracy:
     """Run a written ``.tflite`` or ``.onnx`` file and compare it with its float original.
+
+    ``on_evaluated`` is called with how each class did, where labels are known.
 
     Raises:
         BackendError: The file cannot be loaded, or is not a model of the checkpoint's classes.
@@ -52,19 +61,45 @@ def compare(
         classes = read_truth(found.paths, labels or [""] * config.classes, truth, CalibrationError)
         measured_on = f"{len(found.paths)} pictures of {pictures.resolve().name}"
         reference = float_answers(network, found, resolution, recipe, classes, measured_on)
-        return verify(backend, reference, recipe, lambda share: progress("running the file", (1 + 2 * share) / 3))
+        stage = "running the file"
+        answers = answers_of(backend, reference.pixels, recipe, lambda s: progress(stage, (1 + 2 * s) / 3))
+        if evaluation := evaluation_of(answers, reference, path.name, labels):
+            on_evaluated(evaluation)
+        return accuracy_of(answers, reference)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FileAnswers:
+    """What running a model file gave."""
+
+    probabilities: NDArray[np.float32]
+    """(held-out pictures, classes)."""
+    nothing: NDArray[np.float32] | None
+    """(pictures of nothing, classes); None without such."""
+    input: TensorSpec
+    """What the file takes."""
 
 
 def run_file(
-    content: bytes, format: str, variant: Variant, reference: Reference, recipe: Preprocessing, progress: Progress
-) -> tuple[Accuracy, TensorSpec]:
-    """What running the bytes of a model file shows beside the float answers, and what it takes as input."""
+    content: bytes,
+    format: str,
+    variant: Variant,
+    reference: Reference,
+    recipe: Preprocessing,
+    progress: Progress,
+    nothing: NDArray[np.uint8] | None = None,
+) -> FileAnswers:
+    """Run the bytes of a model file on the held-out pictures and on those of ``nothing`` (count, ρ, ρ, channels)."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"model.{format}"
         path.write_bytes(content)
         with contextlib.closing(_load(path, variant, reference.probabilities.shape[1])) as backend:
             stage = f"running the {format} file"
-            return verify(backend, reference, recipe, lambda share: progress(stage, share)), backend.input_spec
+            return FileAnswers(
+                probabilities=answers_of(backend, reference.pixels, recipe, lambda share: progress(stage, share)),
+                nothing=None if nothing is None else answers_of(backend, nothing, recipe),
+                input=backend.input_spec,
+            )
 
 
 def _load(path: Path, variant: Variant, classes: int) -> Backend:

@@ -15,9 +15,11 @@ from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.onnx import to_onnx, to_qdq
 from convert.export.tflite import IoType, to_tflite
+from convert.pipeline.confidence import ConfidenceOf, float_error
 from convert.pipeline.layers import NetworkReport, examine
 from convert.pipeline.running import run_file
-from convert.pipeline.verification import float_answers, require
+from convert.pipeline.temperature import cooled, find_temperature
+from convert.pipeline.verification import accuracy_of, float_answers, require
 from convert.quantization import (
     FoldedNetwork,
     Form,
@@ -30,8 +32,11 @@ from convert.quantization import (
     symmetrize,
 )
 from convert.quantization.fake_quant import FakeQuantLayer, fake_quant_integers, fake_quant_symmetric
+from edge.bundles.confidence import Confidence
 from edge.bundles.manifest import Accuracy
 from edge.bundles.variant import Variant
+from edge.evaluation.options import ThresholdOptions
+from edge.evaluation.result import Evaluation
 from edge.inference.metadata_writer import ModelCard
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
@@ -68,6 +73,10 @@ class Emitted:
     accuracy: Accuracy
     input: TensorSpec
     """What the file takes."""
+    confidence: Confidence | None = None
+    """How far its probabilities can be trusted; None where too few labels are known."""
+    evaluation: Evaluation | None = None
+    """How each class did on the held-out pictures; None where no class is known."""
 
     @property
     def file_name(self) -> str:
@@ -85,6 +94,9 @@ def emit(
     card: ModelCard | None = None,
     tune: Tune | None = None,
     min_agreement: float,
+    temperature: float | None = None,
+    thresholds: ThresholdOptions = ThresholdOptions(),
+    background: int | None = None,
     progress: Progress = no_progress,
 ) -> list[Emitted]:
     """Convert one variant, run every file made and compare it with float on the held-out pictures.
@@ -98,10 +110,14 @@ def emit(
         card: What a TFLite file says about itself; its version is taken from the checkpoint's checksum.
         tune: What to do with the quantizer's integers before they are written.
         min_agreement: The least share of held-out pictures on which a file must agree with float.
+        temperature: What to divide the logits by; None to find it on the labelled held-out pictures.
+        thresholds: What the thresholds are to achieve.
+        background: The class that stands for nothing in particular; None without one.
         progress: Called as the work goes on.
 
     Raises:
         AccuracyError: A file disagrees too often.
+        ConfidenceError: No threshold achieves what is asked.
         ConversionError: The network cannot be expressed in a format, or has a single class.
     """
     network = _folded(checkpoint, resolution, data.preprocessing)
@@ -121,17 +137,37 @@ def emit(
         data.measured_on,
         are_synthetic=data.measures_on_drawn,
     )
+    before = float_error(reference)
+    if temperature is None:
+        temperature = find_temperature(reference, variant.name)
+    if temperature is not None:
+        network = network.divided(temperature)
+        reference = replace(reference, probabilities=cooled(reference.probabilities, temperature))
+    confidence_of = ConfidenceOf(
+        data=data,
+        resolution=resolution,
+        reference=reference,
+        labels=card.labels or [str(number) for number in range(network.classes)],
+        options=thresholds,
+        background=background,
+        temperature=temperature,
+        error_before=before,
+    )
     emitted = []
     files = list(dict.fromkeys(file for target in targets for file in FILES[target]))
     writer = _Writer(network, variant, data, io, card, tune)
     for number, (format, precision) in enumerate(files):
         step = part_of(progress, number / len(files), 1 / len(files))
         content = writer.content(format, precision, part_of(step, 0, 0.6))
-        accuracy, spec = run_file(content, format, variant, reference, data.preprocessing, part_of(step, 0.6, 0.4))
+        running = part_of(step, 0.6, 0.4)
+        answers = run_file(content, format, variant, reference, data.preprocessing, running, confidence_of.nothing)
+        accuracy = accuracy_of(answers.probabilities, reference)
         result = Emitted(
-            variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=spec
+            variant=variant, content=content, format=format, precision=precision, accuracy=accuracy, input=answers.input
         )
-        emitted.append(replace(result, accuracy=require(accuracy, min_agreement, result.file_name)))
+        required = require(accuracy, min_agreement, result.file_name)
+        confidence, evaluation = confidence_of(result.file_name, answers.probabilities, answers.nothing)
+        emitted.append(replace(result, accuracy=required, confidence=confidence, evaluation=evaluation))
     return emitted
 
 

@@ -19,7 +19,7 @@ from edge.inference.backends import Backend
 from edge.intervals import wilson_interval
 from edge.vision.preprocess import Preprocessing, Preprocessor
 
-__all__ = ["CONFIDENT", "Reference", "float_answers", "require", "verify"]
+__all__ = ["CONFIDENT", "Reference", "accuracy_of", "answers_of", "float_answers", "require", "verify"]
 
 _BATCH: Final = 8
 MOST_TIED: Final = 0.03
@@ -39,6 +39,8 @@ class Reference:
     truth: NDArray[np.int64]
     """(count,), -1 where the class is not known."""
     measured_on: str
+    paths: tuple[Path, ...] = ()
+    """The pictures' files; none where they are drawn."""
     are_synthetic: bool = False
     """Drawn ones, which cannot show how the file does on what float is sure of."""
 
@@ -66,6 +68,7 @@ def float_answers(
         probabilities=np.concatenate(answers),
         truth=np.array([truth.get(path, -1) for path in pictures.paths], np.int64),
         measured_on=measured_on,
+        paths=tuple(pictures.paths),
         are_synthetic=are_synthetic,
     )
 
@@ -77,16 +80,26 @@ def verify(
     progress: Callable[[float], None] = lambda share: None,
 ) -> Accuracy:
     """Run a written model on the held-out pictures, through the device's own preprocessing."""
+    return accuracy_of(answers_of(backend, reference.pixels, preprocessing, progress), reference)
+
+
+def answers_of(
+    backend: Backend,
+    pictures: NDArray[np.uint8],
+    preprocessing: Preprocessing,
+    progress: Callable[[float], None] = lambda share: None,
+) -> NDArray[np.float32]:
+    """The probabilities (count, classes) of a written model for ``pictures`` (count, ρ, ρ, channels)."""
     preprocessor = Preprocessor(preprocessing, backend.input_spec)
     answers = []
-    for done, pixels in enumerate(reference.pixels, start=1):
+    for done, pixels in enumerate(pictures, start=1):
         preprocessor.normalize(pixels, backend.input())
         answers.append(backend.infer()[0].copy())
-        progress(done / len(reference.pixels))
-    return _accuracy(backend.output_spec.real(np.stack(answers)), reference)
+        progress(done / len(pictures))
+    return backend.output_spec.real(np.stack(answers))
 
 
-def _accuracy(found: NDArray[np.float32], reference: Reference) -> Accuracy:
+def accuracy_of(found: NDArray[np.float32], reference: Reference) -> Accuracy:
     """What ``found``, probabilities (count, classes), shows beside the reference."""
     wanted, best = reference.probabilities.argmax(1), found.argmax(1)
     is_same, is_confident = best == wanted, reference.probabilities.max(1) > CONFIDENT

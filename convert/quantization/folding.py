@@ -68,6 +68,12 @@ class FoldedNetwork:
     alpha: float
     classes: int
 
+    def divided(self, temperature: float) -> FoldedNetwork:
+        """The network whose logits are divided by ``temperature``."""
+        *others, last = self.layers
+        weight, bias = last.weight / temperature, last.bias / temperature
+        return replace(self, layers=(*others, replace(last, weight=weight, bias=bias)))
+
     def trace(self, x: Tensor) -> Iterator[tuple[FoldedLayer, Tensor, Tensor]]:
         """Run normalized pictures (batch, 3, ρ, ρ); yield each layer, its input and its output before activation."""
         for layer in self.layers:

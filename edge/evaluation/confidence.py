@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +12,14 @@ from numpy.typing import NDArray
 from edge.bundles.confidence import Confidence
 from edge.errors import ConfidenceError
 from edge.evaluation.calibration import calibration_error, error_by_chance
-from edge.settings import Doc
+from edge.evaluation.options import ThresholdOptions
 
-__all__ = ["LEAST_RIGHT", "Answers", "ThresholdOptions", "measure_confidence"]
+__all__ = ["LEAST_RIGHT", "Answers", "measure_confidence"]
 
 LEAST_RIGHT: Final = 20
 """Fewer right answers than this set no threshold: one picture in twenty is what is given up."""
 _NAMED: Final = 5
 """Classes that a message names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdOptions:
-    """What thresholds are to achieve."""
-
-    keep: Annotated[float, Doc("Share of right answers that stay above the threshold of unknown.", 0.5, 1.0)] = 0.95
-    false_alarms: Annotated[
-        float, Doc("Share of the pictures of --nothing that may be taken for a class.", 0.0, 1.0)
-    ] = 0.05
-    precision: Annotated[
-        float | None, Doc("Precision that each class must have: sets thresholds per class.", 0.0, 1.0)
-    ] = None
-
-    def __post_init__(self) -> None:
-        for name, low in (("keep", 0.5), ("false_alarms", 0.0), ("precision", 0.0)):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= 1:
-                raise ConfidenceError(f"{name} must be between {low:g} and 1, got {value}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

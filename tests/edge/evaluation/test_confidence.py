@@ -6,7 +6,8 @@ import pytest
 
 from edge.bundles.confidence import Confidence
 from edge.errors import ConfidenceError
-from edge.evaluation.confidence import Answers, ThresholdOptions, measure_confidence
+from edge.evaluation.confidence import Answers, measure_confidence
+from edge.evaluation.options import ThresholdOptions
 
 Row = tuple[int, float, int]
 """The best class, its probability, and the true class."""
