@@ -1,6 +1,8 @@
 """Temperature: what logits are divided by, so that probabilities say how often an answer is right.
 
-One number, found on labelled held-out pictures (C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017).
+One number, found on labelled held-out pictures (C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017),
+but by how likely it makes it that the best classes are right or wrong as they are, for that is what is promised: the
+likelihood of the true classes overshoots where some pictures are labelled wrongly. docs/confidence.md compares both.
 It goes into the last layer's weights and bias, or their scales in int8: no frame costs more, in any format.
 """
 
@@ -21,6 +23,8 @@ LEAST_LABELLED: Final = 20
 _PRIOR: Final = 0.5
 """How far temperatures usually are from 1, as a deviation of their logarithm: few pictures alone say too little."""
 _CHOICES: Final = np.geomspace(0.2, 10, 400)
+_LEAST: Final = 1e-6
+"""The least likelihood of an answer: one picture alone does not decide."""
 _TINY: Final = np.finfo(np.float32).tiny
 _log = logging.getLogger(__name__)
 
@@ -47,13 +51,19 @@ def find_temperature(reference: Reference, name: str) -> float | None:
 
 
 def fit_temperature(logits: NDArray[np.floating], truth: NDArray[np.integer]) -> float:
-    """The temperature under which ``truth`` (pictures,) is likeliest, given ``logits`` (pictures, classes)."""
+    """The temperature that makes the best classes' being right or wrong likeliest.
+
+    Args:
+        logits: (pictures, classes), each row up to a constant.
+        truth: (pictures,).
+    """
     logits = logits - logits.max(axis=1, keepdims=True)
-    chosen = logits[np.arange(len(truth)), truth]
-    costs = [
-        float((np.log(np.exp(logits / t).sum(axis=1)) - chosen / t).sum()) + np.log(t) ** 2 / (2 * _PRIOR**2)
-        for t in _CHOICES
-    ]
+    is_right = logits.argmax(axis=1) == truth
+    costs = []
+    for temperature in _CHOICES:
+        best = 1 / np.exp(logits / temperature).sum(axis=1)
+        likely = np.where(is_right, best, 1 - best)
+        costs.append(-np.log(np.maximum(likely, _LEAST)).sum() + np.log(temperature) ** 2 / (2 * _PRIOR**2))
     return float(_CHOICES[int(np.argmin(costs))])
 
 

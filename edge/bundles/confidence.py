@@ -37,7 +37,7 @@ class Confidence:
     """Number of those pictures."""
     precision: float | None = None
     """The precision that was asked of each class; None where none was."""
-    class_below: Mapping[int, float] = field(default_factory=dict)
+    class_below: Mapping[int, float] = field(default_factory=dict, hash=False)
     """By class number, where the precision asks for more than :attr:`unknown_below`: the threshold for its answers."""
     temperature: float | None = None
     """What the logits are divided by, inside the file; None where too few pictures are labelled to find it."""

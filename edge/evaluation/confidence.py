@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -85,7 +86,7 @@ def measure_confidence(
     alarms = None if nothing is None else nothing.probabilities[~nothing.is_right]
     if nothing is not None and alarms is not None:
         below = max(below, _quiet(alarms, int(options.false_alarms * len(nothing.best) + 1e-9), options))
-    below = round(min(below, 1.0), 4)
+    below = _rounded_down(below)
     return Confidence(
         unknown_below=below,
         known_kept=_share(right >= below),
@@ -159,10 +160,15 @@ def _precise(
     for level in levels:
         hits = is_right[probabilities >= level - 1e-9]
         if hits.mean() >= precision - 1e-9:
-            return round(float(level), 4), ""
+            return _rounded_down(float(level)), ""
         if hits.mean() > reached:
             reached, words = float(hits.mean()), f"{int(hits.sum())} of {len(hits)} right"
     return None, words
+
+
+def _rounded_down(probability: float) -> float:
+    """With four digits, so that what reaches it still does."""
+    return math.floor(min(probability, 1.0) * 1e4 + 1e-6) / 1e4
 
 
 def _share(hits: NDArray[np.bool_], count: int | None = None) -> float:
