@@ -97,6 +97,8 @@ def evaluation_of(
         nothing: The answers to pictures of nothing.
         nothing_paths: Their files.
     """
+    if not (reference.truth >= 0).any():
+        return None
     labels = labels or [str(number) for number in range(probabilities.shape[1])]
     known = Answers.of(probabilities, reference.truth)
     parts = [(known, reference.paths, False), *([] if nothing is None else [(nothing, tuple(nothing_paths), True)])]
@@ -108,8 +110,6 @@ def evaluation_of(
         )
         if truth >= 0 or is_nothing
     ]
-    if not any(not one.is_nothing for one in answers):
-        return None
     return Evaluation(model=name, measured_on=reference.measured_on, labels=tuple(labels), answers=tuple(answers))
 
 

@@ -22,7 +22,7 @@ LEAST_LABELLED: Final = 20
 """Labelled pictures that a temperature is found on, at least."""
 _PRIOR: Final = 0.5
 """How far temperatures usually are from 1, as a deviation of their logarithm: few pictures alone say too little."""
-_CHOICES: Final = np.geomspace(0.2, 10, 400)
+_CHOICES: Final = np.geomspace(0.2, 10, 200)
 _LEAST: Final = 1e-6
 """The least likelihood of an answer: one picture alone does not decide."""
 _TINY: Final = np.finfo(np.float32).tiny

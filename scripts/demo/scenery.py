@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.vision.preprocess import Frame
 
-__all__ = ["SKIN_BGR", "colour", "draw_background", "draw_fingers"]
+__all__ = ["LAYERS", "SKIN_BGR", "colour", "draw_background", "draw_fingers", "draw_wash"]
 
 SKIN_BGR: Final = ((180, 200, 238), (140, 172, 225), (105, 140, 200), (70, 100, 160), (45, 65, 110))
 """Skin from light to dark."""
@@ -28,8 +28,8 @@ def colour(rng: np.random.Generator, low: int = 0, high: int = 256) -> tuple[int
 
 def draw_background(rng: np.random.Generator, height: int, width: int) -> Frame:
     """A cluttered scene, uint8 (height, width, 3) BGR: washes of colour, shapes, stripes, marks, more or less sharp."""
-    frame = _wash(rng, height, width)
-    for layer, chance in _LAYERS:
+    frame = draw_wash(rng, height, width)
+    for layer, chance in LAYERS:
         if rng.random() < chance:
             layer(rng, frame)
         if rng.random() < 0.25:
@@ -50,7 +50,7 @@ def draw_fingers(rng: np.random.Generator, frame: Frame, tip: tuple[float, float
             cv2.line(frame, (int(x), int(y)), (int(end[0]), int(end[1])), tone, width, cv2.LINE_AA)
 
 
-def _wash(rng: np.random.Generator, height: int, width: int) -> Frame:
+def draw_wash(rng: np.random.Generator, height: int, width: int) -> Frame:
     """Patches of colour, from broad to fine, as walls, cloth and leaves have them."""
     low, high = np.sort(rng.integers(0, 256, 2))
     frame = _noise(rng, height, width, int(rng.integers(1, 5)), int(low), int(high) + 1)
@@ -126,7 +126,7 @@ def _things(rng: np.random.Generator, frame: Frame) -> None:
         reach = rng.uniform(0.06, 0.4) * height * np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
         points = rng.uniform(0, 1, 2) * (width, height) + reach * rng.uniform(0.4, 1, 2)
         mask = cv2.fillPoly(np.zeros((height, width), np.uint8), [points.astype(np.int32)], (255,))
-        cv2.copyTo(_wash(rng, height, width), mask, frame)
+        cv2.copyTo(draw_wash(rng, height, width), mask, frame)
         if rng.random() < 0.3:
             cv2.polylines(frame, [points.astype(np.int32)], True, colour(rng), int(rng.integers(1, 4)), cv2.LINE_AA)
 
@@ -153,7 +153,7 @@ def _letters(rng: np.random.Generator, frame: Frame) -> None:
 
 
 Layer = Callable[[np.random.Generator, Frame], None]
-_LAYERS: Final[tuple[tuple[Layer, float], ...]] = (
+LAYERS: Final[tuple[tuple[Layer, float], ...]] = (
     (_boxes, 0.6),
     (_stripes, 0.3),
     (_polygons, 0.5),
