@@ -32,6 +32,8 @@ class CapturedFrame:
     """The picture's file, if it has one."""
     region: Region | None = None
     """The part whose turn it was at the capture; None for all of it."""
+    cells: Frame | None = None
+    """The region shrunk to a few cells, which show whether it has changed: see :mod:`camera_demo.motion`."""
     prepared: Prepared | None = None
     """The region, resized for the network by the thread that captured it."""
 

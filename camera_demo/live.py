@@ -153,8 +153,7 @@ class Answers(Iterator[Result]):
             name = frame.region.name
         before = self._newest.get(name)
         if is_kept and before is not None:
-            prepared_ms = 0.0 if frame.prepared is None else frame.prepared.preprocess_ms
-            prediction = before.prediction._replace(preprocess_ms=prepared_ms, infer_ms=0.0, top_k_ms=0.0)
+            prediction = before.prediction._replace(preprocess_ms=0.0, infer_ms=0.0, top_k_ms=0.0)
         else:
             before, is_kept = None, False
             prediction = classifier.classify(part_of(frame.image, frame.region), frame.prepared)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from camera_demo.frames import CapturedFrame
-from camera_demo.motion import Motion
+from camera_demo.motion import Motion, cells_of
 from camera_demo.region import Region
 from edge.inference.live_classifier import LiveClassifier
-from edge.inference.prediction import Prepared
 from edge.vision.preprocess import Frame
 
 __all__ = ["Turns", "part_of"]
@@ -36,17 +35,21 @@ class Turns:
         """
         self._regions: tuple[Region | None, ...] = tuple(regions) or (None,)
         self._next, self._is_live = 0, is_live
-        self._ahead: Callable[[Frame], Prepared] = classifier.preparer()
-        self._here: Callable[[Frame], Prepared] = classifier.preparer()  # each is for one thread
+        self._classifier, self._ahead = classifier, classifier.preparer()
         self._motions = [Motion() for _ in self._regions] if is_idle else None
 
     def prepare(self, frame: CapturedFrame) -> CapturedFrame:
-        """The frame with the region whose turn it is, resized for the network."""
+        """The frame with the region whose turn it is, resized for the network unless nothing has changed there."""
         number = self._next
         if not self._is_live:
             self._pass_on(number)
         region = self._regions[number]
-        return replace(frame, region=region, prepared=self._ahead(part_of(frame.image, region)))
+        part = part_of(frame.image, region)
+        if self._motions is None:
+            return replace(frame, region=region, prepared=self._ahead(part))
+        cells = cells_of(part)
+        prepared = self._ahead(part) if self._motions[number].differs(cells) else None
+        return replace(frame, region=region, cells=cells, prepared=prepared)
 
     def choose(self, frame: CapturedFrame, now_s: float) -> tuple[CapturedFrame, bool]:
         """The frame with the region to answer for, and whether its last answer still holds: nothing has changed.
@@ -55,26 +58,24 @@ class Turns:
             frame: A frame of the source.
             now_s: A clock that never jumps back.
         """
-        was_passed_on = frame.prepared is not None and not self._is_live
-        if frame.prepared is None:  # no thread prepared it
+        is_assigned = frame.prepared is not None or frame.cells is not None  # by the capturing thread
+        if not is_assigned:
             frame = replace(frame, region=self._regions[self._next])
         chosen, holds = (frame, False) if self._motions is None else self._changed(frame, self._motions, now_s)
-        if not was_passed_on:
+        if self._is_live or not is_assigned:
             self._pass_on(self._regions.index(chosen.region))
         return chosen, holds
 
     def _changed(self, frame: CapturedFrame, motions: Sequence[Motion], now_s: float) -> tuple[CapturedFrame, bool]:
         """The frame with the next region that has changed, and False; as it was, and True, if none has."""
-        first = self._regions.index(frame.region)
+        first, wish = self._regions.index(frame.region), (self._classifier.pinned, self._classifier.budget)
         for number in (*range(first, len(self._regions)), *range(first)):
-            candidate = frame if number == first and frame.prepared is not None else self._prepared(frame, number)
-            if candidate.prepared is None or motions[number].must_classify(candidate.prepared.pixels, now_s):
-                return candidate, False
+            region = self._regions[number]
+            cells = frame.cells if number == first else None
+            cells = cells_of(part_of(frame.image, region)) if cells is None else cells
+            if motions[number].must_classify(cells, now_s, wish):
+                return frame if number == first else replace(frame, region=region, cells=cells, prepared=None), False
         return frame, True
-
-    def _prepared(self, frame: CapturedFrame, number: int) -> CapturedFrame:
-        region = self._regions[number]
-        return replace(frame, region=region, prepared=self._here(part_of(frame.image, region)))
 
     def _pass_on(self, number: int) -> None:
         self._next = (number + 1) % len(self._regions)

@@ -110,4 +110,3 @@ def _no_address(address: str) -> SinkError:
 
 def _prefix(text: str) -> str:
     return "" if text == "off" else text.strip("/")
-

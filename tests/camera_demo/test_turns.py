@@ -13,13 +13,14 @@ from camera_demo.errors import SourceError
 from camera_demo.events import Event, Span, Steady
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.live import Answers
-from camera_demo.motion import CHANGED_LEVELS, Motion
+from camera_demo.motion import CHANGED_LEVELS, Motion, cells_of
 from camera_demo.options import ClassifyOptions
 from camera_demo.region import Region, parse_regions
 from camera_demo.sources import Prepare
 from camera_demo.sources.prefetch import read_ahead
 from camera_demo.stop import Stop
 from camera_demo.turns import Turns
+from edge.budget import Budget
 from edge.inference.classifier import Classifier
 from edge.vision.preprocess import Frame
 
@@ -134,22 +135,49 @@ def test_what_has_not_changed_passes_its_turn_on(
     assert not any(result.is_kept for result in results)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_change_is_what_differs_from_the_picture_that_was_classified(channels: int) -> None:
-    def still(level: float) -> Frame:
-        return np.full((128, 128, channels), level, np.uint8)
+def test_a_change_is_what_differs_from_the_picture_that_was_classified() -> None:
+    def still(level: float, height: int = 480, width: int = 640) -> Frame:
+        return np.full((height, width, 3), level, np.uint8)
 
     motion = Motion()
-    assert motion.must_classify(still(100), 0.0), "nothing was classified yet"
-    assert not motion.must_classify(still(100 + CHANGED_LEVELS), 0.1)
-    assert motion.must_classify(still(101 + CHANGED_LEVELS), 0.2)
-    slowly = [motion.must_classify(still(101 + CHANGED_LEVELS + step), 0.2 + 0.01 * step) for step in range(1, 28)]
+
+    def must(image: Frame, now_s: float, wish: object = None) -> bool:
+        return motion.must_classify(cells_of(image), now_s, wish)
+
+    assert must(still(100), 0.0), "nothing was classified yet"
+    assert not must(still(100 + CHANGED_LEVELS), 0.1)
+    assert must(still(101 + CHANGED_LEVELS), 0.2)
+    slowly = [must(still(101 + CHANGED_LEVELS + step), 0.2 + 0.01 * step) for step in range(1, 28)]
     assert slowly.count(True) == 3, "slow changes add up"
-    small = still(128)
-    small[40:48, 40:48] = 0
-    assert motion.must_classify(small, 0.5), "one cell of 256 is enough"
-    assert motion.must_classify(small, 3.0), "the longest rest"
-    assert motion.must_classify(np.full((192, 192, channels), 0, np.uint8), 3.1)
+    small = still(136)
+    small[120:150, 160:200] = 0
+    assert must(small, 0.5), "one cell of 256 is enough"
+    assert not must(small, 5.0) and must(small, 5.6), "the longest rest"
+    assert must(small, 5.7, "another variant") and not must(small, 5.8, "another variant")
+    for size in ((1, 1), (16, 16), (2160, 3840)):
+        assert cells_of(still(3, *size)).shape == (16, 16, 3)
+
+
+def test_a_frame_that_waited_is_compared_with_what_was_classified_meanwhile(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    turns = Turns(make_classifier(), (), is_live=True, is_idle=True)
+    dark, light = make_frame(0, level=3), make_frame(1, level=7)
+    assert turns.choose(turns.prepare(dark), 0.0)[1] is False
+    blink, after = turns.prepare(light), turns.prepare(dark)
+    assert blink.prepared is not None and after.prepared is None, "it differs not from what was classified by then"
+    assert [turns.choose(frame, 0.1)[1] for frame in (blink, after)] == [False, False]
+
+
+def test_pinning_a_variant_asks_for_a_new_answer(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    classifier = make_classifier()
+    turns = Turns(classifier, (), is_live=True, is_idle=True)
+    frames = [turns.prepare(make_frame(index)) for index in range(3)]
+    assert [turns.choose(frame, 0.1)[1] for frame in frames[:2]] == [False, True]
+    classifier.set_budget(Budget(latency_ms=5.0))
+    assert turns.choose(frames[2], 0.2)[1] is False
 
 
 @pytest.mark.parametrize(
