@@ -7,12 +7,21 @@ the path. So only scheme, host and port are ever shown, and not even those where
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["ENCODING_HINT", "Address", "is_like_address", "redacted", "split_address"]
+__all__ = [
+    "ENCODING_HINT",
+    "Address",
+    "is_like_address",
+    "is_this_machine",
+    "may_use_proxy",
+    "redacted",
+    "split_address",
+]
 
 ENCODING_HINT: Final = (
     "In USER and PASSWORD write % as %25, / as %2F, # as %23, ? as %3F, @ as %40, : as %3A, [ as %5B and ] as %5D"
@@ -56,6 +65,22 @@ class Address:
         """As in an address: ``cam:554``, ``[::1]``."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port is None else f"{host}:{self.port}"
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host's name or number can be no other machine's."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def may_use_proxy(scheme: str, host: str) -> bool:
+    """Whether the environment's proxy is asked: for what is encrypted and on other machines, and nothing else.
+
+    Through a proxy, what is not encrypted could be read and changed; and this machine is another one there.
+    """
+    return scheme == "https" and not is_this_machine(host)
 
 
 def split_address(text: str, *, may_log_in: bool = True) -> Address:

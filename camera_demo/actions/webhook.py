@@ -14,7 +14,7 @@ from camera_demo.actions.rules import Rule
 from camera_demo.errors import ConfigError
 from camera_demo.events import Event
 from camera_demo.mailbox import Mailbox
-from edge.addresses import redacted, split_address
+from edge.addresses import Address, may_use_proxy, redacted, split_address
 
 __all__ = ["WebhookAction"]
 
@@ -47,7 +47,7 @@ class WebhookAction:
             ConfigError: The address is invalid, a variable is not set, or httpx is not installed.
         """
         address = _expanded(rule.target, environment)
-        self._host = _host(address)
+        self._host, parts = _host(address), split_address(address, may_log_in=False)
         try:
             import httpx
         except ImportError as reason:
@@ -55,7 +55,7 @@ class WebhookAction:
         logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the whole address
         self._httpx: Any = httpx
         self._rule, self._camera, self._address = rule, camera, address
-        self._client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False)
+        self._client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, mounts=_routes(parts))
         self._complaints = Complaints(f"webhook to {self._host}")
         self._events: Mailbox[Event] = Mailbox(_WAITING)
         self._is_ending = threading.Event()
@@ -111,6 +111,12 @@ class WebhookAction:
         if 300 <= status < 400:
             return f"failed: it answers with a redirect ({status}): give the final address", False
         return f"failed: it answers {status}", status >= 500 or status in _TRY_AGAIN
+
+
+def _routes(address: Address) -> Mapping[str, None] | None:
+    """Past the environment's proxies, where none may be asked."""
+    is_direct = not may_use_proxy(address.scheme, address.host)
+    return dict.fromkeys(("all://", "http://", "https://")) if is_direct else None
 
 
 def _expanded(address: str, environment: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -24,6 +25,8 @@ from edge.text import json_text
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
+    from camera_demo.sinks.mqtt_client import SteadyClient
+
 __all__ = ["MqttSink", "open_sink"]
 
 _log = logging.getLogger(__name__)
@@ -31,10 +34,12 @@ _CHANGE_S: Final = 0.2
 """The least time between two messages, however often the label changes."""
 _KEEPALIVE_S: Final = 30
 _CONNECT_S: Final = 3.0
-_RETRIES_S: Final = (1, 30)
 _GOODBYE_S: Final = 1.0
 _ONLINE: Final = "online"
 _OFFLINE: Final = "offline"
+_STUCK_S: Final = 5.0
+_SPARE_BYTES: Final = 1000
+"""What a message has besides its topic: the longest that is expected of the broker says offline."""
 
 
 class _Pace(NamedTuple):
@@ -80,7 +85,7 @@ class MqttSink:
             SinkError: paho-mqtt is not installed.
         """
         self._broker, self._source_status, self._name, self._clock = broker, source_status, name, clock
-        self._client = _client(broker)
+        self._client = _client(broker, self._complain)
         self._client.will_set(self._topic("availability"), _OFFLINE, qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
@@ -90,6 +95,7 @@ class MqttSink:
         self._pace: dict[str, _Pace] = {}
         self._seen: dict[str, bool] = dict.fromkeys(self._topics.seen(), False)
         self._has_complained = self._is_closed = False
+        self._waits_since_s = math.inf
         source_status.subscribe(self._on_source)
         self._client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
@@ -100,6 +106,8 @@ class MqttSink:
         pace, said = self._pace.get(region, _NO_PACE), (result.label, result.steady)
         is_news = said != pace.said and now_s >= pace.free_s
         if not self._client.is_connected() or not (is_news or now_s >= pace.due_s):
+            return
+        if self._is_stuck(now_s):
             return
         self._pace[region] = _Pace(said, now_s + self._broker.interval_s, now_s + _CHANGE_S)
         self._publish(self._topics.state(region), json_text(_state(result)))
@@ -127,6 +135,13 @@ class MqttSink:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def _is_stuck(self, now_s: float) -> bool:
+        """Whether the broker has taken nothing for a while: what waits for it must not grow."""
+        if not self._client.want_write():
+            self._waits_since_s = math.inf
+        self._waits_since_s = min(self._waits_since_s, now_s)
+        return now_s - self._waits_since_s > _STUCK_S
+
     def _topic(self, leaf: str) -> str:
         return f"{self._broker.topic}/{leaf}"
 
@@ -141,6 +156,7 @@ class MqttSink:
             self._complain(f"refuses the connection: {str(reason).lower()}")
             return
         self._has_complained = False
+        self._client.began()
         _log.info("Connected to %s", self._name, extra={"event": "mqtt_connected"})
         for topic, message in discovery(self._topics, self._broker.discovery_prefix).items():
             client.publish(topic, message, qos=1, retain=True)
@@ -163,6 +179,7 @@ class MqttSink:
     def _on_disconnect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
         if reason.is_failure and not self._is_closed:
             self._complain(f"hung up: {str(reason).lower()}")
+        self._client.broke()
 
     def _on_source(self, status: SourceState) -> None:
         self._publish(self._topic("camera"), "ON" if status.state == "live" else "OFF", retain=True)
@@ -188,15 +205,12 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
     )
 
 
-def _client(broker: Broker) -> Client:
+def _client(broker: Broker, on_failure: Callable[[str], None]) -> SteadyClient:
     try:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
+        from camera_demo.sinks.mqtt_client import SteadyClient
     except ImportError as reason:
         raise SinkError(failed_import(reason, "mqtt://")) from reason
-    client = Client(CallbackAPIVersion.VERSION2)
-    client.connect_timeout = _CONNECT_S
-    client.reconnect_delay_set(*_RETRIES_S)
+    client = SteadyClient(largest_bytes=len(broker.topic.encode()) + _SPARE_BYTES, on_failure=on_failure)
     if broker.user is not None:
         client.username_pw_set(broker.user, broker.password)
     if broker.is_encrypted:

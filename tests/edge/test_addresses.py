@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from edge.addresses import Address, is_like_address, redacted, split_address
+from edge.addresses import Address, is_like_address, is_this_machine, may_use_proxy, redacted, split_address
 
 PLACES = [
     "rtsp://me:{}@cam/live",
@@ -155,3 +155,10 @@ def test_where_nobody_logs_in_an_at_sign_belongs_to_the_path() -> None:
 
 def test_an_address_written_wrong_is_known() -> None:
     assert is_like_address("rtsp//cam/live") and not is_like_address("clips/live.mp4")
+
+
+def test_a_proxy_sees_nothing_that_it_could_read_and_nothing_of_this_machine() -> None:
+    assert all(map(is_this_machine, ("localhost", "LOCALHOST", "127.0.0.1", "127.8.8.8", "::1", "[::1]")))
+    assert not any(map(is_this_machine, ("127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "", "::2")))
+    assert may_use_proxy("https", "example.com")
+    assert not may_use_proxy("http", "example.com") and not may_use_proxy("https", "localhost")

@@ -278,7 +278,7 @@ class TestProgressInALog:
             raise BrokenPipeError
 
         monkeypatch.setattr(console, "_LINE_EVERY_S", 0.01)
-        monkeypatch.setattr(console, "_say", closed)
+        monkeypatch.setattr(console, "say", closed)
         with console.progress_bar("converting") as progress:
             progress("block1", 0.25)
             assert is_written.wait(60)

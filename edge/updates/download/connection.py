@@ -14,12 +14,11 @@ from http.client import HTTPMessage
 from typing import IO, Final
 from urllib.parse import urlsplit
 
-from edge.addresses import redacted, split_address
+from edge.addresses import is_this_machine, may_use_proxy, redacted, split_address
 from edge.errors import DownloadError, os_reason
 
 __all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect", "shown"]
 
-_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that may change soon."""
 _ADVICE: Final = {
@@ -89,7 +88,7 @@ def check_url(url: str) -> None:
         raise DownloadError("An address with a user or password in it is not supported: expected https://HOST/PATH.")
     if not url.isascii():
         raise DownloadError(f"Invalid address {shown(url)!r}: expected https://HOST/PATH.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.host in _THIS_MACHINE):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(parts.host)):
         raise DownloadError(f"{shown(url)} is not encrypted, so it could be changed on the way: expected https://.")
 
 
@@ -168,8 +167,7 @@ class _Proxies(urllib.request.ProxyHandler):
     """The environment's proxies, for encrypted addresses of other machines only."""
 
     def proxy_open(self, req: urllib.request.Request, proxy: str, type: str) -> http.client.HTTPResponse | None:
-        host = urlsplit(req.full_url).hostname
-        if req.type != "https" or host in _THIS_MACHINE:
+        if not may_use_proxy(req.type, urlsplit(req.full_url).hostname or ""):
             return None  # the next handler connects directly
         opened: http.client.HTTPResponse | None = super().proxy_open(req, proxy, type)
         return opened

@@ -169,3 +169,25 @@ def test_an_address_that_is_none_is_refused_without_being_shown(
 def test_a_variable_that_is_not_set_is_named(make: Callable[..., WebhookAction]) -> None:
     with pytest.raises(ConfigError, match="webhook: the environment variable HOOK is not set"):
         make("https://h/${HOOK}")
+
+
+@pytest.mark.parametrize(
+    ("address", "is_direct"),
+    [
+        ("http://127.0.0.1/x", True),
+        ("https://localhost/x", True),
+        ("http://elsewhere.example/x", True),
+        ("https://elsewhere.example/x", False),
+    ],
+)
+def test_a_proxy_is_asked_for_what_is_encrypted_and_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, address: str, is_direct: bool
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    action = WebhookAction(parse_rule({"run": f"webhook:{address}"}), "attic", {})
+    route = action._client._transport_for_url(action._httpx.URL(address))
+    action.close()
+    assert (route is action._client._transport) is is_direct
