@@ -122,7 +122,7 @@ def report(title: str, rows: Mapping[str, list[tuple[float, ...]]]) -> None:
     for variant, figures in rows.items():
         means = np.mean(figures, axis=0)
         words = ("held-out accuracy", "accuracy", "AUROC of unknown", "known kept", "unknown told")
-        print(f"{title}, {variant}: " + ", ".join(f"{w} {m:.3f}" for w, m in zip(words, means, strict=True)))
+        print(f"{title}, {variant}: " + ", ".join(f"{w} {m:.3f}" for w, m in zip(words, means, strict=True)), flush=True)
 
 
 if __name__ == "__main__":
