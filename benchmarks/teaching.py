@@ -122,7 +122,8 @@ def report(title: str, rows: Mapping[str, list[tuple[float, ...]]]) -> None:
     for variant, figures in rows.items():
         means = np.mean(figures, axis=0)
         words = ("held-out accuracy", "accuracy", "AUROC of unknown", "known kept", "unknown told")
-        print(f"{title}, {variant}: " + ", ".join(f"{w} {m:.3f}" for w, m in zip(words, means, strict=True)), flush=True)
+        shares = ", ".join(f"{word} {mean:.3f}" for word, mean in zip(words, means, strict=True))
+        print(f"{title}, {variant}: {shares}", flush=True)
 
 
 if __name__ == "__main__":

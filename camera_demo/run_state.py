@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from camera_demo.control import Control
 from camera_demo.source_status import SourceStatus
 from edge.board.health import Health, throttle_flags
+
+if TYPE_CHECKING:
+    from camera_demo.collecting.collector import Collector
 
 __all__ = ["RunState"]
 
@@ -24,6 +27,8 @@ class RunState:
         """What the camera is called."""
         self.announces = False
         """Whether classes are announced, so that there are events."""
+        self.collector: Collector | None = None
+        """Keeps pictures, where there is an output ``collect:DIR``."""
         self._measuring: tuple[str, float] | None = None
         self._control: Control | None = None
         self.health = Health()

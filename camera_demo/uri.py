@@ -89,6 +89,7 @@ SINKS: Final = (
     Scheme(name="display", module="display", example="display"),
     Scheme(name="http", module="page", example="http://127.0.0.1:8000"),
     Scheme(name="mqtt", module="mqtt", example="mqtt://HOST/TOPIC", is_remote=True),
+    Scheme(name="collect", module="collect", example="collect:DIR", may_wait=True),
 )
 """Every kind of sink."""
 
@@ -145,6 +146,8 @@ def parse_sink(text: str) -> Uri:
     match _split(text):
         case "json", location:
             return _uri(SINKS, "json", location)
+        case "collect", location:
+            return _uri(SINKS, "collect", location)
         case "display", location:
             return _uri(SINKS, "display", location)
         case "http", location:

@@ -71,13 +71,14 @@ def learn(features: Array, classes: NDArray[np.intp], bursts: Sequence[int], cou
     scale = max(float((centred**2).sum(1).mean()), 1e-12)
     kernel = centred @ centred.T + _OFFSET * scale
     targets = np.eye(count)[classes]
-    inverse = np.linalg.inv(kernel + np.diag(_RIDGE * scale / weight))
+    noise = _RIDGE * scale / weight
+    inverse = np.linalg.inv(kernel + np.diag(noise))
     dual = inverse @ targets
-    held_out = _left_out(inverse, dual, targets, np.asarray(bursts))
+    held_out = _without_bursts(inverse, dual, targets, noise, classes, np.asarray(bursts))
     temperature = _temperature(held_out, classes, count)
     weights = centred.T @ dual / temperature
     bias = _OFFSET * scale * dual.sum(0) / temperature - mean @ weights
-    strange = _left_out(inverse, dual, targets, classes) / temperature
+    strange = _without_classes(inverse, dual, targets, classes) / temperature
     seen = np.concatenate([held_out / temperature, strange, features @ weights + bias])
     low, high = float(seen.min()), float(seen.max())
     margin = max(0.25 * (high - low), 1e-3)
@@ -91,16 +92,44 @@ def softmax(logits: Array) -> Array:
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
-def _left_out(inverse: Array, dual: Array, targets: Array, groups: NDArray[np.intp]) -> Array:
-    """What the regression without each group answers to that group, (pictures, classes), exactly.
+def _without_classes(inverse: Array, dual: Array, targets: Array, classes: NDArray[np.intp]) -> Array:
+    """What the regression without each class answers to the pictures of that class, (pictures, classes), exactly.
 
-    With M the regularized kernel, the residuals of a group G that was left out are inverse(inverse(M)[G, G]) times
-    inverse(M) Y [G]: "leave-one-out" of Allen's PRESS for more than one row.
+    With M the regularized kernel, the residuals of rows G that were left out are inverse(inverse(M)[G, G]) times
+    inverse(M) Y [G]: Allen's PRESS for more than one row.
     """
     answers = np.empty_like(targets)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
+    for number in np.unique(classes):
+        rows = np.flatnonzero(classes == number)
         answers[rows] = targets[rows] - np.linalg.solve(inverse[np.ix_(rows, rows)], dual[rows])
+    return answers
+
+
+def _without_bursts(
+    inverse: Array,
+    dual: Array,
+    targets: Array,
+    noise: Array,
+    classes: NDArray[np.intp],
+    bursts: NDArray[np.intp],
+) -> Array:
+    """What the regression without each burst answers to that burst, (pictures, classes), exactly.
+
+    What is left of the burst's class counts for the whole class again, as it would if the burst had never been: else
+    the class that is tested would be at a disadvantage in every fold. The regression is the mean of a Gaussian process,
+    so the class is left out as in :func:`_without_classes`, and the rest of it observed with less noise.
+    """
+    answers = np.empty_like(targets)
+    for number in np.unique(classes):
+        rows = np.flatnonzero(classes == number)
+        covariance = np.linalg.inv(inverse[np.ix_(rows, rows)])
+        means = targets[rows] - covariance @ dual[rows]
+        covariance -= np.diag(noise[rows])
+        for burst in np.unique(bursts[rows]):
+            out, rest = np.flatnonzero(bursts[rows] == burst), np.flatnonzero(bursts[rows] != burst)
+            less = np.diag(noise[rows[rest]] * len(rest) / len(rows))
+            gain = np.linalg.solve(covariance[np.ix_(rest, rest)] + less, targets[rows[rest]] - means[rest])
+            answers[rows[out]] = means[out] + covariance[np.ix_(out, rest)] @ gain
     return answers
 
 

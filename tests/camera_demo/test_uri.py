@@ -10,8 +10,8 @@ INPUTS = (
     "a folder of pictures, synthetic:640x480@30 or demo"
 )
 OUTPUTS = (
-    "terminal, json:- or json:FILE, a video file (.mp4, .mov, .mkv, .avi), display, http://127.0.0.1:8000 or "
-    "mqtt://HOST/TOPIC"
+    "terminal, json:- or json:FILE, a video file (.mp4, .mov, .mkv, .avi), display, http://127.0.0.1:8000, "
+    "mqtt://HOST/TOPIC or collect:DIR"
 )
 
 

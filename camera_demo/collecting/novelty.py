@@ -1,0 +1,56 @@
+"""Whether a picture looks like one that is kept already: by 16x16 cells of grey, less their mean."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.vision.preprocess import Frame
+
+__all__ = ["NEAR", "Looks"]
+
+NEAR: Final = 3.0
+"""Mean difference of the cells, in grey levels, below which two pictures are the same to a network and to people."""
+_CELLS: Final = 16
+_FIRST: Final = 64
+
+Look = NDArray[np.float32]
+
+
+class Looks:
+    """What the kept pictures look like. For one thread."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._looks: Look = np.empty((_FIRST, _CELLS * _CELLS), np.float32)
+
+    def distance(self, look: Look) -> float:
+        """To the nearest picture that is kept; infinite without any."""
+        count = len(self._names)
+        return float(np.abs(self._looks[:count] - look).mean(1).min()) if count else float("inf")
+
+    def add(self, name: str, look: Look) -> None:
+        """Remember a picture that is kept."""
+        count = len(self._names)
+        if count == len(self._looks):
+            self._looks = np.concatenate([self._looks, np.empty_like(self._looks)])
+        self._looks[count] = look
+        self._names.append(name)
+
+    def forget(self, name: str) -> None:
+        """Forget a picture that is gone."""
+        if name in self._names:
+            place, last = self._names.index(name), len(self._names) - 1
+            self._looks[place] = self._looks[last]
+            self._names[place] = self._names[last]
+            self._names.pop()
+
+    @staticmethod
+    def of(image: Frame) -> Look:
+        """What a picture looks like."""
+        grey = cv2.cvtColor(cv2.resize(image, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        cells = np.asarray(grey, np.float32).reshape(-1)
+        return np.asarray(cells - cells.mean(), np.float32)
