@@ -13,14 +13,15 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 
 from camera_demo.collecting.novelty import Looks
+from camera_demo.collecting.picture import Collected
 from camera_demo.errors import SinkError
 from edge.errors import ImageError, OutputError, os_reason
 from edge.files import write_atomically, writing
@@ -29,7 +30,7 @@ from edge.vision.images import read_image
 from edge.vision.label_table import LABEL_TABLE, read_label_table
 from edge.vision.preprocess import Frame
 
-__all__ = ["LINES", "Collected", "Collection"]
+__all__ = ["LINES", "Collection"]
 
 LINES: Final = "collected.jsonl"
 _LOCK: Final = ".collecting.lock"
@@ -37,62 +38,6 @@ _DELETED: Final = ".deleted"
 _QUALITY: Final = 92
 _LEAST_FREE_BYTES: Final = 200_000_000
 _LEAST_FREE_SHARE: Final = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
-    """One picture and what was known when it was kept."""
-
-    file: str
-    time: str
-    """ISO 8601, UTC."""
-    why: str
-    """``asked``, ``unknown``, ``unsure``, ``every`` or ``share``; ``found`` for a picture without a line."""
-    guesses: tuple[tuple[str, float], ...] = ()
-    """The best classes, best first, with their probabilities."""
-    unknown: bool = False
-    variant: str = ""
-    region: str = ""
-    bundle: str = ""
-    novelty: float = 0.0
-    """How far it was from every picture that was there."""
-    size_bytes: int = field(default=0, compare=False)
-
-    @property
-    def guess(self) -> str:
-        """The best class; empty where none is known."""
-        return self.guesses[0][0] if self.guesses else ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "file": self.file,
-            "time": self.time,
-            "why": self.why,
-            "guesses": [{"label": label, "probability": round(p, 4)} for label, p in self.guesses],
-            "unknown": self.unknown,
-            "variant": self.variant,
-            "region": self.region,
-            "bundle": self.bundle,
-            "novelty": round(min(self.novelty, 255.0), 2),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Collected:
-        """From what :meth:`to_dict` gave.
-
-        Raises:
-            ValueError: It did not.
-        """
-        try:
-            guesses = tuple((str(guess["label"]), float(guess["probability"])) for guess in values["guesses"])
-            texts = {name: str(values.get(name, "")) for name in ("file", "time", "why", "variant", "region", "bundle")}
-            if Path(texts["file"]).name != texts["file"]:
-                raise ValueError("not a file's name")
-            novelty = float(values.get("novelty", 0))
-            return cls(**texts, guesses=guesses, unknown=bool(values.get("unknown")), novelty=novelty)
-        except (KeyError, TypeError) as reason:
-            raise ValueError(str(reason)) from reason
 
 
 class Collection:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Final
 
-from camera_demo.collecting.collection import Collected, Collection
+from camera_demo.collecting.collection import Collection
 from camera_demo.collecting.novelty import NEAR
 from camera_demo.collecting.options import CollectOptions
+from camera_demo.collecting.picture import Collected
 from camera_demo.frames import Result
 from edge.errors import OutputError
 from edge.vision.preprocess import Frame

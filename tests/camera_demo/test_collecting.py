@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 import camera_demo
-from camera_demo.collecting.collection import LINES, Collected, Collection
+from camera_demo.collecting.collection import LINES, Collection
 from camera_demo.collecting.collector import Collector
 from camera_demo.collecting.options import CollectOptions, parse_place
+from camera_demo.collecting.picture import Collected
 from camera_demo.errors import SinkError
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.region import Region
@@ -203,7 +204,10 @@ def test_the_folder_serves_calibration_and_teaching_as_it_is(collection: Collect
 
 
 def test_one_process_collects_into_a_folder(collection: Collection) -> None:
-    program = "import sys; from camera_demo.collecting.collection import Collection; Collection(__import__('pathlib').Path(sys.argv[1]))"
+    program = (
+        "import sys; from pathlib import Path; from camera_demo.collecting.collection import Collection; "
+        "Collection(Path(sys.argv[1]))"
+    )
     done = subprocess.run([sys.executable, "-c", program, str(collection.folder)], capture_output=True, text=True)
     assert "Another process collects into" in done.stderr
 
