@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convert.cli.options import AsJson, numbers
+from convert.cli.formatting import check_html, report
+from convert.cli.options import AsJson, Html, numbers
 from convert.options import TrainingOptions
 from edge.bundles.variant import ALPHAS, Variant
 from edge.console import progress_bar, stdout, table, write_json
@@ -31,6 +32,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Start from scratch in a folder that is in use.")] = False,
     estimate: Annotated[bool, typer.Option("--estimate", help="Say what it takes, and stop.")] = False,
+    html: Html = None,
     json: AsJson = False,
 ) -> None:
     """Train on your own pictures; write a checkpoint for each α, good at every ρ.
@@ -40,6 +42,7 @@ def train(
     from convert.training.launch import estimate_training
     from convert.training.launch import train as run
 
+    check_html(html)
     alphas, sides = ALPHAS if single is None else (single,), numbers(resolutions)
     with progress_bar("estimating" if estimate else "training") as progress:
         if estimate:
@@ -63,6 +66,7 @@ def train(
         write_json({variant.name: top1 for variant, top1 in result.top1.items()})
     elif result.top1:
         _print(result, out)
+    report([] if result.evaluation is None else [result.evaluation], html, as_json=json)
 
 
 def _print(result: TrainingResult, out: Path) -> None:

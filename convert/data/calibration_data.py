@@ -96,7 +96,7 @@ def load_calibration_data(
         preprocessing=recipe,
         calibration=calibrated_on,
         held_out=held_out,
-        truth=read_truth(held_out.paths, labels or [""] * classes, truth, CalibrationError),
+        truth=_truth(held_out, calibration if verify_on is None else None, labels or [""] * classes, truth),
         nothing=None if nothing is None else _of_nothing(nothing, recipe, resolutions),
         measured_on=_measured_on(held_out, verify_on or calibration),
     )
@@ -121,6 +121,16 @@ def _of_splits(table: Path, verify_on: Path | None) -> tuple[list[Path], list[Pa
     learned, others = ([item.path for item in items] for items in (dataset.train, dataset.measured))
     to_measure = others if verify_on is None else find_pictures(verify_on)
     return at_most(MOST_TO_CALIBRATE, learned), at_most(MOST_TO_MEASURE, to_measure)
+
+
+def _truth(held_out: ImageSet, table: Path | None, labels: Sequence[str], file: Path | None) -> dict[Path, int]:
+    """The class of each held-out picture, by a list, by a training's table, or by folder names."""
+    if file is None and table is not None and table.suffix == ".csv":
+        dataset = read_dataset(table)
+        numbers = {name: number for number, name in enumerate(labels)}
+        named = {item.path: dataset.labels[item.label] for item in dataset.measured if item.label >= 0}
+        return {path: numbers[named[path]] for path in held_out.paths if named.get(path) in numbers}
+    return read_truth(held_out.paths, labels, file, CalibrationError)
 
 
 def _of_nothing(folder: Path, recipe: Preprocessing, resolutions: Sequence[int]) -> ImageSet:

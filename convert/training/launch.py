@@ -8,20 +8,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convert.checkpoints import load_checkpoint
 from convert.data.dataset import DataSet, read_dataset
+from convert.data.image_sets import MOST_TO_MEASURE, at_most, read_pictures
 from convert.errors import FolderInUseError, UnfinishedRunError
 from convert.options import TrainingOptions
+from convert.pipeline.confidence import evaluation_of
 from convert.pipeline.inputs import AnyCheckpoint, AnyPath, loaded
+from convert.pipeline.verification import float_answers
+from convert.quantization import fold, folded_recipe
 from convert.training.distributed import device_of, joined
 from convert.training.estimate import Estimate
 from convert.training.image_dataset import Augmentation
 from convert.training.job import Job
 from convert.training.plan import Plan
 from convert.training.recipe import Recipe
+from convert.training.results import checkpoint_name
 from convert.training.run import Schedule, in_hours
 from convert.training.state import STATE
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import OutputError
+from edge.evaluation.result import Evaluation
 from edge.progress import Progress, no_progress
 
 __all__ = ["TrainingResult", "estimate_training", "train"]
@@ -39,6 +46,8 @@ class TrainingResult:
     """Accuracy of each variant on the held-back pictures, 0 to 1; empty in processes other than the first."""
     dataset: DataSet
     """Which picture was learned from, and which was held back."""
+    evaluation: Evaluation | None = None
+    """How each class did on the held-back pictures, in the widest network at the highest resolution."""
 
 
 def train(
@@ -87,7 +96,8 @@ def train(
         top1 = job.run(schedule, resume=resume, tensorboard=options.tensorboard, progress=progress)
         if job.unreadable:
             _log.warning("%d pictures were passed over. The first: %s", len(job.unreadable), job.unreadable[0])
-        return TrainingResult(top1=top1, dataset=job.plan.dataset)
+        evaluation = _evaluation(out, job.plan) if top1 else None
+        return TrainingResult(top1=top1, dataset=job.plan.dataset, evaluation=evaluation)
 
 
 def estimate_training(
@@ -154,6 +164,19 @@ def _estimated(job: Job, progress: Progress) -> Estimate:
     if job.is_first:
         _log.info("training takes about %s and %.1f GB", in_hours(found.seconds), found.memory_mb / 1000)
     return found
+
+
+def _evaluation(out: Path, plan: Plan) -> Evaluation | None:
+    """How each class did, by the written checkpoint of the widest network."""
+    variant, dataset = Variant(max(plan.alphas), max(plan.resolutions)), plan.dataset
+    checkpoint = load_checkpoint(out / checkpoint_name(variant.alpha))
+    truth = {item.path: item.label for item in dataset.measured}
+    recipe = folded_recipe(checkpoint.config, plan.preprocessing)
+    pictures = read_pictures(at_most(MOST_TO_MEASURE, list(truth)), recipe, [variant.resolution])
+    network = fold(checkpoint.at(variant.resolution))
+    measured_on = f"{len(pictures.paths)} held-back pictures"
+    reference = float_answers(network, pictures, variant.resolution, recipe, truth, measured_on)
+    return evaluation_of(reference.probabilities, reference, variant.name, dataset.labels)
 
 
 def _check_folder(out: Path, data: Path, *, resume: bool, replace: bool) -> None:

@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import convert
 from convert.checkpoints import Checkpoint
+from convert.cli.app import build
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import CalibrationError
 from convert.pipeline.bundle import BundlePlan, build_bundle
@@ -208,3 +210,29 @@ def test_a_written_file_is_evaluated_by_class(
     (evaluation,) = told
     assert len(evaluation.known) == 40 and evaluation.model == "m.onnx"
     assert evaluation.accuracy == pytest.approx(0.75)
+
+
+def test_a_training_s_table_says_what_held_back_pictures_show(tmp_path: Path) -> None:
+    rows = ["path,label,split"]
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), draw(number, (64, 64)))
+        rows.append(f"{number}.png,{('green', 'blue')[number % 2]},{'train' if number < 4 else 'validation'}")
+    (tmp_path / "splits.csv").write_text("\n".join(rows) + "\n")
+    data = load_calibration_data(tmp_path / "splits.csv", [32], labels=LABELS, classes=CLASSES)
+    assert {path.name: number for path, number in data.truth.items()} == {"4.png": 1, "5.png": 2}
+
+
+def test_the_command_prints_how_each_class_did_and_writes_a_page(
+    checkpoint: Checkpoint, labelled: CalibrationData, labels_file: Path, tmp_path: Path
+) -> None:
+    truth, html = tmp_path / "truth.json", tmp_path / "page.html"
+    truth.write_text(json.dumps({path.name: number for path, number in labelled.truth.items()}))
+    arguments = ["bundle", str(checkpoint.path), "--labels", str(labels_file), "--out", str(tmp_path / "tiny")]
+    arguments += ["--calibration", str(labelled.held_out.paths[0].parent), "--truth", str(truth), "--resolutions", "64"]
+    done = CliRunner().invoke(build(), [*arguments, "--min-agreement", "0", "--html", str(html)])
+    assert done.exit_code == 0, done.output
+    assert "unknown <" in done.stdout and "recall %" in done.stdout and "pictures: " in done.stdout
+    assert "mobilenet_v1_0.25_64_int8.tflite" in html.read_text()
+    refused = CliRunner().invoke(build(), [*arguments, "--force", "--min-agreement", "0", "--precision", "1"])
+    assert isinstance(refused.exception, ConfidenceError)
+    assert (tmp_path / "tiny" / "manifest.json").is_file(), "the bundle of before is still there"

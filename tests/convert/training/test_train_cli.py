@@ -85,9 +85,15 @@ def trained(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a whole run leaves behind."""
     out = tmp_path_factory.mktemp("trained") / "out"
     torch.set_num_threads(1)
-    told = run(shapes, "--out", out, *SHORT)
+    told = run(shapes, "--out", out, *SHORT, "--html", out.parent / "report.html")
     assert "top-1 on 9 held-back" in told and "36 pictures of 3 classes to learn from" in told
     return out
+
+
+def test_how_each_class_did_is_printed_and_written(trained: Path) -> None:
+    page = (trained.parent / "report.html").read_text()
+    assert "mobilenet_v1_0.25_64 on 9 held-back pictures" in page and page.count("<td>3</td>") >= 3
+    assert "data:image/jpeg" in page or "<h2>The worst" not in page
 
 
 def test_a_run_leaves_what_the_next_steps_need(trained: Path) -> None:
