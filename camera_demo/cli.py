@@ -14,6 +14,7 @@ from camera_demo.config import read_config, settings_of
 from camera_demo.logs import set_up_logs
 from camera_demo.opencv import prepare_opencv
 from camera_demo.settings import Settings
+from edge.addresses import without_secrets
 from edge.console import run as run_command
 from edge.errors import EdgeError
 from edge.grouping import grouped
@@ -86,5 +87,5 @@ def camera_demo(
         except EdgeError as error:
             if log_format == "text":
                 raise
-            _log.error("%s", error, extra={"event": "failed"})
+            _log.error("%s", without_secrets(str(error), sys.argv[1:]), extra={"event": "failed"})
             raise typer.Exit(error.exit_code) from None

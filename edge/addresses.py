@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote
@@ -21,6 +22,7 @@ __all__ = [
     "may_use_proxy",
     "redacted",
     "split_address",
+    "without_secrets",
 ]
 
 ENCODING_HINT: Final = (
@@ -31,6 +33,9 @@ _HIDDEN: Final = "***"
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::([0-9]{1,5}))?")
 _UNSAFE: Final = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
+_GIVEN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/{0,2}((?<=://).*|.*@.*)", re.DOTALL)
+"""What is an address in an argument, maybe behind an option and ``=``."""
+_FORMAT: Final = re.compile(r"synthetic:[/\dx.]*@[\d.]*")
 _LIKE_ADDRESS: Final = re.compile(
     r"@|://|[?&;]\w*=|(?:pass|pwd|pw|token|key|secret|auth|user|login)\w*[=:]|^\W*\d+\.\d+\.\d+\.\d+(?:[:/]|$)"
     r"|^[\w.-]+:\d{2,5}(?:/|$)|^(?:rtsps?|https?|mqtts?|rtmp|ftp)\W",
@@ -146,6 +151,35 @@ def redacted(text: str, *, with_path: bool = False) -> str:
     path = re.split(r"[?#]", rest, maxsplit=1)[0] if with_path or rest.strip("/") == "" else ""
     hidden = "" if path == rest else f"?{_HIDDEN}" if with_path else f"/{_HIDDEN}"
     return f"{scheme}://{_HIDDEN + at if at else ''}{place}{path}{hidden}"
+
+
+def without_secrets(text: str, given: Iterable[str], *, with_paths: bool = False) -> str:
+    """``text`` with the addresses in it that were ``given`` as :func:`redacted` shows them.
+
+    >>> without_secrets("'rtsp://me:secret@cam' is not a number.", ["--fps", "rtsp://me:secret@cam"])
+    "'rtsp://***@cam' is not a number."
+
+    Args:
+        text: A message, which may hold any of what was given, as it is or as a file's name would be.
+        given: A program's arguments.
+        with_paths: Whether paths of addresses are shown.
+    """
+    shown: dict[str, str] = {}
+    waiting = list(given)
+    while waiting:
+        match = _GIVEN.search(waiting.pop())
+        if match is None or _FORMAT.fullmatch(match[0]):
+            continue
+        address, scheme, rest = match[0], match[1], match[2]
+        waiting.append(rest)  # as in json:rtsp://...
+        name = redacted(address, with_path=with_paths)
+        shown |= {address: name, re.sub("/+", "/", address): name, f"{scheme}:{rest}": name}
+        login = rest.rpartition("@")[0]
+        if login:
+            shown |= {rest: _HIDDEN, re.sub("/+", "/", rest): _HIDDEN, login: _HIDDEN}
+    for secret in sorted(shown, key=len, reverse=True):
+        text = text.replace(secret, shown[secret])
+    return text
 
 
 def is_like_address(text: str) -> bool:

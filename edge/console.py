@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import typer
 from typer.core import TyperOption
 
+from edge.addresses import without_secrets
 from edge.errors import EdgeError, os_reason
 from edge.native_output import show_native_output
 from edge.parts import failed_import
@@ -34,6 +35,9 @@ __all__ = ["fail", "note", "progress_bar", "run", "say", "stderr", "stdout", "ta
 _LINE_EVERY_S: Final = 10.0
 _WIDTH: Final = 120
 """Columns of a table that goes to a file or another program."""
+_OF_CAMERAS: Final = "camera-demo"
+"""The program whose addresses have passwords in their paths; those of the others name files."""
+_shows_paths = True
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
 
@@ -80,8 +84,8 @@ def note(message: str) -> None:
 
 
 def say(message: str) -> None:
-    """Write one line to stderr."""
-    typer.echo(one_line(message), err=True)
+    """Write one line to stderr, without what is secret in the addresses that the program was given."""
+    typer.echo(one_line(without_secrets(message, sys.argv[1:], with_paths=_shows_paths)), err=True)
 
 
 def write_json(value: Any) -> None:
@@ -165,6 +169,8 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         program: Its name, which stands before its messages.
         hints: What to say behind the error of a class, the first that fits.
     """
+    global _shows_paths
+    _shows_paths = program != _OF_CAMERAS
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _stop)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -1,10 +1,21 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from edge.addresses import Address, is_like_address, is_this_machine, may_use_proxy, redacted, split_address
+from edge.addresses import (
+    Address,
+    is_like_address,
+    is_this_machine,
+    may_use_proxy,
+    redacted,
+    split_address,
+    without_secrets,
+)
 
 PLACES = [
     "rtsp://me:{}@cam/live",
@@ -151,6 +162,41 @@ def test_no_control_character_is_sent_to_anybody(text: str) -> None:
 def test_where_nobody_logs_in_an_at_sign_belongs_to_the_path() -> None:
     assert split_address("https://cdn/gh/x@1.2/y", may_log_in=False).path == "/gh/x@1.2/y"
     assert split_address("https://[::1]/", may_log_in=False).host_and_port == "[::1]"
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "shown"),
+    [
+        ("no number: rtsp://me:secret@cam/x.", "rtsp://me:secret@cam/x", "no number: rtsp://***@cam/***."),
+        ("no file rtsp:/me:secret@cam/x.", "rtsp://me:secret@cam/x", "no file rtsp://***@cam/***."),
+        ("no folder me:secret@cam/x.", "json:rtsp://me:secret@cam/x", "no folder ***."),
+        ("no file https:/me:secret", "https://me:secret@h/x", "no file https:/***"),
+        ("no 'https://h/x?token=secret'", "--bundle=https://h/x?token=secret", "no 'https://h/***'"),
+        ("no 'secret@cam' and me:secret@cam", "me:secret@cam", "no '***' and ***"),
+        ("synthetic:5x5@30 makes no picture", "synthetic:5x5@30", "synthetic:5x5@30 makes no picture"),
+        ("no file photo@2x.png", "photo@2x.png", "no file photo@2x.png"),
+    ],
+)
+def test_what_was_given_is_hidden_in_any_message(text: str, given: str, shown: str) -> None:
+    assert without_secrets(text, ["x", given]) == shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["camera_demo", "--fps", "rtsp://me:s3cret@cam/s3cret"],
+        ["camera_demo", "demo", "--roi", "rtsp://me:s3cret@cam", "--log-format", "json"],
+        ["camera_demo", "demo", "json:rtsp://me:s3cret@cam/x"],
+        ["camera_demo", "demo", "--config", "rtsp://me:s3cret@cam"],
+        ["edge", "classify", "rtsp://me:s3cret@cam/x"],
+        ["edge", "bundle", "info", "https://me:s3cret@h/x?token=s3cret"],
+        ["edge", "doctor", "rtsp://me:s3cret@cam"],
+    ],
+)
+def test_no_command_prints_a_secret_that_stands_in_a_wrong_place(command: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=120)
+    assert done.returncode in (1, 2)
+    assert "s3cret" not in done.stdout + done.stderr
 
 
 def test_an_address_written_wrong_is_known() -> None:
