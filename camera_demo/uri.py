@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from camera_demo.errors import SinkError, SourceError
 from edge.addresses import redacted, split_address
 from edge.errors import EdgeError
-from edge.vision.images import IMAGE_SUFFIXES
+from edge.vision.images import is_picture
 
 __all__ = ["SINKS", "SOURCES", "VIDEO_CODECS", "Scheme", "Uri", "is_pattern", "parse_sink", "parse_source"]
 
@@ -198,8 +198,8 @@ def _stored(location: str) -> Uri:
         return _uri(SOURCES, "pictures", location)
     if not _exists(location):
         raise SourceError(f"There is no file or folder '{redacted(location)}': expected {_examples(SOURCES)}.")
-    is_picture = path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES
-    return _uri(SOURCES, "pictures" if is_picture else "clip", str(path))
+    is_pictures = path.is_dir() or is_picture(path)
+    return _uri(SOURCES, "pictures" if is_pictures else "clip", str(path))
 
 
 def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -> EdgeError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import http.client
 import os
-import select
 import socket
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -123,7 +125,7 @@ class MjpegSource:
                 pictures, is_over = [], True
             now_s = self._clock()
             newest = pictures[-1] if pictures else newest
-            if newest is not None and (is_over or now_s - start_s >= _SKIP_S or not self._is_waiting()):
+            if newest is not None and (is_over or now_s - start_s >= _SKIP_S or self._waiting_bytes() < len(newest)):
                 image = _decoded(newest)
                 if image is not None:
                     return image, now_s
@@ -149,9 +151,11 @@ class MjpegSource:
         except ValueError as reason:
             raise SourceError(f"{reason} came") from reason
 
-    def _is_waiting(self) -> bool:
-        """Whether more has come already."""
-        return bool(select.select([self._line], [], [], 0)[0])
+    def _waiting_bytes(self) -> int:
+        """How much has come already: as much as a picture has is most likely a newer one, less is not worth a wait."""
+        count = array.array("i", [0])
+        fcntl.ioctl(self._line, termios.FIONREAD, count)
+        return count[0]
 
 
 @contextlib.contextmanager

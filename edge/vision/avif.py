@@ -1,4 +1,7 @@
-"""How an AVIF picture is to be turned: OpenCV decodes it as it is stored (ISO/IEC 23008-12, 6.5.10 and 6.5.12)."""
+"""Pictures in the container that AVIF and HEIC share (ISO/IEC 23008-12): which is which, how large, and how turned.
+
+OpenCV decodes AVIF as it is stored, and HEIC not at all.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,10 @@ import numpy as np
 
 from edge.vision.preprocess import Frame
 
-__all__ = ["avif_size", "is_avif", "upright"]
+__all__ = ["avif_size", "is_avif", "is_heic", "upright"]
 
 _BRANDS = (b"avif", b"avis")
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2")
 _TURNS = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
 
 
@@ -28,6 +32,11 @@ def avif_size(data: bytes) -> tuple[int, int] | None:
     sizes = [tuple(int.from_bytes(data[p + n : p + n + 4], "big") for n in (4, 8)) for p in places]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     return (width, height) if width else None
+
+
+def is_heic(data: bytes) -> bool:
+    """Whether a file begins as a HEIC picture does, as phones write them. A film has other brands."""
+    return data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS and not is_avif(data)
 
 
 def upright(frame: Frame, data: bytes) -> Frame:

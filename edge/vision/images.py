@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ImageError, opencv_reason, os_reason
-from edge.vision.avif import is_avif, upright
+from edge.vision.avif import is_avif, is_heic, upright
 from edge.vision.jpeg import JPEG_START, is_progressive, jpeg_end
 from edge.vision.picture_size import picture_size
 from edge.vision.preprocess import Frame
@@ -18,7 +18,7 @@ from edge.vision.preprocess import Frame
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "read_image", "unread_pictures"]
+__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "is_picture", "read_image", "unread_pictures"]
 
 Picture: TypeAlias = "Frame | str | Path | Image"
 """What can be classified: uint8 (height, width, 3) BGR, a file's path, or a PIL image."""
@@ -27,12 +27,16 @@ IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".tif", ".tiff"}
 )
 """File name endings taken for pictures, in lower case."""
-_UNREAD_SUFFIXES: Final = frozenset({".heic", ".heif", ".gif", ".svg", ".psd", ".dng", ".cr2", ".nef", ".arw", ".raw"})
+_RAW_SUFFIXES: Final = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".raw"})
+_UNREAD_SUFFIXES: Final = _RAW_SUFFIXES | {
+    ".heic", ".heif", ".hif", ".heics", ".gif", ".svg", ".psd", ".jxl", ".jp2", ".tga", ".ico", ".exr",
+}  # fmt: skip
 """Endings of pictures that are not read, and are named where they are passed over."""
 MOST_PIXELS: Final = 100_000_000
 """A larger picture would take more than 300 MB."""
 _REDUCED: Final = ((2, cv2.IMREAD_REDUCED_COLOR_2), (4, cv2.IMREAD_REDUCED_COLOR_4), (8, cv2.IMREAD_REDUCED_COLOR_8))
 _MOST_BYTES: Final = 1_000_000_000
+_PNG_START: Final = b"\x89PNG\r\n\x1a\n"
 _LONGEST_SIDE: Final = 1_000_000
 """OpenCV reads no longer ones: a header that says more is damaged."""
 
@@ -50,6 +54,18 @@ def image_files(folder: Path) -> list[Path]:
     except OSError as reason:
         raise ImageError(f"Cannot read folder {folder}: {os_reason(reason)}.") from reason
     return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture and no film: by its ending, or as phones and web browsers save them without one."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return False
+    return is_heic(head) or is_avif(head) or (not path.suffix and head.startswith((JPEG_START, _PNG_START)))
 
 
 def unread_pictures(folder: Path) -> str:
@@ -119,6 +135,11 @@ def read_image(path: str | Path) -> Frame:
         frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), _flag(path, data))
     except cv2.error as reason:
         raise ImageError(f"Image {path} cannot be decoded: {opencv_reason(reason)}.") from reason
+    if frame is None and is_heic(data):
+        raise ImageError(
+            f"{path} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-convert IN.heic OUT.jpg "
+            "(apt-get install libheif-examples)."
+        )
     if frame is None:
         raise ImageError(
             f"{path} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
@@ -134,7 +155,7 @@ def _end(data: bytes) -> int | None:
     """
     if data.startswith(JPEG_START):
         return jpeg_end(data)
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+    if data.startswith(_PNG_START):
         return len(data) if b"IEND" in data else None
     return len(data)
 

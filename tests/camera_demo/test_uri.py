@@ -49,6 +49,11 @@ def test_a_file_is_a_clip_and_a_folder_or_picture_is_pictures(tmp_path: Path, pr
     assert found[0].location == str(tmp_path / "a clip.mp4")
 
 
+def test_a_picture_of_a_phone_is_no_clip_of_its_first_tile(tmp_path: Path) -> None:
+    (tmp_path / "IMG_0001.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert parse_source(str(tmp_path / "IMG_0001.HEIC")).scheme.name == "pictures"
+
+
 def test_a_percent_coded_file_address_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a clip.mp4").touch()
     assert parse_source(f"file://{tmp_path}/a%20clip.mp4").location == str(tmp_path / "a clip.mp4")

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from edge.addresses import (
@@ -55,6 +55,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
+@settings(deadline=None)
 @given(secret=st.text(min_size=4, max_size=12))
 @example(secret="s3c/ret")
 @example(secret="s3c#ret")

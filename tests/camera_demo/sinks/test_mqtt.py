@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
@@ -270,6 +270,7 @@ def test_no_two_topics_share_what_home_assistant_knows_them_by() -> None:
     assert discovery(Topics(base="кухня"), "ha") == discovery(Topics(base="кухня"), "ha")
 
 
+@settings(deadline=None)
 @given(
     topics=st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=20), min_size=2, max_size=5, unique=True)
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from camera_demo.capture_format import CaptureFormat
@@ -88,6 +88,21 @@ def test_chunked_answers_are_read() -> None:
 
     with camera(chunked) as cam, closing(MjpegSource(f"http://127.0.0.1:{cam.port}/")) as source:
         assert levels([next(source.frames(Stop()))])[0] in (10, 20)
+
+
+def test_nobody_waits_for_what_comes_behind_a_whole_picture() -> None:
+    taken = threading.Semaphore(0)
+
+    def chunked(send: Send, end: threading.Event) -> None:
+        send(HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        for level in (10, 20, 30):
+            data = part(jpeg(level)) + b"--frame\r\n"
+            send(b"%x\r\n" % len(data) + data + b"\r\n")
+            taken.acquire(timeout=10)
+
+    chunked.taken = taken  # type: ignore[attr-defined]
+    with camera(chunked) as cam, closing(MjpegSource(f"http://127.0.0.1:{cam.port}/", silent_s=60)) as source:
+        assert levels(take(source, chunked, 3)) == [10, 20, 30]
 
 
 def test_the_newest_picture_counts() -> None:
@@ -283,6 +298,7 @@ def test_a_page_of_this_program_is_a_camera_too(run_state: RunState, make_result
 NOISE = st.binary(max_size=30).filter(lambda data: b"\xff" not in data)
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.tuples(NOISE, st.integers(0, 25), st.booleans()), max_size=5),
     cuts=st.lists(st.integers(1, 400), min_size=1, max_size=8),
@@ -298,6 +314,7 @@ def test_pictures_are_found_however_the_bytes_fall(parts: list[tuple[bytes, int,
     assert found == pictures
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=400))
 def test_nonsense_between_pictures_breaks_nothing(data: bytes) -> None:
     splitter = JpegSplitter()

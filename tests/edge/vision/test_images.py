@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, features
 
 from edge.errors import ImageError
 from edge.vision import images
-from edge.vision.images import image_files, read_image, unread_pictures
+from edge.vision.images import image_files, is_picture, read_image, unread_pictures
 from edge.vision.picture_size import picture_size
 from tests.conftest import draw
 
@@ -181,6 +181,25 @@ def test_a_picture_that_claims_to_be_gigantic_is_refused(tmp_path: Path) -> None
     assert complaint(path) == (f"Image {path} has 100000x100000 pixels: expected at most 100 million. Shrink it first.")
 
 
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08meta"
+
+
+@pytest.mark.parametrize("name", ["IMG_0001.HEIC", "renamed.jpg", "none"])
+def test_a_heic_is_called_so_whatever_its_name(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, HEIC)
+    assert is_picture(path)
+    assert complaint(path).startswith(f"{path} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-")
+
+
+def test_a_file_is_a_picture_by_its_ending_or_by_what_it_holds(tmp_path: Path) -> None:
+    assert is_picture(tmp_path / "not there.PNG")
+    assert is_picture(write(tmp_path / "saved by a browser", encoded(".jpg")))
+    assert is_picture(write(tmp_path / "avif.mp4", encoded(".avif")))
+    assert not is_picture(write(tmp_path / "frames.mjpeg", encoded(".jpg")))
+    assert not is_picture(write(tmp_path / "film.mp4", b"\0\0\0\x18ftypisom\0\0\2\0isomiso2avc1"))
+    assert not is_picture(tmp_path / "not there") and not is_picture(tmp_path)
+
+
 @pytest.mark.parametrize("size", [(96, 128), (1, 1), (301, 77)])
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".pgm", ".tiff", ".jpg", ".webp", ".avif"])
 def test_a_header_says_how_large_the_picture_is(suffix: str, size: tuple[int, int]) -> None:
@@ -243,6 +262,7 @@ def test_pictures_of_every_kind_are_turned_as_they_say(tmp_path: Path, suffix: s
     assert np.abs(found.astype(int) - expected).mean() < 8
 
 
+@settings(deadline=None)
 @given(data=st.binary(max_size=300), start=st.integers(0, 400))
 def test_damage_in_an_avif_ends_in_a_picture_or_one_clear_line(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, start: int
