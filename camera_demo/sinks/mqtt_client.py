@@ -78,9 +78,12 @@ class SteadyClient(Client):
                 self.connect_async(self.host, self.port, self.keepalive)
 
     def loop_stop(self) -> MQTTErrorCode:
-        """End the thread."""
+        """End the thread, and close the connection if it still is."""
         self._is_over.set()
-        return super().loop_stop()
+        code: MQTTErrorCode = super().loop_stop()
+        if (connection := self.socket()) is not None:
+            connection.close()
+        return code
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """Take bytes from the broker: paho asks for the rest of a message at once, so that is how long it is.
