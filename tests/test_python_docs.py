@@ -71,6 +71,8 @@ def _fill(folder: Path) -> None:
     golden = bundle.manifest.golden
     assert golden is not None
     cv2.imwrite(str(folder / "photo.jpg"), edge.read_image(bundle.path(golden.pictures[0].file)))
+    (folder / "test-photos/seven").mkdir(parents=True)
+    shutil.copy(folder / "photo.jpg", folder / "test-photos/seven")
     shutil.copy(Path(str(files("camera_demo"))) / "clips/digits.mp4", folder / "clip.mp4")
     convert.save_checkpoint(lively(ModelConfig(alpha=0.25, classes=3), seed=2), folder / "weights.safetensors")
     (folder / "labels.txt").write_text("\n".join(LABELS[:3]) + "\n")
