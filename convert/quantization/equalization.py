@@ -2,14 +2,15 @@
 
 Most of what int8 costs a MobileNet v1 comes in at the very start: depthwise filters that take differences amplify the
 rounding of the few channels before them. Two rewrites lower that noise, at no cost when the network runs; the first is
-exact, the second moves an activation by half an int8 step at most:
+exact, the second moves the network's answers less than rounding does:
 
 - **Stretching.** A channel that can never reach the activation's cap is scaled up until it can, and the depthwise
   filter behind it down. Weights are quantized channel by channel, so neither loses a bit; the channel gains some.
   (Cross-layer equalization, arXiv 1906.04721, kept to where ReLU6 allows it exactly: the cap itself does not scale.)
-- **Employing dead channels.** A channel whose depthwise output is the same whatever the picture carries nothing:
-  that value moves into the next layer's bias, and the channel becomes a copy of the one whose rounding hurts most,
-  shifted by a part of a quantization step. The average of the copies then has steps a half, a third... as wide.
+- **Employing dead channels.** A channel whose depthwise output is the same whatever the picture, or as good as the
+  same beside the rounding of the others, carries nothing: its mean moves into the next layer's bias, and the channel
+  becomes a copy of the one whose rounding hurts most, shifted by a part of a quantization step. The average of the
+  copies then has steps a half, a third... as wide.
 
 What a channel can reach comes from interval arithmetic over all possible pictures, not from those at hand.
 """
@@ -34,8 +35,11 @@ __all__ = ["Reach", "equalize", "reaches"]
 _PICTURES: Final = 32
 """Enough to rank channels by how much their rounding hurts."""
 _LARGEST_STRETCH: Final = 20.0
-_CONSTANT: Final = 1e-3
-"""A channel that varies less than this does not vary: an int8 step is some twenty times wider."""
+_SLIGHT: Final = 0.02
+"""Channels that cannot change more than this share of the power that rounding has are as good as constant."""
+_SLIGHTEST: Final = 1e-4
+"""Layers none of whose channels is this much weaker than all together have none to spare: rounding need not be tried."""
+_TINY: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,9 @@ class Reach:
     high: Tensor
 
     @property
-    def is_constant(self) -> Tensor:
-        """Which channels are the same for every picture."""
-        return self.high - self.low < _CONSTANT
+    def half_width(self) -> Tensor:
+        """How far each channel can be from the middle of what it can reach."""
+        return (self.high - self.low) / 2
 
 
 @torch.inference_mode()
@@ -101,14 +105,25 @@ def _stretch(network: FoldedNetwork, preprocessing: Preprocessing) -> FoldedNetw
 def _employ(
     network: FoldedNetwork, found: list[Reach], pixels: NDArray[np.uint8], preprocessing: Preprocessing
 ) -> FoldedNetwork:
-    free = {n: torch.nonzero(found[n + 1].is_constant).flatten().tolist() for n in _triples(network)}
-    steps, harm = _harm(network, [n for n, channels in free.items() if channels], pixels, preprocessing)
+    swings = {n: found[n + 1].half_width.square() * _gain(network.layers[n + 2]) for n in _triples(network)}
+    indices = [n for n, swing in swings.items() if (swing <= _SLIGHTEST * swing.sum()).any()]
     layers = list(network.layers)
-    for index, step in steps.items():
-        reach = found[index + 1]
-        triple = _without(layers[index : index + 3], free[index], (reach.low + reach.high) / 2)
-        layers[index : index + 3] = _with_copies(triple, _shared_out(harm[index], free[index]), step)
+    for index, noise in _noise(network, indices, pixels, preprocessing).items():
+        free = _free(swings[index], noise.harm.sum().item())
+        triple = _without(layers[index : index + 3], free, noise.mean)
+        layers[index : index + 3] = _with_copies(triple, _shared_out(noise.harm, free), noise.step)
     return replace(network, layers=tuple(layers))
+
+
+def _free(swing: Tensor, noise: float) -> list[int]:
+    """Channels that together, at worst, change what is behind the pointwise layer much less than rounding does."""
+    order = swing.argsort(stable=True)
+    return sorted(order[swing[order].cumsum(dim=0) <= _SLIGHT * noise].tolist())
+
+
+def _gain(pointwise: FoldedLayer) -> Tensor:
+    """How much louder each input channel's power arrives in all outputs."""
+    return pointwise.weight.square().sum(dim=(0, 2, 3))
 
 
 def _triples(network: FoldedNetwork) -> Iterator[int]:
@@ -117,28 +132,41 @@ def _triples(network: FoldedNetwork) -> Iterator[int]:
     return (n for n in range(len(kinds) - 2) if kinds[n + 1 : n + 3] == ["depthwise", "pointwise"])
 
 
-def _harm(
+@dataclass(frozen=True, slots=True)
+class _Noise:
+    """What rounding a layer's output to int8 does behind the depthwise and the pointwise layer that follow."""
+
+    step: float
+    harm: Tensor
+    """(channels,): the power that each channel's rounding has there, mean over pictures and positions."""
+    mean: Tensor
+    """(channels,), of the depthwise layer's output."""
+
+
+def _noise(
     network: FoldedNetwork, indices: Sequence[int], pixels: NDArray[np.uint8], preprocessing: Preprocessing
-) -> tuple[dict[int, float], dict[int, Tensor]]:
-    """For layers by index: their int8 step, and how much of each channel's rounding arrives two layers on, squared."""
-    first, last = replace(network, layers=network.layers[: max(indices, default=-1) + 1]), network.layers
+) -> dict[int, _Noise]:
+    """What rounding the outputs of the layers at ``indices`` does, each by itself."""
+    first, layers = replace(network, layers=network.layers[: max(indices, default=-1) + 1]), network.layers
     highs = dict.fromkeys(indices, 0.0)
     for _, x in batches(pixels, preprocessing):
-        if all(high == last[index].cap for index, high in highs.items()):
+        if all(high == layers[index].cap for index, high in highs.items()):
             break
         for index, (layer, _, y) in enumerate(first.trace(x)):
             if index in highs:
                 highs[index] = max(highs[index], layer.activate(y.amax()).item())
-    steps = {index: high / 255 for index, high in highs.items()}
-    harm = {index: torch.zeros_like(last[index + 1].bias) for index in indices}
-    for _, x in batches(pixels, preprocessing):
+    steps = {index: max(high, _TINY) / 255 for index, high in highs.items()}
+    harm, mean = ({index: torch.zeros_like(layers[index + 1].bias) for index in indices} for _ in range(2))
+    for _, x in batches(pixels, preprocessing) if indices else ():
         for index, (layer, _, y) in enumerate(first.trace(x)):
-            if index in harm:
-                depthwise, exact = last[index + 1], layer.activate(y)
-                rounded = (exact / steps[index]).round() * steps[index]
-                noise = depthwise.activate(depthwise.convolve(rounded)) - depthwise.activate(depthwise.convolve(exact))
-                harm[index] += noise.square().mean(dim=(2, 3)).sum(dim=0)
-    return steps, {index: one * last[index + 2].weight.square().sum(dim=(0, 2, 3)) for index, one in harm.items()}
+            if index in steps:
+                depthwise, exact = layers[index + 1], layer.activate(y)
+                rounded = (exact / steps[index]).round_().mul_(steps[index])
+                wanted = depthwise.activate_(depthwise.convolve(exact))
+                noise = depthwise.activate_(depthwise.convolve(rounded)).sub_(wanted)
+                harm[index] += noise.square_().mean(dim=(2, 3)).sum(dim=0) / len(pixels)
+                mean[index] += wanted.mean(dim=(2, 3)).sum(dim=0) / len(pixels)
+    return {index: _Noise(steps[index], harm[index] * _gain(layers[index + 2]), mean[index]) for index in indices}
 
 
 def _shared_out(harm: Tensor, free: list[int]) -> dict[int, list[int]]:

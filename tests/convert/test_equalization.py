@@ -7,7 +7,7 @@ import torch
 from convert.data.calibration_data import CalibrationData
 from convert.model import MobileNetV1
 from convert.quantization import FoldedNetwork, equalize, fold
-from convert.quantization.equalization import reaches
+from convert.quantization.equalization import _free, reaches
 from edge.vision.preprocess import Preprocessing
 
 DEAD = (1, 5)
@@ -94,6 +94,30 @@ def test_a_network_without_dead_channels_or_room_is_left_alone(model: MobileNetV
     network = replace(lively, layers=tuple(replace(n, bias=n.bias.abs() + 0.5) for n in lively.layers))
     tall = tuple(replace(n, weight=20 * n.weight) if n.cap is not None else n for n in network.layers)
     network = replace(network, layers=tall)
-    assert not any(reach.is_constant.any() for reach in reaches(network, Preprocessing()))
+    assert not any((reach.half_width < 1e-2).any() for reach in reaches(network, Preprocessing()))
     for before, after in zip(network.layers, equalize(network, pixels, Preprocessing()).layers, strict=True):
         assert torch.equal(before.weight, after.weight) and torch.equal(before.bias, after.bias)
+
+
+def test_a_channel_that_says_next_to_nothing_is_employed_too_and_leaves_its_mean(
+    model: MobileNetV1, pixels: np.ndarray
+) -> None:
+    plain = fold(model)
+    depthwise = plain.layers[1]
+    weight = depthwise.weight.clone()
+    weight[3] *= 1e-4 / weight[3].abs().max()
+    bias = depthwise.bias.clone()
+    bias[3] = 0.5
+    network = replace(plain, layers=(plain.layers[0], replace(depthwise, weight=weight, bias=bias), *plain.layers[2:]))
+    equalized = equalize(network, pixels, Preprocessing())
+    assert (equalized.layers[1].weight[3] != weight[3]).any()
+    with torch.no_grad():
+        before, after = network.logits(real(pixels)), equalized.logits(real(pixels))
+    assert (before - after).abs().max() < 0.1 * before.std()
+
+
+def test_what_may_be_given_up_is_little_beside_rounding_all_together() -> None:
+    swing = torch.tensor([1e-3, 5e-3, 0.0, 8e-3, 3.0])
+    assert _free(swing, 1.0) == [0, 1, 2, 3], "1.4 % of the rounding's power"
+    assert _free(swing, 0.5) == [0, 1, 2]
+    assert _free(swing, 0.0) == [2]
