@@ -28,7 +28,7 @@ def convert(tree: Path, options: argparse.Namespace, scratch: Path) -> Usage:
     command = [sys.executable, "-m", "convert", "bundle", *(str(path.resolve()) for path in options.checkpoints)]
     command += ["--calibration", str(options.photos.resolve()), "--labels", str(options.labels.resolve())]
     command += ["--resolutions", options.resolutions, "--out", str(scratch / "bundle"), "--force"]
-    command += ["--min-agreement", "0", "--allow-untrained"]  # the time does not depend on how good the weights are
+    command += ["--min-agreement", "0"]  # the time does not depend on how good the weights are
     log = scratch / "log.txt"
     used = run_measured(command, log, tree, {**os.environ, "PYTHONPATH": str(tree)})
     if used.exit_code:

@@ -38,7 +38,7 @@ _LARGEST_STRETCH: Final = 20.0
 _SLIGHT: Final = 0.02
 """Channels that cannot change more than this share of the power that rounding has are as good as constant."""
 _SLIGHTEST: Final = 1e-4
-"""Layers none of whose channels is this much weaker than all together have none to spare: rounding need not be tried."""
+"""A layer none of whose channels is this much weaker than all together has none to spare."""
 _TINY: Final = 1e-12
 
 
