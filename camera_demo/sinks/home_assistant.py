@@ -72,8 +72,14 @@ _OF_CAMERA: Final = frozenset({"fps", "latency", "variant"})
 """What is one figure for all regions."""
 
 
-def discovery(topics: Topics, prefix: str) -> dict[str, str]:
-    """Topics and messages that introduce a camera; none without a prefix."""
+def discovery(topics: Topics | str, prefix: str) -> dict[str, str]:
+    """Topics and messages that introduce a camera; none without a prefix.
+
+    Args:
+        topics: The camera's topics, or what all of them begin with where it has no regions.
+        prefix: The topic below which Home Assistant looks for devices.
+    """
+    topics = Topics(base=topics) if isinstance(topics, str) else topics
     if not prefix:
         return {}
     node = _identifier(topics.base)
