@@ -132,8 +132,7 @@ class MqttSink:
             farewell = self._client.publish(self._topic("availability"), _OFFLINE, qos=1, retain=True)
             with contextlib.suppress(RuntimeError, ValueError):  # the connection was lost just now
                 farewell.wait_for_publish(_GOODBYE_S)
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._client.close()
 
     def _is_stuck(self, now_s: float) -> bool:
         """Whether the broker has taken nothing for a while: what waits for it must not grow."""

@@ -78,12 +78,16 @@ class SteadyClient(Client):
                 self.connect_async(self.host, self.port, self.keepalive)
 
     def loop_stop(self) -> MQTTErrorCode:
-        """End the thread, and close the connection if it still is."""
+        """End the thread."""
         self._is_over.set()
-        code: MQTTErrorCode = super().loop_stop()
+        return super().loop_stop()
+
+    def close(self) -> None:
+        """Leave the broker, end the thread, and close what may still be open."""
+        self.disconnect()
+        self.loop_stop()
         if (connection := self.socket()) is not None:
             connection.close()
-        return code
 
     def _sock_recv(self, bufsize: int) -> bytes:
         """Take bytes from the broker: paho asks for the rest of a message at once, so that is how long it is.
