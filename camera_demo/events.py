@@ -192,18 +192,26 @@ class EventState(NamedTuple):
     region: str = ""
     events: int = 0
     """Number of events so far."""
-    announced: Event | None = None
+    running: Event | None = None
+    """What is announced, as it was when its best frame came."""
+    last: Moment | None = None
+    """When that was last seen."""
     waiting: Event | None = None
     """The class of the latest answers, as the event that it may become."""
     agreeing: _Run | None = None
     """The answers that agree on ``waiting``."""
     missing: _Run | None = None
-    """The answers since ``announced`` was last seen."""
+    """The answers since ``running`` was last seen."""
 
     @property
     def label(self) -> str | None:
         """The label that is announced now."""
-        return None if self.announced is None else self.announced.label
+        return None if self.running is None else self.running.label
+
+    @property
+    def announced(self) -> Event | None:
+        """The event that is announced now."""
+        return None if self.running is None or self.last is None else replace(self.running, last=self.last)
 
 
 def observe(state: EventState, observation: Observation, steady: Steady) -> tuple[EventState, tuple[Event, ...]]:
@@ -214,26 +222,32 @@ def observe(state: EventState, observation: Observation, steady: Steady) -> tupl
         observation: The answer.
         steady: What it takes to announce a class and to end it.
     """
-    guess, now_s = observation.guess, observation.moment.position_s
-    announced = state.announced
-    if announced is not None and guess is not None and guess.class_id == announced.class_id:
-        return state._replace(announced=_seen(announced, observation), waiting=None, agreeing=None, missing=None), ()
+    guess, moment = observation.guess, observation.moment
+    now_s, running = moment.position_s, state.running
+    if running is not None and guess is not None and guess.class_id == running.class_id:
+        if guess.probability > running.probability:
+            running = _seen(running, observation)
+        return EventState(state.region, state.events, running, moment), ()
     state = _waiting(state, observation)
-    if announced is not None:
+    if running is not None:
         state = state._replace(missing=state.missing.longer(now_s) if state.missing else _Run(now_s))
     if state.waiting is not None and state.agreeing is not None and steady.begin.is_over(state.agreeing, now_s):
-        ended = () if announced is None else (replace(announced, is_over=True),)
         begun = replace(state.waiting, number=state.events + 1)
-        return EventState(state.region, state.events + 1, begun), (*ended, begun)
-    if announced is not None and state.missing is not None and steady.release.is_over(state.missing, now_s):
-        return state._replace(announced=None, missing=None), (replace(announced, is_over=True),)
+        return EventState(state.region, state.events + 1, begun, begun.last), (*_ended(state), begun)
+    if running is not None and state.missing is not None and steady.release.is_over(state.missing, now_s):
+        return state._replace(running=None, last=None, missing=None), _ended(state)
     return state, ()
 
 
 def lapse(state: EventState) -> tuple[EventState, tuple[Event, ...]]:
     """The state after a while without answers, or at the end of them, and the event that is over with it."""
-    ended = () if state.announced is None else (replace(state.announced, is_over=True),)
-    return EventState(state.region, state.events), ended
+    return EventState(state.region, state.events), _ended(state)
+
+
+def _ended(state: EventState) -> tuple[Event, ...]:
+    """The event that is announced, over; none where there is none."""
+    announced = state.announced
+    return () if announced is None else (replace(announced, is_over=True),)
 
 
 def _seen(event: Event, observation: Observation) -> Event:
