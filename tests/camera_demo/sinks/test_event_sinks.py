@@ -190,18 +190,17 @@ def test_what_is_seen_is_told_again_to_a_broker_that_was_away(tmp_path: Path, so
 
 def test_home_assistant_gets_an_event_and_a_binary_sensor_for_each_watched_class() -> None:
     topics = Topics(base="attic", regions=("door", "gate"), watched={3: "three", 4: NASTY})
-    found = discovery(topics, "homeassistant")
-    by_state = {
-        (topic.split("/")[1], json.loads(text)["state_topic"]): json.loads(text) for topic, text in found.items()
+    found: dict[str, dict[str, Any]] = {
+        topic: json.loads(text) for topic, text in discovery(topics, "homeassistant").items()
     }
+    by_state = {(topic.split("/")[1], entity["state_topic"]): entity for topic, entity in found.items()}
     assert by_state["binary_sensor", "attic/gate/seen/4-a-b-c"]["name"] == f"gate: {NASTY}"
     assert by_state["event", "attic/door/event"]["event_types"] == ["begin", "end"]
-    messages = list(found.values())
-    names = {message["name"] for message in messages}
+    names = {entity["name"] for entity in found.values()}
     assert {"door: Label", "gate: Label", "door: three", "gate: three", "door: Event", "Camera"} <= names
-    assert len({message["unique_id"] for message in messages}) == len(messages)
-    for message in messages:
-        assert not set(message["state_topic"]) & set('+#"{}\n ')
+    assert len({entity["unique_id"] for entity in found.values()}) == len(found)
+    for entity in found.values():
+        assert not set(entity["state_topic"]) & set('+#"{}\n ')
 
 
 @needs_mosquitto
