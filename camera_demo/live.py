@@ -98,6 +98,7 @@ class Answers(Iterator[Result]):
         self._answered_s = clock()
         self._rate = FrameRate()
         self._frames = source.frames(self._stop, self._turns.prepare)
+        self._waiting: LiveClassifier | None = None
 
     def __iter__(self) -> Answers:
         return self
@@ -125,6 +126,10 @@ class Answers(Iterator[Result]):
         self.close()
         raise StopIteration
 
+    def use(self, classifier: LiveClassifier) -> None:
+        """Go on with another classifier from the next frame on. For any thread; neither is closed."""
+        self._waiting = classifier
+
     def close(self) -> None:
         """End the iteration and close what was opened. A second call does nothing."""
         self._stop.request()
@@ -147,6 +152,8 @@ class Answers(Iterator[Result]):
             self.close()
 
     def _answer(self, frame: CapturedFrame) -> Result:
+        if self._waiting is not None:
+            self._change()
         classifier, name = self.classifier, ""
         frame, is_kept = self._turns.choose(frame, frame.captured_at_s)
         if frame.region is not None:
@@ -180,6 +187,17 @@ class Answers(Iterator[Result]):
         )
         self._newest[name] = replace(result, elsewhere=()) if result.elsewhere else result
         return result
+
+    def _change(self) -> None:
+        """Take the classifier that waits; what the one before said holds no more."""
+        classifier, self._waiting = self._waiting, None
+        assert classifier is not None
+        self._lapse()
+        self.classifier = classifier
+        self._turns.use(classifier)
+        self._newest.clear()
+        self._smoothings.clear()
+        self._events.clear()
 
     def _judged(self, prediction: Prediction, name: str, now_s: float) -> tuple[tuple[Guess, ...], bool]:
         """The guesses that are shown, and whether the answer is unknown."""

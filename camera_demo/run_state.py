@@ -12,6 +12,7 @@ from edge.board.health import Health, throttle_flags
 
 if TYPE_CHECKING:
     from camera_demo.collecting.collector import Collector
+    from camera_demo.teaching import Teacher
 
 __all__ = ["RunState"]
 
@@ -29,6 +30,8 @@ class RunState:
         """Whether classes are announced, so that there are events."""
         self.collector: Collector | None = None
         """Keeps pictures, where there is an output ``collect:DIR``."""
+        self.teacher: Teacher | None = None
+        """Learns from those pictures."""
         self._measuring: tuple[str, float] | None = None
         self._control: Control | None = None
         self.health = Health()
@@ -59,6 +62,7 @@ class RunState:
         return {
             "camera": self.camera,
             "announces": self.announces,
+            "collects": self.collector is not None,
             "measuring": None if measuring is None else {"stage": measuring[0], "share": round(measuring[1], 3)},
             "source": self.source.now.to_dict(now_s),
             "variant": None if self.control is None else self.control.to_dict(),

@@ -29,17 +29,19 @@ from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
 from camera_demo.summary import Stats
 from camera_demo.systemd import Notifier
+from camera_demo.teaching import Teacher
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.addresses import redacted
 from edge.board.health import Health
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
-from edge.bundles.bundle import open_bundle
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.console import progress_bar
 from edge.errors import BudgetError
 from edge.inference.backends import Backend
 from edge.inference.live_classifier import LiveClassifier
+from edge.profiling.profile import LatencyProfile
 
 __all__ = ["run", "show"]
 
@@ -101,7 +103,6 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     announce=announce,
                 )
             opened.callback(classifier.close)
-            opened.enter_context(HealthSampler(_on_health(classifier, run_state)))
             run_state.loaded(Control(classifier, options_of(bundle, profile)))
             stats = Stats(backend=_describe(classifier.backend))
             stop.attend()
@@ -109,6 +110,8 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             opened.callback(notifier.stopping)
             on_event = partial(_on_event, sinks, actions, stop)
             answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
+            opened.enter_context(HealthSampler(_on_health(answers, run_state)))
+            _let_teach(run_state, settings, budget, bundle, profile, answers, opened)
             show(answers, sinks, stats, max_frames=settings.max_frames)
     finally:
         for line in stats.summary().lines() if stats else ():
@@ -203,14 +206,39 @@ def _on_event(sinks: Sequence[Sink], actions: Actions, stop: Stop, event: Event)
             stop.request()
 
 
-def _on_health(classifier: LiveClassifier, run_state: RunState) -> Callable[[Health], None]:
+def _on_health(answers: Answers, run_state: RunState) -> Callable[[Health], None]:
     """Takes samples of the machine's health, for the page and for a classifier that adapts to heat."""
 
     def on_health(health: Health) -> None:
         run_state.on_health(health)
-        classifier.on_health(health)
+        answers.classifier.on_health(health)
 
     return on_health
+
+
+def _let_teach(
+    run_state: RunState,
+    settings: Settings,
+    budget: Budget,
+    bundle: Bundle,
+    profile: LatencyProfile | None,
+    answers: Answers,
+    opened: contextlib.ExitStack,
+) -> None:
+    """Where pictures are collected, let the page teach with them, and the loop go on with what was learned."""
+    if run_state.collector is None:
+        return
+
+    def load_taught(taught: Bundle, variant: Variant) -> LiveClassifier:
+        options = replace(settings.model, bundle=str(taught.root), variant=variant.name)
+        return load(taught, options, budget, top_k=settings.classify.computed, unknown=settings.classify.unknown)[0]
+
+    def use(classifier: LiveClassifier, used: Bundle) -> None:
+        answers.use(classifier)
+        run_state.loaded(Control(classifier, options_of(used, profile if used is bundle else None)))
+
+    run_state.teacher = Teacher(run_state.collector.collection, bundle, answers.classifier, load_taught, use)
+    opened.callback(run_state.teacher.close)
 
 
 def _describe(backend: Backend) -> str:

@@ -38,6 +38,10 @@ class Turns:
         self._classifier, self._ahead = classifier, classifier.preparer()
         self._motions = [Motion() for _ in self._regions] if is_idle else None
 
+    def use(self, classifier: LiveClassifier) -> None:
+        """Prepare frames for another classifier."""
+        self._classifier, self._ahead = classifier, classifier.preparer()
+
     def prepare(self, frame: CapturedFrame) -> CapturedFrame:
         """The frame with the region whose turn it is, resized for the network unless nothing has changed there."""
         number = self._next

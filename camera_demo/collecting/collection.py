@@ -106,6 +106,16 @@ class Collection:
             self._looks.add(kept.file, look)
             return kept
 
+    def content(self, file: str) -> bytes | None:
+        """A picture's JPEG; None if it is not one of those kept."""
+        with self._guard:
+            name = f"{file}.jpg" if f"{file}.jpg" in self._pictures else file
+            if name not in self._pictures:
+                return None
+            with contextlib.suppress(OSError):
+                return (self.folder / name).read_bytes()
+            return None
+
     def free_name(self, stem: str) -> str:
         """A file's name that begins with ``stem`` and ends in the next number."""
         with self._guard:

@@ -24,7 +24,6 @@ class Collected:
     unknown: bool = False
     variant: str = ""
     region: str = ""
-    bundle: str = ""
     novelty: float = 0.0
     """How far it was from every picture that was there."""
     size_bytes: int = field(default=0, compare=False)
@@ -44,7 +43,6 @@ class Collected:
             "unknown": self.unknown,
             "variant": self.variant,
             "region": self.region,
-            "bundle": self.bundle,
             "novelty": round(min(self.novelty, 255.0), 2),
         }
 
@@ -58,7 +56,7 @@ class Collected:
         try:
             guesses = tuple((str(guess["label"]), float(guess["probability"])) for guess in values["guesses"])
             texts: dict[str, Any] = {
-                name: str(values.get(name, "")) for name in ("file", "time", "why", "variant", "region", "bundle")
+                name: str(values.get(name, "")) for name in ("file", "time", "why", "variant", "region")
             }
             if Path(texts["file"]).name != texts["file"]:
                 raise ValueError("not a file's name")

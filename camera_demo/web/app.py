@@ -22,9 +22,10 @@ from camera_demo.control import Control
 from camera_demo.frames import Result
 from camera_demo.web.answers import Json, error, to_json_text
 from camera_demo.web.connections import OncePerMinute
-from camera_demo.web.guard import MAX_BODY_BYTES, Guard, content_policy
+from camera_demo.web.guard import Guard, content_policy, read_body
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
+from camera_demo.web.teaching import teach_html, teaching_routes
 from edge.budget import Budget
 from edge.errors import EdgeError
 
@@ -77,7 +78,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         return Json(hub.history())
 
     async def control(request: Request) -> Response:
-        return Json(_control(_control_of(hub), await _body(request)))
+        return Json(_control(_control_of(hub), await read_body(request)))
 
     async def recent_events(request: Request) -> Response:
         return Json(hub.events.to_list())
@@ -111,10 +112,11 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         Route("/api/control", control, methods=["PUT"]),
         Route("/healthz", health),
         Route("/metrics", metrics_text),
+        *teaching_routes(hub.run_state),
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, policy=content_policy(html), token=token)],
+        middleware=[Middleware(Guard, policy=content_policy(html + teach_html()), token=token)],
         exception_handlers={EdgeError: _on_error, HTTPException: _on_error, Exception: internal},
     )
 
@@ -135,16 +137,6 @@ class _CountedStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._hub.watchers -= 1
-
-
-async def _body(request: Request) -> bytes:
-    """The body of a request, however it is sent; too much of it is refused before it is all here."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is too large: at most {MAX_BODY_BYTES} bytes are accepted.")
-    return body
 
 
 def _is_annotated(request: Request) -> bool:

@@ -13,6 +13,8 @@ from typing import Final
 from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,7 +22,7 @@ from camera_demo.web.answers import error
 from camera_demo.web.attempts import Attempts
 from camera_demo.web.connections import OncePerMinute
 
-__all__ = ["MAX_BODY_BYTES", "Guard", "content_policy", "is_local_name"]
+__all__ = ["MAX_BODY_BYTES", "Guard", "content_policy", "is_local_name", "read_body"]
 
 _log = logging.getLogger(__name__)
 _COOKIE: Final = "camera-demo"
@@ -31,7 +33,12 @@ _AUTHENTICATE: Final = {"www-authenticate": "Bearer"}
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]*(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _LOCAL: Final = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _OPEN_PATHS: Final = frozenset({"/healthz"})
-_METHODS: Final = {"/api/control": "PUT"}
+_METHODS: Final = {
+    "/api/control": "PUT",
+    "/api/collect": "PUT",
+    "/api/collected/change": "PUT",
+    "/api/teach": "PUT",
+}
 _A_YEAR_S: Final = 365 * 24 * 3600
 
 
@@ -175,3 +182,13 @@ def _presented(headers: Headers) -> bytes | None:
     except CookieError:
         return None
     return None if morsel is None else unquote_to_bytes(morsel.value)
+
+
+async def read_body(request: Request) -> bytes:
+    """The body of a request, however it is sent; too much of it is refused before it is all here."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is too large: at most {MAX_BODY_BYTES} bytes are accepted.")
+    return body

@@ -15,7 +15,7 @@ from edge.vision.bursts import by_burst
 from edge.vision.images import image_files, unread_pictures
 from edge.vision.label_table import LABEL_TABLE, read_label_table
 
-__all__ = ["MOST_PICTURES", "Pictures", "find_pictures"]
+__all__ = ["MOST_PICTURES", "Pictures", "check_name", "find_pictures"]
 
 MOST_PICTURES: Final = 2000
 """More take an hour on a board, and are worth training on instead."""
@@ -72,7 +72,7 @@ def find_pictures(place: Path) -> Pictures:
     rows, notes = _of_table(table) if table.is_file() else _of_folders(place)
     labels = tuple(sorted({label for _, label in rows}))
     for label in labels:
-        _check_name(label)
+        check_name(label)
     index = {label: number for number, label in enumerate(labels)}
     rows, twice = _without_copies(rows)
     _check_counts(labels, [index[label] for _, label in rows])
@@ -151,7 +151,12 @@ def _of_folders(place: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     return rows, notes
 
 
-def _check_name(label: str) -> None:
+def check_name(label: str) -> None:
+    """Refuse what cannot be the name of a class.
+
+    Raises:
+        TeachingError: It is empty, too long, or not printable.
+    """
     if not label.isprintable() or len(label) > _LONGEST_NAME or not label.strip(" ."):
         shown = label[:30].encode("unicode_escape").decode()
         raise TeachingError(
