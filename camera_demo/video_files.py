@@ -37,7 +37,7 @@ def safe_name(path: Path) -> Iterator[str]:
 
 
 def is_cut_short(path: Path) -> bool:
-    """Whether an MP4, Matroska or AVI file announces more bytes than it has; False of what announces none."""
+    """Whether an MP4, Matroska, AVI or Flash file announces more bytes than it has; False of what announces none."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -48,6 +48,8 @@ def is_cut_short(path: Path) -> bool:
             return _matroska_end(file) > size
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"):
             return _boxes_end(file, size) > size
+        if head[:3] == b"FLV":
+            return _tags_end(file, int.from_bytes(head[5:9], "big"), size) > size
     return False
 
 
@@ -65,6 +67,15 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         if length < 8:
             return place
         place += length
+    return place
+
+
+def _tags_end(file: BinaryIO, place: int, size: int) -> int:
+    """Where the last tag of a Flash file, and the length behind it, would end (Adobe's FLV 10.1, E.3)."""
+    place += 4
+    while place + 4 <= size:
+        file.seek(place)
+        place += 11 + int.from_bytes(file.read(4)[1:4], "big") + 4
     return place
 
 

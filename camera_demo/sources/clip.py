@@ -107,7 +107,7 @@ class ClipSource:
         ends = f"Video {self._shown} breaks off after {end_s:.1f} s of {self._length_s:.1f} s ({count} frames)"
         if is_cut_short(self._path):
             raise SourceError(f"{ends}: it is damaged or cut short. Copy it again.")
-        _log.info("%s; the file itself is whole.", ends.replace("breaks off", "has its last picture"))
+        _log.info("%s; nothing says that the file was cut.", ends.replace("breaks off", "has its last picture"))
 
     def close(self) -> None:
         """Close the file."""

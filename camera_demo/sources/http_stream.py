@@ -7,6 +7,7 @@ import socket
 import ssl
 import urllib.error
 import urllib.request
+from email.message import Message
 from typing import IO, Any, Final
 from urllib.parse import quote
 
@@ -32,7 +33,8 @@ def connect(address: str, timeout_s: float) -> http.client.HTTPResponse:
         answer = _opener(parts).open(_url(parts), timeout=timeout_s)
     except urllib.error.HTTPError as refusal:
         refusal.close()
-        raise SourceError(_refusal(name, parts, refusal.code)) from None
+        wants_token = _wants_token(refusal.headers)
+        raise SourceError(_refusal(name, parts, refusal.code, wants_token=wants_token)) from None
     except urllib.error.URLError as failure:
         reason = failure.reason
         raise SourceError(_unreached(name, parts, reason if isinstance(reason, OSError) else OSError(reason))) from None
@@ -50,6 +52,33 @@ def connect(address: str, timeout_s: float) -> http.client.HTTPResponse:
         answer.close()
         raise SourceError(_other(name, kind))
     return answer
+
+
+class _Bearer(urllib.request.BaseHandler):
+    """Sends the password as a token to who asks for one, as the page of this program does."""
+
+    handler_order = 480
+    """Before the others, which know no such way to log in."""
+
+    def __init__(self, origin: str, token: str) -> None:
+        self._origin, self._token = origin, token
+
+    def http_error_401(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, message: str, headers: Message
+    ) -> Any:
+        if not _wants_token(headers):
+            return None
+        is_here = req.full_url.startswith(f"{self._origin}/")
+        if not (self._token and is_here) or req.has_header("Authorization"):
+            raise urllib.error.HTTPError(req.full_url, code, message, headers, fp)
+        fp.close()
+        again = urllib.request.Request(req.full_url)
+        again.add_unredirected_header("Authorization", f"Bearer {self._token}")
+        return self.parent.open(again, timeout=req.timeout)
+
+
+def _wants_token(headers: Message) -> bool:
+    return str(headers.get("WWW-Authenticate", "")).lower().startswith("bearer")
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):
@@ -75,6 +104,7 @@ def _opener(parts: Address) -> urllib.request.OpenerDirector:
         passwords.add_password(None, _origin(parts), parts.user, parts.password or "")
     return urllib.request.build_opener(
         urllib.request.ProxyHandler({}),
+        _Bearer(_origin(parts), parts.password or ""),
         _Basic(passwords),
         _Digest(passwords),
     )
@@ -90,7 +120,9 @@ def _url(parts: Address) -> str:
     return _origin(parts) + quote((parts.path or "/") + query, safe=_PATH_LETTERS)
 
 
-def _refusal(name: str, parts: Address, status: int) -> str:
+def _refusal(name: str, parts: Address, status: int, *, wants_token: bool = False) -> str:
+    if status in (401, 403) and wants_token:
+        return f"{name} refuses access ({status}): give its token as the password, as in http://:TOKEN@HOST/PATH."
     if status in (401, 403) and parts.user is None:
         return f"{name} refuses access ({status}): give user and password, as in http://USER:PASSWORD@HOST/PATH."
     if status in (401, 403):

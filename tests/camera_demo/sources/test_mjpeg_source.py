@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -285,14 +286,27 @@ def test_a_stream_that_is_cut_goes_on_when_the_camera_is_back() -> None:
 
 
 def test_a_page_of_this_program_is_a_camera_too(run_state: RunState, make_result: object) -> None:
-    page = PageSink("127.0.0.1", 0, run_state)
-    try:
-        page.show(make_result(0))  # type: ignore[operator]
-        source = opener(f"http://127.0.0.1:{page.port}/stream.mjpg", CaptureFormat())(Stop())
-        with closing(source):
-            assert next(frame for frame in source.frames(Stop()) if frame is not None).image.shape == (48, 64, 3)
-    finally:
-        page.close()
+    for token in (None, "a-token/of some%length"):
+        page = PageSink("127.0.0.1", 0, run_state, token=token)
+        try:
+            page.show(make_result(0))  # type: ignore[operator]
+            login = "" if token is None else f":{quote(token, safe='')}@"
+            source = opener(f"http://{login}127.0.0.1:{page.port}/stream.mjpg", CaptureFormat())(Stop())
+            with closing(source):
+                assert next(frame for frame in source.frames(Stop()) if frame is not None).image.shape == (48, 64, 3)
+            for wrong in ("", "", ":other@") if token else ():
+                with pytest.raises(SourceError, match=r"\(401\): give its token as the password, as in http://:TOKEN@"):
+                    opener(f"http://{wrong}127.0.0.1:{page.port}/stream.mjpg", CaptureFormat())(Stop())
+        finally:
+            page.close()
+
+
+def test_a_token_does_not_follow_to_another_place() -> None:
+    with camera(stream([part(jpeg(10))]), login="Bearer") as there:
+        head = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{there.port}/x\r\nContent-Length: 0\r\n\r\n"
+        with camera(lambda send, end: send(head.encode())) as here, pytest.raises(SourceError, match="401"):
+            MjpegSource(f"http://:secret@127.0.0.1:{here.port}/")
+    assert there.requests and all("secret" not in request for request in there.requests)
 
 
 NOISE = st.binary(max_size=30).filter(lambda data: b"\xff" not in data)
