@@ -19,7 +19,6 @@ from edge.errors import os_reason
 __all__ = ["Server", "listen"]
 
 _log = logging.getLogger(__name__)
-_OTHER_PORT: Final = 8080
 _BATCH: Final = 16
 """Connections accepted at once. Each is then read before a further batch could take its place."""
 _QUEUE: Final = 1024
@@ -116,6 +115,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as reason:
         listener.close()
         raise SinkError(
-            f"Cannot serve at {host}:{port}: {os_reason(reason)}. Choose another port, e.g. http://{host}:{_OTHER_PORT}."
+            f"Cannot serve at {host}:{port}: {os_reason(reason)}. Choose another port, e.g. http://{host}:{port + 1}."
         ) from reason
     return listener

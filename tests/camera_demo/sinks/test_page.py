@@ -459,7 +459,7 @@ def test_a_port_that_is_taken_is_an_error(page: PageSink, run_state: RunState) -
         PageSink("127.0.0.1", page.port, run_state)
     assert str(raised.value) == (
         f"Cannot serve at 127.0.0.1:{page.port}: address already in use. "
-        "Choose another port, e.g. http://127.0.0.1:8080."
+        f"Choose another port, e.g. http://127.0.0.1:{page.port + 1}."
     )
 
 
