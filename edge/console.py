@@ -38,6 +38,7 @@ _WIDTH: Final = 120
 _OF_CAMERAS: Final = "camera-demo"
 """The program whose addresses have passwords in their paths; those of the others name files."""
 _shows_paths = True
+_LONGEST_LINE: Final = 4000
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
 
@@ -85,7 +86,8 @@ def note(message: str) -> None:
 
 def say(message: str) -> None:
     """Write one line to stderr, without what is secret in the addresses that the program was given."""
-    typer.echo(one_line(without_secrets(message, sys.argv[1:], with_paths=_shows_paths)), err=True)
+    message = one_line(without_secrets(message, sys.argv[1:], with_paths=_shows_paths))
+    typer.echo(shortened(message, _LONGEST_LINE), err=True)
 
 
 def write_json(value: Any) -> None:

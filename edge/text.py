@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["clean", "json_text", "one_line"]
+__all__ = ["clean", "json_text", "one_line", "shortened"]
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -26,6 +26,11 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """``text``, :func:`clean` and on one line, with single spaces: nothing in it can pass for a line of its own."""
     return clean(" ".join(text.split()))
+
+
+def shortened(text: str, most: int = 120) -> str:
+    """The beginning of ``text``, for a message about something that may be of any length."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def json_text(value: Any, *, indent: int | None = None, default: Any = None) -> str:

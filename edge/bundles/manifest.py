@@ -12,6 +12,7 @@ from edge.bundles.confidence import Confidence
 from edge.bundles.members import MANIFEST_BYTES, FileEntry, check_names
 from edge.bundles.variant import Variant
 from edge.errors import BundleError
+from edge.text import shortened
 from edge.typed_json import OPEN, from_json
 from edge.vision.preprocess import Preprocessing
 from edge.vision.tensor import TensorSpec
@@ -29,6 +30,8 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 1
 _MOST_CLASSES: Final = 100_000
+_LONGEST_TEXT: Final = 200
+"""Of the bundle's name, and of when it was made."""
 GoldenAnswer = tuple[tuple[int, float], ...]
 """The best classes for one picture, each with its probability, best first."""
 
@@ -159,7 +162,9 @@ class Manifest:
     def __post_init__(self) -> None:
         for text in (self.name, self.created):
             if not text.isprintable():
-                raise BundleError(f"expected printable text, got {text!r}")
+                raise BundleError(f"expected printable text, got {shortened(repr(text))}")
+            if len(text) > _LONGEST_TEXT:
+                raise BundleError(f"expected at most {_LONGEST_TEXT} letters, got {shortened(text)!r}")
         _check_counts(classes=self.classes, serial=self.serial)
         if self.classes > _MOST_CLASSES or self.labels.size_bytes > MANIFEST_BYTES:
             raise BundleError(f"there are more than {_MOST_CLASSES} classes, or labels of more than 16 MB")
@@ -228,7 +233,7 @@ def read_manifest(values: Mapping[str, Any], path: Path) -> Manifest:
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise BundleError(
-            f"Bundle manifest {path} has schema {version!r}, this version reads {SCHEMA_VERSION}: "
+            f"Bundle manifest {path} has schema {shortened(repr(version))}, this version reads {SCHEMA_VERSION}: "
             + ("update mobilenet-edge." if newer else "write the bundle again with edge-convert bundle.")
         )
     try:

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from edge.errors import BundleError, os_reason
+from edge.text import shortened
 
 __all__ = [
     "MANIFEST",
@@ -52,7 +53,7 @@ class FileEntry:
     def __post_init__(self) -> None:
         path = PurePosixPath(self.file)
         if not self.file.isprintable():
-            raise BundleError(f"invalid file name {self.file!r}")
+            raise BundleError(f"invalid file name {shortened(repr(self.file))}")
         if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in self.file:
             raise BundleError(f"file '{self.file}' would lie outside the bundle")
         if str(path) != self.file:

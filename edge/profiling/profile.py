@@ -16,6 +16,7 @@ from edge.bundles.variant import Variant
 from edge.errors import ProfileError
 from edge.files import read_json, to_json, write_atomically
 from edge.profiling.latency import Latency
+from edge.text import shortened
 from edge.typed_json import FLAT, OPEN, from_json, named
 
 __all__ = ["SCHEMA_VERSION", "HeatPoint", "LatencyProfile", "ProfileRow", "Provenance", "load_profile"]
@@ -186,7 +187,7 @@ def load_profile(path: Path) -> LatencyProfile:
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION
         raise ProfileError(
-            f"Latency profile {path} has schema {version!r}, this version reads {SCHEMA_VERSION}: "
+            f"Latency profile {path} has schema {shortened(repr(version))}, this version reads {SCHEMA_VERSION}: "
             + ("update mobilenet-edge." if newer else "measure it again.")
         )
     try:

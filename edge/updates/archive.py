@@ -18,6 +18,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.members import MANIFEST, SIGNATURE, FileEntry, open_member
 from edge.errors import BundleError, os_reason
 from edge.files import new_file
+from edge.text import shortened
 from edge.zip_files import DAMAGE, open_archive, open_packed
 
 __all__ = ["Source", "pack", "reading"]
@@ -91,7 +92,7 @@ class Source:
         except BundleError:
             raise
         except DAMAGE as reason:
-            cause = os_reason(reason) if isinstance(reason, OSError) else str(reason).rstrip(".")
+            cause = os_reason(reason) if isinstance(reason, OSError) else shortened(str(reason).rstrip("."))
             raise BundleError(f"Cannot read {name} in {self._place} ({cause}): get the bundle again.") from reason
 
 
@@ -131,7 +132,7 @@ def _members(archive: zipfile.ZipFile, place: Path) -> dict[str, zipfile.ZipInfo
     members, seen = dict[str, zipfile.ZipInfo](), set[str]()
     for info in archive.infolist():
         if info.filename.casefold() in seen:
-            raise BundleError(f"{place} has two files named {info.filename!r}: get the bundle again.")
+            raise BundleError(f"{place} has two files named {shortened(repr(info.filename))}: get the bundle again.")
         seen.add(info.filename.casefold())
         if info.filename.startswith(root):
             members[info.filename.removeprefix(root)] = info

@@ -100,7 +100,8 @@ def activate(
         if key is not None and not allow_older:
             _refuse_older(manifest, installed)
         _clear(installed, keep_versions=True)
-        tested = _install(files, manifest, heads, installed.folder(version), backend)
+        with _nothing_left(installed):
+            tested = _install(files, manifest, heads, installed.folder(version), backend)
         switched = installed.switch(version)
         _clear(switched)
         return Activation(bundle=open_bundle(switched.folder(version)), installed=switched, tested=tested)
@@ -224,6 +225,18 @@ def _install(files: Source, manifest: Manifest, heads: Mapping[str, bytes], targ
         for entry in entries:
             files.copy(entry, staging)
         return verify_answers(open_bundle(staging), backend=backend)
+
+
+@contextlib.contextmanager
+def _nothing_left(installed: Installed) -> Iterator[None]:
+    """Remove the folders of a bundle of which no version was installed."""
+    try:
+        yield
+    except BaseException:
+        for folder in (installed.versions, installed.home):
+            with contextlib.suppress(OSError):  # there are other versions in it
+                folder.rmdir()
+        raise
 
 
 def _is_whole(target: Path) -> bool:

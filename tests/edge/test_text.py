@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from camera_demo.logs import set_up_logs
+from edge import native_output
 from edge.bundles.bundle import MANIFEST
 from edge.native_output import quiet_native_output
 from edge.text import clean, json_text, one_line
@@ -59,7 +60,10 @@ def test_logs_are_cleaned(form: str, capfd: pytest.CaptureFixture[str]) -> None:
         assert json.loads(first)["source"] == HOSTILE
 
 
-def test_lines_of_native_libraries_are_cleaned(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_native_libraries_are_cleaned(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(native_output, "_is_shown", False)  # a test of --debug may have come before
     with quiet_native_output():
         os.write(2, b"ERROR: tensor \x1b]0;pwned\x07 is \xff wrong\n")
     assert capfd.readouterr().err == "ERROR: tensor ]0;pwned is \ufffd wrong\n"

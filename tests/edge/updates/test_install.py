@@ -167,6 +167,18 @@ class TestRefusals:
         (second / MANIFEST).write_text("{")
         assert self.complaint(home, second, BundleError).startswith(f"Bundle manifest in {second} is not JSON")
 
+    def test_a_refusal_under_a_new_name_leaves_no_folder(self, home: Path, second: Path) -> None:
+        values = json.loads((second / MANIFEST).read_text())
+        (second / MANIFEST).write_text(json.dumps(values | {"name": "other"}))
+        (second / FILE).write_bytes(b"")
+        self.complaint(home, second, BundleError)
+        assert not (home / "other").exists()
+
+    def test_a_long_name_is_named_in_short(self, home: Path, second: Path) -> None:
+        values = json.loads((second / MANIFEST).read_text())
+        (second / MANIFEST).write_text(json.dumps(values | {"name": "a" * 1_000_000}))
+        assert len(self.complaint(home, second, BundleError)) < 500
+
     def test_a_changed_model_file(self, home: Path, second: Path) -> None:
         model = bytearray((second / FILE).read_bytes())
         model[1000] ^= 1
