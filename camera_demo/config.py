@@ -101,8 +101,13 @@ def _rules(path: Path, tables: Any) -> tuple[Rule, ...]:
         raise ConfigError(
             f"Configuration {path}: action is {redacted(str(tables))[:60]!r}: expected tables, each under [[action]]."
         )
-    rules = []
+    rules, settings = [], {field.name for field in fields(Settings)}
     for number, table in enumerate(tables, 1):
+        if misplaced := sorted(table.keys() & settings):
+            raise ConfigError(
+                f"Configuration {path}: action {number}: '{misplaced[0]}' is a setting of the camera: put it before "
+                "the first [[action]]."
+            )
         try:
             rules.append(parse_rule(table))
         except ConfigError as reason:

@@ -17,6 +17,7 @@ _WHITE: Final = (255, 255, 255)
 _GREY: Final = (200, 200, 200)
 _GREEN: Final = (96, 200, 64)
 _BAND_SHARE: Final = 0.17
+_MARGIN: Final = 4
 _LEAST_HEIGHT: Final = 24
 """Pixels below which a picture is too small for letters."""
 
@@ -59,8 +60,12 @@ def _frame_region(image: Frame, result: Result, band: int) -> None:
     cv2.rectangle(image, (left, top), (right - 1, bottom - 1), _GREEN, thickness=max(1, height // 240))
     inner = image[top:bottom, left:right]
     letter_px = 0.2 * band
-    if result.region_name and min(inner.shape[:2]) > _LEAST_HEIGHT:
-        _write(inner, f"{result.region_name}: {result.label}", 4, round(1.8 * letter_px), letter_px, _GREEN)
+    if result.region_name and min(inner.shape[:2]) > 2 * _LEAST_HEIGHT:
+        text = f"{result.region_name}: {result.label}"
+        (unit_width, unit_height), _ = cv2.getTextSize(_ascii(text), _FONT, 1.0, 1)
+        label = inner[: round(2 * letter_px), : round(unit_width * letter_px / max(1, unit_height)) + 2 * _MARGIN]
+        label //= 4
+        _write(label, text, _MARGIN, round(1.4 * letter_px), letter_px, _WHITE)
 
 
 def _write(image: Frame, text: str, left: int, baseline: int, letter_px: float, colour: tuple[int, int, int]) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.overlay import draw
+from camera_demo.region import parse_regions
 
 
 def test_the_answer_is_drawn_on_a_copy(
@@ -44,3 +45,19 @@ def test_any_label_on_any_size_is_drawn(
 def test_without_a_guess_it_says_so(make_result: Callable[..., Result]) -> None:
     sure, unsure = draw(make_result()), draw(make_result(guesses=()))
     assert (sure != unsure).any()
+
+
+@pytest.mark.parametrize("size", [(48, 48), (480, 640), (1080, 1920)])
+def test_every_region_is_framed_and_named(
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame], size: tuple[int, int]
+) -> None:
+    frame = make_frame(image=np.full((*size, 3), 128, np.uint8))
+    door, gate = parse_regions(["door=0,0,0.5,0.8", "gate=0.6,0.1,1,0.8"])
+    height, width = size
+    drawn = draw(make_result(frame=frame, region=door, elsewhere=(make_result(frame=frame, region=gate),)))
+    for region in (door, gate):
+        left, top, right, _ = region.box(height, width)
+        assert (drawn[top, (left + right) // 2] == (96, 200, 64)).all()
+        inner = drawn[top + 2 : height // 4, left + 2 : right - 2]
+        assert (inner < 64).any() == (height > 100), "its name stands on a dark ground, where there is room"
+    assert (frame.image == 128).all()

@@ -4,6 +4,7 @@ from itertools import count
 import pytest
 
 from camera_demo.frames import Result
+from camera_demo.region import parse_regions
 from camera_demo.summary import Stats
 
 
@@ -59,6 +60,14 @@ def test_the_share_over_budget_counts_what_the_classification_took(
     stats = tally_of(ticks)
     stats.add(make_result(0, budget_ms=5.9))
     assert stats.summary().over_budget == 1.0
+
+
+def test_each_region_has_runs_of_its_own(make_result: Callable[..., Result], ticks: Iterator[float]) -> None:
+    stats = tally_of(ticks)
+    door, gate = parse_regions(["door=0,0,0.5,1", "gate=0.5,0,1,1"])
+    for index in range(100):
+        stats.add(make_result(index, label="odd" if index % 2 else "even", region=gate if index % 2 else door))
+    assert stats.summary().seen == ("door: even 0:00-0:03 97 %", "gate: odd 0:00-0:03 97 %")
 
 
 def test_no_frame_at_all_is_told(ticks: Iterator[float]) -> None:

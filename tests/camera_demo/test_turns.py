@@ -106,6 +106,29 @@ def test_only_watched_classes_are_announced(
     assert [result.steady for result in results] == [None, *["grey 3"] * 4, *[None] * 7]
 
 
+def test_a_camera_that_is_away_ends_what_is_seen_while_nothing_comes(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    now_s, events = [0.0], list[tuple[float, bool]]()
+
+    class Leaving(Frames):
+        def frames(self, stop: Stop, prepare: Prepare | None = None) -> Iterator[CapturedFrame | None]:
+            yield from super().frames(stop, prepare)
+            for _ in range(200):
+                now_s[0] += 0.1
+                yield None
+
+    answers = Answers(
+        Leaving([make_frame(index) for index in range(5)]),
+        make_classifier(),
+        options=ClassifyOptions(steady=QUICK),
+        on_event=lambda event: events.append((round(now_s[0], 1), event.is_over)),
+        clock=lambda: now_s[0],
+    )
+    assert len(list(answers)) == 5
+    assert events == [(0.0, False), (10.1, True)], "and not once more at the end"
+
+
 def noisy(image: Frame, generator: np.random.Generator) -> Frame:
     noise = generator.normal(0, 8, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)

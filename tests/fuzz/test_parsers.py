@@ -13,8 +13,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from camera_demo.actions.gpio import pin_of
+from camera_demo.actions.rules import QuietHours, parse_rule
 from camera_demo.capture_format import CaptureFormat
 from camera_demo.config import read_config, settings_of
+from camera_demo.events import Span
 from camera_demo.region import Region
 from camera_demo.run_state import RunState
 from camera_demo.sinks.broker import broker_of
@@ -45,7 +48,21 @@ def is_one_clear_line(error: EdgeError) -> bool:
     return len(str(error)) > 10 and "Traceback" not in str(error)
 
 
-@pytest.mark.parametrize("parse", [parse_source, parse_sink, broker_of, address_of, Region.parse, is_local_name])
+@pytest.mark.parametrize(
+    "parse",
+    [
+        parse_source,
+        parse_sink,
+        broker_of,
+        address_of,
+        Region.parse,
+        is_local_name,
+        Span.parse,
+        QuietHours.parse,
+        pin_of,
+        lambda text: parse_rule({"run": text}),
+    ],
+)
 @given(text=ADDRESSES)
 @example(text="\0")
 @example(text="x" * 5000)

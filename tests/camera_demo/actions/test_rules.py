@@ -171,6 +171,10 @@ def test_the_file_has_tables(tmp_path: Path) -> None:
     for text, message in (
         ("action = 3", "action is '3': expected tables, each under [[action]]."),
         ('[[action]]\nrun = "exec:true"\n[[action]]\nrun = "x"', "action 2: run is 'x'"),
+        (
+            '[[action]]\nrun = "exec:true"\nfps = 3',
+            "action 1: 'fps' is a setting of the camera: put it before the first [[action]].",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(ConfigError) as raised:
