@@ -79,7 +79,7 @@ class Collection:
             return sum(one.size_bytes for one in self._pictures.values())
 
     def distance(self, image: Frame) -> float:
-        """How far a picture is from every one that is there, in mean grey levels."""
+        """How far a picture is from every one that is there, in mean levels of 255."""
         with self._guard:
             return self._looks.distance(Looks.of(image))
 

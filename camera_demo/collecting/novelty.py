@@ -1,4 +1,4 @@
-"""Whether a picture looks like one that is kept already: by 16x16 cells of grey, less their mean."""
+"""Whether a picture looks like one that is kept already: by 12x12 cells of colour."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edge.vision.preprocess import Frame
 __all__ = ["NEAR", "Looks"]
 
 NEAR: Final = 3.0
-"""Mean difference of the cells, in grey levels, below which two pictures are the same to a network and to people."""
-_CELLS: Final = 16
+"""Mean difference of the cells, in levels of 255, below which two pictures are the same to a network and to people."""
+_CELLS: Final = 12
 _FIRST: Final = 64
 
 Look = NDArray[np.float32]
@@ -25,7 +25,7 @@ class Looks:
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._looks: Look = np.empty((_FIRST, _CELLS * _CELLS), np.float32)
+        self._looks: Look = np.empty((_FIRST, _CELLS * _CELLS * 3), np.float32)
 
     def distance(self, look: Look) -> float:
         """To the nearest picture that is kept; infinite without any."""
@@ -51,6 +51,5 @@ class Looks:
     @staticmethod
     def of(image: Frame) -> Look:
         """What a picture looks like."""
-        grey = cv2.cvtColor(cv2.resize(image, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
-        cells = np.asarray(grey, np.float32).reshape(-1)
-        return np.asarray(cells - cells.mean(), np.float32)
+        cells = cv2.resize(image, (_CELLS, _CELLS), interpolation=cv2.INTER_AREA)
+        return np.asarray(cells, np.float32).reshape(-1)

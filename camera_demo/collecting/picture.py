@@ -25,7 +25,7 @@ class Collected:
     variant: str = ""
     region: str = ""
     novelty: float = 0.0
-    """How far it was from every picture that was there."""
+    """How far it was from every picture that was there, in mean levels of 255."""
     size_bytes: int = field(default=0, compare=False)
 
     @property

@@ -15,7 +15,7 @@ from convert.data.image_sets import readable_pictures, shuffled_bursts
 from convert.errors import TrainingError
 from edge.errors import ImageError, os_reason
 from edge.files import write_atomically
-from edge.vision.label_table import read_label_table
+from edge.vision.label_table import LABEL_TABLE, read_label_table
 
 __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
 
@@ -88,16 +88,17 @@ def read_dataset(data: Path, share: float = 0.2) -> DataSet:
     """The pictures of ``data``, divided into those to learn from and those to measure on.
 
     Args:
-        data: A folder with a folder for each class; or with such folders in ``train`` and ``val``, ``test`` or both,
-            where ``test`` measures in the end; or a CSV file with the columns ``path``, ``label`` (which may be empty,
-            if there is a teacher) and, if the split is made, ``split``.
+        data: A folder with a folder for each class; with a ``labels.csv``; or with such folders in ``train`` and
+            ``val``, ``test`` or both, where ``test`` measures in the end; or a CSV file with the columns ``path``,
+            ``label`` (which may be empty, if there is a teacher) and, if the split is made, ``split``.
         share: Part of each class to hold back for measuring where no split is made. The same pictures each time;
             those that look like one burst by their names stay together.
 
     Raises:
         TrainingError: There is nothing to learn from, a class is empty, or there is only one.
     """
-    rows = _from_csv(data) if data.is_file() else _from_folders(data)
+    table = data / LABEL_TABLE if data.is_dir() else data
+    rows = _from_csv(table) if table.is_file() else _from_folders(data)
     labels = tuple(sorted({label for _, label, _ in rows if label}))
     if not labels:
         raise TrainingError(f"{data} names no class: expected two or more.")

@@ -14,6 +14,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.unknown import Unknown, class_number
 from edge.progress import Progress, no_progress
 from edge.vision.images import image_files, unread_pictures
+from edge.vision.label_table import LABEL_TABLE
 
 __all__ = ["evaluate"]
 
@@ -42,9 +43,9 @@ def evaluate(
 
     Args:
         bundle: A bundle's folder or name, or an opened one.
-        pictures: A folder with a folder of pictures for each class, named as its label.
+        pictures: A folder with a folder of pictures for each class, named as its label, or with a ``labels.csv``.
         variant: The variant or its name; None for the most accurate one.
-        truth: A JSON object of file names and class numbers, instead of such folders.
+        truth: A JSON object of file names and class numbers, or a CSV file, instead of such folders.
         nothing: A folder of pictures that show nothing in particular, for which ``unknown`` is right.
         background: The class that stands for nothing in particular, where there is one: it is right for them as well.
         unknown: As for :class:`edge.Classifier`.
@@ -98,7 +99,8 @@ def _labelled(folder: Path, labels: Sequence[str], truth: Path | None) -> tuple[
     if not paths:
         unsupported = f" ({others} are not read)" if others else ""
         raise ImageError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files{unsupported}.")
-    found = read_truth(paths, labels, truth)
+    table = folder / LABEL_TABLE
+    found = read_truth(paths, labels, table if truth is None and table.is_file() else truth)
     if not found:
         names = ", ".join(repr(label) for label in labels[:_NAMED])
         if truth is not None:

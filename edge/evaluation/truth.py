@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.errors import EdgeError, ImageError
 from edge.files import read_json
 from edge.vision.images import image_files
+from edge.vision.label_table import read_label_table
 
 __all__ = ["pictures_of_nothing", "read_truth", "unknown_folders"]
 
@@ -21,13 +22,16 @@ def read_truth(
     Args:
         paths: The pictures.
         labels: The classes' names.
-        file: A JSON object of file names and class indices; None to take the name of the folder a picture lies in,
-            where that is a label (with ``_`` for spaces, in any case).
+        file: A JSON object of file names and class indices, or a CSV file with the columns ``path`` and ``label``;
+            None to take the name of the folder a picture lies in, where that is a label (with ``_`` for spaces, in
+            any case).
         error: What to raise.
 
     Raises:
         EdgeError: Of the class ``error``: the file cannot be used, or names a class there is not.
     """
+    if file is not None and file.suffix.lower() == ".csv":
+        return _of_table(paths, labels, file, error)
     if file is not None:
         truth = _truth_file(file, len(labels), error)
         return {path: truth[path.name] for path in paths if path.name in truth}
@@ -54,6 +58,13 @@ def pictures_of_nothing(folder: Path, error: type[EdgeError] = ImageError) -> li
     if not paths:
         raise error(f"{folder} has no pictures: expected some that show none of the classes.")
     return paths
+
+
+def _of_table(paths: Sequence[Path], labels: Sequence[str], table: Path, error: type[EdgeError]) -> dict[Path, int]:
+    index = {_folded(label): number for number, label in enumerate(labels) if label}
+    rows = {row.path.resolve(): _folded(row.label) for row in read_label_table(table, error)}
+    found = {path: rows.get(path.resolve(), "") for path in paths}
+    return {path: index[label] for path, label in found.items() if label in index}
 
 
 def _folded(name: str) -> str:

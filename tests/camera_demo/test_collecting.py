@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,17 @@ def test_answers_of_a_program_are_collected_the_same(collection: Collection, bun
     for result in camera_demo.answers("demo", bundle=bundle_folder, variant="0.25_128", backend="fake"):
         collector.see(result)
     assert len(collection.pictures()) == collector.kept > 1
+
+
+def test_two_who_label_at_once_lose_nothing(collection: Collection, answer: MakeResult) -> None:
+    collector = Collector(collection, CollectOptions(minute=100))
+    names = [one.file for n in range(12) if (one := collector.see(answer(n, 10 * n))) is not None]
+    threads = [
+        threading.Thread(target=lambda mine=mine: [collection.label([name], f"class {name}") for name in mine])
+        for mine in (names[::2], names[1::2])
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert collection.labels() == {name: f"class {name}" for name in names}
