@@ -50,7 +50,7 @@ def main() -> None:
             browser.get(address)
             time.sleep(_WATCH_S)
             _steer(address, {"fps": 60})
-            _take(browser, DOCS / "page.png", 1280, 1010, when=lambda: _sees(address, "seven"))
+            _take(browser, DOCS / "page.png", 1280, 985, when=lambda: _sees(address, "seven"))
             _take(browser, DOCS / "phone.png", 390, 800, scale=1.5, when=lambda: _sees(address, "five"))
 
 
@@ -116,8 +116,8 @@ def _steer(address: str, wish: dict[str, Any]) -> None:
 def _sees(address: str, label: str) -> bool:
     """Whether the answer of now is ``label``, and sure."""
     with urllib.request.urlopen(f"{address}/api/state") as answer:
-        best = json.load(answer)["answer"]["labels"][0]
-    return bool(best["label"] == label and best["probability"] > _SURE)
+        answers = json.load(answer)["answer"]["labels"]
+    return bool(answers and answers[0]["label"] == label and answers[0]["probability"] > _SURE)
 
 
 @contextlib.contextmanager
