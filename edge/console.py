@@ -23,7 +23,7 @@ from edge.addresses import without_secrets
 from edge.errors import EdgeError, os_reason
 from edge.native_output import show_native_output
 from edge.parts import failed_import
-from edge.text import clean, json_text, one_line
+from edge.text import clean, json_text, one_line, shortened
 from edge.unfinished import exit_at_once
 
 if TYPE_CHECKING:
