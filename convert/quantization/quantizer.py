@@ -16,7 +16,9 @@ of them (:mod:`.augmentation`): rounding that follows few pictures too closely i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -50,6 +52,10 @@ and 10.9 on photos at ρ = 224, 160 and 128, whatever pictures the deviation is 
 ones."""
 LOGIT_DEVIATIONS_SYNTHETIC: Final = 12.0
 """The same where the pictures are synthetic: they excite the network less."""
+MOST_HELD: Final = 200_000_000
+"""Bytes of one layer's outputs that are held; larger ones are computed again, so that a gigabyte is enough."""
+_BYTES: Final = 3
+"""Of each value: an int8 and a float16."""
 _LARGEST_BIAS: Final = 2**30
 """Half of int32, so that the sum over a window cannot overflow either."""
 
@@ -58,38 +64,54 @@ _LARGEST_BIAS: Final = 2**30
 class _Flow:
     """What flows between two layers: the same pictures as int8 levels and as float has them.
 
-    A batch's output takes the place of its input, so that no more than one layer's inputs are held at a time.
+    A batch's output takes the place of its input, unless all outputs together are large: then the layer stays
+    ``pending``, and is run again by each layer until one has smaller outputs.
     """
 
     quantization: Quantization
     levels: list[Tensor]
-    """int8 (up to BATCH, channels, height, width)."""
+    """int8 (up to BATCH, channels, height, width), before the pending layers."""
     real: list[Tensor]
     """float16, to halve the memory; the logits are float32."""
+    pending: list[tuple[FoldedLayer, QuantizedLayer]] = field(default_factory=list)
 
     def pool(self) -> None:
         """Run the global average pool, which rounds to the steps of its input."""
-        self.levels = [x.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8) for x in self.levels]
-        self.real = [x.float().mean(dim=(2, 3), keepdim=True).half() for x in self.real]
+        inputs = [[x.float().mean(dim=(2, 3), keepdim=True) for x in both] for both in self._inputs()]
+        self.levels, self.real = [x.round().to(torch.int8) for x, _ in inputs], [x.half() for _, x in inputs]
+        self.pending = []
 
-    def run_float(self, layer: FoldedLayer) -> tuple[Moments, float, float]:
-        """Run ``layer`` in float; return the moments of its inputs, and its outputs' range, zero within."""
-        sums, low, high = MomentSums(layer, self.quantization), 0.0, 0.0
-        for number, (levels, real) in enumerate(zip(self.levels, self.real, strict=True)):
+    def run(self, layer: FoldedLayer, quantize: Callable[[Moments, float, float], QuantizedLayer]) -> QuantizedLayer:
+        """Run ``layer`` in float, and in the integers that ``quantize`` makes of its inputs' moments and its range."""
+        sums, low, high, is_held = MomentSums(layer, self.quantization), 0.0, 0.0, True
+        for number, (levels, real) in enumerate(self._inputs()):
             sums.add(levels, real)
             out = layer.activate_(layer.convolve(real.float()))
             if layer.cap is None:
                 low = min(low, out.min().item())
             if layer.cap is None or high < layer.cap:
                 high = max(high, out.max().item())
-            self.real[number] = out if layer.cap is None else out.half()
-        return sums.moments(), low, high
+            if number == 0:
+                is_held = out.shape[-1] == 1 or len(self.levels) * out.numel() * _BYTES <= MOST_HELD
+            if is_held:
+                self.real[number] = out if layer.cap is None else out.half()
+        quantized = quantize(sums.moments(), low, high)
+        self.pending.append((layer, quantized))
+        if is_held:
+            for number, levels in enumerate(self.levels):
+                for _, integers in self.pending:
+                    levels = integers.run(levels)
+                self.levels[number] = levels
+            self.pending = []
+        self.quantization = quantized.output
+        return quantized
 
-    def run_integers(self, layer: QuantizedLayer) -> None:
-        """Run ``layer`` on the int8 levels."""
-        for number, levels in enumerate(self.levels):
-            self.levels[number] = layer.run(levels)
-        self.quantization = layer.output
+    def _inputs(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each batch as the next layer takes it."""
+        for levels, real in zip(self.levels, self.real, strict=True):
+            for layer, integers in self.pending:
+                levels, real = integers.run(levels), layer.activate_(layer.convolve(real.float())).half()
+            yield levels, real
 
 
 @torch.inference_mode()
@@ -121,13 +143,11 @@ def quantize(
         progress(layer.name, index / len(network.layers))
         if layer.pools:
             flow.pool()
-        moments, low, high = flow.run_float(layer)
-        quantized = _quantize_layer(layer, moments, flow.quantization, low, high)
         if layer.kind == "classifier":
             deviations = LOGIT_DEVIATIONS_SYNTHETIC if are_synthetic else LOGIT_DEVIATIONS
-            quantized = _with_logits_range(quantized, flow, low, deviations)
-        flow.run_integers(quantized)
-        layers.append(quantized)
+            layers.append(flow.run(layer, partial(_quantize_classifier, layer, flow, deviations)))
+        else:
+            layers.append(flow.run(layer, partial(_quantize_layer, layer, flow.quantization)))
     progress("done", 1.0)
     return QuantizedNetwork(
         variant=Variant(network.alpha, pixels.shape[1]),
@@ -163,7 +183,7 @@ def _quantized_input(pixels: NDArray[np.uint8], preprocessing: Preprocessing, qu
 
 
 def _quantize_layer(
-    layer: FoldedLayer, moments: Moments, inputs: Quantization, low: float, high: float
+    layer: FoldedLayer, inputs: Quantization, moments: Moments, low: float, high: float
 ) -> QuantizedLayer:
     scales = _weight_scales(layer, inputs)
     weight = round_weights(layer.weight, scales, moments)
@@ -197,8 +217,11 @@ def highest_logit(logits: Tensor, deviations: float = LOGIT_DEVIATIONS) -> float
     return max(logits.max().item(), means.mean().item() + reach * deviation)
 
 
-def _with_logits_range(quantized: QuantizedLayer, flow: _Flow, low: float, deviations: float) -> QuantizedLayer:
+def _quantize_classifier(
+    layer: FoldedLayer, flow: _Flow, deviations: float, moments: Moments, low: float, high: float
+) -> QuantizedLayer:
     """The classifier with the range of logits whose probabilities are nearest to float's, which are in ``flow``."""
+    quantized = _quantize_layer(layer, flow.quantization, moments, low, high)
     logits = torch.cat(flow.real).flatten(1)
     wanted, high = logits.log_softmax(dim=1), highest_logit(logits, deviations)
 

@@ -127,6 +127,21 @@ def test_the_same_inputs_give_the_same_integers(
         assert (a.input, a.output) == (b.input, b.output)
 
 
+@pytest.mark.parametrize("most_held", [0, 1_000_000])
+def test_outputs_that_are_too_large_to_hold_are_computed_again(
+    network: FoldedNetwork,
+    quantized: QuantizedNetwork,
+    data: CalibrationData,
+    most_held: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(quantizer, "MOST_HELD", most_held)
+    again = quantize(network, data.calibration.pixels[64], Preprocessing())
+    for a, b in zip(quantized.layers, again.layers, strict=True):
+        assert np.array_equal(a.weight, b.weight) and np.array_equal(a.bias, b.bias)
+        assert (a.input, a.output) == (b.input, b.output)
+
+
 def test_few_pictures_are_seen_in_other_views_too_and_enough_are_not(
     network: FoldedNetwork, data: CalibrationData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
