@@ -33,11 +33,13 @@ _HIDDEN: Final = "***"
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", re.DOTALL)
 _PLACE: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::([0-9]{1,5}))?")
 _UNSAFE: Final = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
-_GIVEN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/{0,2}((?<=://).*|.*@.*)", re.DOTALL)
+_GIVEN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}):/{0,2}((?<=://).*|.*@.*)", re.DOTALL)
 """What is an address in an argument, maybe behind an option and ``=``."""
 _FORMAT: Final = re.compile(r"synthetic:[/\dx.]*@[\d.]*")
+_NESTED: Final = 3
+"""Addresses in addresses that are looked for, as in ``json:rtsp://...``."""
 _LIKE_ADDRESS: Final = re.compile(
-    r"@|://|[?&;]\w*=|(?:pass|pwd|pw|token|key|secret|auth|user|login)\w*[=:]|^\W*\d+\.\d+\.\d+\.\d+(?:[:/]|$)"
+    r"@|://|[?&;]\w*=|(?:pass|pwd|pw|token|key|secret|auth|user|login)\w{0,30}[=:]|^\W*\d+\.\d+\.\d+\.\d+(?:[:/]|$)"
     r"|^[\w.-]+:\d{2,5}(?:/|$)|^(?:rtsps?|https?|mqtts?|rtmp|ftp)\W",
     re.IGNORECASE,
 )
@@ -165,21 +167,28 @@ def without_secrets(text: str, given: Iterable[str], *, with_paths: bool = False
         with_paths: Whether paths of addresses are shown.
     """
     shown: dict[str, str] = {}
-    waiting = list(given)
-    while waiting:
-        match = _GIVEN.search(waiting.pop())
+    for argument in given:
+        shown |= _shown_forms(argument, with_paths=with_paths)
+    for secret in sorted(shown, key=len, reverse=True):
+        text = text.replace(secret, shown[secret])
+    return text
+
+
+def _shown_forms(argument: str, *, with_paths: bool) -> dict[str, str]:
+    """The forms in which an argument may stand in a message, and what is shown for each."""
+    shown: dict[str, str] = {}
+    for _ in range(_NESTED):
+        match = _GIVEN.search(argument)
         if match is None or _FORMAT.fullmatch(match[0]):
-            continue
+            break
         address, scheme, rest = match[0], match[1], match[2]
-        waiting.append(rest)  # as in json:rtsp://...
+        argument = rest
         name = redacted(address, with_path=with_paths)
         shown |= {address: name, re.sub("/+", "/", address): name, f"{scheme}:{rest}": name}
         login = rest.rpartition("@")[0]
         if login:
             shown |= {rest: _HIDDEN, re.sub("/+", "/", rest): _HIDDEN, login: _HIDDEN}
-    for secret in sorted(shown, key=len, reverse=True):
-        text = text.replace(secret, shown[secret])
-    return text
+    return shown
 
 
 def is_like_address(text: str) -> bool:

@@ -200,6 +200,15 @@ def test_no_command_prints_a_secret_that_stands_in_a_wrong_place(command: list[s
     assert "s3cret" not in done.stdout + done.stderr
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("piece", ["a", "pass", "a:", "a.", "@", "&", "?a", "://", "1.", "a-", "/"])
+def test_long_arguments_take_no_endless_time(piece: str) -> None:
+    text = piece * (60_000 // len(piece))
+    redacted(text)
+    redacted(f"rtsp://{text}/{text}")
+    without_secrets("a message", [text, f"x:{text}"])
+
+
 def test_an_address_written_wrong_is_known() -> None:
     assert is_like_address("rtsp//cam/live") and not is_like_address("clips/live.mp4")
 
