@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -46,11 +47,11 @@ def main() -> None:
     network = fold(load_checkpoint(options.checkpoint).model)
     paths = find_pictures(options.photos)
     for resolution in options.resolutions:
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in STEPS}
+        found: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
         for seed in options.splits:
             halves = [read_pictures(half, RECIPE, [resolution]).pixels[resolution] for half in split(paths, seed)]
-            for name, step in STEPS.items():
-                found[name].append(measured(network, step(network, halves[0]), halves[1]))
+            for name, layers in steps(network, halves[0]):
+                found[name].append(measured(network, layers, halves[1]))
         for name, shares in found.items():
             agreement, divergence = np.mean(shares, axis=0)
             each = ", ".join(f"{100 * share:.1f}" for share, _ in shares)
@@ -71,35 +72,16 @@ def measured(network: FoldedNetwork, layers: Sequence[FakeQuantLayer], pixels: P
     return same / len(pixels), total / len(pixels)
 
 
-def nearest(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
-    """Each weight to its nearest level; biases corrected."""
-    with patch.object(gptq, "DAMPING", 1e9), patch.object(gptq, "PULL", 1e9):
-        return fake_quant_integers(network, quantize(network, pixels, RECIPE))
+def steps(network: FoldedNetwork, pixels: Pixels) -> Iterator[tuple[str, list[FakeQuantLayer]]]:
+    """What each step makes of the network, by name."""
+    for title, one in (("", network), (", equalized", equalize(network, pixels, RECIPE))):
+        with patch.object(gptq, "DAMPING", 1e9), patch.object(gptq, "PULL", 1e9):
+            yield f"nearest weights, bias correction{title}", fake_quant_integers(one, quantize(one, pixels, RECIPE))
+        rounded = fake_quant_integers(one, quantize(one, pixels, RECIPE))
+        yield f"rounded by covariance{title}", rounded
+        exact = [replace(layer, weight=layer.exact.weight, bias=layer.exact.bias) for layer in rounded]
+        yield f"only activations rounded{title}", exact
 
-
-def rounded(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
-    """Everything but equalization."""
-    return fake_quant_integers(network, quantize(network, pixels, RECIPE))
-
-
-def activations(network: FoldedNetwork, pixels: Pixels) -> list[FakeQuantLayer]:
-    """Float weights and biases, int8 activations."""
-    return [replace(r, weight=r.exact.weight, bias=r.exact.bias) for r in rounded(network, pixels)]
-
-
-def equalized(step: Callable[[FoldedNetwork, Pixels], list[FakeQuantLayer]]) -> Callable[..., list[FakeQuantLayer]]:
-    """The same step on the equalized network."""
-    return lambda network, pixels: step(equalize(network, pixels, RECIPE), pixels)
-
-
-STEPS: Final = {
-    "nearest weights, bias correction": nearest,
-    "the same, equalized": equalized(nearest),
-    "rounded by covariance, not equalized": rounded,
-    "rounded by covariance, equalized (what is written)": equalized(rounded),
-    "only activations rounded": activations,
-    "only activations rounded, equalized": equalized(activations),
-}
 
 if __name__ == "__main__":
     main()

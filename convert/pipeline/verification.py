@@ -111,7 +111,7 @@ def accuracy_of(found: NDArray[np.float32], reference: Reference) -> Accuracy:
         agreement_range=wilson_interval(int(is_same.sum()), len(is_same)),
         confident_agreement=_share(is_same[is_confident]) if can_tell else None,
         confident=int(is_confident.sum()) if can_tell else 0,
-        tied=_share(_is_tied(found[is_confident])) if can_tell else None,
+        tied=_share((_is_tied(found) & _is_clear(reference.probabilities))[is_confident]) if can_tell else None,
         top1=_share(best[known] == truth) if is_labelled else None,
         top1_range=wilson_interval(int((best[known] == truth).sum()), len(truth)) if is_labelled else None,
         top5=_share(_among_best(found[known], truth)) if is_labelled else None,
@@ -155,6 +155,13 @@ def _is_tied(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
     best = probabilities.max(axis=1, keepdims=True)
     ties: NDArray[np.bool_] = (probabilities == best).sum(axis=1) > 1
     return ties
+
+
+def _is_clear(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether the best of each row's classes has twice the probability of any other: then rounding cannot tie them."""
+    second, best = np.partition(probabilities, -2, axis=1)[:, -2:].T
+    clear: NDArray[np.bool_] = best >= 2 * second
+    return clear
 
 
 def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64], best: int = 5) -> NDArray[np.bool_]:

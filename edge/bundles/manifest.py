@@ -59,7 +59,8 @@ class Accuracy:
     confident: int = 0
     """How many pictures those are."""
     tied: float | None = None
-    """Share of those on which two or more classes tie for the best: the range of the logits was too narrow for them."""
+    """Share of those on which two or more classes tie for the best, though float gives one twice as much as any other:
+    the range of the logits was too narrow for them."""
     min_agreement: float | None = None
     """The agreement that was required when the file was written."""
 

@@ -86,6 +86,15 @@ def test_ties_count_where_float_is_sure_and_too_many_are_refused() -> None:
     require(replace(accuracy, tied=0.25), 0.2, "m.tflite")  # one picture of four
 
 
+def test_a_tie_of_classes_that_float_hardly_tells_apart_is_rounding() -> None:
+    saturated = FakeBackend(resolution=32, classes=4)
+    output = saturated.infer()
+    saturated.infer = lambda: np.full_like(output, output.dtype.type(1))  # type: ignore[method-assign]
+    near = reference([0, 1, 2, 3], [-1] * 4)
+    near.probabilities[:2] = [[0.52, 0.44, 0.02, 0.02], [0.01, 0.51, 0.47, 0.01]]
+    assert verify(saturated, near, Preprocessing()).tied == 0.5
+
+
 def test_drawn_pictures_claim_nothing_about_what_float_is_sure_of() -> None:
     drawn = replace(reference([0, 1, 2, 3], [-1] * 4), are_synthetic=True)
     accuracy = verify(FakeBackend(resolution=32, classes=4), drawn, Preprocessing())
