@@ -46,12 +46,12 @@ def main() -> None:
     _clip(DOCS / "demo.jpg")
     with _browser() as browser:
         _terminal(browser, DOCS / "terminal.png")
-        with _running("demo", "http://127.0.0.1:0", "--loop", "--pace") as address:
+        with _running("demo", "http://127.0.0.1:0", "--loop", "--pace", "--steady", "3") as address:
             browser.get(address)
             time.sleep(_WATCH_S)
             _steer(address, {"fps": 60})
-            _take(browser, DOCS / "page.png", 1280, 985, when=lambda: _sees(address, "seven"))
-            _take(browser, DOCS / "phone.png", 390, 800, scale=1.5, when=lambda: _sees(address, "five"))
+            _take(browser, DOCS / "page.png", 1280, 1240, when=lambda: _sees(address, "seven"))
+            _take(browser, DOCS / "phone.png", 390, 900, scale=1.5, when=lambda: _sees(address, "five"))
 
 
 def _clip(path: Path) -> None:
