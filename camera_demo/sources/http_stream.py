@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import re
 import socket
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from email.message import Message
+from http.client import HTTPMessage
 from typing import IO, Any, Final
 from urllib.parse import quote
 
@@ -19,6 +23,7 @@ __all__ = ["connect"]
 
 _ESP32: Final = "An ESP32-CAM streams at http://HOST:81/stream."
 _STREAM: Final = ("multipart/", "application/octet-stream", "video/x-motion-jpeg", "video/x-jpeg", "video/mjpeg")
+_DIGESTS: Final[Mapping[str, Any]] = {"MD5": hashlib.md5, "SHA": hashlib.sha1, "SHA-256": hashlib.sha256}
 _PATH_LETTERS: Final = "/%:@!$&'()*+,;=~?"
 
 
@@ -64,7 +69,7 @@ class _Bearer(urllib.request.BaseHandler):
         self._origin, self._token = origin, token
 
     def http_error_401(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, message: str, headers: Message
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, message: str, headers: HTTPMessage
     ) -> Any:
         if not _wants_token(headers):
             return None
@@ -90,11 +95,27 @@ class _Basic(urllib.request.HTTPBasicAuthHandler):
 
 
 class _Digest(urllib.request.HTTPDigestAuthHandler):
-    """The same."""
+    """Answers the first challenge that it can, of those that a camera offers: MD5, SHA or SHA-256 (RFC 7616)."""
 
-    def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], *rest: Any) -> Any:
-        fp.close()
-        return super().http_error_401(req, fp, *rest)
+    def http_error_401(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, message: str, headers: HTTPMessage
+    ) -> Any:
+        for challenge in headers.get_all("WWW-Authenticate", []):
+            algorithm = re.search(r'algorithm="?([\w-]+)', challenge, re.IGNORECASE)
+            if challenge.lower().startswith("digest ") and (algorithm is None or algorithm[1].upper() in _DIGESTS):
+                fp.close()
+                chosen = HTTPMessage()
+                chosen["WWW-Authenticate"] = challenge
+                return super().http_error_401(req, fp, code, message, chosen)
+        return None
+
+    def get_algorithm_impls(self, algorithm: str) -> Any:
+        digest = _DIGESTS[algorithm.upper()]
+
+        def hashed(text: str) -> str:
+            return str(digest(text.encode(), usedforsecurity=False).hexdigest())
+
+        return hashed, lambda secret, data: hashed(f"{secret}:{data}")
 
 
 def _opener(parts: Address) -> urllib.request.OpenerDirector:

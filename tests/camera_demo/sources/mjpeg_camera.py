@@ -64,9 +64,15 @@ class Camera:
             request += data
         self.requests.append(request.decode("latin-1"))
         if self.login and not self._may_enter(request.decode("latin-1")):
-            ask = {"basic": 'Basic realm="cam"', "digest": 'Digest realm="cam", nonce="abc", qop="auth"'}
-            says = ask.get(self.login, self.login)
-            connection.sendall(f"HTTP/1.1 401 No\r\nWWW-Authenticate: {says}\r\nContent-Length: 0\r\n\r\n".encode())
+            digest = 'Digest realm="cam", nonce="abc", qop="auth"'
+            asks = {
+                "basic": ['Basic realm="cam"'],
+                "digest": [digest],
+                "sha256": [f"{digest}, algorithm=SHA-256"],
+                "several": [f"{digest}, algorithm=SHA-512-256", f"{digest}, algorithm=MD5", 'Basic realm="cam"'],
+            }
+            lines = "".join(f"WWW-Authenticate: {ask}\r\n" for ask in asks.get(self.login, [self.login]))
+            connection.sendall(f"HTTP/1.1 401 No\r\n{lines}Content-Length: 0\r\n\r\n".encode())
             return
         self.visits += 1
         self.behaviours[min(self.visits, len(self.behaviours)) - 1](connection.sendall, end)
@@ -77,9 +83,10 @@ class Camera:
         fields = dict(re.findall(r'(\w+)="?([^",\r]+)"?', request.partition("Digest ")[2]))
         if "response" not in fields:
             return False
-        one, two = (hashlib.md5(text.encode()).hexdigest() for text in ("me:cam:p@ss", f"GET:{fields['uri']}"))
+        digest = hashlib.sha256 if self.login == "sha256" else hashlib.md5
+        one, two = (digest(text.encode()).hexdigest() for text in ("me:cam:p@ss", f"GET:{fields['uri']}"))
         answer = f"{one}:abc:{fields['nc']}:{fields['cnonce']}:auth:{two}"
-        return bool(fields["response"] == hashlib.md5(answer.encode()).hexdigest())
+        return bool(fields["response"] == digest(answer.encode()).hexdigest())
 
 
 @contextlib.contextmanager

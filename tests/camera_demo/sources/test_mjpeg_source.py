@@ -125,7 +125,7 @@ def test_a_picture_that_is_cut_by_the_next_is_left_out() -> None:
         assert levels([next(source.frames(Stop()))]) == [120]
 
 
-@pytest.mark.parametrize("login", ["basic", "digest"])
+@pytest.mark.parametrize("login", ["basic", "digest", "sha256", "several"])
 def test_a_login_is_sent_to_who_asks_for_it(login: str) -> None:
     with camera(stream([part(jpeg(10))]), login=login) as cam:
         with closing(MjpegSource(f"http://me:p%40ss@127.0.0.1:{cam.port}/a?b=c")) as source:
