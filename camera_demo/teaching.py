@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Final
 
 import edge
@@ -17,6 +19,7 @@ from edge.evaluation.page import matrix_axes
 __all__ = ["Teacher"]
 
 _FOLDER: Final = ".taught"
+_KEPT: Final = 5
 _MOST_CLASSES: Final = 12
 """Of more, no confusion matrix is shown."""
 
@@ -130,12 +133,20 @@ class Teacher:
             )
             with self._guard:
                 self._taught = found
+                self._keep_few(out.parent)
         except EdgeError as reason:
             self._error = str(reason)
         except Exception as reason:  # noqa: BLE001 - the page shows it; the loop goes on
             self._error = f"internal error ({type(reason).__name__}: {reason})"
         finally:
             self._stage = None
+
+    def _keep_few(self, folder: Path) -> None:
+        """Remove the oldest bundles but some, and none that may be gone back to."""
+        used = {bundle.root.resolve() for bundle, _ in self._used}
+        for old in sorted(folder.glob("taught-*"))[:-_KEPT]:
+            if old.resolve() not in used:
+                shutil.rmtree(old, ignore_errors=True)
 
     def _progress(self, stage: str, share: float) -> None:
         self._stage = stage, share

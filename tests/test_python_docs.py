@@ -73,6 +73,9 @@ def _fill(folder: Path) -> None:
     cv2.imwrite(str(folder / "photo.jpg"), edge.read_image(bundle.path(golden.pictures[0].file)))
     (folder / "test-photos/seven").mkdir(parents=True)
     shutil.copy(folder / "photo.jpg", folder / "test-photos/seven")
+    for number in range(6):
+        (folder / "things" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"things/{'ab'[number % 2]}/{chr(97 + number)}.png"), draw(number))
     shutil.copy(Path(str(files("camera_demo"))) / "clips/digits.mp4", folder / "clip.mp4")
     convert.save_checkpoint(lively(ModelConfig(alpha=0.25, classes=3), seed=2), folder / "weights.safetensors")
     (folder / "labels.txt").write_text("\n".join(LABELS[:3]) + "\n")
