@@ -24,6 +24,8 @@ _INTERVALS_S: Final = (0.2, 3600.0)
 _LONGEST_TOPIC: Final = 60_000
 """In bytes. MQTT has 65,535, of which what comes behind takes some."""
 
+_LONGEST_LOGIN: Final = 65_535
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
@@ -65,7 +67,8 @@ def broker_of(address: str, environment: Mapping[str, str] = os.environ, *, came
     topic, prefix = unquote(parts.path).strip("/"), _prefix(options.get("discovery", ["homeassistant"])[0])
     is_known = parts.scheme in _PORTS and not options.keys() - _OPTIONS
     is_timely = _INTERVALS_S[0] <= interval_s <= _INTERVALS_S[1]
-    if "#" in address or not (_is_topic(topic) and _is_topic(prefix) and is_known and is_timely):
+    is_short = all(len((text or "").encode()) <= _LONGEST_LOGIN for text in (parts.user, parts.password))
+    if "#" in address or not is_short or not (_is_topic(topic) and _is_topic(prefix) and is_known and is_timely):
         raise _no_address(address)
     default = "/".join(filter(None, ("mobilenet-edge", segment(socket.gethostname()), segment(camera))))
     return Broker(

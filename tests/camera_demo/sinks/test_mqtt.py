@@ -236,7 +236,8 @@ def test_an_address_is_understood(address: str, broker: Broker) -> None:
     "address",
     ["mqtt://", "mqtt:///t", "mqtt://h:x/t", "mqtt://h/#", "mqtt://h/a+b", "mqtt://h/t?interval=0", "mqtt://h/t?x=1",
      "mqtt://h/t?interval=nan", "mqtt://h/t#f", "mqtt://u:secret@h:99999/t", "mqtt://u:se/cret@h", "mqtt://u:se#cret@h",
-     "mqtt://h/t?pwd=secret", "mqtt://h/%00", "mqtt://h/$SYS/secret", "mqtt://h/t?discovery=a%2Bb", "mqtt:secret@h"],
+     "mqtt://h/t?pwd=secret", "mqtt://u:secret" + 70_000 * "x" + "@h", "mqtt://h/" + 70_000 * "x",
+      "mqtt://h/%00", "mqtt://h/$SYS/secret", "mqtt://h/t?discovery=a%2Bb", "mqtt:secret@h"],
 )  # fmt: skip
 def test_an_address_that_makes_no_sense_is_refused_without_its_password(address: str) -> None:
     with pytest.raises(SinkError, match="is no broker's address: expected mqtt://") as raised:
