@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 from camera_demo.config import read_config, settings_of
-from camera_demo.logs import set_up_logs
+from camera_demo.logs import log_what_nobody_catches, set_up_logs
 from camera_demo.opencv import prepare_opencv
 from camera_demo.settings import Settings
 from edge.addresses import without_secrets
@@ -31,7 +31,10 @@ a small model takes."""
 
 def main() -> None:
     """The console script ``camera-demo``."""
-    prepare_opencv(is_silent="--debug" not in sys.argv)
+    is_debugging = "--debug" in sys.argv
+    prepare_opencv(is_silent=not is_debugging)
+    if not is_debugging:
+        log_what_nobody_catches()
     sys.setswitchinterval(_HAND_OVER_S)
     run_command(lambda: app, "camera-demo")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import datetime, timezone
 from typing import Final
 
 from camera_demo.settings import LogFormat
 from edge.text import json_text, one_line
 
-__all__ = ["JsonFormatter", "set_up_logs"]
+__all__ = ["JsonFormatter", "log_what_nobody_catches", "set_up_logs"]
 
+_log = logging.getLogger(__name__)
 _CLEAR_LINE: Final = "\r\x1b[K"
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _LOGGERS: Final = ("camera_demo", "edge")
@@ -47,3 +49,16 @@ def set_up_logs(form: LogFormat) -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(logging.INFO)
+
+
+def log_what_nobody_catches() -> None:
+    """Let what ends a thread, or comes up while something is freed, be a line of the log instead of a traceback."""
+
+    def log(what: str, kind: type[BaseException], error: BaseException | None) -> None:
+        _log.error("%s: %s", what, repr(error) if error else kind.__name__, extra={"event": "internal_error"})
+
+    def of_thread(failed: threading.ExceptHookArgs) -> None:
+        log(f"{failed.thread.name if failed.thread else 'a thread'} ended", failed.exc_type, failed.exc_value)
+
+    threading.excepthook = of_thread
+    sys.unraisablehook = lambda failed: None

@@ -20,7 +20,7 @@ from camera_demo.options import ClassifyOptions
 from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
 from camera_demo.settings import Settings
-from camera_demo.sinks import Sink, SinkContext, WatcherLeft, open_sink
+from camera_demo.sinks import Outputs, Sink, SinkContext, WatcherLeft, open_sink
 from camera_demo.sinks.targets import check_targets
 from camera_demo.source_id import source_id
 from camera_demo.source_status import SourceStatus
@@ -83,7 +83,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             options = _with_events(options, settings, is_live=source.is_live)
             run_state.announces = options.steady is not None
             watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
-            sinks = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
+            outputs = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
             actions = Actions(settings.action, camera)
             opened.callback(actions.close)
             with progress_bar(f"profiling {bundle.name}") as show_progress:
@@ -108,11 +108,12 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             stop.attend()
             notifier.ready(f"classifying {source.name}")
             opened.callback(notifier.stopping)
-            on_event = partial(_on_event, sinks, actions, stop)
+            on_event = partial(_on_event, outputs, actions, stop)
             answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
             opened.enter_context(HealthSampler(_on_health(answers, run_state)))
             _let_teach(run_state, settings, budget, bundle, profile, answers, opened)
-            show(answers, sinks, stats, max_frames=settings.max_frames)
+            show(answers, [outputs], stats, max_frames=settings.max_frames)
+            outputs.close()
     finally:
         for line in stats.summary().lines() if stats else ():
             announce(line)
@@ -168,7 +169,7 @@ def _open_sinks(
     watched: Mapping[int, str],
     announce: Callable[[str], None],
     topic: str,
-) -> list[Sink]:
+) -> Outputs:
     writes_data = any(uri.scheme.name == "json" and uri.location == _STDOUT for uri in uris)
     text = sys.stderr if writes_data else sys.stdout
     context = SinkContext(
@@ -187,7 +188,7 @@ def _open_sinks(
         sink = open_sink(uri, context, is_live=source.is_live)
         opened.callback(sink.close)
         sinks.append(sink)
-    return sinks
+    return Outputs(sinks, [uri.name for uri in uris])
 
 
 def _with_events(options: ClassifyOptions, settings: Settings, *, is_live: bool) -> ClassifyOptions:
@@ -196,14 +197,13 @@ def _with_events(options: ClassifyOptions, settings: Settings, *, is_live: bool)
     return replace(options, steady=Steady()) if is_wanted and options.steady is None else options
 
 
-def _on_event(sinks: Sequence[Sink], actions: Actions, stop: Stop, event: Event) -> None:
+def _on_event(outputs: Sink, actions: Actions, stop: Stop, event: Event) -> None:
     """Pass an event on: to the actions first, so that a sink that breaks takes none of them with it."""
     actions.on_event(event)
-    for sink in sinks:
-        try:
-            sink.on_event(event)
-        except WatcherLeft:
-            stop.request()
+    try:
+        outputs.on_event(event)
+    except WatcherLeft:
+        stop.request()
 
 
 def _on_health(answers: Answers, run_state: RunState) -> Callable[[Health], None]:

@@ -21,6 +21,7 @@ from typer.core import TyperOption
 
 from edge.addresses import without_secrets
 from edge.errors import EdgeError, os_reason
+from edge.limits import limit_reached
 from edge.native_output import show_native_output
 from edge.parts import failed_import
 from edge.text import clean, json_text, one_line, shortened
@@ -277,9 +278,12 @@ def _print_version(program: str) -> NoReturn:
 
 def _explained(error: Exception, program: str, hints: Mapping[type[EdgeError], str]) -> tuple[str, int]:
     """What to say of an error, and the exit code."""
+    limit = limit_reached(error)
     if isinstance(error, EdgeError):
-        hint = next((hint for kind, hint in hints.items() if isinstance(error, kind)), "")
+        hint = next((hint for kind, hint in hints.items() if isinstance(error, kind)), limit)
         return f"{error} {hint}".rstrip(), error.exit_code
+    if limit:
+        return limit, 1
     usage = getattr(error, "format_message", None)  # typer's own, whose class differs from version to version
     if usage is not None:
         message = str(usage()).strip()

@@ -2,5 +2,6 @@
 
 from camera_demo.sinks.base import Sink, SinkContext, WatcherLeft
 from camera_demo.sinks.factory import open_sink
+from camera_demo.sinks.outputs import Outputs
 
-__all__ = ["Sink", "SinkContext", "WatcherLeft", "open_sink"]
+__all__ = ["Outputs", "Sink", "SinkContext", "WatcherLeft", "open_sink"]

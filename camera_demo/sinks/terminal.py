@@ -13,6 +13,7 @@ from typing import Final, TextIO
 from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.sinks.base import SinkContext, WatcherLeft
+from edge.errors import OutputError, os_reason
 from edge.text import one_line
 
 __all__ = ["TerminalSink", "describe", "describe_event", "fitted", "open_sink"]
@@ -40,6 +41,7 @@ class TerminalSink:
 
         Raises:
             WatcherLeft: The stream's reader is gone.
+            OutputError: It cannot be written.
         """
         now_s = self._clock()
         self._waiting = result
@@ -62,7 +64,7 @@ class TerminalSink:
             self._write_line()
             if self._is_terminal and self._due_s is not None:
                 self._write("\n")
-        except WatcherLeft:
+        except (WatcherLeft, OutputError):
             pass
         self._due_s = None
 
@@ -85,6 +87,8 @@ class TerminalSink:
             self._stream.flush()
         except BrokenPipeError as reason:
             raise WatcherLeft from reason
+        except OSError as reason:
+            raise OutputError(f"Cannot write the line of answers: {os_reason(reason)}.") from reason
 
 
 def _is_closed(stream: TextIO) -> bool:

@@ -58,6 +58,7 @@ class Server:
         )
         self._server = uvicorn.Server(config)
         self._seldom = OncePerMinute(_log)
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"page on port {self.port}", daemon=True)
         self._thread.start()
         self._await_start()
@@ -69,7 +70,11 @@ class Server:
         self._socket.close()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except Exception as reason:  # noqa: BLE001 - of a thread nobody would hear of it
+            self._failure = reason
+            self._seldom.warning("ended", f"The page on port {self.port} ended: {reason!r}.")
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(self._on_error)
@@ -87,9 +92,9 @@ class Server:
     def _await_start(self) -> None:
         end_s = time.monotonic() + _START_S
         while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > end_s:
+            if self._failure is not None or not self._thread.is_alive() or time.monotonic() > end_s:
                 self.close()
-                raise SinkError(f"The web server on port {self.port} did not start.")
+                raise SinkError(f"The web server on port {self.port} did not start.") from self._failure
             time.sleep(0.01)
         self._socket.listen(_QUEUE)  # uvicorn set it to the size of a batch
 
