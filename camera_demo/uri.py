@@ -5,6 +5,7 @@ Follows jetson-utils: a prefix (``v4l2://``, ``file://``) is optional where the 
 
 from __future__ import annotations
 
+import glob
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from camera_demo.errors import SinkError, SourceError
-from edge.addresses import redacted, split_address
+from edge.addresses import is_like_address, redacted, split_address
 from edge.errors import EdgeError
 from edge.vision.images import is_picture
 
@@ -194,17 +195,26 @@ def _stored(location: str) -> Uri:
     if not _exists(location) and _exists(unquote(location)):
         location = unquote(location)
     path = Path(location)
-    if not _exists(location) and is_pattern(location):
-        return _uri(SOURCES, "pictures", location)
     if not _exists(location):
-        raise SourceError(f"There is no file or folder '{redacted(location)}': expected {_examples(SOURCES)}.")
+        is_matched = is_pattern(location) and any(glob.iglob(location, recursive=True))  # noqa: PTH207 - as it is read
+        if is_like_address(location) and not is_matched:
+            raise _unsupported(SourceError, location, SOURCES)
+        if is_pattern(location):
+            return _uri(SOURCES, "pictures", location)
+        raise SourceError(f"There is no file or folder '{location}': expected {_examples(SOURCES)}.")
     is_pictures = path.is_dir() or is_picture(path)
     return _uri(SOURCES, "pictures" if is_pictures else "clip", str(path))
 
 
 def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -> EdgeError:
     kind = "input" if table is SOURCES else "output"
-    return error(f"unknown {kind} '{redacted(text)}': expected {_examples(table)}.")
+    name = redacted(text)
+    if name != text and "://" not in name:
+        return error(
+            f"unknown {kind}, which is not shown as it may be an address with a password: expected "
+            f"{'rtsp' if table is SOURCES else 'mqtt'}://USER:PASSWORD@HOST/PATH, or {_examples(table)}."
+        )
+    return error(f"unknown {kind} '{name}': expected {_examples(table)}.")
 
 
 def _examples(table: tuple[Scheme, ...]) -> str:

@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from camera_demo.errors import SinkError, SourceError
-from camera_demo.uri import parse_sink, parse_source
+from camera_demo.uri import Uri, parse_sink, parse_source
 
 INPUTS = (
     "a camera (0, /dev/video0, /dev/v4l/by-id/...), csi://0, rtsp://HOST/PATH, http://HOST:81/stream, a video file, "
@@ -76,6 +77,21 @@ def test_a_missing_file_is_refused_with_all_that_there_are() -> None:
     with pytest.raises(SourceError) as raised:
         parse_source("nowhere.mp4")
     assert str(raised.value) == f"There is no file or folder 'nowhere.mp4': expected {INPUTS}."
+
+
+@pytest.mark.parametrize("parse", [parse_source, parse_sink])
+@pytest.mark.parametrize(
+    "text", ["secret@cam/live", "me:secret@cam", "192.168.1.7/secret", "cam/live?pwd=secret", "rtsp//cam/secret"]
+)
+def test_an_address_without_its_beginning_is_told_so_and_not_shown(parse: Callable[[str], Uri], text: str) -> None:
+    with pytest.raises((SourceError, SinkError), match=r"not shown as it may be an address with a") as raised:
+        parse(text)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_pattern_that_only_looks_like_an_address_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a@2x.png").touch()
+    assert parse_source(f"{tmp_path}/*@2x.png").scheme.name == "pictures"
 
 
 @pytest.mark.parametrize("text", ["json:-", "display://0", "mqtt://host"])
