@@ -15,7 +15,7 @@ from camera_demo.collecting.novelty import NEAR
 from camera_demo.collecting.options import CollectOptions
 from camera_demo.collecting.picture import Collected
 from camera_demo.frames import Result
-from edge.errors import OutputError
+from edge.errors import EdgeError, os_reason
 from edge.vision.preprocess import Frame
 
 __all__ = ["Collector"]
@@ -66,8 +66,7 @@ class Collector:
     def see(self, result: Result) -> Collected | None:
         """Keep the frame of an answer, if there is a reason to; what was kept.
 
-        Raises:
-            SinkError: ``labels.csv`` cannot be read.
+        What goes wrong with the folder is told, and tried again in a minute: it must not end the live loop.
         """
         now_s = result.frame.captured_at_s
         if result.is_kept or now_s < self._paused_until_s:
@@ -80,9 +79,10 @@ class Collector:
             return None
         try:
             return self._keep(image, result, why, now_s)
-        except OutputError as reason:
+        except OSError as reason:
             self._paused_until_s = now_s + _RETRY_S
-            _log.warning("%s Nothing is collected for %d s.", reason, _RETRY_S)
+            why = str(reason) if isinstance(reason, EdgeError) else f"Cannot collect: {os_reason(reason)}."
+            _log.warning("%s Nothing is collected for %d s.", why, _RETRY_S)
             return None
 
     def _reason(self, result: Result, now_s: float) -> str:

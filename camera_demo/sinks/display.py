@@ -12,6 +12,7 @@ import cv2
 from camera_demo.errors import SinkError
 from camera_demo.events import Event
 from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks.base import SinkContext, WatcherLeft
 from edge.errors import opencv_reason
 
@@ -19,16 +20,20 @@ __all__ = ["DisplaySink", "open_sink", "refusal"]
 
 _TITLE: Final = "camera-demo"
 _QUIT_KEYS: Final = frozenset({27, ord("q")})
+_KEEP_KEY: Final = ord(" ")
 
 
 class DisplaySink:
-    """Shows each answer in a window, until it is closed or q or Esc is pressed."""
+    """Shows each answer in a window, until it is closed or q or Esc is pressed.
+
+    The space bar keeps a frame, where pictures are collected.
+    """
 
     wants_picture = True
 
-    def __init__(self, gui: Any = cv2) -> None:
-        """Use ``gui``'s window functions, which are OpenCV's."""
-        self._gui, self._is_open = gui, False
+    def __init__(self, gui: Any = cv2, *, run_state: RunState | None = None) -> None:
+        """Use ``gui``'s window functions, which are OpenCV's; ``run_state`` may have a collector for the space bar."""
+        self._gui, self._run_state, self._is_open = gui, run_state, False
 
     def show(self, result: Result) -> None:
         """Put the picture in the window.
@@ -45,8 +50,11 @@ class DisplaySink:
                 raise WatcherLeft
             self._gui.imshow(_TITLE, result.picture)
             self._is_open = True
-            if self._gui.waitKey(1) & 0xFF in _QUIT_KEYS:
+            key = self._gui.waitKey(1) & 0xFF
+            if key in _QUIT_KEYS:
                 raise WatcherLeft
+            if key == _KEEP_KEY and self._run_state is not None and self._run_state.collector is not None:
+                self._run_state.collector.ask(1)
         except cv2.error as reason:
             raise SinkError(f"The display cannot show a picture: {opencv_reason(reason)}. {_INSTEAD}") from reason
 
@@ -89,4 +97,4 @@ def open_sink(place: str, context: SinkContext) -> DisplaySink:
     reason = refusal(os.environ, cv2.getBuildInformation())
     if reason is not None:
         raise SinkError(reason)
-    return DisplaySink()
+    return DisplaySink(run_state=context.run_state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,22 @@ def test_what_cannot_be_written_is_told_and_tried_again_later(
         assert collector.see(answer(0, 0)) is None and collector.see(answer(1, 30)) is None
     assert len(caplog.messages) == 1 and caplog.messages[0].endswith("Nothing is collected for 60 s.")
     assert collector.see(answer(2, 59)) is None and collector.see(answer(3, 61)) is not None
+
+
+def spoil_table(folder: Path) -> None:
+    (folder / "labels.csv").write_text("no, such, columns\n1,2,3\n")
+
+
+@pytest.mark.parametrize("spoil", [spoil_table, shutil.rmtree])
+def test_a_folder_that_others_spoil_does_not_end_the_loop(
+    spoil: Callable[[Path], None], collection: Collection, answer: MakeResult, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector = Collector(collection)
+    assert collector.see(answer(0, 0)) is not None
+    spoil(collection.folder)
+    assert collector.see(answer(1, 10)) is None
+    (message,) = caplog.messages
+    assert message.endswith("Nothing is collected for 60 s.") and "\n" not in message
 
 
 def test_frames_that_are_asked_for_are_kept_with_their_class_as_one_burst(

@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
+from camera_demo.collecting.collection import Collection
+from camera_demo.collecting.collector import Collector
 from camera_demo.errors import SinkError
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.run_state import RunState
@@ -199,6 +201,19 @@ def test_a_window_shows_pictures_until_a_key_says_no_more(picture: Callable[...,
     sink.close()
     assert len(gui.shown) == 3
     assert gui.is_closed
+
+
+def test_the_space_bar_keeps_a_frame_where_pictures_are_collected(
+    picture: Callable[..., Result], run_state: RunState, tmp_path: Path
+) -> None:
+    sink = DisplaySink(FakeGui([ord(" "), -1, ord(" ")]), run_state=run_state)
+    sink.show(picture(0))
+    run_state.collector = collector = Collector(Collection(tmp_path / "seen"))
+    sink.show(picture(1))
+    assert collector.asked == 0
+    sink.show(picture(2))
+    assert collector.asked == 1
+    collector.collection.close()
 
 
 def test_a_window_that_was_closed_stays_closed(picture: Callable[..., Result]) -> None:

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import pytest
 
+import camera_demo
 import edge
 from convert.export.tflite import to_tflite
 from convert.model import ModelConfig
@@ -22,6 +24,7 @@ from edge.updates.download import Limits
 from edge.updates.hosted import DEFAULT_VARIANTS, LOCK, MIRROR, PUBLISHED_TOP1, fetch_bundle
 from edge.updates.install import Activation
 from edge.vision.preprocess import Preprocessing
+from tests.conftest import draw
 from tests.convert.conftest import lively
 from tests.edge.file_server import Behave, FileServer, Handler, cut_after, honest, moved, says, serving, stalls_after
 
@@ -99,6 +102,18 @@ def test_the_bundle_is_installed_with_published_figures_and_answers(host: Host) 
     assert {entry.artifacts[0].accuracy.measured_on for entry in bundle.variants} == {"published"}
     with edge.Classifier(bundle, SMALL) as classifier:
         assert len(classifier.probabilities(edge.read_image(bundle.path("golden/0.png")))) == 1001
+
+
+def test_the_bundle_answers_live_and_learns_other_things(host: Host) -> None:
+    bundle = host.fetch().bundle
+    live = list(camera_demo.answers("demo", bundle=bundle.root, variant=str(SMALL), threads=1))
+    assert len(live) > 50 and {answer.variant for answer in live} == {SMALL.name}
+    for number in range(6):
+        folder = host.folder / "things" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{chr(97 + number)}.png"), draw(number))
+    taught = edge.teach(host.folder / "things", host.folder / "taught", bundle=bundle, threads=1)
+    assert taught.bundle.labels == ("a", "b") and not any("classes only" in note for note in taught.notes)
 
 
 def test_what_is_here_is_not_fetched_again(host: Host) -> None:
