@@ -111,7 +111,8 @@ class MomentSums:
             for i in range(kernel)
             for j in range(kernel)
         ]
-        return torch.stack(taps, dim=1).reshape(*self._sum.shape, -1).float()
+        windows = taps[0] if kernel == 1 else torch.stack(taps, dim=1)
+        return windows.reshape(*self._sum.shape, -1).float()
 
 
 def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
