@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +176,42 @@ def test_what_cannot_be_cut_is_refused_by_what_it_is(tmp_path: Path) -> None:
 
 
 def test_without_the_schema_that_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "flatbuffers", None)
+    monkeypatch.setitem(sys.modules, "flatbuffers", None)
     with pytest.raises(TeachingError, match=r"which needs ai-edge-litert \(.*\): pip install ai-edge-litert"):
         Backbone(demo_file())
+
+
+SCRIPT = """
+import sys, numpy as np
+from tflite_runtime.interpreter import Interpreter
+interpreter = Interpreter(model_path=sys.argv[1])
+interpreter.allocate_tensors()
+taken, given = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+interpreter.set_tensor(taken["index"], np.load(sys.argv[2]))
+interpreter.invoke()
+scale, zero_point = given["quantization"]
+print(*(scale * (interpreter.get_tensor(given["index"])[0].astype(float) - zero_point)))
+"""
+
+
+@pytest.mark.parametrize("source", ["own int8", "uint8 throughout"])
+def test_tflite_runtime_answers_alike(source: str, tmp_path: Path) -> None:
+    runtime = Path(sys.prefix) / "tflite-runtime"
+    if not (runtime / "tflite_runtime").is_dir():
+        pytest.skip(f"tflite-runtime is not in {runtime}; ./install.sh --test puts it there on Python <= 3.11")
+    path = demo_file() if source == "own int8" else legacy_uint8(tmp_path / "legacy.tflite")
+    backbone, new = Backbone(path), tmp_path / "new.tflite"
+    (tmp_path / "cut.tflite").write_bytes(backbone.without_classifier())
+    features = np.stack([values_of(tmp_path / "cut.tflite", seed) for seed in range(4)]).astype(np.float64)
+    new.write_bytes(backbone.with_classifier(head_for(backbone.width, features), facts(32, backbone.dtype), NAMES))
+    backend = LiteRTBackend(new, 1)
+    spec = backend.input_spec
+    pixels = np.random.default_rng(0).integers(0, 100, spec.shape).astype(spec.dtype)
+    backend.input()[...] = pixels
+    expected = backend.output_spec.real(backend.infer())[0].copy()
+    backend.close()
+    np.save(tmp_path / "pixels.npy", pixels)
+    line = [sys.executable, "-c", SCRIPT, str(new), str(tmp_path / "pixels.npy")]
+    environment = os.environ | {"PYTHONPATH": str(runtime)}
+    told = subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout
+    assert np.abs(np.array(told.split(), float) - expected).max() <= 0.03
