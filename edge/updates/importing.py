@@ -21,10 +21,12 @@ from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.errors import BundleError, ImageError
+from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
 from edge.files import new_folder, sha256_of, to_json
 from edge.inference.classifier import Classifier, label_mismatch
 from edge.inference.golden import write_golden
+from edge.intervals import wilson_interval
 from edge.progress import Progress, no_progress
 from edge.updates.ready_models import ReadyModel, read_ready_model
 from edge.vision.images import image_files, read_image
@@ -170,7 +172,7 @@ def _measured(bundle: Bundle, options: ImportOptions, progress: Progress) -> Man
         artifact = entry.artifacts[0]
         if truth:
             with Classifier(bundle, entry.variant, backend="litert", top_k=5) as classifier:
-                artifact = replace(artifact, accuracy=_accuracy(classifier, truth, options))
+                artifact = _judged(artifact, classifier, truth, bundle.labels, options)
         entries.append(replace(entry, artifacts=(artifact,)))
     return replace(bundle.manifest, variants=tuple(entries), golden=golden)
 
@@ -186,20 +188,29 @@ def _truth(options: ImportOptions, labels: Sequence[str]) -> dict[Path, int]:
     return found
 
 
-def _accuracy(classifier: Classifier, truth: Mapping[Path, int], options: ImportOptions) -> Accuracy:
-    first = among_five = 0
-    for path, wanted in truth.items():
-        guesses = [guess.class_id for guess in classifier.classify(read_image(path)).guesses]
-        first, among_five = first + (guesses[0] == wanted), among_five + (wanted in guesses)
-    count = len(truth)
-    return Accuracy(
+def _judged(
+    artifact: Artifact, classifier: Classifier, truth: Mapping[Path, int], labels: Sequence[str], options: ImportOptions
+) -> Artifact:
+    """The file with its accuracy and the threshold of unknown, by the labelled pictures."""
+    guesses = [classifier.classify(read_image(path)).guesses for path in truth]
+    known = Answers(
+        np.array([each[0].class_id for each in guesses]),
+        np.array([each[0].probability for each in guesses]),
+        np.array(list(truth.values())),
+    )
+    named = [{guess.class_id for guess in each} for each in guesses]
+    among_five = sum(wanted in each for each, wanted in zip(named, truth.values(), strict=True))
+    count, right = len(truth), int(known.is_right.sum())
+    accuracy = Accuracy(
         agreement=None,
-        top1=round(first / count, 4),
+        top1=round(right / count, 4),
+        top1_range=wilson_interval(right, count),
         top5=round(among_five / count, 4),
         pictures=count,
         labelled=count,
         measured_on=f"{count} pictures of {Path(str(options.pictures)).resolve().name}",
     )
+    return replace(artifact, accuracy=accuracy, confidence=measure_confidence(known, labels=labels))
 
 
 def _drawing(seed: int) -> Frame:

@@ -25,6 +25,7 @@ from edge.errors import EdgeError
 from edge.vision.preprocess import Frame
 from scripts.demo.cards import LABELS, draw_labelled
 from scripts.demo.clip import write_clip
+from scripts.demo.head import refit
 from scripts.demo.ink import load_handwriting
 from scripts.demo.pictures import PREPROCESSING, held_out_pictures
 from scripts.demo.train import recipe_for, train
@@ -110,6 +111,12 @@ def _bundle(options: argparse.Namespace) -> int:
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
+def _head(options: argparse.Namespace) -> int:
+    """Fit the last layer of the bundle, as it stands, to things as well, and set its thresholds of unknown."""
+    refit(open_bundle(options.out))
+    return 0
+
+
 def _golden(options: argparse.Namespace) -> int:
     """Give the bundle, as it stands, its golden pictures: digits that were not trained on."""
     rng, handwriting = np.random.default_rng(5), load_handwriting("held-out")
@@ -144,6 +151,7 @@ _STEPS: Final[dict[str, Step]] = {
     "pictures": _pictures,
     "train": _train,
     "bundle": _bundle,
+    "head": _head,
     "golden": _golden,
     "clip": _clip,
 }

@@ -172,7 +172,7 @@ CRAFTED: Final[Mapping[str, tuple[Change, str]]] = {
     "no weights": (_first("inputs", [0]), "operator 0, CONV_2D, has no weights of four dimensions"),
     "no result": (_first("outputs", []), "operator 0, CONV_2D, computes nothing"),
     "overwrites its weights": (_first("outputs", [1]), "operator 0, CONV_2D, overwrites tensor 1"),
-    "opcode 99": (_first("opcodeIndex", 99), "operator 0 has the code 99 of 5"),
+    "opcode 99": (_first("opcodeIndex", 99), "operator 0 has the code 99 of"),
     "no options": (_first("builtinOptions", None), "operator 0, CONV_2D, has no options"),
     "stride 0": (_option("strideW", 0), "has strides (2, 0)"),
     "stride -1": (_option("strideH", -1), "has strides (-1, 2)"),

@@ -15,15 +15,22 @@ import torch
 
 from convert.checkpoints import load_checkpoint
 from convert.errors import TrainingError
+from convert.pipeline.golden import add_golden
 from convert.training.recipe import Recipe
 from convert.training.results import checkpoint_name
+from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
+from edge.inference.classifier import Classifier
+from edge.inference.selftest import self_test
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place
+from scripts.demo.head import refit
 from scripts.demo.ink import INK_SIDE, Handwriting, load_handwriting, print_digit, write_digit
 from scripts.demo.pictures import Cards, held_out_pictures
 from scripts.demo.strokes import FORMS
+from scripts.demo.things import draw_things
 from scripts.demo.train import recipe_for, train
+from tests.edge.small_demo import write_small_demo
 
 
 @pytest.fixture(scope="module")
@@ -195,6 +202,28 @@ def test_the_bundle_step_hands_over_every_checkpoint(monkeypatch: pytest.MonkeyP
         "mobilenet_v1_0.50.safetensors",
         "mobilenet_v1_0.25.safetensors",
     ]
+
+
+def test_things_are_drawn_the_same_each_time_and_differ() -> None:
+    first, again, other = (draw_things(rng(seed)) for seed in (1, 1, 2))
+    assert first.shape == (256, 256, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+
+
+def test_the_last_layer_is_fitted_in_a_bundle_as_it_stands(tmp_path: Path) -> None:
+    write_small_demo(tmp_path / "demo")
+    before = open_bundle(tmp_path / "demo")
+    refit(before, cards=48, things=12, per_class=4)
+    add_golden(open_bundle(tmp_path / "demo"), [draw_things(rng(seed)) for seed in range(3)])
+    after = open_bundle(tmp_path / "demo")
+    assert [entry.variant for entry in after.variants] == [entry.variant for entry in before.variants]
+    for entry, old in zip(after.variants, before.variants, strict=True):
+        (file,), (other,) = entry.artifacts, old.artifacts
+        assert file.sha256 != other.sha256 and file.confidence and file.accuracy.top1
+        assert 0 < file.confidence.unknown_below <= 1 and file.confidence.nothing == 12
+        assert file.confidence.temperature and file.accuracy.top1 > 0.7
+        assert abs(file.size_bytes - other.size_bytes) < 4096, "the layers before stay as they are"
+    assert self_test(after, Classifier(after, after.variants[0].variant, threads=1))
 
 
 def test_the_shipped_clip_reads_back_as_its_truth_says() -> None:
