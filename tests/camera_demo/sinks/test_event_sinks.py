@@ -23,6 +23,7 @@ from camera_demo.sinks.home_assistant import discovery
 from camera_demo.sinks.json_lines import JsonLinesSink
 from camera_demo.sinks.json_lines import open_sink as open_json
 from camera_demo.sinks.mqtt import MqttSink
+from camera_demo.sinks.outputs import Outputs
 from camera_demo.sinks.terminal import TerminalSink, describe
 from camera_demo.sinks.threaded_sink import DetachedSink
 from camera_demo.sinks.topics import Topics
@@ -132,7 +133,7 @@ def test_an_event_ends_the_run_where_nobody_watches_any_more() -> None:
 
     stop, actions, other = Stop(), Noted(), Noted()
     sinks: Any = [Gone(), other]
-    session._on_event(sinks, actions, stop, BEGUN)  # type: ignore[arg-type]
+    session._on_event(Outputs(sinks), actions, stop, BEGUN)  # type: ignore[arg-type]
     assert stop.is_requested and actions.seen == other.seen == [BEGUN]
 
 

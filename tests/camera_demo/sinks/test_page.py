@@ -58,7 +58,9 @@ def shower(page: PageSink, make_result: Callable[..., Result]) -> Iterator[list[
         index = 0
         while not stop.wait(0.01):
             result = make_result(index)
-            result = replace(result, frame=replace(result.frame, image=noise[index % 8].copy()))
+            image = noise[index % 8].copy()
+            image[:16, :16] = index % 256  # so that no two are alike
+            result = replace(result, frame=replace(result.frame, image=image))
             start_s = time.perf_counter()
             page.show(result)
             took_s.append(time.perf_counter() - start_s)
