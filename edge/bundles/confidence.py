@@ -44,7 +44,7 @@ class Confidence:
     error: float | None = None
     """Expected calibration error of the file on the labelled pictures; None without any."""
     error_before: float | None = None
-    """The same with temperature 1."""
+    """That of the float network with temperature 1, on the same pictures; None where it is not known."""
     error_by_chance: float | None = None
     """What a perfectly calibrated model would show on as many pictures, on average: smaller errors mean nothing."""
     labelled: int = 0

@@ -97,8 +97,8 @@ def _labelled(folder: Path, labels: Sequence[str], truth: Path | None) -> tuple[
     paths = image_files(folder)
     others = unread_pictures(folder)
     if not paths:
-        unsupported = f" ({others} are not read)" if others else ""
-        raise ImageError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files{unsupported}.")
+        unread = f" ({others} are not read)" if others else ""
+        raise ImageError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF files{unread}.")
     table = folder / LABEL_TABLE
     found = read_truth(paths, labels, table if truth is None and table.is_file() else truth)
     if not found:
