@@ -234,9 +234,10 @@ class Evaluation:
         yield from self._too_few()
         if self.left_out:
             names = ", ".join(f"{name!r} ({count})" for name, count in list(self.left_out.items())[:_FEW_NAMED])
-            yield f"left out, as their folders are named after no class: {names}" + _more(len(self.left_out))
+            yield f"left out, as their class is not known, by folder: {names}" + _more(len(self.left_out))
         if self.unread:
-            yield f"{len(self.unread)} pictures cannot be read. The first: {self.unread[0]}"
+            pictures = "1 picture" if len(self.unread) == 1 else f"{len(self.unread)} pictures"
+            yield f"{pictures} cannot be read. The first: {self.unread[0]}"
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""

@@ -125,7 +125,7 @@ def test_a_bundle_is_evaluated_on_a_folder(photos: Path, bundle_folder: Path) ->
     assert dict(found.left_out) == {"other": 1}
     sentences = list(found.findings())
     assert any("'other' (1)" in sentence for sentence in sentences)
-    assert any("1 pictures cannot be read. The first:" in sentence for sentence in sentences)
+    assert any("1 picture cannot be read. The first:" in sentence for sentence in sentences)
     show_evaluation(found)
 
 
