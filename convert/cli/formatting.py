@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.bundles.bundle import Bundle
+from edge.bundles.confidence import Confidence
 from edge.bundles.manifest import Accuracy
 from edge.bundles.table import bundle_table
 from edge.console import note, stdout, write_json
@@ -25,10 +26,12 @@ def show_model(emitted: Emitted, path: Path, *, as_json: bool) -> None:
     """Print where a model was written and how good it is."""
     if as_json:
         record = {"file": str(path), "size_bytes": len(emitted.content), "input": asdict(emitted.input)}
-        write_json(record | {"accuracy": asdict(emitted.accuracy)})
+        confidence = {} if emitted.confidence is None else {"confidence": asdict(emitted.confidence)}
+        write_json(record | {"accuracy": asdict(emitted.accuracy)} | confidence)
     else:
         megabytes = len(emitted.content) / 1e6
-        stdout().print(f"{path}: {megabytes:.2f} MB, {in_words(emitted.accuracy)}", soft_wrap=True)
+        words = f"{in_words(emitted.accuracy)}{_calibration(emitted.confidence)}"
+        stdout().print(f"{path}: {megabytes:.2f} MB, {words}", soft_wrap=True)
 
 
 def show_bundle(bundle: Bundle, *, as_json: bool) -> None:
@@ -89,6 +92,15 @@ def in_words(accuracy: Accuracy) -> str:
         top1 = f"{accuracy.top1:.1%}{_range(accuracy.top1_range)}"
         words += f"; top-1 {top1}, float {accuracy.float_top1:.1%} ({accuracy.labelled} labelled)"
     return words
+
+
+def _calibration(found: Confidence | None) -> str:
+    """``; probabilities are off by 3.1 points (before: 11.4, by chance: 4.0), logits divided by 1.31``."""
+    if found is None or found.error is None or found.error_before is None or found.error_by_chance is None:
+        return ""
+    errors = f"{100 * found.error:.1f} points (before: {100 * found.error_before:.1f}"
+    words = f"; probabilities are off by {errors}, by chance: {100 * found.error_by_chance:.1f})"
+    return words + (f", logits divided by {found.temperature:.2f}" if found.temperature is not None else "")
 
 
 def _range(ends: tuple[float, float] | None) -> str:

@@ -236,3 +236,17 @@ def test_the_command_prints_how_each_class_did_and_writes_a_page(
     refused = CliRunner().invoke(build(), [*arguments, "--force", "--min-agreement", "0", "--precision", "1"])
     assert isinstance(refused.exception, ConfidenceError)
     assert (tmp_path / "tiny" / "manifest.json").is_file(), "the bundle of before is still there"
+
+
+def test_one_file_alone_is_calibrated_too_and_says_so(
+    checkpoint: Checkpoint, labelled: CalibrationData, labels_file: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({path.name: number for path, number in labelled.truth.items()}))
+    arguments = ["tflite", str(checkpoint.path), "--labels", str(labels_file), "--out", str(tmp_path / "m.tflite")]
+    arguments += ["--calibration", str(labelled.held_out.paths[0].parent), "--truth", str(truth), "--resolution", "64"]
+    done = CliRunner().invoke(build(), [*arguments, "--min-agreement", "0"])
+    assert done.exit_code == 0, done.output
+    assert "probabilities are off by " in done.stdout and "logits divided by " in done.stdout
+    plain = CliRunner().invoke(build(), [*arguments, "--min-agreement", "0", "--temperature", "1", "--json"])
+    assert json.loads(plain.stdout[plain.stdout.index("{") :])["confidence"]["temperature"] == 1.0
