@@ -11,12 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from edge.vision.preprocess import Frame
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads it when it is loaded; see convert.cli.app
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Real weights and photos for measuring; a user's checkout has none."""
+
+
+settings.register_profile("patient", deadline=None)  # a busy machine is late and proves nothing
+settings.load_profile("patient")
 
 
 @pytest.hookimpl(wrapper=True)
