@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import edge
-from edge.inference.unknown import Unknown
+from edge.inference.unknown import Unknown, class_thresholds
 
 __all__ = ["ModelOptions", "load"]
 
@@ -58,6 +58,7 @@ def load(
         BundleError: The bundle does not have the variant.
         ConfidenceError: A threshold is for a class that the bundle does not have.
     """
+    class_thresholds("off", None, thresholds or {}, bundle.labels)  # before the board is measured
     backend, threads = options.backend, options.threads
     profile: edge.LatencyProfile | None = None
     choice: edge.Selection | None = None

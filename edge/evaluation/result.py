@@ -223,8 +223,8 @@ class Evaluation:
                 yield f"unknown on {unknown} of them, {rightly} of which would have been wrong"
             error, chance = 100 * self.calibration_error, 100 * self.error_by_chance
             yield (
-                f"probabilities are off by {error:.1f} points on average; on so few pictures {chance:.1f} would be "
-                "expected by chance"
+                f"probabilities are off by {error:.1f} points on average; by chance alone, {chance:.1f} would be "
+                "expected on this many pictures"
             )
         if self.nothing:
             count = len(self.nothing)

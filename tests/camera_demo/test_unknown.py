@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+import edge
 from camera_demo.config import read_config, settings_of
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.live import Answers
+from camera_demo.loading import ModelOptions, load
 from camera_demo.options import ClassifyOptions
 from camera_demo.overlay import draw
 from camera_demo.settings import Settings
@@ -115,3 +117,9 @@ def test_a_class_with_a_threshold_of_its_own_is_named_only_above_it(
     classifier.class_thresholds = {3: 0.95}
     results = answered(classifier, [make_frame(n) for n in range(2)], [0.9, 0.96], ClassifyOptions())
     assert [result.label for result in results] == ["unknown", "grey 3"]
+
+
+def test_a_threshold_for_no_class_is_refused_before_the_board_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "profile", lambda *args, **options: pytest.fail("the board was measured"))
+    with pytest.raises(ConfidenceError, match="There is no class 'sevn': did you mean 'seven'"):
+        load(edge.open_bundle("demo"), ModelOptions(), edge.Budget.of(fps=30), thresholds={"sevn": 0.8})
