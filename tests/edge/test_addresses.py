@@ -73,6 +73,7 @@ PLACES = [
 def test_a_secret_is_shown_in_no_place(place: str, secret: str) -> None:
     assume(secret not in place + "Address(scheme=None, host=None, port=None)")
     assume(place != "rtsp://me:{}" or not ("@" in secret or secret.isdecimal()))  # which are a host and a port then
+    assume(not place.startswith("{}") or "://" not in secret)  # which is another address then
     text = place.replace("{}", secret)
     shown = redacted(text)
     assert not any(piece in shown for piece in pieces(secret, place)), shown

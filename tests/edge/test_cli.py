@@ -295,7 +295,7 @@ class TestClassify:
         assert ended.code == 1
         assert ended.out.count(str(photo)) == 2
         assert ended.err.splitlines() == [
-            f"note: {bad} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, PNM or TIFF.",
+            f"note: {bad} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF.",
             f"note: Cannot read image {tmp_path / 'no.png'}: no such file or directory.",
             "edge: 2 of 4 pictures could not be classified.",
         ]
@@ -314,7 +314,7 @@ class TestClassify:
         ended = edge("classify", tmp_path / "empty", "--bundle", bundle_folder, "--backend", "fake")
         assert ended.code == 1
         assert ended.error == (
-            f"edge: {tmp_path / 'empty'} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files."
+            f"edge: {tmp_path / 'empty'} has no pictures: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF files."
         )
 
     @pytest.mark.parametrize(
