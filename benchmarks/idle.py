@@ -2,6 +2,7 @@
 
     python benchmarks/idle.py still [--bundle B] [--variant V] [--seconds 20]
     python benchmarks/idle.py clip
+    python benchmarks/idle.py arm --icount ICOUNT_SH --root ARM64_ROOT
 
 ``still`` plays a scene that does not change, but for a camera's noise, as a camera of 640x480 at 30 frames a second:
 JPEGs, decoded as a webcam's are. The loop runs with ``--idle`` and without, in processes of their own and in turn, and
@@ -10,6 +11,9 @@ the CPU time of each, all threads, is that of its frames alone. ``decode alone``
 ``clip`` classifies the demo's clip, each of its frames shown several times with noise, so that it stands still in
 between: how often the model rests, how many answers are other ones than without ``--idle``, and how many frames later a
 new answer comes.
+
+``arm`` counts the instructions of a frame that is looked at and not classified, beside preparing and classifying one,
+on an emulated Arm core.
 """
 
 from __future__ import annotations
@@ -161,6 +165,37 @@ def clip(bundle: str, variant: str) -> None:
     print(f"{len(runs) - late.count(0) - len(missed)} later, {len(missed)} never, which lasted {missed} frames")
 
 
+def count(bundle: str, variant: str) -> None:
+    """Make each call between two marks, and print their labels on standard error: see benchmarks/instructions.py."""
+    from benchmarks.instructions import count_calls
+    from camera_demo.motion import Motion, cells_of
+
+    cv2.setNumThreads(1)
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    motion = Motion()
+    motion.must_classify(cells_of(frame), 0.0)
+    with Classifier(bundle, variant, threads=1) as classifier:
+        prepare = classifier.preparer()
+        work = {
+            "look": lambda: motion.must_classify(cells_of(frame), 1.0),
+            "prepare": lambda: prepare(frame),
+            "classify": lambda: classifier.classify(frame),
+        }
+        print(json.dumps(count_calls(work)), file=sys.stderr)
+
+
+def arm(bundle: str, variant: str, icount: Path, root: Path) -> None:
+    """Print millions of instructions."""
+    from benchmarks.instructions import millions
+
+    packages = next((root / "opt/v/lib").glob("python3.*/site-packages"))
+    arguments = ("count", "--bundle", bundle, "--variant", variant)
+    counts = millions(icount, root, packages, "pi4", Path(__file__), *arguments)
+    print(f"{variant}, 640x480, millions of instructions on a Raspberry Pi 4 core (emulated)")
+    for name, text in (("look", "look for a change"), ("prepare", "prepare"), ("classify", "prepare and classify")):
+        print(f"{text:22} {counts[name]:7.2f}")
+
+
 def _answered(bundle: str, variant: str, *, is_idle: bool) -> list[Result]:
     source = read_ahead(SlowClip())
     with Classifier(bundle, variant, threads=1) as classifier:
@@ -177,14 +212,22 @@ def _noisy(image: Frame, generator: np.random.Generator) -> Frame:
 def main() -> None:
     """Read the command line, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("still", "clip", "child"))
+    parser.add_argument("what", choices=("still", "clip", "arm", "child", "count"))
     parser.add_argument("kind", nargs="?", default="", help=argparse.SUPPRESS)
     parser.add_argument("--bundle", default="demo", help="a bundle's folder or name; benchmarks/family.py writes one")
     parser.add_argument("--variant", default="0.50_224")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--icount", type=Path, help="the instruction counter's script")
+    parser.add_argument("--root", type=Path, help="an arm64 root with the runtime in /opt/v")
     options = parser.parse_args()
-    if options.what == "child":
+    if options.what == "arm":
+        if options.icount is None or options.root is None:
+            parser.error("arm needs --icount and --root")
+        arm(options.bundle, options.variant, options.icount, options.root)
+    elif options.what == "count":
+        count(options.bundle, options.variant)
+    elif options.what == "child":
         child(options.kind, options.bundle, options.variant, options.seconds)
     elif options.what == "still":
         still(options.bundle, options.variant, options.seconds, options.rounds)
