@@ -196,8 +196,7 @@ class Answers(Iterator[Result]):
         self.classifier = classifier
         self._turns.use(classifier)
         self._newest.clear()
-        self._smoothings.clear()
-        self._events.clear()
+        self._smoothings.clear()  # of events, the lapse left the numbers alone, which run on
 
     def _judged(self, prediction: Prediction, name: str, now_s: float) -> tuple[tuple[Guess, ...], bool]:
         """The guesses that are shown, and whether the answer is unknown."""

@@ -129,6 +129,19 @@ def test_a_camera_that_is_away_ends_what_is_seen_while_nothing_comes(
     assert events == [(0.0, False), (10.1, True)], "and not once more at the end"
 
 
+def test_events_are_numbered_on_when_another_classifier_takes_over(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    events: list[Event] = []
+    frames = [make_frame(index, level=3) for index in range(10)]
+    options = ClassifyOptions(steady=QUICK)
+    answers = Answers(Frames(frames), make_classifier(), options=options, on_event=events.append)
+    for number, _ in enumerate(answers):
+        if number == 4:
+            answers.use(make_classifier())
+    assert [(event.number, event.is_over) for event in events] == [(1, False), (1, True), (2, False), (2, True)]
+
+
 def noisy(image: Frame, generator: np.random.Generator) -> Frame:
     noise = generator.normal(0, 8, image.shape)
     return np.clip(image + noise, 0, 255).astype(np.uint8)
