@@ -21,6 +21,7 @@ from edge.parts import failed_import
 __all__ = ["read_config", "settings_of"]
 
 _ACTION: Final = "action"
+_MOST_BYTES: Final = 1_000_000
 
 _WORDS: Final[Mapping[Any, str]] = {
     str: "text in quotes",
@@ -44,7 +45,13 @@ def read_config(path: Path) -> dict[str, Any]:
     except ImportError as reason:
         raise ConfigError(failed_import(reason, f"Reading {path} with Python 3.10")) from reason
     try:
-        values = toml.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ConfigError(f"Configuration {path} is longer than {_MOST_BYTES} bytes: that is another file.")
+        values = toml.loads(content.decode("utf-8-sig"))
+    except ConfigError:
+        raise
     except OSError as reason:
         raise ConfigError(f"Cannot read configuration {path}: {os_reason(reason)}.") from reason
     except (ValueError, RecursionError) as reason:

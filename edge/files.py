@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from edge.errors import EdgeError, ExistsError, OutputError, os_reason
 from edge.unfinished import begin, finish
@@ -31,6 +31,10 @@ __all__ = [
     "write_atomically",
     "writing",
 ]
+
+
+_MOST_JSON_BYTES: Final = 8_000_000
+"""The longest JSON file that is read: as values it may take twenty times the memory."""
 
 
 def shown_name(path: str | Path) -> str:
@@ -64,9 +68,12 @@ def read_json(path: Path, what: str, error: type[EdgeError]) -> dict[str, Any]:
         EdgeError: As ``error``: the file is missing, unreadable, not JSON, or not an object.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MOST_JSON_BYTES + 1)
     except OSError as reason:
         raise error(f"Cannot read {what} {path}: {os_reason(reason)}.") from reason
+    if len(content) > _MOST_JSON_BYTES:
+        raise error(f"{what.capitalize()} {path} is longer than {_MOST_JSON_BYTES} bytes: that is another file.")
     return parse_json(content, f"{what.capitalize()} {path}", error)
 
 

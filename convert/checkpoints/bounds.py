@@ -18,12 +18,13 @@ from convert.errors import CheckpointError
 from edge.errors import os_reason
 from edge.zip_files import COMPRESSIONS, open_archive
 
-__all__ = ["LARGEST_RATIO", "check_archive", "check_arrays", "check_plain", "check_size", "size_of"]
+__all__ = ["LARGEST_RATIO", "check_archive", "check_arrays", "check_header", "check_plain", "check_size", "size_of"]
 
 LARGEST_RATIO: Final = 20
 """How many times larger than its file the weights may be."""
 _SPARE_BYTES: Final = 1 << 20
 """What a small file may hold in any case."""
+_LONGEST_HEADER: Final = 4_000_000
 _MOST_MEMBERS: Final = 100_000
 
 
@@ -80,6 +81,21 @@ def check_archive(path: Path) -> None:
         if member.compress_type not in COMPRESSIONS:
             raise CheckpointError(f"{path}: {member.filename[:80]!r} is packed by another method than deflate.")
     check_size(path, "its content", sum(member.file_size for member in members))
+
+
+def check_header(path: Path) -> None:
+    """Refuse a safetensors file whose header, a JSON object, would take much memory to read.
+
+    Raises:
+        CheckpointError: It is that long.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+    if header_bytes > _LONGEST_HEADER:
+        raise CheckpointError(
+            f"{path}: a header of {header_bytes} bytes, more than {_LONGEST_HEADER}: it is damaged or cut short."
+        )
 
 
 def check_arrays(path: Path) -> None:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from convert.checkpoints.bounds import check_archive, check_arrays, check_size
+from convert.checkpoints.bounds import check_archive, check_arrays, check_header, check_size
 from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
 
@@ -67,6 +67,7 @@ def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
         CheckpointError: The file is damaged.
     """
     try:
+        check_header(path)
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
             return {n: _tensor(path, n, file.get_tensor(n)) for n in names}, dict(file.metadata() or {})

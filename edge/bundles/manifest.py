@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.bundles.confidence import Confidence
-from edge.bundles.members import MANIFEST_BYTES, FileEntry, check_names
+from edge.bundles.members import LABELS_BYTES, FileEntry, check_names
 from edge.bundles.variant import Variant
 from edge.errors import BundleError
 from edge.text import shortened
@@ -167,7 +167,7 @@ class Manifest:
             if len(text) > _LONGEST_TEXT:
                 raise BundleError(f"expected at most {_LONGEST_TEXT} letters, got {shortened(text)!r}")
         _check_counts(classes=self.classes, serial=self.serial)
-        if self.classes > _MOST_CLASSES or self.labels.size_bytes > MANIFEST_BYTES:
+        if self.classes > _MOST_CLASSES or self.labels.size_bytes > LABELS_BYTES:
             raise BundleError(f"there are more than {_MOST_CLASSES} classes, or labels of more than 16 MB")
         names = [v.variant.name for v in self.variants]
         if not names:

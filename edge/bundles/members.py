@@ -18,6 +18,7 @@ from edge.errors import BundleError, os_reason
 from edge.text import shortened
 
 __all__ = [
+    "LABELS_BYTES",
     "MANIFEST",
     "MANIFEST_BYTES",
     "SIGNATURE",
@@ -30,8 +31,10 @@ __all__ = [
 ]
 
 MANIFEST: Final = "manifest.json"
-MANIFEST_BYTES: Final = 16_000_000
-"""The longest manifest that is read."""
+MANIFEST_BYTES: Final = 4_000_000
+"""The longest manifest that is read: as JSON values it may take twenty times the memory."""
+LABELS_BYTES: Final = 16_000_000
+"""The longest file of labels."""
 SIGNATURE: Final = "manifest.sig"
 """The signature's file, beside the manifest."""
 _LARGEST_BYTES: Final = 10**10
