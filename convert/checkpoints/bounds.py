@@ -25,6 +25,7 @@ LARGEST_RATIO: Final = 20
 _SPARE_BYTES: Final = 1 << 20
 """What a small file may hold in any case."""
 _LONGEST_HEADER: Final = 4_000_000
+_PICKLE: Final = "data.pkl"
 _MOST_MEMBERS: Final = 100_000
 
 
@@ -78,6 +79,10 @@ def check_archive(path: Path) -> None:
     if len(members) > _MOST_MEMBERS:
         raise CheckpointError(f"{path} has {len(members)} files in it, more than {_MOST_MEMBERS}: it is damaged.")
     for member in members:
+        if member.filename.endswith(_PICKLE) and member.file_size > _LONGEST_HEADER:
+            raise CheckpointError(
+                f"{path}: its list of tensors has {member.file_size} bytes, more than {_LONGEST_HEADER}: it is damaged."
+            )
         if member.compress_type not in COMPRESSIONS:
             raise CheckpointError(f"{path}: {member.filename[:80]!r} is packed by another method than deflate.")
     check_size(path, "its content", sum(member.file_size for member in members))

@@ -102,6 +102,11 @@ def keras_packed(path: Path) -> None:
         archive.writestr("model.weights.h5", bytes(1000))
 
 
+def many_tensors(path: Path) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(5_000_000))
+
+
 class Announcing:
     """Pickles as an array of a terabyte."""
 
@@ -118,6 +123,10 @@ LIES: dict[str, tuple[Writer, str]] = {
     "npz with a header of 2 GB": (long_header, "array 'a.npy' is damaged"),
     "torch, stride 0, 2 TB": (torch_file(half(10**6, 10**6)), "its tensors would take 4,000,000 MB, but the file has"),
     "torch, stride 0, 200 MB": (torch_file(half(10**4, 10**4)), "its tensors would take 400 MB, but the file has"),
+    "torch, hundreds of thousands of tensors": (
+        many_tensors,
+        "its list of tensors has 5000000 bytes, more than 4000000",
+    ),
     "torch without values": (torch_file(torch.zeros(3, device="meta")), "has a shape but no values"),
     "torch, complex": (torch_file(torch.zeros(3, dtype=torch.complex64)), "is of complex64: expected numbers"),
     "a pickle of a terabyte": (lambda path: path.write_bytes(pickle.dumps(Announcing(), 2)), ""),
