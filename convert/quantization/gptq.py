@@ -9,6 +9,7 @@ that the rounded layers before brought into the inputs: a ridge regression with 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,9 +30,11 @@ _LARGEST: Final = 127
 _BLOCK: Final = 64
 """Inputs rounded before their errors are spread over all that follow."""
 _SIDE: Final = 14
-"""Of each picture, this many rows and columns of positions are looked at."""
+"""Of each of many pictures, this many rows and columns of positions are looked at."""
 _SIDE_DEPTHWISE: Final = 7
 """The same for the nine inputs of a depthwise filter, whose moments fewer positions tell."""
+_MANY: Final = 100
+"""Of fewer pictures, more positions are looked at, so that there are as many in all."""
 _GOLDEN: Final = 0.6180339887
 _TINY: Final = 1e-12
 
@@ -60,8 +63,10 @@ class MomentSums:
     each batch. The first batch's means are taken off all, or what varies little around a large mean would be lost.
     """
 
-    def __init__(self, layer: FoldedLayer, quantization: Quantization) -> None:
+    def __init__(self, layer: FoldedLayer, quantization: Quantization, pictures: int = _MANY) -> None:
         self._layer, self._quantization = layer, quantization
+        self._side = _SIDE_DEPTHWISE if layer.kind == "depthwise" else _SIDE
+        self._side = math.ceil(self._side * math.sqrt(max(1.0, _MANY / pictures)))
         groups, inputs = (len(layer.weight), 9) if layer.kind == "depthwise" else (1, layer.weight[0].numel())
         self._batches = self._count = 0
         self._offset: Tensor | None = None
@@ -101,7 +106,7 @@ class MomentSums:
         if any(layer.pads):
             x = functional.pad(x, layer.pads, value=padding)
         rows, columns = ((side - kernel) // layer.stride + 1 for side in x.shape[2:])
-        every = max(1, rows // (_SIDE_DEPTHWISE if layer.kind == "depthwise" else _SIDE))
+        every = max(1, rows // self._side)
         cell = int(self._batches * _GOLDEN % 1 * every * every)  # grids that lie evenly, however few the batches
         starts, step = [layer.stride * part for part in divmod(cell, every)], every * layer.stride
         ends = [layer.stride * (side - 1) + 1 for side in (rows, columns)]

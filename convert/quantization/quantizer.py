@@ -83,7 +83,8 @@ class _Flow:
 
     def run(self, layer: FoldedLayer, quantize: Callable[[Moments, float, float], QuantizedLayer]) -> QuantizedLayer:
         """Run ``layer`` in float, and in the integers that ``quantize`` makes of its inputs' moments and its range."""
-        sums, low, high, is_held = MomentSums(layer, self.quantization), 0.0, 0.0, True
+        sums = MomentSums(layer, self.quantization, pictures=sum(map(len, self.levels)))
+        low, high, is_held = 0.0, 0.0, True
         for number, (levels, real) in enumerate(self._inputs()):
             sums.add(levels, real)
             out = layer.activate_(layer.convolve(real.float()))

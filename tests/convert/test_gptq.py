@@ -143,3 +143,11 @@ def test_of_large_outputs_a_few_positions_tell_the_same(kind: LayerKind) -> None
     deviation = covariance.diagonal(dim1=1, dim2=2).mean().sqrt()
     assert (sums.moments().mean - mean).abs().max() < 0.1 * deviation
     assert (sums.moments().covariance - covariance).norm() < 0.1 * covariance.norm()
+
+
+def test_few_pictures_tell_all_of_their_positions() -> None:
+    layer = LAYERS["pointwise"]
+    x = pictures(16, side=60)
+    sums = MomentSums(layer, UNIT, pictures=len(x))
+    sums.add(x, x)
+    assert torch.allclose(sums.moments().covariance, whole_moments(layer, x)[1], atol=1e-4)
