@@ -16,7 +16,7 @@ from convert.errors import CalibrationError
 from edge.errors import ImageError
 from edge.files import shown_name
 from edge.vision.bursts import by_burst
-from edge.vision.images import image_files, read_image, unread_pictures
+from edge.vision.images import PICTURE_KINDS, image_files, read_image, unread_pictures
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 
@@ -61,7 +61,7 @@ def find_pictures(folder: Path) -> list[Path]:
         CalibrationError: The folder does not exist or has no pictures.
     """
     try:
-        return readable_pictures(folder, "expected JPEG, PNG, BMP, WebP, PNM or TIFF files")
+        return readable_pictures(folder, f"expected {PICTURE_KINDS} files")
     except ImageError as reason:
         raise CalibrationError(str(reason)) from reason
 

@@ -14,7 +14,7 @@ from edge.console import note, stdout, write_json
 from edge.errors import ImageError
 from edge.inference.prediction import UNKNOWN, Prediction
 from edge.inference.unknown import parse_unknown
-from edge.vision.images import image_files
+from edge.vision.images import PICTURE_KINDS, image_files
 
 __all__ = ["classify"]
 
@@ -60,7 +60,7 @@ def _files(paths: list[Path]) -> list[Path]:
     for path in paths:
         found = image_files(path) if path.is_dir() else [path]
         if not found:
-            raise ImageError(f"{path} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files.")
+            raise ImageError(f"{path} has no pictures: expected {PICTURE_KINDS} files.")
         files += found
     return files
 

@@ -13,7 +13,7 @@ from edge.evaluation.truth import pictures_of_nothing, read_truth, unknown_folde
 from edge.inference.classifier import Classifier
 from edge.inference.unknown import Unknown, class_number
 from edge.progress import Progress, no_progress
-from edge.vision.images import image_files, unread_pictures
+from edge.vision.images import PICTURE_KINDS, image_files, unread_pictures
 from edge.vision.label_table import LABEL_TABLE
 
 __all__ = ["evaluate"]
@@ -98,7 +98,7 @@ def _labelled(folder: Path, labels: Sequence[str], truth: Path | None) -> tuple[
     others = unread_pictures(folder)
     if not paths:
         unread = f" ({others} are not read)" if others else ""
-        raise ImageError(f"{folder} has no pictures: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF files{unread}.")
+        raise ImageError(f"{folder} has no pictures: expected {PICTURE_KINDS} files{unread}.")
     table = folder / LABEL_TABLE
     found = read_truth(paths, labels, table if truth is None and table.is_file() else truth)
     if not found:

@@ -18,7 +18,16 @@ from edge.vision.preprocess import Frame
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["IMAGE_SUFFIXES", "Picture", "as_frame", "image_files", "is_picture", "read_image", "unread_pictures"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "PICTURE_KINDS",
+    "Picture",
+    "as_frame",
+    "image_files",
+    "is_picture",
+    "read_image",
+    "unread_pictures",
+]
 
 Picture: TypeAlias = "Frame | str | Path | Image"
 """What can be classified: uint8 (height, width, 3) BGR, a file's path, or a PIL image."""
@@ -27,6 +36,8 @@ IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".tif", ".tiff"}
 )
 """File name endings taken for pictures, in lower case."""
+PICTURE_KINDS: Final = "JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF"
+"""What they are, for messages."""
 _RAW_SUFFIXES: Final = frozenset({".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".raw"})
 _UNREAD_SUFFIXES: Final = _RAW_SUFFIXES | {
     ".heic", ".heif", ".hif", ".heics", ".gif", ".svg", ".psd", ".jxl", ".jp2", ".tga", ".ico", ".exr",
@@ -142,7 +153,7 @@ def read_image(path: str | Path) -> Frame:
         )
     if frame is None:
         raise ImageError(
-            f"{path} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
+            f"{path} is not an image that OpenCV can read: expected {PICTURE_KINDS}."
         )
     return upright(np.asarray(frame, np.uint8), data) if is_avif(data) else np.asarray(frame, np.uint8)
 

@@ -26,7 +26,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path, content: dict[str,
         (tmp_path / name).write_text(text)
     with pytest.raises(CalibrationError) as error:
         find_pictures(tmp_path)
-    assert str(error.value) == f"{tmp_path} has no pictures: expected JPEG, PNG, BMP, WebP, PNM or TIFF files."
+    assert str(error.value) == f"{tmp_path} has no pictures: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF files."
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
