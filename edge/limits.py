@@ -21,13 +21,21 @@ def limit_reached(error: BaseException) -> str:
         if isinstance(link, OSError) and link.errno in _FILES:
             most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
             return f"This process may have {most} files open: raise ulimit -n, or LimitNOFILE= of a unit."
-        is_mapping = isinstance(link, ImportError) and any(words in str(link) for words in _MAPPING)
-        if isinstance(link, MemoryError) or is_mapping or (isinstance(link, OSError) and link.errno == errno.ENOMEM):
+        if isinstance(link, MemoryError) or _lacks_memory(link):
             return f"There is not enough memory{_memory_limit()}."
         if isinstance(link, RuntimeError) and _THREAD in str(link):
             return "No further thread can be started: raise ulimit -u, or TasksMax= of a unit."
         link = link.__cause__ or link.__context__
     return ""
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, LookupError):  # Python says so where it could not load the module of an encoding
+        is_limited = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+        return is_limited and str(error).startswith("unknown encoding")
+    return isinstance(error, ImportError) and any(words in str(error) for words in _MAPPING)
 
 
 def _memory_limit() -> str:

@@ -60,3 +60,11 @@ def test_no_limit_ends_in_a_traceback(
         )
         assert "Traceback" not in done.stderr and "internal error" not in done.stderr, (value, done.stderr)
         assert done.returncode in (0, 1), (value, done.stderr)
+
+
+@pytest.mark.parametrize(("limit_bytes", "is_told"), [(1 << 40, True), (resource.RLIM_INFINITY, False)])
+def test_an_encoding_that_there_is_no_memory_for(
+    monkeypatch: pytest.MonkeyPatch, limit_bytes: int, is_told: bool
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit_bytes, limit_bytes))
+    assert bool(limit_reached(LookupError("unknown encoding: idna"))) is is_told
