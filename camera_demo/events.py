@@ -15,7 +15,7 @@ A         not A         After M in a row, whatever they are, A ends where it was
 A         none for 10 s A ends where it was last seen (:func:`lapse`): the camera is away.
 ========= ============= ==========================================================================================
 
-An answer that is unknown, or below the threshold, is no class.
+An answer that is unknown, or below the threshold, counts for none of the classes.
 """
 
 from __future__ import annotations

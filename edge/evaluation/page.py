@@ -11,12 +11,12 @@ from typing import Final
 import cv2
 
 from edge.errors import ImageError
-from edge.evaluation.result import Confusion, Evaluation, PictureAnswer
+from edge.evaluation.result import ClassResult, Confusion, Evaluation, PictureAnswer
 from edge.files import write_atomically
 from edge.text import clean
 from edge.vision.images import read_image
 
-__all__ = ["MOST_CLASSES", "matrix_axes", "write_page"]
+__all__ = ["MOST_CLASSES", "class_cells", "matrix_axes", "write_page"]
 
 MOST_CLASSES: Final = 40
 """A confusion matrix has no more rows: those of the classes that are confused most."""
@@ -70,21 +70,23 @@ def write_page(evaluation: Evaluation, path: Path) -> None:
     write_atomically(path, page)
 
 
+def class_cells(one: ClassResult) -> tuple[str, ...]:
+    """One class in a table: its label, pictures, recall and precision with their 95 % intervals, in percent."""
+    return (
+        one.label,
+        str(one.pictures),
+        _percent(one.recall),
+        _span(one.recall_range) if one.pictures else "",
+        str(one.answers),
+        _percent(one.precision),
+        _span(one.precision_range) if one.answers else "",
+        str(one.unknown),
+    )
+
+
 def _classes(evaluation: Evaluation) -> str:
-    names = ("class", "pictures", "recall", "95 %", "named for", "precision", "95 %", "unknown")
-    rows = [
-        (
-            one.label,
-            str(one.pictures),
-            _percent(one.recall),
-            _span(one.recall_range) if one.pictures else "",
-            str(one.answers),
-            _percent(one.precision),
-            _span(one.precision_range) if one.answers else "",
-            str(one.unknown),
-        )
-        for one in evaluation.classes
-    ]
+    names = ("class", "pictures", "recall %", "95 %", "named for", "precision %", "95 %", "unknown")
+    rows = [class_cells(one) for one in evaluation.classes]
     lines = [f"<tr>{''.join(f'<th>{_text(name)}</th>' for name in names)}</tr>"]
     lines += [f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows]
     return "<h2>Classes</h2>\n" + _scroll("<table>\n{}\n</table>".format("\n".join(lines)))
@@ -153,7 +155,7 @@ def _text(text: str) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f} %"
+    return "" if share is None else f"{100 * share:.0f}"
 
 
 def _span(ends: tuple[float, float]) -> str:

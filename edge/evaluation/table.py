@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from edge.evaluation.page import matrix_axes
+from edge.evaluation.page import class_cells, matrix_axes
 from edge.evaluation.result import ClassResult, Evaluation
 
 if TYPE_CHECKING:
@@ -39,16 +39,7 @@ def _classes(evaluation: Evaluation) -> Table:
     is_long = len(evaluation.classes) > _MOST_ROWS
     ranked = sorted(evaluation.classes, key=_worst_first) if is_long else evaluation.classes
     for one in ranked[:_MOST_ROWS]:
-        made.add_row(
-            one.label,
-            str(one.pictures),
-            _percent(one.recall),
-            _span(one.recall_range) if one.pictures else "",
-            str(one.answers),
-            _percent(one.precision),
-            _span(one.precision_range) if one.answers else "",
-            str(one.unknown),
-        )
+        made.add_row(*class_cells(one))
     if len(ranked) > _MOST_ROWS:
         made.caption = f"the {_MOST_ROWS} worst of {len(ranked)} classes; all of them: --json or --html"
         made.caption_justify = "left"
@@ -76,11 +67,3 @@ def _confusions(evaluation: Evaluation) -> Table:
 
 def _worst_first(one: ClassResult) -> tuple[float, float]:
     return (1.0 if one.recall is None else one.recall, -one.pictures)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.0f}"
-
-
-def _span(ends: tuple[float, float]) -> str:
-    return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f}"

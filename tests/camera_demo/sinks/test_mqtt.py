@@ -240,7 +240,7 @@ def test_an_address_is_understood(address: str, broker: Broker) -> None:
       "mqtt://h/%00", "mqtt://h/$SYS/secret", "mqtt://h/t?discovery=a%2Bb", "mqtt:secret@h"],
 )  # fmt: skip
 def test_an_address_that_makes_no_sense_is_refused_without_its_password(address: str) -> None:
-    with pytest.raises(SinkError, match="is no broker's address: expected mqtt://") as raised:
+    with pytest.raises(SinkError, match="is not a broker's address: expected mqtt://") as raised:
         broker_of(address, {})
     assert "secret" not in str(raised.value)
 
