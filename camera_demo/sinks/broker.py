@@ -106,8 +106,8 @@ def _is_topic(text: str) -> bool:
 def _no_address(address: str) -> SinkError:
     return SinkError(
         f"'{redacted(address)}' is not a broker's address: expected mqtt://USER:PASSWORD@HOST:PORT/TOPIC, where only "
-        f"HOST is needed and TOPIC has no + or #, with ?interval=SECONDS ({_INTERVALS_S[0]:g} to {_INTERVALS_S[1]:g}) and "
-        f"?discovery=PREFIX or off. {ENCODING_HINT}."
+        f"HOST is needed and TOPIC has no + or #, with ?interval=SECONDS ({_INTERVALS_S[0]:g} to {_INTERVALS_S[1]:g}) "
+        f"and ?discovery=PREFIX or off. {ENCODING_HINT}."
     )
 
 
