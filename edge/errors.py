@@ -8,6 +8,7 @@
     ├── BundleError             (ValueError)      a bundle that is missing, damaged or of another schema
     ├── SignatureError          (ValueError)      a bundle that no trusted key signed
     │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
+    ├── ChannelError            (ValueError)      a channel that is damaged, expired, replayed or badly set up
     ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
     │   └── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
     ├── BudgetError             (ValueError)      an invalid latency budget
@@ -35,6 +36,7 @@ __all__ = [
     "BackendError",
     "BudgetError",
     "BundleError",
+    "ChannelError",
     "ConfidenceError",
     "DownloadError",
     "EdgeError",
@@ -83,6 +85,10 @@ class SignatureError(EdgeError, ValueError):
 
 class OlderVersionError(SignatureError):
     """A signed bundle that is older than the version in use."""
+
+
+class ChannelError(EdgeError, ValueError):
+    """A channel of updates that is damaged, expired, older than one seen before, or not set up as it must be."""
 
 
 class ProfileError(EdgeError, ValueError):

@@ -1,0 +1,196 @@
+"""What a board that follows a channel knows of itself: one small JSON file that other programs may read.
+
+The file tells what is going on; which version is in use is decided by the bundle's ``active.json`` alone
+(:mod:`edge.bundles.registry`), and the next step brings this file into line with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from edge.bundles.registry import bundles_folder, bundles_folders
+from edge.errors import ChannelError
+from edge.files import read_json, to_json, write_atomically
+from edge.typed_json import from_json
+
+__all__ = [
+    "BadVersion",
+    "FollowState",
+    "Phase",
+    "Trust",
+    "find_state",
+    "fleet_folder",
+    "parse_time",
+    "read_state",
+    "state_file",
+    "timestamp",
+    "write_state",
+]
+
+Phase = Literal["idle", "downloading", "testing", "watching", "rolled_back", "failed", "held"]
+"""
+``idle``: nothing to do. ``downloading``, ``testing``: a version is on its way, or was when the process was killed.
+``watching``: a new version is in use, and its health is compared with the hours before. ``rolled_back``: it was worse.
+``failed``: the last step ended with ``error``. ``held``: a version is waiting, and ``error`` says for what.
+"""
+
+_SCHEMA_VERSION: Final = 1
+_NAME: Final = "follow.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadVersion:
+    """A version that this board does not install again by itself."""
+
+    version: str
+    reason: str
+    """One line."""
+    at: str
+    """When it was found out, UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What was accepted last of a channel, so that nothing older is."""
+
+    configured: tuple[str, ...]
+    """The ids of the keys in the configured file. Where that changes, the chain starts from them again."""
+    serial: int
+    created: str
+    """The newest time that a signed file has named, UTC."""
+    keys: tuple[str, ...]
+    """The public keys that may sign the next file, in base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowState:
+    """A board and the channel it follows."""
+
+    schema_version: int = _SCHEMA_VERSION
+    board_id: str
+    """What the board is called in the fleet; its ring follows from it."""
+    host: str = ""
+    """The machine's host name, for people."""
+    group: str | None = None
+    """From the board's own configuration."""
+    channel: str | None = None
+    """Its name; None until it was read once."""
+    serial: int = 0
+    """Of the channel file accepted last."""
+    bundle: str | None = None
+    """The name of the bundle that the channel brings."""
+    installed: str | None = None
+    """The version in use, as :attr:`edge.bundles.registry.Installed.active`; None for what ships with the package."""
+    previous: str | None = None
+    """The version before; None for what ships with the package, if anything."""
+    latest: str | None = None
+    """The newest version that is meant for this board; None if there is none."""
+    labels: Mapping[str, str] | None = None
+    """What people call the versions above, of those that have such a name."""
+    phase: Phase = "idle"
+    progress: float | None = None
+    """Share of the download, 0 to 1; None where nothing is downloaded."""
+    since: str = ""
+    """When the phase began, UTC by this board's clock."""
+    watching_until: str | None = None
+    """When the health window ends, UTC by this board's clock; None where nothing is watched."""
+    bad: tuple[BadVersion, ...] = ()
+    """Oldest first."""
+    error: str | None = None
+    """One line: why the last step failed, or what is waited for."""
+    ring: str | None = None
+    """The ring of the latest release that this board is in; None if it is in none."""
+    trust: Trust | None = None
+
+    @property
+    def bad_versions(self) -> frozenset[str]:
+        """The versions that are not installed again."""
+        return frozenset(one.version for one in self.bad)
+
+    def in_phase(self, phase: Phase, now: datetime, **changes: Any) -> FollowState:
+        """This state in another phase, which began ``now`` unless it is the same one; without error and progress."""
+        since = self.since if phase == self.phase and self.since else timestamp(now)
+        values: dict[str, Any] = {"progress": None, "error": None, "watching_until": None, **changes}
+        return replace(self, phase=phase, since=since, **values)
+
+    def with_bad(self, version: str, reason: str, now: datetime) -> FollowState:
+        """This state with a version remembered as bad."""
+        others = tuple(one for one in self.bad if one.version != version)
+        return replace(self, bad=(*others, BadVersion(version=version, reason=reason, at=timestamp(now)))[-_MOST_BAD:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+_MOST_BAD: Final = 100
+
+
+def timestamp(moment: datetime) -> str:
+    """A moment in UTC, to the second: ``2026-11-27T17:20:00Z``."""
+    return moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """What :func:`timestamp` wrote, or another ISO 8601 time with an offset.
+
+    Raises:
+        ValueError: It is none.
+    """
+    moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone: expected 2026-11-27T17:20:00Z")
+    return moment.astimezone(timezone.utc)
+
+
+def fleet_folder() -> Path:
+    """Where the state is kept: this user's data folder; for root, ``/var/lib/mobilenet-edge``."""
+    return bundles_folder().parent
+
+
+def state_file(folder: Path | None = None) -> Path:
+    """The state's place."""
+    return (folder or fleet_folder()) / _NAME
+
+
+def find_state(folders: Iterable[Path] | None = None) -> FollowState | None:
+    """The state of this machine, from the first folder that has one: the user's own, then the system's.
+
+    Raises:
+        ChannelError: It is damaged.
+    """
+    places = [folder.parent for folder in bundles_folders()] if folders is None else folders
+    return next((state for folder in places if (state := read_state(folder)) is not None), None)
+
+
+def read_state(folder: Path | None = None) -> FollowState | None:
+    """The state kept in ``folder``; None if there is none.
+
+    Raises:
+        ChannelError: It is damaged, or was written by a newer version of this package.
+    """
+    path = state_file(folder)
+    if not path.exists():
+        return None
+    values = read_json(path, "state of following", ChannelError)
+    advice = "Remove it to start from scratch; the bundle in use stays."
+    if (found := values.get("schema_version")) != _SCHEMA_VERSION:
+        raise ChannelError(f"State of following {path} has schema {found!r}, expected {_SCHEMA_VERSION}. {advice}")
+    try:
+        return from_json(FollowState, values)
+    except (KeyError, TypeError, ValueError) as reason:
+        raise ChannelError(f"State of following {path} is damaged ({reason}). {advice}") from reason
+
+
+def write_state(state: FollowState, folder: Path | None = None) -> None:
+    """Put ``state`` in the place of what is kept in ``folder``, in one moment.
+
+    Raises:
+        OutputError: It cannot be written; the old one stays.
+    """
+    path = state_file(folder)
+    write_atomically(path, to_json(state.to_dict()))
