@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from camera_demo.control import Control
 from camera_demo.source_status import SourceStatus
 from edge.board.health import Health, throttle_flags
+from edge.bundles.bundle import Bundle
 
 if TYPE_CHECKING:
     from camera_demo.collecting.collector import Collector
@@ -36,6 +37,8 @@ class RunState:
         self._control: Control | None = None
         self.health = Health()
         """The latest sample."""
+        self.bundle: Bundle | None = None
+        """What is in use; None until it is loaded."""
         self._clock, self._started_s = clock, clock()
 
     @property
@@ -47,9 +50,9 @@ class RunState:
         """Say that the machine is being measured: which variant, and the share done, 0 to 1."""
         self._measuring = stage, share
 
-    def loaded(self, control: Control) -> None:
-        """Say that the model is loaded."""
-        self._control, self._measuring = control, None
+    def loaded(self, control: Control, bundle: Bundle | None = None) -> None:
+        """Say that the model is loaded, and which bundle it is of."""
+        self._control, self._measuring, self.bundle = control, None, bundle
 
     def on_health(self, health: Health) -> None:
         """Keep a sample of the machine's health."""

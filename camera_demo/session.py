@@ -103,7 +103,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     announce=announce,
                 )
             opened.callback(classifier.close)
-            run_state.loaded(Control(classifier, options_of(bundle, profile)))
+            run_state.loaded(Control(classifier, options_of(bundle, profile)), bundle)
             stats = Stats(backend=_describe(classifier.backend))
             stop.attend()
             notifier.ready(f"classifying {source.name}")
@@ -235,7 +235,7 @@ def _let_teach(
 
     def use(classifier: LiveClassifier, used: Bundle) -> None:
         answers.use(classifier)
-        run_state.loaded(Control(classifier, options_of(used, profile if used is bundle else None)))
+        run_state.loaded(Control(classifier, options_of(used, profile if used is bundle else None)), used)
 
     run_state.teacher = Teacher(run_state.collector.collection, bundle, answers.classifier, load_taught, use)
     opened.callback(run_state.teacher.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
@@ -13,14 +13,13 @@ from prometheus_client.registry import Collector
 from camera_demo.events import Event
 from camera_demo.frames import Result
 from camera_demo.web.answer_metrics import AnswerMetrics
+from camera_demo.web.board_metrics import BoardMetrics
 from camera_demo.web.hub import Hub
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
 _PREFIX: Final = "camera_demo"
 _BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.033, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-_THROTTLED_NOW: Final = 0xF
-"""The bits of ``vcgencmd get_throttled`` for the present."""
 
 
 class Metrics(Collector):
@@ -28,9 +27,11 @@ class Metrics(Collector):
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self._of_board = BoardMetrics(hub.run_state)
         self._answers = self._late = 0
         self.registry = CollectorRegistry()
         self.registry.register(self)
+        ProcessCollector(registry=self.registry)
         self._of_labels = AnswerMetrics(hub.run_state.camera, self.registry)
         self._answer_s = self._histogram("capture_to_answer_seconds", "From the capture of a frame to its answer.")
         self._infer_s = self._histogram("inference_seconds", "The model alone, without preprocessing.")
@@ -60,7 +61,7 @@ class Metrics(Collector):
         yield from self._of_answer()
         yield from self._of_source()
         yield from self._of_control()
-        yield from self._of_machine()
+        yield from self._of_board.collect()
 
     def _of_answer(self) -> Iterator[Metric]:
         result = self._hub.result
@@ -82,14 +83,6 @@ class Metrics(Collector):
         if control is not None:
             yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "Latency budget.", control.budget_ms / 1e3)
             yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Times the variant was changed.", control.switches)
-
-    def _of_machine(self) -> Iterator[Metric]:
-        health = self._hub.run_state.health
-        if health.temperature_c is not None:
-            yield GaugeMetricFamily(f"{_PREFIX}_temperature_celsius", "Hottest thermal zone.", health.temperature_c)
-        if health.throttle_bits is not None:
-            is_throttled = bool(health.throttle_bits & _THROTTLED_NOW)
-            yield GaugeMetricFamily(f"{_PREFIX}_throttled", "1 while the board is throttled.", is_throttled)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", text, buckets=_BUCKETS_S, registry=self.registry)

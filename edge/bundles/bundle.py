@@ -7,13 +7,13 @@ every file's size and SHA-256 first: what loads is what was measured.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from edge.bundles.manifest import BundledVariant, Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, check_member, check_picture, read_member
-from edge.bundles.registry import bundles_folders, find_installed, installed_bundles
+from edge.bundles.registry import bundles_folders, find_installed, installed_bundles, version_of
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
 from edge.files import parse_json
@@ -29,6 +29,8 @@ class Bundle:
     manifest: Manifest
     labels: tuple[str, ...]
     """The classes' names, in the order of the network's outputs."""
+    version: str = field(default="", compare=False)
+    """What tells its content from any other's: :func:`edge.bundles.registry.version_of`; empty while it is written."""
 
     @property
     def name(self) -> str:
@@ -77,8 +79,8 @@ def open_bundle(place: str | Path | Bundle) -> Bundle:
         return place
     root = _locate(place)
     path = root / MANIFEST
-    content = parse_json(read_member(root, MANIFEST, MANIFEST_BYTES), f"Bundle manifest {path}", BundleError)
-    manifest = read_manifest(content, path)
+    content = read_member(root, MANIFEST, MANIFEST_BYTES)
+    manifest = read_manifest(parse_json(content, f"Bundle manifest {path}", BundleError), path)
     for entry in manifest.files():
         check_member(root, entry)
     for picture in () if manifest.golden is None else manifest.golden.pictures:
@@ -86,7 +88,7 @@ def open_bundle(place: str | Path | Bundle) -> Bundle:
     labels = read_labels(root / PurePosixPath(manifest.labels.file))
     if len(labels) != manifest.classes:
         raise BundleError(f"Bundle {root} has {len(labels)} labels for {manifest.classes} classes: write it again.")
-    return Bundle(root=root, manifest=manifest, labels=labels)
+    return Bundle(root=root, manifest=manifest, labels=labels, version=version_of(content))
 
 
 def shipped_bundles() -> tuple[str, ...]:

@@ -6,6 +6,7 @@ in use and the one before. One atomic write of that file is the whole switch, so
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -17,7 +18,15 @@ from edge.errors import BundleError
 from edge.files import read_json, to_json, write_atomically
 from edge.paths import data_folder
 
-__all__ = ["Installed", "bundles_folder", "bundles_folders", "find_installed", "installed_bundles", "is_name"]
+__all__ = [
+    "Installed",
+    "bundles_folder",
+    "bundles_folders",
+    "find_installed",
+    "installed_bundles",
+    "is_name",
+    "version_of",
+]
 
 SYSTEM: Final = Path("/var/lib/mobilenet-edge/bundles")
 """What root installs, for the service and for everybody."""
@@ -75,6 +84,11 @@ def bundles_folder() -> Path:
 def bundles_folders() -> tuple[Path, ...]:
     """Where installed bundles are looked for: this user's folder, then the system's."""
     return tuple(dict.fromkeys((bundles_folder(), SYSTEM)))
+
+
+def version_of(manifest: bytes) -> str:
+    """The version of a bundle, by its manifest, which names the SHA-256 of every file: sixteen hexadecimal digits."""
+    return hashlib.sha256(manifest).hexdigest()[:16]
 
 
 def is_name(name: str) -> bool:

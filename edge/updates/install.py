@@ -17,7 +17,7 @@ from typing import Final
 from edge.bundles.bundle import Bundle, open_bundle, shipped_folder
 from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE
-from edge.bundles.registry import Installed, bundles_folder, find_installed, is_name
+from edge.bundles.registry import Installed, bundles_folder, find_installed, is_name, version_of
 from edge.errors import BundleError, OlderVersionError
 from edge.files import check_room, new_folder, parse_json, sha256_of, writing
 from edge.inference.selftest import verify_answers
@@ -96,7 +96,7 @@ def activate(
             raise BundleError(
                 f"{manifest.name!r} cannot be installed: expected a name of letters, digits, '.', '_', '-'."
             )
-        installed, version = _known(manifest.name, folder), hashlib.sha256(heads[MANIFEST]).hexdigest()[:16]
+        installed, version = _known(manifest.name, folder), version_of(heads[MANIFEST])
         if key is not None and not allow_older:
             _refuse_older(manifest, installed)
         _clear(installed, keep_versions=True)

@@ -203,6 +203,10 @@ def test_the_metrics_are_prometheus_text(
     assert seen["camera_demo_capture_to_answer_seconds_count"] == 4
     assert seen["camera_demo_temperature_celsius"] == 61.5
     assert seen["camera_demo_throttled"] == 0, "it was, but is not now"
+    run_state.on_health(Health(temperature_c=84.0, limit_c=85.0, held_back=("Processor",)))
+    assert figures(browser)["camera_demo_throttled"] == 1, "the kernel holds a clock down"
+    assert figures(browser)["camera_demo_temperature_limit_celsius"] == 85
+    assert seen["process_start_time_seconds"] > 1e9
     assert seen['camera_demo_active_info{backend="fake",variant="mobilenet_v1_0.25_128"}'] == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 from dataclasses import replace
@@ -35,6 +36,14 @@ def test_a_whole_bundle_opens(bundle_folder: Path, as_text: bool) -> None:
     assert bundle == Bundle(root=bundle_folder, manifest=make_manifest(), labels=LABELS)
     assert bundle.name == "tiny"
     assert bundle.path(MODEL).read_bytes().startswith(b"mobilenet_v1_0.50_160")
+
+
+def test_its_version_changes_with_its_content(bundle_folder: Path) -> None:
+    version = open_bundle(bundle_folder).version
+    assert re.fullmatch("[0-9a-f]{16}", version)
+    manifest = bundle_folder / "manifest.json"
+    manifest.write_text(manifest.read_text() + "\n")
+    assert open_bundle(bundle_folder).version != version
 
 
 def test_an_open_bundle_is_returned_as_it_is(bundle_folder: Path) -> None:
