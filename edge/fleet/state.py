@@ -7,7 +7,7 @@ The file tells what is going on; which version is in use is decided by the bundl
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -15,7 +15,8 @@ from typing import Any, Final, Literal
 from edge.bundles.registry import bundles_folder, bundles_folders
 from edge.errors import ChannelError
 from edge.files import read_json, to_json, write_atomically
-from edge.typed_json import from_json
+from edge.fleet.health import Gate
+from edge.typed_json import OPEN, from_json
 
 __all__ = [
     "BadVersion",
@@ -98,6 +99,8 @@ class FollowState:
     """When the phase began, UTC by this board's clock."""
     watching_until: str | None = None
     """When the health window ends, UTC by this board's clock; None where nothing is watched."""
+    gate: Gate | None = field(default=None, metadata=OPEN)
+    """What the version that is watched must hold; None where nothing is watched."""
     bad: tuple[BadVersion, ...] = ()
     """Oldest first."""
     error: str | None = None
@@ -112,9 +115,12 @@ class FollowState:
         return frozenset(one.version for one in self.bad)
 
     def in_phase(self, phase: Phase, now: datetime, **changes: Any) -> FollowState:
-        """This state in another phase, which began ``now`` unless it is the same one; without error and progress."""
+        """This state in another phase, which began ``now`` unless it is the same one.
+
+        Error, progress and what belongs to watching are forgotten, but for ``changes``.
+        """
         since = self.since if phase == self.phase and self.since else timestamp(now)
-        values: dict[str, Any] = {"progress": None, "error": None, "watching_until": None, **changes}
+        values: dict[str, Any] = {"progress": None, "error": None, "watching_until": None, "gate": None, **changes}
         return replace(self, phase=phase, since=since, **values)
 
     def with_bad(self, version: str, reason: str, now: datetime) -> FollowState:
