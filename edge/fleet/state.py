@@ -82,6 +82,10 @@ class FollowState:
     """Its name; None until it was read once."""
     serial: int = 0
     """Of the channel file accepted last."""
+    expires: str | None = None
+    """When that file expires, UTC."""
+    checked: str = ""
+    """When the last step was taken, whatever came of it, UTC by this board's clock."""
     bundle: str | None = None
     """The name of the bundle that the channel brings."""
     installed: str | None = None
