@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -16,6 +16,7 @@ from edge.bundles.registry import bundles_folder, bundles_folders
 from edge.errors import ChannelError
 from edge.files import read_json, to_json, write_atomically
 from edge.fleet.health import Gate
+from edge.fleet.timestamps import parse_time, timestamp
 from edge.typed_json import OPEN, from_json
 
 __all__ = [
@@ -138,23 +139,6 @@ class FollowState:
 
 
 _MOST_BAD: Final = 100
-
-
-def timestamp(moment: datetime) -> str:
-    """A moment in UTC, to the second: ``2026-11-27T17:20:00Z``."""
-    return moment.astimezone(timezone.utc).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-
-
-def parse_time(text: str) -> datetime:
-    """What :func:`timestamp` wrote, or another ISO 8601 time with an offset.
-
-    Raises:
-        ValueError: It is none.
-    """
-    moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone: expected 2026-11-27T17:20:00Z")
-    return moment.astimezone(timezone.utc)
 
 
 def fleet_folder() -> Path:
