@@ -12,6 +12,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import BundledVariant
 from edge.errors import VariantError
 from edge.inference.live_classifier import LiveClassifier, Mode
+from edge.profiling.equal_board import EqualBoard
 from edge.profiling.profile import LatencyProfile
 
 __all__ = ["Control", "Option", "options_of"]
@@ -40,14 +41,28 @@ class Option:
 class Control:
     """The running classifier as the page and the metrics use it: names and JSON values. For any thread."""
 
-    def __init__(self, classifier: LiveClassifier, options: Sequence[Option]) -> None:
+    def __init__(
+        self, classifier: LiveClassifier, options: Sequence[Option], *, equal: EqualBoard | None = None
+    ) -> None:
         self._classifier, self._options = classifier, tuple(options)
+        self.equal = equal
+        """The board whose profile this one goes by, where it is not its own."""
+
+    @classmethod
+    def of(cls, classifier: LiveClassifier, bundle: Bundle, profile: LatencyProfile | None) -> Control:
+        """Control of a bundle's classifier, with what the profile knows, if there is one."""
+        return cls(classifier, options_of(bundle, profile), equal=None if profile is None else profile.equal)
 
     @property
     def budget_ms(self) -> float:
         """What a frame may take now; infinite without a budget."""
         budget = self._classifier.budget
         return math.inf if budget is None else budget.latency_ms
+
+    @property
+    def slowdown(self) -> float | None:
+        """Latency of the last second as a multiple of the profile's; None where there is no profile."""
+        return self._classifier.slowdown
 
     @property
     def switches(self) -> int:
@@ -82,7 +97,7 @@ class Control:
     def to_dict(self) -> dict[str, Any]:
         """The state of now as JSON values."""
         classifier = self._classifier
-        change, slowdown = classifier.last_change, classifier.slowdown
+        change, slowdown = classifier.last_change, self.slowdown
         return {
             "budget_ms": round(self.budget_ms, 2),
             "active": classifier.variant.name,

@@ -11,7 +11,7 @@ from typing import Final
 
 from camera_demo.actions.dispatcher import Actions
 from camera_demo.actions.rules import check_labels, check_rules
-from camera_demo.control import Control, options_of
+from camera_demo.control import Control
 from camera_demo.errors import SinkError
 from camera_demo.events import Event, Steady
 from camera_demo.live import USUAL_FPS, Answers
@@ -103,7 +103,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     announce=announce,
                 )
             opened.callback(classifier.close)
-            run_state.loaded(Control(classifier, options_of(bundle, profile)), bundle)
+            run_state.loaded(Control.of(classifier, bundle, profile), bundle)
             stats = Stats(backend=_describe(classifier.backend))
             stop.attend()
             notifier.ready(f"classifying {source.name}")
@@ -235,7 +235,7 @@ def _let_teach(
 
     def use(classifier: LiveClassifier, used: Bundle) -> None:
         answers.use(classifier)
-        run_state.loaded(Control(classifier, options_of(used, profile if used is bundle else None)), used)
+        run_state.loaded(Control.of(classifier, used, profile if used is bundle else None), used)
 
     run_state.teacher = Teacher(run_state.collector.collection, bundle, answers.classifier, load_taught, use)
     opened.callback(run_state.teacher.close)

@@ -10,7 +10,8 @@
     │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
     ├── ChannelError            (ValueError)      a channel that is damaged, expired, replayed or badly set up
     ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
-    │   └── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
+    │   ├── UnlikeProfilesError (ProfileError)    profiles that were measured under different conditions
+    │   └── UnequalBoardError   (ProfileError)    a profile of a board that is not this one's equal
     ├── BudgetError             (ValueError)      an invalid latency budget
     ├── ConfidenceError         (ValueError)      an invalid threshold below which an answer is unknown
     ├── TeachingError           (ValueError)      pictures or a network that new classes cannot be learned from
@@ -49,6 +50,7 @@ __all__ = [
     "SelfTestError",
     "SignatureError",
     "TeachingError",
+    "UnequalBoardError",
     "UnlikeProfilesError",
     "VariantError",
     "WrongFileError",
@@ -97,6 +99,10 @@ class ProfileError(EdgeError, ValueError):
 
 class UnlikeProfilesError(ProfileError):
     """Latency profiles that were measured under different conditions."""
+
+
+class UnequalBoardError(ProfileError):
+    """A latency profile of a board that is not this one's equal."""
 
 
 class BudgetError(EdgeError, ValueError):

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from edge.board.device import Device, describe
 from edge.board.health import Health
 from edge.bundles.variant import Variant
+from edge.profiling.equal_board import EqualBoard
 from edge.profiling.latency import Latency
 from edge.profiling.profile import SCHEMA_VERSION, HeatPoint, ProfileRow, load_profile
 from tests.edge.conftest import make_profile
@@ -68,7 +69,8 @@ def test_the_schema_knows_every_field_of_the_code_and_no_other() -> None:
     assert set(SCHEMA["$defs"]["heat_point"]["properties"]) == set(HeatPoint.__slots__)
     assert set(SCHEMA["$defs"]["health"]["properties"]) == set(Health().to_dict())
     assert set(SCHEMA["$defs"]["device"]["properties"]) == set(Device().to_dict())
-    assert set(SCHEMA["properties"]) == set(WHOLE)
+    assert set(SCHEMA["$defs"]["equal"]["properties"]) == set(EqualBoard.__slots__)
+    assert set(SCHEMA["properties"]) == {*WHOLE, "host", "equal"}
 
 
 def test_what_the_code_writes_fits_the_schema() -> None:
@@ -86,7 +88,11 @@ def test_a_doubtful_profile_and_a_published_one_fit_the_schema() -> None:
     bare = ProfileRow(variant=Variant(0.5, 160), latency=Latency(avg_ms=5.0), provenance="published")
     published = replace(profile, rows=(bare,), source="https://example.org", threads=None, frame_size=None)
     course = (HeatPoint(at_s=1.0, slowdown=1.0), HeatPoint(at_s=2.0, slowdown=1.1, temperature_c=60.0, clock_mhz=1500))
-    for one in (profile, published, replace(profile, sustained=course, cpus=(4, 5), load_percent=3.0)):
+    taken = EqualBoard(
+        host="attic-3", place="a.json", checked=profile.created, tolerance=0.1, ratios={"mobilenet_v1_0.50_160": 1.02}
+    )
+    others = (replace(profile, equal=taken), replace(profile, host="attic-3"))
+    for one in (profile, published, *others, replace(profile, sustained=course, cpus=(4, 5), load_percent=3.0)):
         assert faults(json.loads(json.dumps(one.to_dict()))) == []
 
 
@@ -113,6 +119,8 @@ def test_a_doubtful_profile_and_a_published_one_fit_the_schema() -> None:
         (changed("variants", 0, "avg_ms", value=0), "$.variants[0].avg_ms"),
         (changed("sustained", value=[{"at_s": 1}]), "$.sustained[0]"),
         (changed("variants", 0, value={}), "$.variants[0]"),
+        (changed("equal", value={"host": "attic-3"}), "$.equal"),
+        (changed("equal", value=None), "$.equal"),
     ],
 )
 def test_what_the_code_would_never_write_does_not_fit(values: dict[str, Any], where: str) -> None:

@@ -15,6 +15,7 @@ from camera_demo.frames import Result
 from camera_demo.web.answer_metrics import AnswerMetrics
 from camera_demo.web.board_metrics import BoardMetrics
 from camera_demo.web.hub import Hub
+from edge.profiling.equal_board import EqualBoard
 
 __all__ = ["CONTENT_TYPE_LATEST", "Metrics"]
 
@@ -83,6 +84,19 @@ class Metrics(Collector):
         if control is not None:
             yield GaugeMetricFamily(f"{_PREFIX}_budget_seconds", "Latency budget.", control.budget_ms / 1e3)
             yield CounterMetricFamily(f"{_PREFIX}_variant_changes", "Times the variant was changed.", control.switches)
+            if control.slowdown is not None:
+                text = "Latency of the last second as a multiple of the profile's."
+                yield GaugeMetricFamily(f"{_PREFIX}_slowdown", text, control.slowdown)
+            if control.equal is not None:
+                yield _equal_ratios(control.equal)
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(f"{_PREFIX}_{name}", text, buckets=_BUCKETS_S, registry=self.registry)
+
+
+def _equal_ratios(equal: EqualBoard) -> Metric:
+    text = "Medians when this board was checked against its equal, as multiples of that board's."
+    found = GaugeMetricFamily(f"{_PREFIX}_equal_ratio", text, labels=["equal", "variant"])
+    for variant, ratio in equal.ratios.items():
+        found.add_metric([equal.host, variant], ratio)
+    return found

@@ -10,11 +10,14 @@ import typer
 
 from edge.cli.doctor import doctor
 from edge.console import run
-from edge.errors import EdgeError, UnlikeProfilesError
+from edge.errors import EdgeError, UnequalBoardError, UnlikeProfilesError
 
 __all__ = ["build", "main"]
 
-_HINTS: Final[Mapping[type[EdgeError], str]] = {UnlikeProfilesError: "--force compares them nevertheless."}
+_HINTS: Final[Mapping[type[EdgeError], str]] = {
+    UnlikeProfilesError: "--force compares them nevertheless.",
+    UnequalBoardError: "edge profile without --like measures this board in full.",
+}
 """The option that helps with an error of each class; it is printed behind the error."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +13,12 @@ from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
+from edge.errors import ProfileError
 from edge.files import check_parent
 from edge.plot import check_plot, profile_charts, write_charts
 from edge.profiling.measure import QUICK, THOROUGH
 from edge.profiling.profile import LatencyProfile, ProfileRow
+from edge.profiling.profile_folder import publish as publish_profile
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +46,17 @@ def profile(
         float,
         typer.Option(metavar="MIN", min=0, max=1440, help="Keep running for MIN minutes and record the temperature."),
     ] = 0.0,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Take the profile of an equal board, or from a folder of profiles, once three variants agree here.",
+        ),
+    ] = None,
+    publish: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also put it into this folder, for equal boards to take by --like."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the profile; default: this machine's own.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw it: a .png, .svg or self-contained .html file.")] = None,
     budget_ms: Annotated[float | None, typer.Option(help="A budget to draw with --plot.")] = None,
@@ -60,6 +74,8 @@ def profile(
         check_parent(out)
     if budget_ms is not None:
         Budget(latency_ms=budget_ms)  # checks it before the measurement
+    if publish is not None and (like is not None or variant):
+        raise ProfileError("--publish needs a measurement of all variants: omit --like and --variant.")
     with progress_bar(f"profiling {opened.name}") as progress:
         found = edge.profile(
             opened,
@@ -69,6 +85,7 @@ def profile(
             stop=QUICK if quick else THOROUGH,
             sustained_s=60 * sustained,
             predict_rest=predict_rest,
+            like=like,
             refresh=True,
             keep=out is None,
             progress=progress,
@@ -76,6 +93,8 @@ def profile(
         )
     if out is not None:
         found.save(out)
+    if publish is not None:
+        note(f"published as {publish_profile(found, opened, publish, host=socket.gethostname())}")
     if plot is not None:
         charts = profile_charts(found, opened, budget_ms=budget_ms)
         write_charts(charts, plot, title=f"{opened.name} on {found.board}", notes=[_circumstances(found)])
@@ -119,7 +138,8 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _circumstances(profile: LatencyProfile) -> str:
-    words = [profile.backend_version]
+    words = [] if profile.equal is None else [f"measured on {profile.created[:10]} on {profile.equal}"]
+    words.append(profile.backend_version)
     words.append("each variant's fastest thread count" if profile.threads is None else f"threads {profile.threads}")
     if profile.frame_size is not None:
         words.append("frames {}x{}".format(*profile.frame_size))

@@ -136,6 +136,7 @@ def _verdict(selection: Selection, profile: LatencyProfile) -> str:
     return (
         f"{chosen.variant.name}: {chosen.latency_ms:.2f} ms {chosen.percentile} of {budget.latency_ms:.2f} ms "
         f"on {profile.board} ({profile.backend}{threads})"
+        + ("" if profile.equal is None else f"; measured on {profile.equal}")
     )
 
 

@@ -68,7 +68,7 @@ def measure(
     *,
     variants: Sequence[Variant] = (),
     backend: str = "auto",
-    threads: ThreadChoice = None,
+    threads: ThreadChoice | Mapping[Variant, int] = None,
     stop: StopRule = THOROUGH,
     sustained_s: float = 0.0,
     progress: Progress = no_progress,
@@ -82,7 +82,7 @@ def measure(
         bundle: The bundle to measure.
         variants: The variants to measure; empty for all.
         backend: A backend's name, or ``auto``.
-        threads: Threads for the inference; ``auto`` tries out the fastest count for each variant.
+        threads: Threads for the inference, the same for all or by variant; ``auto`` tries out each one's fastest count.
         stop: When to stop measuring.
         sustained_s: Seconds to keep running afterwards, to record the effect of heat.
         progress: Called with the stage and the share done, 0 to 1.
@@ -115,7 +115,7 @@ def measure(
         device=machine.describe(),
         backend=first.name,
         backend_version=first.version,
-        threads=None if threads == "auto" else threads or default_threads(),
+        threads=None if threads == "auto" or isinstance(threads, Mapping) else threads or default_threads(),
         frame_size=FRAME_SIZE,
         cpus=cpus,
         before=before,
@@ -136,7 +136,7 @@ def _load_each(
     bundle: Bundle,
     variants: Sequence[Variant],
     backend: str,
-    threads: ThreadChoice,
+    threads: ThreadChoice | Mapping[Variant, int],
     frames: Sequence[Frame],
     progress: Progress,
 ) -> dict[Variant, _Loaded]:
@@ -149,7 +149,7 @@ def _load_each(
         if threads == "auto":
             count = fastest_threads(open_with, frames, most_threads())
         else:
-            count = threads or default_threads()
+            count = threads[variant] if isinstance(threads, Mapping) else threads or default_threads()
         loaded[variant] = _load(open_with, count, frames)
     return loaded
 

@@ -15,6 +15,7 @@ from edge.board.health import Health
 from edge.bundles.variant import Variant
 from edge.errors import ProfileError
 from edge.files import read_json, to_json, write_atomically
+from edge.profiling.equal_board import EqualBoard
 from edge.profiling.latency import Latency
 from edge.text import shortened
 from edge.typed_json import FLAT, OPEN, from_json, named
@@ -128,6 +129,10 @@ class LatencyProfile:
     """What was observed, one sentence each."""
     source: str | None = None
     """Who published the figures; None for this machine's own."""
+    host: str | None = None
+    """The name of the machine, where it published this profile for its equals."""
+    equal: EqualBoard | None = None
+    """The board that was measured, if not this one but its equal; date, health and figures are that board's."""
     sustained: tuple[HeatPoint, ...] = ()
     """The sustained run over time, if there was one."""
     rows: tuple[ProfileRow, ...] = field(metadata=named("variants"))
@@ -146,6 +151,8 @@ class LatencyProfile:
             )
         if not self.source and any(row.provenance == "published" for row in self.rows):
             raise ProfileError("published figures lack the source of the profile: who published them")
+        if self.host is not None and self.equal is not None:
+            raise ProfileError("a profile that was taken from an equal board cannot be published: publish that board's")
         if self.load_percent is not None and not (math.isfinite(self.load_percent) and self.load_percent >= 0):
             raise ProfileError(f"load_percent is {self.load_percent}: expected a number of at least 0")
 
@@ -165,6 +172,8 @@ class LatencyProfile:
         values |= {"frame_size": None if self.frame_size is None else list(self.frame_size)}
         values |= {"sustained": [asdict(point) for point in self.sustained]}
         values |= {name: values[name].to_dict() for name in ("device", "before", "after")}
+        values |= {"equal": None if self.equal is None else self.equal.to_dict()}
+        values = {name: value for name, value in values.items() if value is not None or name not in ("host", "equal")}
         return {"schema_version": SCHEMA_VERSION, **values, "variants": [row.to_dict() for row in self.rows]}
 
     def save(self, path: Path) -> None:

@@ -22,6 +22,7 @@ from edge.errors import BackendError, EdgeError, OutputError, ProfileError
 from edge.inference.backends import backend_reports, open_backend
 from edge.locks import locked
 from edge.paths import state_folder
+from edge.profiling.equals import take_from_equal
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
@@ -32,6 +33,7 @@ from edge.progress import Progress, no_progress
 __all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason"]
 
 _LOCK: Final = "measuring.lock"
+_ACTS: Final = ("measuring", "checking an equal board's profile of")
 _KEPT_S: Final = 3600.0
 """A profile that is not valid is used for this long without another try: a measurement takes a while at every start."""
 
@@ -56,6 +58,7 @@ def profile(
     stop: StopRule = QUICK,
     sustained_s: float = 0.0,
     predict_rest: bool = False,
+    like: str | Path | None = None,
     refresh: bool = False,
     keep: bool = True,
     progress: Progress = no_progress,
@@ -71,6 +74,8 @@ def profile(
         stop: When to stop measuring: ``QUICK`` or ``THOROUGH`` of :mod:`edge.profiling.measure`.
         sustained_s: Seconds to keep running after the measurement, to record the effect of heat.
         predict_rest: Whether to measure only ``variants``, or four representative ones, and to estimate the others.
+        like: A profile of an equal board to take instead of measuring, or a folder of profiles: a path or
+            ``https://...``; three variants are measured to check it. The other ways to measure do not go with it.
         refresh: Whether to measure even if a stored profile could be used.
         keep: Whether to store a new measurement for the next time.
         progress: Called with the stage and the share done, 0 to 1.
@@ -80,8 +85,15 @@ def profile(
     Raises:
         BackendError: No backend runs a variant.
         BundleError: The bundle cannot be opened, or does not have a variant.
-        ProfileError: Too few variants are named to estimate the others from.
+        ProfileError: Too few variants are named to estimate the others from; or the profile of the equal board cannot
+            be used.
+        UnequalBoardError: There is no profile of an equal board, or this one is faster or slower than that.
+        DownloadError: That profile cannot be fetched.
     """
+    if like is not None and (variants or predict_rest or sustained_s):
+        raise ProfileError(
+            "A profile of an equal board is taken whole: name no variants, no prediction, no sustained run."
+        )
     bundle, device = open_bundle(bundle), describe()
     named = [bundle.find(Variant.parse(str(variant))).variant for variant in variants]
     path = profile_path(bundle, backend, threads, device)
@@ -99,6 +111,11 @@ def profile(
         return (None, reason) if reason else (stored, "")
 
     def measured() -> LatencyProfile:
+        if like is not None:
+            taken = take_from_equal(bundle, str(like), backend=backend, threads=threads, progress=progress)
+            if keep:
+                _store(taken, taken, bundle, path, announce)
+            return taken
         chosen = _representative(bundle, named) if predict_rest else named
         made = measure(
             bundle,
@@ -120,7 +137,7 @@ def profile(
             if has_waited and not refresh:
                 found, reason = usable()
             if found is None and not refresh:
-                announce(f"measuring bundle {bundle.name} for a moment, because {reason}")
+                announce(f"{_ACTS[like is not None]} bundle {bundle.name} for a moment, because {reason}")
             found = measured() if found is None else found
     if not refresh:
         _announce_objections(found, announce)
@@ -213,7 +230,7 @@ def _kept_rows(path: Path, found: LatencyProfile, bundle: Bundle) -> tuple[Profi
     except EdgeError:
         return ()
     alike = ("backend_version", "threads", "frame_size", "cpus", "valid")
-    if kept.device.board != found.device.board or not found.valid:
+    if kept.device.board != found.device.board or kept.equal is not None or not found.valid:
         return ()
     if any(getattr(kept, name) != getattr(found, name) for name in alike):
         return ()

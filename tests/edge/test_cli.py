@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ import pytest
 from edge.board.device import Device, describe
 from edge.cli import app
 from edge.errors import VariantError
+from edge.profiling import equals
 from edge.profiling import measure as measuring
+from edge.profiling.conditions import conditions_of
 from edge.profiling.profile import load_profile
 from edge.vision.preprocess import Preprocessing
-from tests.edge.conftest import TOP1, calm_machine, make_manifest, make_profile, write_bundle
+from tests.edge.conftest import TOP1, calm_machine, make_latency, make_manifest, make_profile, write_bundle
 from tests.edge.small_demo import FILE, write_small_demo
 from tests.edge.updates.test_signature import make_keys
 
@@ -458,6 +460,32 @@ class TestProfile:
         (path,) = (tmp_path / "state/mobilenet-edge/profiles").iterdir()
         assert all(row.provenance == "measured" for row in load_profile(path).rows)
         assert "measuring" not in edge("select", *options, "--budget-ms", 5000).err
+
+    def test_takes_the_profile_that_an_equal_published(
+        self, edge: Edge, bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, options = tmp_path / "profiles", ("--bundle", bundle_folder, "--backend", "fake", "--threads", 1)
+        ended = edge("profile", *options, "--quick", "--publish", folder)
+        [file] = (path for path in folder.glob("[!.]*.json") if path.name != "index.json")
+        assert (ended.code, f"note: published as {file}\n" in ended.err) == (0, True)
+        there = load_profile(file)
+        monkeypatch.setattr(equals, "measure", lambda *args, **wanted: there)
+        monkeypatch.setattr(equals, "conditions_here", lambda bundle, **wanted: conditions_of(there, bundle))
+        ended = edge("profile", *options, "--like", folder)
+        assert ended.code == 0
+        assert f"measured on {there.created[:10]} on its equal {there.host}; checked here on " in ended.out
+        assert f"measured on its equal {there.host}; " in edge("select", *options, "--budget-ms", 5000).out
+        slow = replace(there, rows=tuple(replace(row, latency=make_latency(900.0)) for row in there.rows))
+        monkeypatch.setattr(equals, "measure", lambda *args, **wanted: slow)
+        ended = edge("profile", *options, "--like", file)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error.startswith(f"edge: This board is not an equal of {there.host}: mobilenet_v1_")
+        assert ended.error.endswith(" edge profile without --like measures this board in full.")
+
+    def test_only_a_measurement_of_all_variants_is_published(self, edge: Edge, tmp_path: Path) -> None:
+        for option in (("--like", "x.json"), ("--variant", "0.25_128")):
+            ended = edge("profile", "--publish", tmp_path, *option)
+            assert ended.error == "edge: --publish needs a measurement of all variants: omit --like and --variant."
 
     def test_as_json_is_what_it_writes(self, edge: Edge, bundle_folder: Path, tmp_path: Path) -> None:
         out = tmp_path / "mine.json"

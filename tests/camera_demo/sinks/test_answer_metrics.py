@@ -23,6 +23,7 @@ from camera_demo.source_status import SourceStatus
 from edge.board.health import Health
 from edge.budget import Budget
 from edge.inference.classifier import Classifier
+from edge.profiling.equal_board import EqualBoard
 
 DASHBOARD = Path(__file__).resolve().parents[3] / "docs/grafana.json"
 NASTY = 'a "b" {c}\n\\d #e=1,f'
@@ -113,6 +114,19 @@ def test_a_thousand_labels_are_fifty_series_and_the_others(page: PageSink, make_
     assert of(found, "labels_total", region="", label="other") == 950
     assert of(found, "events_total", region="", label="class 0") == 1
     assert of(found, "events_total", region="", label="other") == 9
+
+
+def test_a_board_that_goes_by_an_equals_profile_tells_how_far_it_was_off(
+    page: PageSink, state: RunState, make_classifier: Callable[..., Classifier]
+) -> None:
+    ratios = {"mobilenet_v1_0.50_160": 1.04, "mobilenet_v1_0.25_128": 0.98}
+    equal = EqualBoard(
+        host="attic-3", place="a.json", checked="2026-01-01T00:00:00+00:00", tolerance=0.1, ratios=ratios
+    )
+    state.loaded(Control(make_classifier(), (), equal=equal))
+    found = figures(page)
+    for variant, ratio in ratios.items():
+        assert found["camera_demo_equal_ratio", (("equal", "attic-3"), ("variant", variant))] == ratio
 
 
 def panels() -> list[dict[str, Any]]:
