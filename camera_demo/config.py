@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
 import types
 from collections.abc import Mapping
 from dataclasses import fields
@@ -15,13 +13,11 @@ from camera_demo.actions.rules import Rule, parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
 from edge.addresses import redacted
-from edge.errors import os_reason
-from edge.parts import failed_import
+from edge.toml_file import read_toml
 
 __all__ = ["read_config", "settings_of"]
 
 _ACTION: Final = "action"
-_MOST_BYTES: Final = 1_000_000
 
 _WORDS: Final[Mapping[Any, str]] = {
     str: "text in quotes",
@@ -40,22 +36,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: The file is missing or not TOML, or a key or value in it is not a setting.
     """
-    try:
-        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    except ImportError as reason:
-        raise ConfigError(failed_import(reason, f"Reading {path} with Python 3.10")) from reason
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ConfigError(f"Configuration {path} is longer than {_MOST_BYTES} bytes: that is another file.")
-        values = toml.loads(content.decode("utf-8-sig"))
-    except ConfigError:
-        raise
-    except OSError as reason:
-        raise ConfigError(f"Cannot read configuration {path}: {os_reason(reason)}.") from reason
-    except (ValueError, RecursionError) as reason:
-        raise ConfigError(f"Configuration {path} is not TOML: {str(reason) or 'nested too deeply'}.") from reason
+    values = read_toml(path, ConfigError)
     hints = get_type_hints(Settings)
     known = [field.name for field in fields(Settings)]
     return {name: _checked(path, name, value, known, hints) for name, value in values.items()}

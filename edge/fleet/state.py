@@ -17,6 +17,7 @@ from edge.errors import ChannelError
 from edge.files import read_json, to_json, write_atomically
 from edge.fleet.health import Gate
 from edge.fleet.timestamps import parse_time, timestamp
+from edge.text import one_line
 from edge.typed_json import OPEN, from_json
 
 __all__ = [
@@ -53,6 +54,8 @@ class BadVersion:
     """One line."""
     at: str
     """When it was found out, UTC."""
+    was_in_use: bool = True
+    """Whether it was rolled back; false where its self-test failed already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,10 @@ class Trust:
 
     configured: tuple[str, ...]
     """The ids of the keys in the configured file. Where that changes, the chain starts from them again."""
-    serial: int
+    url: str
+    """The channel's address. Only where that changes may the channel have another name."""
+    sha256: str
+    """Of the signed text, so that there are no two of one serial."""
     created: str
     """The newest time that a signed file has named, UTC."""
     keys: tuple[str, ...]
@@ -95,6 +101,8 @@ class FollowState:
     """The version before; None for what ships with the package, if anything."""
     latest: str | None = None
     """The newest version that is meant for this board; None if there is none."""
+    target: str | None = None
+    """The version that is downloaded or tested; None while none is."""
     labels: Mapping[str, str] | None = None
     """What people call the versions above, of those that have such a name."""
     phase: Phase = "idle"
@@ -125,13 +133,14 @@ class FollowState:
         Error, progress and what belongs to watching are forgotten, but for ``changes``.
         """
         since = self.since if phase == self.phase and self.since else timestamp(now)
-        values: dict[str, Any] = {"progress": None, "error": None, "watching_until": None, "gate": None, **changes}
-        return replace(self, phase=phase, since=since, **values)
+        values: dict[str, Any] = {"progress": None, "error": None, "watching_until": None, "gate": None, "target": None}
+        return replace(self, phase=phase, since=since, **{**values, **changes})
 
-    def with_bad(self, version: str, reason: str, now: datetime) -> FollowState:
+    def with_bad(self, version: str, reason: str, now: datetime, *, was_in_use: bool = True) -> FollowState:
         """This state with a version remembered as bad."""
         others = tuple(one for one in self.bad if one.version != version)
-        return replace(self, bad=(*others, BadVersion(version=version, reason=reason, at=timestamp(now)))[-_MOST_BAD:])
+        bad = BadVersion(version=version, reason=one_line(reason), at=timestamp(now), was_in_use=was_in_use)
+        return replace(self, bad=(*others, bad)[-_MOST_BAD:])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

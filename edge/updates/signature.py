@@ -16,7 +16,7 @@ from edge.errors import SignatureError, os_reason
 from edge.parts import failed_import
 from edge.paths import config_folder
 
-__all__ = ["SIGNATURE", "check_signature", "configured_key", "sign"]
+__all__ = ["SIGNATURE", "PublicKey", "check_signature", "configured_file", "configured_key", "public_keys", "sign"]
 
 _PUBLIC: Final = re.compile(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
@@ -26,9 +26,14 @@ class _PrivateKey(Protocol):
         """The signature of ``data``."""
 
 
-class _PublicKey(Protocol):
+class PublicKey(Protocol):
+    """A key that tells whether a signature is its own."""
+
     def verify(self, signature: bytes, data: bytes) -> None:
         """Raise ``InvalidSignature`` if ``signature`` is not this key's for ``data``."""
+
+    def public_bytes_raw(self) -> bytes:
+        """The key itself: 32 bytes."""
 
 
 def configured_key(system: Path = Path("/etc")) -> Path | None:
@@ -38,7 +43,12 @@ def configured_key(system: Path = Path("/etc")) -> Path | None:
     ``~/.config``). A file whose name is there counts even if it is a dangling link or cannot be read: then every bundle
     is refused.
     """
-    places = (folder / "bundle.pub" for folder in (system / "mobilenet-edge", config_folder()))
+    return configured_file("bundle.pub", system)
+
+
+def configured_file(name: str, system: Path = Path("/etc")) -> Path | None:
+    """A file of the configuration, as :func:`configured_key` looks for one; None if there is none of this name."""
+    places = (folder / name for folder in (system / "mobilenet-edge", config_folder()))
     return next((place for place in places if _is_there(place)), None)
 
 
@@ -64,7 +74,7 @@ def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> Non
     Raises:
         SignatureError: There is no signature, a wrong one, or nothing to check it with.
     """
-    trusted = _public_keys(keys)
+    trusted = public_keys(keys)
     if signature is None:
         raise SignatureError(
             f"The bundle is not signed, and the key {keys} requires a signature: edge bundle pack --sign KEY makes one."
@@ -104,7 +114,12 @@ def _private_key(path: Path) -> _PrivateKey:
     return key
 
 
-def _public_keys(path: Path) -> list[_PublicKey]:
+def public_keys(path: Path) -> list[PublicKey]:
+    """The public keys in a PEM file, at least one.
+
+    Raises:
+        SignatureError: The file holds none or something else, or the library is missing.
+    """
     content = _read(path)
     _need_library(path)
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey

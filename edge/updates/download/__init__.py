@@ -2,5 +2,6 @@
 
 from edge.updates.download.connection import Limits, check_url, shown
 from edge.updates.download.fetching import download
+from edge.updates.download.small import SmallFile, read_small
 
-__all__ = ["Limits", "check_url", "download", "shown"]
+__all__ = ["Limits", "SmallFile", "check_url", "download", "read_small", "shown"]
