@@ -36,7 +36,7 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
     app.callback()(lambda: None)
     app.command("doctor")(doctor)
     if not doctor_only:
-        from edge.cli import bundle, classify, compare, evaluate, profile, select, teach
+        from edge.cli import bundle, channel, classify, compare, evaluate, profile, select, teach
 
         app.command("profile")(profile.profile)
         app.command("select")(select.select)
@@ -45,6 +45,7 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
         app.command("teach")(teach.teach)
         app.command("evaluate")(evaluate.evaluate)
         app.add_typer(bundle.app, name="bundle", help="Look into, check, install, roll back and pack bundles.")
+        app.add_typer(channel.app, name="channel", help="Bring bundles to many boards, ring by ring, and follow them.")
     return app
 
 

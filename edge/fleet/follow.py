@@ -190,9 +190,7 @@ class _Step:
             state=self.state,
             read_clock=lambda known: read_clocks(self.clock(), file.date, known),
         )
-        state = replace(
-            self.state, channel=channel.name, serial=channel.serial, expires=channel.expires, trust=trust
-        )
+        state = replace(self.state, channel=channel.name, serial=channel.serial, expires=channel.expires, trust=trust)
         if channel.releases and (name := channel.releases[-1].bundle_name) != state.bundle:
             installed, previous = self._in_use(state, name)
             state = replace(state, bundle=name, installed=installed, previous=previous)

@@ -152,9 +152,7 @@ def read_image(path: str | Path) -> Frame:
             "(apt-get install libheif-examples)."
         )
     if frame is None:
-        raise ImageError(
-            f"{path} is not an image that OpenCV can read: expected {PICTURE_KINDS}."
-        )
+        raise ImageError(f"{path} is not an image that OpenCV can read: expected {PICTURE_KINDS}.")
     return upright(np.asarray(frame, np.uint8), data) if is_avif(data) else np.asarray(frame, np.uint8)
 
 

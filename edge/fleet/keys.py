@@ -1,0 +1,74 @@
+"""The operator's private key: made once, kept where no host serves it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import ChannelError, SignatureError
+from edge.files import write_atomically, writing
+from edge.parts import failed_import
+from edge.paths import config_folder
+
+__all__ = ["KeyPair", "default_key", "take_key"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """Where the two halves of a key are."""
+
+    private: Path
+    public: Path
+    """For the boards."""
+    is_new: bool
+
+
+def default_key(channel: str) -> Path:
+    """Where the private key of a channel is, unless somebody says otherwise."""
+    return config_folder() / f"channel-{channel}.pem"
+
+
+def take_key(private: Path, folder: Path) -> KeyPair:
+    """The key in a PEM file; made, if there is no such file. Its public half is written beside it, as ``.pub``.
+
+    Args:
+        private: The file, readable by its owner alone.
+        folder: The channel's folder, in which it may not be: the host would serve it.
+
+    Raises:
+        ChannelError: It would be served.
+        SignatureError: The file holds no such key, or the library that makes one is missing.
+        OutputError: It cannot be written.
+    """
+    if private.resolve().is_relative_to(folder.resolve()):
+        raise ChannelError(f"The private key {private} would be served with {folder}: keep it somewhere else.")
+    try:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            PublicFormat,
+            load_pem_private_key,
+        )
+    except ImportError as reason:
+        raise SignatureError(failed_import(reason, f"The key {private}")) from reason
+    from edge.fleet.signed import public_key_of
+
+    is_new = not private.exists()
+    if is_new:
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        with writing(private):
+            private.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(pem)
+                file.flush()
+                os.fsync(file.fileno())
+    public_key_of(private)  # says what is wrong with it
+    public = private.with_suffix(".pub")
+    key = load_pem_private_key(private.read_bytes(), None)
+    content = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    if not public.exists() or public.read_bytes() != content:
+        write_atomically(public, content)
+    return KeyPair(private=private, public=public, is_new=is_new)

@@ -1,0 +1,195 @@
+"""The operator's side of a channel: a folder that any static host serves, and what is signed into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from edge.errors import ChannelError
+from edge.fleet.channel import Channel, Release
+from edge.fleet.channel_folder import DEFAULT_DAYS, Clock, change, create, now_utc, read_channel
+from edge.fleet.offering import Offer, add_release
+from edge.fleet.signed import key_id, public_key_of
+
+__all__ = [
+    "DEFAULT_DAYS",
+    "Offer",
+    "init",
+    "pause",
+    "promote",
+    "publish",
+    "read_channel",
+    "renew",
+    "resume",
+    "rotate",
+    "withdraw",
+]
+
+
+def init(
+    folder: Path, name: str, keys: Sequence[Path], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
+) -> Channel:
+    """Begin a channel without releases.
+
+    Args:
+        folder: What the static host serves; made if it is not there.
+        name: The channel's name, from which the boards' rings follow.
+        keys: Private keys, as :func:`edge.fleet.keys.take_key` writes them.
+        days: After which its files expire.
+        clock: This machine's clock.
+
+    Raises:
+        ChannelError: There is a channel already, or its name or the clock cannot be used.
+        SignatureError: A key cannot be read.
+        OutputError: The folder cannot be written.
+    """
+    return create(folder, name, keys, days=days, clock=clock)
+
+
+def publish(
+    folder: Path, bundle: str, keys: Sequence[Path], offer: Offer = Offer(), *, clock: Clock = now_utc
+) -> Release:
+    """Add a bundle to a channel, for its first ring.
+
+    Args:
+        folder: The channel's folder.
+        bundle: A ``.zip`` file as :func:`edge.updates.archive.pack` writes it; or a bundle's folder or name.
+        keys: Private keys.
+        offer: For whom and when.
+        clock: This machine's clock.
+
+    Raises:
+        ChannelError: The channel cannot be read, or has this version already.
+        BundleError: The bundle is damaged.
+        SignatureError: The keys are not the channel's.
+        OutputError: Something cannot be written.
+    """
+    channel = change(folder, keys, lambda channel, now: add_release(channel, bundle, offer, folder, now), clock=clock)
+    return channel.releases[-1]
+
+
+def promote(
+    folder: Path,
+    keys: Sequence[Path],
+    *,
+    version: str | None = None,
+    to: str | None = None,
+    clock: Clock = now_utc,
+) -> Release:
+    """Open the next ring of a release, or all rings up to one.
+
+    Args:
+        folder: The channel's folder.
+        keys: Private keys.
+        version: Which release; None for the newest that was not withdrawn.
+        to: A ring's name; None for the next one.
+        clock: This machine's clock.
+
+    Raises:
+        ChannelError: The channel is paused, or has no such release or ring.
+    """
+    made: list[Release] = []
+
+    def widen(channel: Channel, now: datetime) -> Channel:
+        if channel.paused:
+            raise ChannelError(f"The channel is paused ({channel.paused_reason}): edge channel resume lets it go on.")
+        release = _found(channel, version)
+        names = [ring.name for ring in release.rings]
+        if to is not None and to not in names:
+            raise ChannelError(f"There is no ring '{to}': expected {' or '.join(names)}.")
+        count = release.open_rings + 1 if to is None else names.index(to) + 1
+        if count <= release.open_rings or count > len(names):
+            last = names[release.open_rings - 1]
+            raise ChannelError(f"Version {release.title} is open up to the ring {last}: there is nothing to promote.")
+        made.append(replace(release, open_rings=count))
+        return _with(channel, made[0])
+
+    change(folder, keys, widen, clock=clock)
+    return made[0]
+
+
+def withdraw(folder: Path, keys: Sequence[Path], version: str, reason: str, *, clock: Clock = now_utc) -> Release:
+    """Take a release back: nobody installs it any more, and boards that have it go back to the one before.
+
+    Raises:
+        ChannelError: There is no such release.
+    """
+    made: list[Release] = []
+
+    def take_back(channel: Channel, now: datetime) -> Channel:
+        made.append(replace(_found(channel, version), withdrawn=reason))
+        return _with(channel, made[0])
+
+    change(folder, keys, take_back, clock=clock)
+    return made[0]
+
+
+def pause(folder: Path, keys: Sequence[Path], reason: str, *, clock: Clock = now_utc) -> Channel:
+    """Let no board install anything; what they have stays, and is still watched."""
+    return change(folder, keys, lambda channel, now: replace(channel, paused=True, paused_reason=reason), clock=clock)
+
+
+def resume(folder: Path, keys: Sequence[Path], *, clock: Clock = now_utc) -> Channel:
+    """Let boards install again."""
+    return change(folder, keys, lambda channel, now: replace(channel, paused=False, paused_reason=None), clock=clock)
+
+
+def renew(folder: Path, keys: Sequence[Path], *, days: float | None = None, clock: Clock = now_utc) -> Channel:
+    """Sign the same again, so that it does not expire; ``days`` changes for how long."""
+    return change(folder, keys, lambda channel, now: channel, days=days, clock=clock)
+
+
+def rotate(
+    folder: Path,
+    keys: Sequence[Path],
+    *,
+    to: Path | None = None,
+    retire: str | None = None,
+    clock: Clock = now_utc,
+) -> Channel:
+    """Name the key that may sign from now on, or retire one.
+
+    Args:
+        folder: The channel's folder.
+        keys: Private keys that sign now.
+        to: The next private key, which signs too.
+        retire: The id of a key that no longer may sign.
+        clock: This machine's clock.
+
+    Raises:
+        ChannelError: The key to retire is not there, or none of those that sign would be left.
+    """
+    signers = [*keys, *([to] if to is not None else [])]
+
+    def name(channel: Channel, now: datetime) -> Channel:
+        named = dict.fromkeys(channel.keys)
+        if to is not None:
+            named[public_key_of(to)] = None
+        left = [key for key in named if key_id(key) != retire]
+        if retire is not None and len(left) == len(named):
+            raise ChannelError(f"There is no key {retire}: expected {' or '.join(key_id(key) for key in named)}.")
+        if not {public_key_of(key) for key in signers} & set(left):
+            raise ChannelError("None of the keys that sign would be left: give the next one too.")
+        return replace(channel, keys=tuple(left))
+
+    return change(folder, signers, name, clock=clock)
+
+
+def _found(channel: Channel, version: str | None) -> Release:
+    """A release by its version, its label, or the newest."""
+    counting = [one for one in channel.releases if one.withdrawn is None]
+    if version is None and counting:
+        return counting[-1]
+    found = [one for one in channel.releases if version is not None and version in (one.version, one.label)]
+    if len(found) != 1:
+        known = ", ".join(one.title for one in channel.releases[-5:]) or "none yet"
+        raise ChannelError(f"There is no release {version or ''}: expected one of {known}.".replace("  ", " "))
+    return found[0]
+
+
+def _with(channel: Channel, release: Release) -> Channel:
+    return replace(
+        channel, releases=tuple(release if one.version == release.version else one for one in channel.releases)
+    )
