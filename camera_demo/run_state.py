@@ -10,6 +10,7 @@ from camera_demo.control import Control
 from camera_demo.source_status import SourceStatus
 from edge.board.health import Health, throttle_flags
 from edge.bundles.bundle import Bundle
+from edge.fleet.state import FollowState
 
 if TYPE_CHECKING:
     from camera_demo.collecting.collector import Collector
@@ -33,6 +34,8 @@ class RunState:
         """Keeps pictures, where there is an output ``collect:DIR``."""
         self.teacher: Teacher | None = None
         """Learns from those pictures."""
+        self._follow: FollowState | None = None
+        self._follow_subscribers: list[Callable[[FollowState | None], None]] = []
         self._measuring: tuple[str, float] | None = None
         self._control: Control | None = None
         self.health = Health()
@@ -57,6 +60,21 @@ class RunState:
     def on_health(self, health: Health) -> None:
         """Keep a sample of the machine's health."""
         self.health = health
+
+    @property
+    def follow(self) -> FollowState | None:
+        """What the board knows of the channel that it follows; None where it follows none."""
+        return self._follow
+
+    def on_follow(self, follow: FollowState | None) -> None:
+        """Keep what the board knows of its channel, and pass it on."""
+        self._follow = follow
+        for tell in tuple(self._follow_subscribers):
+            tell(follow)
+
+    def subscribe_follow(self, tell: Callable[[FollowState | None], None]) -> None:
+        """Call ``tell`` at each change, from whichever thread notices it; it must not block."""
+        self._follow_subscribers.append(tell)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""

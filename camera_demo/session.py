@@ -14,6 +14,7 @@ from camera_demo.actions.rules import check_labels, check_rules
 from camera_demo.control import Control
 from camera_demo.errors import SinkError
 from camera_demo.events import Event, Steady
+from camera_demo.following import FollowWatcher
 from camera_demo.live import USUAL_FPS, Answers
 from camera_demo.loading import load
 from camera_demo.options import ClassifyOptions
@@ -82,6 +83,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             opened.callback(source.close)
             options = _with_events(options, settings, is_live=source.is_live)
             run_state.announces = options.steady is not None
+            opened.enter_context(FollowWatcher(run_state.on_follow))
             watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
             outputs = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
             actions = Actions(settings.action, camera)

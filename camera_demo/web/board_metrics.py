@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 
 import edge
 from camera_demo.run_state import RunState
+from camera_demo.web.follow_metrics import follow_metrics
 from edge.board.device import describe
 from edge.board.health import Health
 
@@ -28,6 +29,7 @@ class BoardMetrics:
     def collect(self) -> Iterator[Metric]:
         """Every metric of the board."""
         yield InfoMetricFamily("mobilenet_edge_board", "The board, and what runs on it.", self._info())
+        yield from follow_metrics(self._run_state.follow)
         health = self._run_state.health
         if health.temperature_c is not None:
             yield GaugeMetricFamily("camera_demo_temperature_celsius", "Hottest thermal zone.", health.temperature_c)
@@ -39,8 +41,10 @@ class BoardMetrics:
             yield GaugeMetricFamily("camera_demo_throttled", "1 while the board is throttled.", throttled)
 
     def _info(self) -> dict[str, str]:
-        bundle = self._run_state.bundle
+        bundle, follow = self._run_state.bundle, self._run_state.follow
         return {
+            "board": follow.board_id if follow else "",
+            "group": (follow.group if follow else None) or "",
             "model": self._model,
             "software": edge.__version__,
             "bundle": bundle.name if bundle else "",

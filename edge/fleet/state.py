@@ -127,6 +127,11 @@ class FollowState:
         """The versions that are not installed again."""
         return frozenset(one.version for one in self.bad)
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether a version is meant for this board that it has not, and has not found to be bad."""
+        return self.latest is not None and self.latest not in {self.installed, *self.bad_versions}
+
     def in_phase(self, phase: Phase, now: datetime, **changes: Any) -> FollowState:
         """This state in another phase, which began ``now`` unless it is the same one.
 

@@ -1,13 +1,8 @@
-"""What /metrics counts by label, camera and region, and the Grafana dashboard that shows it."""
+"""What /metrics counts by label, camera and region."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator
-from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -20,12 +15,9 @@ from camera_demo.region import Region
 from camera_demo.run_state import RunState
 from camera_demo.sinks.page import PageSink
 from camera_demo.source_status import SourceStatus
-from edge.board.health import Health
-from edge.budget import Budget
 from edge.inference.classifier import Classifier
 from edge.profiling.equal_board import EqualBoard
 
-DASHBOARD = Path(__file__).resolve().parents[3] / "docs/grafana.json"
 NASTY = 'a "b" {c}\n\\d #e=1,f'
 Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -127,68 +119,3 @@ def test_a_board_that_goes_by_an_equals_profile_tells_how_far_it_was_off(
     found = figures(page)
     for variant, ratio in ratios.items():
         assert found["camera_demo_equal_ratio", (("equal", "attic-3"), ("variant", variant))] == ratio
-
-
-def panels() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
-    return found
-
-
-@pytest.fixture
-def known(
-    page: PageSink, state: RunState, make_result: Callable[..., Result], make_classifier: Callable[..., Classifier]
-) -> dict[str, set[str]]:
-    """Every metric, and its labels."""
-    classifier = make_classifier()
-    classifier.set_budget(Budget(latency_ms=33.0))
-    state.loaded(Control(classifier, ()))
-    state.on_health(Health(temperature_c=50.0, throttle_bits=0))
-    page.show(make_result())
-    page.on_event(event())
-    metrics: dict[str, set[str]] = {}
-    for name, labels in figures(page):
-        metrics.setdefault(name, set()).update(label for label, _ in labels)
-    return metrics
-
-
-def test_the_dashboard_shows_metrics_that_there_are_by_labels_that_they_have(known: dict[str, set[str]]) -> None:
-    dashboard = json.loads(DASHBOARD.read_text())
-    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    queries = [variable["definition"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
-    shown: set[str] = set()
-    for expression in (*expressions, *queries):
-        assert expression.count("(") == expression.count(")") and expression.count("{") == expression.count("}")
-        names = re.findall(r"\bcamera_demo_\w+", expression)
-        assert names
-        by = {name for group in re.findall(r"\bby \(([^)]*)\)", expression) for name in group.split(", ")}
-        selected = {name for group in re.findall(r"\{([^}]*)\}", expression) for name in re.findall(r"(\w+)=~", group)}
-        for name in names:
-            assert name in known, expression
-            assert (by | selected) - {"instance"} <= known[name], expression
-        shown |= set(names)
-    legends = [target["legendFormat"] for panel in dashboard["panels"] for target in panel["targets"]]
-    assert {name for legend in legends for name in re.findall(r"\{\{(\w+)\}\}", legend)} <= {
-        "camera", "region", "label", "le", "instance",
-    }  # fmt: skip
-    for name in ("labels_total", "confidence_bucket", "unknown_total", "events_total", "event_active", "kept_total"):
-        assert f"camera_demo_{name}" in shown
-
-
-def test_the_dashboard_is_one_that_grafana_takes() -> None:
-    dashboard = json.loads(DASHBOARD.read_text())
-    assert dashboard["title"] and dashboard["uid"] and dashboard["schemaVersion"] >= 36
-    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
-    assert {"datasource", "camera", "region"} == variables
-    used = set(re.findall(r"\$\{?(\w+)", json.dumps(dashboard["panels"])))
-    assert used - variables <= {"__rate_interval", "__range"}
-    found = panels()
-    assert len({panel["id"] for panel in found}) == len({panel["title"] for panel in found}) == len(found)
-    for panel in found:
-        assert panel["type"] in {"stat", "timeseries", "heatmap", "state-timeline"}
-        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}
-        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= 24 and min(place["w"], place["h"]) > 0
-    for one, other in combinations([panel["gridPos"] for panel in found], 2):
-        apart = [one[a] + one[s] <= other[a] or other[a] + other[s] <= one[a] for a, s in (("x", "w"), ("y", "h"))]
-        assert any(apart), "no panel lies on another"
