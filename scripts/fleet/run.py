@@ -1,7 +1,8 @@
 """Twenty boards follow a channel through good days and bad ones: scripts/test-fleet [--help].
 
-Every board is a folder and a name; it runs ``edge channel follow`` and, unless ``--recorded`` is given, a ``camera-demo``
-of its own. The broker is mosquitto, and Prometheus asks every board's page; the static host is this program's.
+Every board is a folder and a name; it runs ``edge channel follow`` and, unless ``--recorded`` is given, a
+``camera-demo`` of its own. The broker is mosquitto, and Prometheus asks every board's page; the static host is this
+program's.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 
 from edge.fleet.channel import CHANNEL_FILE
 from edge.fleet.keys import take_key
+from scripts.fleet import acts
 from scripts.fleet.boards import Board
 from scripts.fleet.servers import Broker, Prometheus, StaticHost, find_program, free_port
-from scripts.fleet.story import Story, Wrong, channel_name, metrics_of
+from scripts.fleet.story import Story, StoryError, channel_name
 
 __all__ = ["main", "tell"]
 
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="mobilenet-edge-fleet-") as folder:
         try:
             print(tell(Path(folder), given.boards, given.kills, is_live=not given.recorded))
-        except Wrong as wrong:
+        except StoryError as wrong:
             print(f"FLEET TEST FAILED: {wrong}", file=sys.stderr)
             return 1
     print("FLEET TEST PASSED", file=sys.stderr)
@@ -49,7 +51,7 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
         is_live: Whether a ``camera-demo`` runs on every board, and Prometheus asks its page.
 
     Raises:
-        Wrong: Something came out otherwise than it must.
+        StoryError: Something came out otherwise than it must.
     """
     (folder / "served").mkdir()
     host, broker = StaticHost(folder / "served"), Broker(folder)
@@ -70,13 +72,11 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
     ]
     program = find_program("prometheus") if is_live else None
     prometheus = Prometheus(folder, program, [f"127.0.0.1:{b.port}" for b in boards], _RULES) if program else None
-    story = Story(
-        work=folder, host=host, broker=broker, boards=boards, keys=keys, live=is_live, prometheus=prometheus
-    )
+    story = Story(work=folder, host=host, broker=broker, boards=boards, keys=keys, live=is_live, prometheus=prometheus)
     try:
-        _acts(story, channel_name(names), kills)
+        _tell(story, channel_name(names), kills)
         if prometheus is not None:
-            versions = metrics_of(prometheus)
+            versions = prometheus.versions()
             story.expect(versions == {boards[0].version: count}, f"Prometheus sees {versions}")
             story.row("Prometheus", f"{count} boards in version {boards[0].version}")
     finally:
@@ -89,24 +89,24 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
     return story.table()
 
 
-def _acts(story: Story, name: str, kills: int) -> None:
+def _tell(story: Story, name: str, kills: int) -> None:
     story.channel_command("init", "--name", name, "--key", str(story.keys / "channel.pem"))
-    first = story.good(1, "0.25_128", "a good bundle")
+    first = acts.good(story, 1, "0.25_128", "a good bundle")
     old = (story.folder / CHANNEL_FILE).read_bytes()
-    story.slow(2, first)
-    story.corrupt(3, first)
-    story.replayed(old, first)
-    story.foreign(first)
-    story.broker_dies(story.boards[0], first)
+    acts.slow(story, 2, first)
+    acts.corrupt(story, 3, first)
+    acts.replayed(story, old, first)
+    acts.foreign(story, first)
+    acts.broker_dies(story, story.boards[0], first)
     board = story.in_ring("first")[0]
     second = story.publish(4, "0.25_160")
-    story.host_dies(board)
+    acts.host_dies(story, board)
     story.on(second, [board], "after the host is back")
     story.settle("the second good one was watched")
     story.signed("promote", "--to", "all")
     other = story.in_ring("all")[0]
     other.stop_camera()
-    story.killed(other, first, second, kills)
+    acts.killed(story, other, first, second, kills)
     story.step_all()
     story.settle("the second good one was watched everywhere")
     story.on(second, story.boards, "in the end")

@@ -146,6 +146,11 @@ class Prometheus:
         with urllib.request.urlopen(address, timeout=30) as answer:
             return list(json.load(answer)["data"]["result"])
 
+    def versions(self) -> dict[str, int]:
+        """How many boards it sees in each version."""
+        rows = self.query("count by (installed) (mobilenet_edge_update_info)")
+        return {row["metric"].get("installed", ""): int(row["value"][1]) for row in rows}
+
     def kill(self) -> None:
         """End it."""
         self._process.kill()
