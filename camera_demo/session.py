@@ -11,6 +11,7 @@ from typing import Final
 
 from camera_demo.actions.dispatcher import Actions
 from camera_demo.actions.rules import check_labels, check_rules
+from camera_demo.collecting.options import parse_place
 from camera_demo.control import Control
 from camera_demo.errors import SinkError
 from camera_demo.events import Event, Steady
@@ -30,7 +31,8 @@ from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
 from camera_demo.summary import Stats
 from camera_demo.systemd import Notifier
-from camera_demo.teaching import Teacher
+from camera_demo.taught_bundle import TaughtBundle
+from camera_demo.teaching import Load, Teacher, Use
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.addresses import redacted
 from edge.board.health import Health
@@ -39,14 +41,16 @@ from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.console import progress_bar
-from edge.errors import BudgetError
+from edge.errors import BudgetError, EdgeError
 from edge.inference.backends import Backend
 from edge.inference.live_classifier import LiveClassifier
+from edge.inference.unknown import class_thresholds
 from edge.profiling.profile import LatencyProfile
 
 __all__ = ["run", "show"]
 
 _STDOUT: Final = "-"
+_NOT_USED: Final = "{} is not used, but {}, from which it was taught. {}"
 
 
 def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> None:
@@ -67,12 +71,9 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     options, capture_format = settings.classify, settings.capture_format
     source_uri = default_source(announce) if settings.input is None else parse_source(settings.input)
     check_targets(source_uri, sink_uris)
-    bundle = open_bundle(model.bundle)
-    if model.variant is not None:
-        bundle.find(Variant.parse(model.variant))
-    regions = tuple(region.name for region in options.regions)
-    check_rules(settings.action, bundle.labels, regions)
-    check_labels(settings.asked_for, bundle.labels, "watch")
+    parent = open_bundle(model.bundle)
+    bundle, installed = _taught(sink_uris, parent, settings, announce)
+    _check(bundle, settings)
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     try:
@@ -94,16 +95,26 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     run_state.measuring(stage, share)
                     show_progress(stage, share)
 
-                classifier, profile = load(
-                    bundle,
-                    model,
-                    budget,
-                    top_k=options.computed,
-                    unknown=options.unknown,
-                    thresholds=options.thresholds,
-                    progress=progress,
-                    announce=announce,
-                )
+                def loaded(bundle: Bundle) -> tuple[LiveClassifier, LatencyProfile | None]:
+                    return load(
+                        bundle,
+                        model,
+                        budget,
+                        top_k=options.computed,
+                        unknown=options.unknown,
+                        thresholds=options.thresholds,
+                        progress=progress,
+                        announce=announce,
+                    )
+
+                try:
+                    classifier, profile = loaded(bundle)
+                except EdgeError as reason:
+                    if bundle is parent:
+                        raise
+                    announce(_NOT_USED.format(bundle.name, parent.name, reason))
+                    bundle = parent
+                    classifier, profile = loaded(bundle)
             opened.callback(classifier.close)
             run_state.loaded(Control.of(classifier, bundle, profile), bundle)
             stats = Stats(backend=_describe(classifier.backend))
@@ -113,7 +124,11 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             on_event = partial(_on_event, outputs, actions, stop)
             answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
             opened.enter_context(HealthSampler(_on_health(answers, run_state)))
-            _let_teach(run_state, settings, budget, bundle, profile, answers, opened)
+            if run_state.collector is not None and installed is not None:
+                load_taught, use = _turns(settings, budget, bundle, profile, answers, run_state)
+                collection, running = run_state.collector.collection, (bundle, classifier)
+                run_state.teacher = Teacher(collection, parent, running, installed, load_taught, use)
+                opened.callback(run_state.teacher.close)
             show(answers, [outputs], stats, max_frames=settings.max_frames)
             outputs.close()
     finally:
@@ -218,29 +233,62 @@ def _on_health(answers: Answers, run_state: RunState) -> Callable[[Health], None
     return on_health
 
 
-def _let_teach(
-    run_state: RunState,
+def _taught(
+    sink_uris: Sequence[Uri], parent: Bundle, settings: Settings, announce: Callable[[str], None]
+) -> tuple[Bundle, TaughtBundle | None]:
+    """What to begin with: the bundle that was asked for, or what it was taught and put to use on the page."""
+    places = [uri.location for uri in sink_uris if uri.scheme.name == "collect"]
+    if not places:
+        return parent, None
+    installed = TaughtBundle(parse_place(places[-1])[0], parent, backend=settings.model.backend)
+    try:
+        taught = installed.in_use()
+        if taught is None:
+            return parent, installed
+        _check(taught, settings)
+    except EdgeError as reason:
+        announce(_NOT_USED.format(installed.name, parent.name, reason))
+        return parent, installed
+    announce(
+        f"Going on with {taught.name}, which was taught from {parent.name} and put to use on the page. Back is on the "
+        f"page, or: edge bundle deactivate {taught.name}"
+    )
+    return taught, installed
+
+
+def _check(bundle: Bundle, settings: Settings) -> None:
+    """Hold the settings against what a bundle knows.
+
+    Raises:
+        EdgeError: It does not have the variant, or a class that a rule or ``watch`` names.
+    """
+    if settings.variant is not None:
+        bundle.find(Variant.parse(settings.variant))
+    regions = tuple(region.name for region in settings.classify.regions)
+    check_rules(settings.action, bundle.labels, regions)
+    check_labels(settings.asked_for, bundle.labels, "watch")
+    class_thresholds("off", None, settings.classify.thresholds, bundle.labels)
+
+
+def _turns(
     settings: Settings,
     budget: Budget,
     bundle: Bundle,
     profile: LatencyProfile | None,
     answers: Answers,
-    opened: contextlib.ExitStack,
-) -> None:
-    """Where pictures are collected, let the page teach with them, and the loop go on with what was learned."""
-    if run_state.collector is None:
-        return
+    run_state: RunState,
+) -> tuple[Load, Use]:
+    """How a variant of another bundle is loaded, and how the loop goes on with it."""
 
-    def load_taught(taught: Bundle, variant: Variant) -> LiveClassifier:
-        options = replace(settings.model, bundle=str(taught.root), variant=variant.name)
-        return load(taught, options, budget, top_k=settings.classify.computed, unknown=settings.classify.unknown)[0]
+    def load_other(other: Bundle, variant: Variant) -> LiveClassifier:
+        options = replace(settings.model, bundle=str(other.root), variant=variant.name)
+        return load(other, options, budget, top_k=settings.classify.computed, unknown=settings.classify.unknown)[0]
 
     def use(classifier: LiveClassifier, used: Bundle) -> None:
         answers.use(classifier)
         run_state.loaded(Control.of(classifier, used, profile if used is bundle else None), used)
 
-    run_state.teacher = Teacher(run_state.collector.collection, bundle, answers.classifier, load_taught, use)
-    opened.callback(run_state.teacher.close)
+    return load_other, use
 
 
 def _describe(backend: Backend) -> str:

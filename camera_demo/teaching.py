@@ -5,51 +5,81 @@ from __future__ import annotations
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
 import edge
 from camera_demo.collecting.collection import Collection
-from edge.errors import EdgeError, TeachingError
+from camera_demo.taught_bundle import TAUGHT, TaughtBundle
+from edge.errors import EdgeError, OutputError, TeachingError
 from edge.evaluation.page import matrix_axes
 
-__all__ = ["Teacher"]
+__all__ = ["Load", "Teacher", "Use"]
 
-_FOLDER: Final = ".taught"
 _KEPT: Final = 5
 _MOST_CLASSES: Final = 12
 """Of more, no confusion matrix is shown."""
+_KEEPS: Final = "The next start goes on with it: it is installed as {}."
 
 Load = Callable[[edge.Bundle, edge.Variant], edge.LiveClassifier]
 Use = Callable[[edge.LiveClassifier, edge.Bundle], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Used:
+    """A bundle that the loop goes on with, or went on with before."""
+
+    bundle: edge.Bundle
+    classifier: edge.LiveClassifier | None
+    """None where it was not loaded since the start."""
+    origin: Path
+    """Where it was taught: an installed one is a copy."""
+    is_installed: bool = True
 
 
 class Teacher:
     """One lesson at a time, on a thread of its own. For any thread."""
 
     def __init__(
-        self, collection: Collection, bundle: edge.Bundle, classifier: edge.LiveClassifier, load: Load, use: Use
+        self,
+        collection: Collection,
+        parent: edge.Bundle,
+        running: tuple[edge.Bundle, edge.LiveClassifier],
+        installed: TaughtBundle,
+        load: Load,
+        use: Use,
     ) -> None:
-        """Take the running classifier for the parent.
+        """Begin with what runs.
 
         Args:
             collection: The labelled pictures.
-            bundle: What the loop began with, which is what is taught.
-            classifier: Its classifier; it stays loaded to go back to.
+            parent: What is taught, and gone back to in the end.
+            running: What the loop began with, and its classifier, which stays loaded to go back to: the parent, or what
+                it was taught before.
+            installed: The bundle as which what was learned is installed.
             load: Loads a variant of a bundle.
             use: Lets the loop go on with a classifier of a bundle.
         """
-        self._collection, self._parent, self._load, self._use = collection, bundle, load, use
-        self._first = classifier
-        self._guard = threading.RLock()
+        self._collection, self._parent, self._load, self._use = collection, parent, load, use
+        self._installed = installed
+        self._first = running[1]
+        self._guard, self._turn = threading.RLock(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._stage: tuple[str, float] | None = None
         self._taught: edge.Taught | None = None
-        self._error = ""
-        self._used: list[tuple[edge.Bundle, edge.LiveClassifier]] = [(bundle, classifier)]
+        self._error = self._note = ""
+        self._used = [_Used(parent, None, parent.root)]
+        if running[0].root == parent.root:
+            self._used = [_Used(*running, parent.root)]
+        else:
+            before = installed.before()
+            self._used += [] if before is None else [_Used(before, None, before.root)]
+            self._used.append(_Used(*running, running[0].root))
+            self._note = _KEEPS.format(installed.name)
         self._retired: list[edge.LiveClassifier] = []
 
     def learn(self) -> None:
@@ -66,36 +96,67 @@ class Teacher:
             self._thread.start()
 
     def use(self) -> None:
-        """Let the loop go on with what was learned.
+        """Let the loop go on with what was learned, now and, where bundles can be installed, after the next start.
 
         Raises:
-            TeachingError: Nothing was learned yet, or it is in use.
-            EdgeError: It cannot be loaded.
+            TeachingError: Nothing was learned yet, or it is in use, or a key is configured that has not signed it.
+            EdgeError: It does not pass its self-test, or cannot be loaded.
         """
-        with self._guard:
-            taught = self._taught
-            if taught is None or self._used[-1][0].root == taught.bundle.root:
+        with self._turn:
+            with self._guard:
+                taught, now = self._taught, self._used[-1]
+            if taught is None or now.origin == taught.bundle.root:
                 raise TeachingError("There is nothing new to use: learn first.")
-            variant = self._used[-1][1].variant
-            known = [entry.variant for entry in taught.bundle.variants]
-            classifier = self._load(taught.bundle, variant if variant in known else taught.bundle.most_accurate)
-            self._free()
-            self._used.append((taught.bundle, classifier))
-            self._use(classifier, taught.bundle)
+            bundle, note, is_installed = taught.bundle, _KEEPS.format(self._installed.name), True
+            try:
+                bundle = self._installed.use(taught.bundle.root)
+            except OutputError as reason:
+                note, is_installed = f"The next start does not go on with it. {reason}", False
+            try:
+                classifier = self._loaded(bundle)
+            except EdgeError:
+                if is_installed:
+                    self._installed.back()
+                raise
+            with self._guard:
+                self._free()
+                kept = [self._used[0]] if len(self._used) == 1 else [self._used[0], now]
+                self._retire(self._used[1:-1])
+                self._used = [*kept, _Used(bundle, classifier, taught.bundle.root, is_installed)]
+                self._note = note
+            self._use(classifier, bundle)
 
     def back(self) -> None:
-        """Let the loop go on with what was in use before.
+        """Let the loop go on with what was in use before, now and after the next start.
 
         Raises:
             TeachingError: Nothing was.
+            EdgeError: It does not pass its self-test any more, or cannot be loaded.
         """
-        with self._guard:
-            if len(self._used) < 2:
-                raise TeachingError("There is nothing to go back to: the bundle of the start is in use.")
-            self._free()
-            self._retired.append(self._used.pop()[1])  # the loop may be in the middle of an answer
-            bundle, classifier = self._used[-1]
-            self._use(classifier, bundle)
+        with self._turn:
+            with self._guard:
+                if len(self._used) < 2:
+                    raise TeachingError("There is nothing to go back to: the bundle of the start is in use.")
+                before, now = self._used[-2:]
+            classifier = before.classifier or self._loaded(before.bundle)
+            note = ""
+            try:
+                if now.is_installed:
+                    self._installed.back()
+            except OutputError as reason:
+                note = f"The next start goes on with {now.bundle.name} again. {reason}"
+            with self._guard:
+                self._free()
+                self._retire([now])  # the loop may be in the middle of an answer
+                self._used = [*self._used[:-2], replace(before, classifier=classifier)]
+                self._note = note or ("" if len(self._used) == 1 else _KEEPS.format(self._installed.name))
+            self._use(classifier, before.bundle)
+
+    def _loaded(self, bundle: edge.Bundle) -> edge.LiveClassifier:
+        """A classifier of the variant that runs, or of the most accurate one."""
+        now = self._used[-1].classifier
+        known = [entry.variant for entry in bundle.variants]
+        return self._load(bundle, now.variant if now is not None and now.variant in known else bundle.most_accurate)
 
     def wait(self, timeout_s: float) -> None:
         """Wait for the lesson that is under way."""
@@ -109,9 +170,10 @@ class Teacher:
             labels = self._collection.labels()
             return {
                 "parent": self._parent.name,
-                "in_use": self._used[-1][0].name,
+                "in_use": self._used[-1].bundle.name,
                 "can_go_back": len(self._used) > 1,
-                "can_use": taught is not None and self._used[-1][0].root != taught.bundle.root,
+                "can_use": taught is not None and self._used[-1].origin != taught.bundle.root,
+                "note": self._note or None,
                 "counts": dict(sorted(Counter(labels.values()).items())),
                 "stage": None if stage is None else {"name": stage[0], "share": round(stage[1], 3)},
                 "error": self._error or None,
@@ -119,13 +181,14 @@ class Teacher:
             }
 
     def _learn(self) -> None:
-        out = self._collection.folder / _FOLDER / f"taught-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
+        out = self._collection.folder / TAUGHT / f"taught-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}"
         try:
             names = [str(variant) for variant in self._first.variants]
             found = edge.teach(
                 self._collection.folder,
                 out,
                 bundle=self._parent,
+                name=self._installed.name,
                 variants=names,
                 overwrite=True,
                 threads=1,
@@ -143,7 +206,7 @@ class Teacher:
 
     def _keep_few(self, folder: Path) -> None:
         """Remove the oldest bundles but some, and none that may be gone back to."""
-        used = {bundle.root.resolve() for bundle, _ in self._used}
+        used = {one.bundle.root.resolve() for one in self._used}
         for old in sorted(folder.glob("taught-*"))[:-_KEPT]:
             if old.resolve() not in used:
                 shutil.rmtree(old, ignore_errors=True)
@@ -154,9 +217,13 @@ class Teacher:
     def close(self) -> None:
         """Free what was loaded beside the first classifier. A lesson under way is left to end with the process."""
         with self._guard:
-            self._retired += [classifier for _, classifier in self._used[1:]]
+            self._retire(self._used)
             del self._used[1:]
             self._free()
+
+    def _retire(self, used: Sequence[_Used]) -> None:
+        """Close their classifiers at the next change, but the first one's, which is not ours."""
+        self._retired += [one.classifier for one in used if one.classifier not in (None, self._first)]
 
     def _free(self) -> None:
         while self._retired:

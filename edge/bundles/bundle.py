@@ -149,6 +149,10 @@ def _locate(place: str | Path) -> Path:
         return installed.folder(installed.active)
     if shipped := shipped_folder(str(place)):
         return shipped
+    if installed is not None and installed.previous is not None:
+        raise BundleError(
+            f"Bundle {place} was put out of use: edge bundle rollback {place} puts version {installed.previous} to use."
+        )
     known = ", ".join(sorted({*shipped_bundles(), *(one.name for one in installed_bundles())})) or "none"
     hint = " Fetch it: edge bundle fetch imagenet" if str(place) == "imagenet" else ""
     raise BundleError(

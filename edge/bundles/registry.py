@@ -16,20 +16,25 @@ from typing import Final
 
 from edge.errors import BundleError
 from edge.files import read_json, to_json, write_atomically
-from edge.paths import data_folder
+from edge.paths import data_folder, state_folder
 
 __all__ = [
+    "TAUGHT",
     "Installed",
     "bundles_folder",
     "bundles_folders",
     "find_installed",
+    "folder_of",
     "installed_bundles",
     "is_name",
+    "taught_folder",
     "version_of",
 ]
 
 SYSTEM: Final = Path("/var/lib/mobilenet-edge/bundles")
 """What root installs, for the service and for everybody."""
+TAUGHT: Final = "taught-"
+"""What the names of bundles begin with that are taught on the page."""
 _STATE: Final = "active.json"
 _SCHEMA_VERSION: Final = 1
 
@@ -81,9 +86,23 @@ def bundles_folder() -> Path:
     return data_folder() / "bundles"
 
 
+def taught_folder() -> Path:
+    """Where bundles are installed that are taught on the page: in this user's state, which the service may write.
+
+    Only names that begin with :data:`TAUGHT` count there, so that none stands for a bundle that root installed.
+    """
+    return state_folder() / "taught"
+
+
 def bundles_folders() -> tuple[Path, ...]:
-    """Where installed bundles are looked for: this user's folder, then the system's."""
-    return tuple(dict.fromkeys((bundles_folder(), SYSTEM)))
+    """Where installed bundles are looked for: this user's folder, then the system's, then that of what was taught."""
+    return tuple(dict.fromkeys((bundles_folder(), SYSTEM, taught_folder())))
+
+
+def folder_of(name: str) -> Path:
+    """Which of this user's folders has a bundle; :func:`bundles_folder` where none has."""
+    installed = find_installed(name, (bundles_folder(), taught_folder()))
+    return bundles_folder() if installed is None else installed.home.parent
 
 
 def version_of(manifest: bytes) -> str:
@@ -103,7 +122,7 @@ def find_installed(name: str, folders: Iterable[Path] | None = None) -> Installe
         BundleError: What is noted of it cannot be understood.
     """
     homes = [folder / name for folder in (bundles_folders() if folders is None else folders)] if is_name(name) else []
-    return next((_read(home) for home in homes if (home / _STATE).is_file()), None)
+    return next((_read(home) for home in homes if _counts(home) and (home / _STATE).is_file()), None)
 
 
 def installed_bundles(folders: Iterable[Path] | None = None) -> Iterator[Installed]:
@@ -114,7 +133,12 @@ def installed_bundles(folders: Iterable[Path] | None = None) -> Iterator[Install
     """
     for folder in bundles_folders() if folders is None else folders:
         for state in sorted(folder.glob(f"*/{_STATE}")):
-            yield _read(state.parent)
+            if _counts(state.parent):
+                yield _read(state.parent)
+
+
+def _counts(home: Path) -> bool:
+    return home.name.startswith(TAUGHT) or home.parent != taught_folder()
 
 
 def _read(home: Path) -> Installed:

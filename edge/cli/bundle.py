@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.bundles.bundle import MANIFEST, open_bundle, shipped_bundles
-from edge.bundles.registry import bundles_folder, installed_bundles
+from edge.bundles.registry import bundles_folder, installed_bundles, taught_folder
 from edge.bundles.table import bundle_table
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
@@ -81,9 +81,10 @@ def list_bundles(json: AsJson = False) -> None:
     if json:
         write_json(rows)
         return
+    unused = {row["bundle"]: "none" for row in rows if row["folder"]} | dict.fromkeys(shipped_bundles(), "shipped")
     made = table("Bundles", "bundle", "in use", "before", "folder", text=("in use", "before", "folder"))
     for row in rows:
-        words = (row["active"] or "shipped", row["previous"] or "", row["folder"] or "with the package")
+        words = (row["active"] or unused[row["bundle"]], row["previous"] or "", row["folder"] or "with the package")
         made.add_row(row["bundle"], *words)
     stdout().print(made)
 
@@ -151,6 +152,26 @@ def rollback(
     key = key or configured_key()
     activation = roll_back(name or _only(), key=key, backend=backend, announce=note)
     _print(activation, json, is_signed=key is not None and activation.installed.active is not None)
+
+
+@app.command()
+def deactivate(
+    name: Annotated[str | None, typer.Argument(help="Default: the only one installed.", metavar="[NAME]")] = None,
+    json: AsJson = False,
+) -> None:
+    """Put a bundle out of use; it stays installed, and rollback puts it to use again. Of a shipped one, use that.
+
+    Example: edge bundle deactivate birds
+    """
+    from edge.updates.install import deactivate as deactivate_bundle
+
+    installed = deactivate_bundle(name or _only(), announce=note)
+    if json:
+        write_json({"bundle": installed.name, "active": installed.active, "previous": installed.previous})
+        return
+    state = "the one that ships with the package is in use" if installed.name in shipped_bundles() else "not in use"
+    message = f"{installed.name}: {state}. To undo it: edge bundle rollback {installed.name}."
+    stdout().print(f"{message} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
 
 
 @app.command("import")
@@ -247,7 +268,7 @@ def pack(
 
 def _only() -> str:
     """The name of the bundle that is installed, where it is one."""
-    names = sorted({one.name for one in installed_bundles((bundles_folder(),))})
+    names = sorted({one.name for one in installed_bundles((bundles_folder(), taught_folder()))})
     if len(names) == 1:
         return names[0]
     message = (

@@ -24,7 +24,7 @@ from edge.progress import Progress, no_progress, part_of
 from edge.teaching.graph import Backbone
 from edge.teaching.head import Array, Lesson, learn
 from edge.teaching.pictures import Pictures, find_pictures
-from edge.teaching.writing import Student, write_taught
+from edge.teaching.writing import Student, backbone_classes, write_taught
 from edge.vision.images import read_image
 from edge.vision.preprocess import Preprocessing, Preprocessor
 
@@ -95,9 +95,9 @@ def teach(
     found = find_pictures(Path(pictures))
     wanted = [parent.find(Variant.parse(str(one))) for one in variants] or list(parent.variants)
     students, notes = _students(parent, wanted)
-    if parent.manifest.classes < _FEW_CLASSES:
+    if (known := backbone_classes(parent)) < _FEW_CLASSES:
         notes.append(
-            f"{parent.name} was trained on {parent.manifest.classes} classes only, so it may not tell new things "
+            f"{parent.name} was trained on {known} classes only, so it may not tell new things "
             "apart: a network of many classes (edge bundle fetch imagenet) knows more"
         )
     recipe = parent.manifest.preprocessing

@@ -30,7 +30,7 @@ from edge.teaching.threshold import confidence_of
 from edge.vision.images import read_image
 from edge.vision.preprocess import Preprocessor
 
-__all__ = ["Student", "write_taught"]
+__all__ = ["Student", "backbone_classes", "write_taught"]
 
 _LABELS: Final = "labels.txt"
 _GOLDEN: Final = 3
@@ -48,6 +48,12 @@ class Student:
     entry: BundledVariant
     artifact: Artifact
     backbone: Backbone
+
+
+def backbone_classes(bundle: Bundle) -> int:
+    """How many classes a bundle's features were trained on, however often it was taught since."""
+    count = bundle.manifest.source.get("backbone_classes")
+    return count if type(count) is int else bundle.manifest.classes
 
 
 def write_taught(
@@ -192,6 +198,7 @@ def _source(parent: Bundle, pictures: Pictures) -> dict[str, Any]:
         "tool": tool,
         "taught_from": parent.name,
         "parent_sha256": sha256_of(parent.path(MANIFEST)),
+        "backbone_classes": backbone_classes(parent),
         "parent_source": dict(parent.manifest.source),
         "pictures": {label: int(count) for label, count in zip(pictures.labels, counts, strict=True)},
         "bursts": len(set(pictures.bursts)),

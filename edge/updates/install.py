@@ -17,7 +17,7 @@ from typing import Final
 from edge.bundles.bundle import Bundle, open_bundle, shipped_folder
 from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE
-from edge.bundles.registry import Installed, bundles_folder, find_installed, is_name, version_of
+from edge.bundles.registry import Installed, bundles_folder, find_installed, folder_of, is_name, version_of
 from edge.errors import BundleError, OlderVersionError
 from edge.files import check_room, new_folder, parse_json, sha256_of, writing
 from edge.inference.selftest import verify_answers
@@ -28,7 +28,7 @@ from edge.updates.download import Limits, download, shown
 from edge.updates.signature import check_signature
 from edge.updates.trusted import check_trusted
 
-__all__ = ["Activation", "activate", "roll_back"]
+__all__ = ["Activation", "activate", "check_signed", "deactivate", "roll_back"]
 
 _SIGNATURE_BYTES: Final = 64
 _SPARE_BYTES: Final = 20_000_000
@@ -122,7 +122,7 @@ def roll_back(
         key: A file of public keys, one of which must have signed that version; a version that ships with the package
             needs no signature. None to accept any.
         backend: What the self-test runs on: ``auto``, or a backend's name.
-        folder: Where bundles are installed; None for :func:`edge.bundles.registry.bundles_folder`.
+        folder: Where bundles are installed; None for :func:`edge.bundles.registry.folder_of`.
         announce: Called with a message if this process has to wait for another one.
 
     Raises:
@@ -132,21 +132,57 @@ def roll_back(
         BackendError: No backend runs it here.
         OutputError: The change cannot be written.
     """
-    folder = folder or bundles_folder()
+    folder = folder or folder_of(name)
     with _locked(folder, announce):
-        installed = find_installed(name, (folder,))
-        if installed is None:
-            raise BundleError(f"No bundle {name} is installed in {folder}: edge bundle list shows what is installed.")
+        installed = _find(name, folder)
         target = installed.previous
         place = shipped_folder(name) if target is None else installed.folder(target)
         if place is None:
-            raise BundleError(f"Bundle {name} has no version before {installed.active}: nothing to go back to.")
+            raise BundleError(
+                f"Bundle {name} has no version before {installed.active}: nothing to go back to. To put it out of use: "
+                f"edge bundle deactivate {name}."
+            )
         if target is not None:
             with reading(place) as files:
                 _heads(files, f"version {target} of bundle {name}", key)
         bundle = open_bundle(place)
         tested = verify_answers(bundle, backend=backend)
         return Activation(bundle=bundle, installed=installed.switch(target), tested=tested)
+
+
+def deactivate(name: str, *, folder: Path | None = None, announce: Announce = lambda message: None) -> Installed:
+    """Put no installed version of a bundle to use: the one that ships with the package, or none. It stays installed.
+
+    :func:`roll_back` puts it to use again.
+
+    Args:
+        name: The bundle's name.
+        folder: Where bundles are installed; None for :func:`edge.bundles.registry.folder_of`.
+        announce: Called with a message if this process has to wait for another one.
+
+    Raises:
+        BundleError: There is none.
+        OutputError: The change cannot be written.
+    """
+    folder = folder or folder_of(name)
+    with _locked(folder, announce):
+        return _find(name, folder).switch(None)
+
+
+def check_signed(root: Path, key: Path | None) -> None:
+    """Refuse a bundle's folder that none of the keys has signed.
+
+    Args:
+        root: The folder, which was opened before: the manifest vouches for the files.
+        key: A file of public keys; None to accept any bundle.
+
+    Raises:
+        BundleError: It has no manifest.
+        SignatureError: It is not signed by one of the keys.
+    """
+    if key is not None:
+        with reading(root) as files:
+            _heads(files, shown(str(root)), key)
 
 
 @contextlib.contextmanager
@@ -197,6 +233,18 @@ def _refuse_older(manifest: Manifest, installed: Installed) -> None:
             f"Bundle {manifest.name} is older than the version in use: its serial is {manifest.serial}, expected "
             f"{active.serial} or more."
         )
+
+
+def _find(name: str, folder: Path) -> Installed:
+    """What is installed under a name.
+
+    Raises:
+        BundleError: Nothing is.
+    """
+    installed = find_installed(name, (folder,))
+    if installed is None:
+        raise BundleError(f"No bundle {name} is installed in {folder}: edge bundle list shows what is installed.")
+    return installed
 
 
 def _known(name: str, folder: Path) -> Installed:

@@ -32,7 +32,7 @@ def check_trusted(folder: Path) -> None:
     for path in [*around, *_content(real)]:
         try:
             status = os.lstat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         is_sticky = stat.S_ISDIR(status.st_mode) and bool(status.st_mode & stat.S_ISVTX)
         by_others = status.st_mode & (stat.S_IWOTH if status.st_gid == _ROOT else stat.S_IWOTH | stat.S_IWGRP)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ import edge
 from camera_demo import session
 from camera_demo.settings import Settings
 from camera_demo.stop import Stop
+from camera_demo.taught_bundle import TaughtBundle
+from edge.bundles import registry
 from tests.edge.small_demo import write_small_demo
 from tests.edge.teaching.test_teach import scene
+from tests.edge.updates.test_signature import make_keys
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
@@ -48,30 +53,52 @@ def write_clip(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[str]:
+@contextlib.contextmanager
+def run(folder: Path, said: list[str], **changes: Any) -> Iterator[str]:
     """The page's address, of a run that collects only what is asked for."""
-    bundle, clip = write_small_demo(tmp_path / "bundle"), write_clip(tmp_path / "camera.avi")
-    seen = f"collect:{tmp_path / 'seen'}?unsure=no&unknown=no"
     settings = Settings(
-        input=str(clip),
-        outputs=("http://127.0.0.1:0", seen),
-        bundle=str(bundle),
+        input=str(folder / "camera.avi"),
+        outputs=("http://127.0.0.1:0", f"collect:{folder / 'seen'}?unsure=no&unknown=no"),
+        bundle=str(folder / "bundle"),
         variant="0.25_128",
         threads=1,
         loop=True,
         pace=True,
     )
-    stop, said = Stop(), list[str]()
-    thread = threading.Thread(target=lambda: session.run(settings, stop, announce=said.append))
+    stop, errors = Stop(), list[BaseException]()
+
+    def work() -> None:
+        try:
+            session.run(replace(settings, **changes), stop, announce=said.append)
+        except BaseException as error:  # noqa: BLE001 - raised by the test
+            errors.append(error)
+
+    said.clear()
+    thread = threading.Thread(target=work)
     thread.start()
     try:
-        eventually(lambda: any("live picture" in line for line in said))
+        eventually(lambda: errors or any("live picture" in line for line in said))
+        assert not errors
         yield next(line.split()[-1] for line in said if "live picture" in line)
     finally:
         stop.request()
         thread.join(30)
-    assert not thread.is_alive()
+    assert not thread.is_alive() and not errors
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a bundle and a clip; bundles are installed in it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    write_small_demo(tmp_path / "bundle")
+    write_clip(tmp_path / "camera.avi")
+    return tmp_path
+
+
+@pytest.fixture
+def running(folder: Path) -> Iterator[str]:
+    with run(folder, []) as address:
+        yield address
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 60) -> Any:
@@ -82,10 +109,16 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60) -> Any:
     return found
 
 
+@contextlib.contextmanager
+def client_of(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+        eventually(lambda: client.get("/api/teaching").status_code == 200)
+        yield client
+
+
 @pytest.fixture
 def client(running: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=running, timeout=30, trust_env=False) as client:
-        eventually(lambda: client.get("/api/teaching").status_code == 200)
+    with client_of(running) as client:
         yield client
 
 
@@ -155,6 +188,123 @@ def test_two_classes_are_collected_labelled_taught_used_and_taken_back(client: h
     assert losses == 0  # the camera was never closed
     taught = edge.open_bundle(state["result"]["bundle"])
     assert taught.labels == ("my cross", "my ring")
+
+
+def write_pictures(folder: Path, names: tuple[str, ...] = ("ring", "cross"), label: str = "my {}") -> None:
+    """Collected and labelled before."""
+    folder.mkdir(exist_ok=True)
+    rows = ["path,label"]
+    for number, kind in enumerate(names):
+        for seed in range(4):
+            cv2.imwrite(str(folder / f"{kind}{seed}_1.jpg"), scene(kind, 100 * number + seed))
+            rows.append(f"{kind}{seed}_1.jpg,{label.format(kind)}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def learn(client: httpx.Client) -> Any:
+    put(client, "/api/teach", action="learn")
+    state = eventually(lambda: (s := client.get("/api/teaching").json())["stage"] is None and s)
+    assert state["error"] is None, state
+    return state
+
+
+def shown_label(client: httpx.Client) -> str:
+    answer = client.get("/api/state").json()["answer"]
+    return answer["labels"][0]["label"] if answer and answer["labels"] else ""
+
+
+def test_what_was_put_to_use_is_in_use_after_the_next_start_until_it_is_taken_back(folder: Path) -> None:
+    write_pictures(folder / "seen")
+    said: list[str] = []
+    with run(folder, said) as address, client_of(address) as client:
+        assert client.get("/api/teaching").json()["note"] is None
+        for count in (1, 2):
+            learn(client)
+            state = put(client, "/api/teach", action="use")
+            assert state["note"].startswith("The next start goes on with it: it is installed as taught-")
+            write_pictures(folder / "seen", label=f"my {{}} {count}")
+            second_s = int(time.time())
+            eventually(lambda: int(time.time()) > second_s)  # noqa: B023 - a serial is a second
+    (installed,) = registry.installed_bundles()
+    name, second = installed.name, installed.active
+    assert name.startswith("taught-") and installed.previous is not None and state["in_use"] == name
+    with run(folder, said) as address, client_of(address) as client:
+        assert any(line.startswith(f"Going on with {name}, which was taught from small") for line in said)
+        eventually(lambda: shown_label(client).startswith("my ") and shown_label(client).endswith(" 1"))
+        state = put(client, "/api/teach", action="back")
+        assert state["can_go_back"] and state["in_use"] == name
+        eventually(lambda: shown_label(client) in ("my ring", "my cross"))
+        (installed,) = registry.installed_bundles()
+        assert installed.previous == second
+        state = put(client, "/api/teach", action="back")
+        assert (state["in_use"], state["can_go_back"], state["note"]) == ("small", False, None)
+        eventually(lambda: not shown_label(client).startswith("my "))
+    (installed,) = registry.installed_bundles()
+    assert installed.active is None
+    with run(folder, said) as address, client_of(address) as client:
+        assert client.get("/api/teaching").json()["in_use"] == "small"
+        assert not any("Going on" in line for line in said)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "key", "watch"])
+def test_the_next_start_never_fails_for_what_was_taught(
+    fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(folder / "seen")
+    parent, said, changes = edge.open_bundle(folder / "bundle"), list[str](), dict[str, Any]()
+    installed = TaughtBundle(folder / "seen", parent)
+    edge.teach(folder / "seen", folder / "out", bundle=parent, name=installed.name, threads=1)
+    made = installed.use(folder / "out")
+    assert installed.in_use() == made
+    if fault == "damaged":
+        (made.root / "labels.txt").write_text("spoiled")
+    elif fault == "key":
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        (folder / "config/mobilenet-edge").mkdir(parents=True)
+        make_keys(folder)[1].rename(folder / "config/mobilenet-edge/bundle.pub")
+    else:
+        changes = {"watch": ["three"]}
+    with run(folder, said, **changes) as address, client_of(address) as client:
+        assert client.get("/api/teaching").json()["in_use"] == "small"
+        (line,) = (line for line in said if " is not used, but small" in line)
+        assert line.startswith(installed.name) and "\n" not in line
+        if fault == "key":  # nor is it used on the page
+            learn(client)
+            answer = client.put("/api/teach", json={"action": "use"})
+            assert answer.status_code == 400 and "edge bundle pack" in answer.json()["error"]
+            assert client.get("/api/teaching").json()["in_use"] == "small"
+
+
+def test_what_was_taught_is_for_its_own_folder_and_parent(folder: Path) -> None:
+    parent = edge.open_bundle(folder / "bundle")
+    write_pictures(folder / "seen")
+    installed = TaughtBundle(folder / "seen", parent)
+    edge.teach(folder / "seen", folder / "out", bundle=parent, name=installed.name, threads=1)
+    installed.use(folder / "out")
+    third = edge.open_bundle(write_small_demo(folder / "third", name="third"))
+    (folder / "again/seen").mkdir(parents=True)
+    other = TaughtBundle(folder / "again/seen", parent)
+    assert (other.name, other.in_use()) == (f"{installed.name}-2", None)
+    assert TaughtBundle(folder / "seen", third).in_use() is None
+    again = TaughtBundle(folder / "seen", parent)
+    assert again.in_use() is not None and again.name == installed.name
+    assert again.back() == parent and again.in_use() is None
+
+
+def test_where_no_bundle_can_be_installed_it_is_used_until_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "file"))
+    write_pictures(folder / "seen")
+    with run(folder, []) as address, client_of(address) as client:
+        learn(client)
+        state = put(client, "/api/teach", action="use")
+        assert state["note"].startswith("The next start does not go on with it. Cannot write ")
+        assert state["can_go_back"]
+        eventually(lambda: shown_label(client).startswith("my "))
+        state = put(client, "/api/teach", action="back")
+        assert (state["in_use"], state["note"]) == ("small", None)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class TestTheWhole:
     @pytest.mark.parametrize(
         "command",
         ["doctor", "profile", "select", "compare", "classify"]
-        + [f"bundle {name}" for name in ("info", "verify", "list", "activate", "rollback", "pack")],
+        + [f"bundle {name}" for name in ("info", "verify", "list", "activate", "rollback", "deactivate", "pack")],
     )
     def test_every_command_has_help_with_an_example(self, edge: Edge, command: str) -> None:
         ended = edge(*command.split(), "--help")
@@ -222,6 +222,14 @@ class TestBundle:
             "with it: sudo systemctl restart mobilenet-edge\n"
         )
         assert edge("bundle", "info", "small", "--json").json["created"] == "2026-01-01T00:00:00+00:00"
+
+    def test_put_out_of_use_and_back(self, edge: Edge, tmp_path: Path) -> None:
+        active = edge("bundle", "activate", write_small_demo(tmp_path / "1"), "--json").json["active"]
+        assert edge("bundle", "deactivate").out.startswith("small: not in use. To undo it: edge bundle rollback small.")
+        assert " none " in edge("bundle", "list").out
+        says = f"Bundle small was put out of use: edge bundle rollback small puts version {active} to use."
+        assert edge("bundle", "info", "small").error == f"edge: {says}"
+        assert edge("bundle", "rollback", "small", "--json").json["active"] == active
 
     def test_an_older_signed_version_needs_an_option(self, edge: Edge, tmp_path: Path) -> None:
         private, public = make_keys(tmp_path)

@@ -14,8 +14,10 @@ from edge.bundles.registry import (
     bundles_folder,
     bundles_folders,
     find_installed,
+    folder_of,
     installed_bundles,
     is_name,
+    taught_folder,
 )
 from edge.errors import BundleError, OutputError
 from tests.edge.conftest import make_manifest, write_bundle
@@ -84,7 +86,20 @@ def test_the_users_folder_comes_before_the_systems(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert bundles_folder() == folder
-    assert bundles_folders() == tuple(dict.fromkeys((folder, SYSTEM)))
+    assert bundles_folders() == tuple(dict.fromkeys((folder, SYSTEM, taught_folder())))
+
+
+def test_what_is_taught_on_the_page_stands_for_no_bundle_of_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for name in ("demo", "birds", "taught-seen"):
+        write_bundle((one := Installed(home=taught_folder() / name)).folder(ONE), make_manifest(name=name))
+        one.switch(ONE)
+    assert [one.name for one in installed_bundles()] == ["taught-seen"]
+    assert find_installed("birds") is None and not open_bundle("demo").root.is_relative_to(tmp_path)
+    assert open_bundle("taught-seen").root.is_relative_to(tmp_path) and folder_of("taught-seen") == taught_folder()
+    assert folder_of("birds") == bundles_folder()
 
 
 class TestOpening:

@@ -25,7 +25,7 @@ from edge.errors import BackendError, BundleError, DownloadError, EdgeError, Out
 from edge.updates import install as activation
 from edge.updates.archive import Source, pack
 from edge.updates.download import Limits
-from edge.updates.install import Activation, activate, roll_back
+from edge.updates.install import Activation, activate, deactivate, roll_back
 from edge.updates.signature import sign
 from tests.edge.conftest import make_manifest, write_bundle
 from tests.edge.file_server import cut_after, moved, serving
@@ -365,6 +365,16 @@ class TestRollingBack:
         activate(str(first), folder=home)
         with pytest.raises(BundleError, match=f"has no version before {version_of(first)}: nothing to go back to"):
             roll_back("small", folder=home)
+
+    def test_one_that_is_put_out_of_use_stays_installed(self, home: Path, first: Path) -> None:
+        activate(str(first), folder=home)
+        for _ in range(2):
+            assert deactivate("small", folder=home).active is None
+            assert in_use(home) == (None, version_of(first))
+        assert roll_back("small", folder=home).tested == 1
+        assert in_use(home) == (version_of(first), None)
+        with pytest.raises(BundleError, match="No bundle big is installed"):
+            deactivate("big", folder=home)
 
     def test_the_shipped_one_is_before_the_first(self, home: Path, tmp_path: Path) -> None:
         activate(str(write_small_demo(tmp_path / "d", name="demo")), folder=home)
