@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.board.health import Health
 
-__all__ = ["Thermal", "on_health"]
+__all__ = ["LIMIT_C", "NEAR_C", "Thermal", "on_health"]
 
 LIMIT_C: Final = 80.0
 """Where a board that does not say so begins to throttle. The Raspberry Pi's: "When the core temperature is between
