@@ -203,8 +203,10 @@ def _source(plan: BundlePlan, data: CalibrationData) -> dict[str, Any]:
         tool = f"mobilenet-edge {version('mobilenet-edge')}"
     except PackageNotFoundError:
         tool = "mobilenet-edge"
+    rights = {"author": plan.author, "license": plan.license}
     return {
         "tool": tool,
+        **{key: value for key, value in rights.items() if value},
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(data.calibration.paths),
         "fine_tuned": plan.tune is not None,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,6 +44,8 @@ def info(bundle: Place = "demo", json: AsJson = False) -> None:
         f"crop {recipe.crop}, resize {recipe.resize}; written {manifest.created} by {manifest.source.get('tool', '?')}",
         soft_wrap=True,
     )
+    if origin := _origin(manifest.source):
+        stdout().print(origin, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -63,6 +66,16 @@ def verify(bundle: Place = "demo", backend: BackendName = "auto", json: AsJson =
     else:
         message = f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {_tested(tested)}"
         stdout().print(message, soft_wrap=True)
+
+
+def _origin(source: Mapping[str, Any]) -> str:
+    """Whose weights they are and what they were taught from, as far as the manifest says."""
+    found = (
+        ("taught from", source.get("taught_from")),
+        ("weights by", source.get("author", source.get("publisher"))),
+        ("licence", source.get("license")),
+    )
+    return "; ".join(f"{name} {value}" for name, value in found if value)
 
 
 @app.command("list")

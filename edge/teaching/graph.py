@@ -61,12 +61,11 @@ class Backbone:
         model.subgraphs[0].outputs = [self._features]
         return self._packed(model, ())
 
-    def with_classifier(self, head: Head, facts: ModelFacts, labels: Sequence[str]) -> bytes:
-        """The model with another classifier, its metadata and its labels."""
+    def with_classifier(self, head: Head, facts: ModelFacts, card: ModelCard) -> bytes:
+        """The model with another classifier, and what ``card`` and ``facts`` say of it in place of what it said."""
         model = self._model()
         self._append(model, head)
-        card = ModelCard(labels=tuple(labels))
-        return append_labels(self._packed(model, metadata(facts, card)), labels)
+        return append_labels(self._packed(model, metadata(facts, card)), card.labels)
 
     def _model(self) -> Any:
         return self._schema.ModelT.InitFromObj(self._schema.Model.GetRootAs(self._content, 0))

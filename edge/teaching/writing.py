@@ -20,7 +20,8 @@ from edge.files import sha256_of, to_json
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.golden import small_picture, write_golden
 from edge.inference.inspection import Inspection, inspect_models
-from edge.inference.metadata_writer import ModelFacts
+from edge.inference.metadata_writer import ModelCard, ModelFacts
+from edge.inference.tflite_metadata import read_metadata
 from edge.intervals import wilson_interval
 from edge.progress import Progress
 from edge.teaching.graph import Backbone
@@ -85,9 +86,11 @@ def write_taught(
     """
     recipe, labels = parent.manifest.preprocessing, pictures.labels
     (root / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    cards = {student.entry.variant: _card(student, parent, labels) for student in students}
     for student in students:
+        variant = student.entry.variant
         content = student.backbone.with_classifier(
-            lessons[student.entry.variant].head, _facts(student, parent, pictures), labels
+            lessons[variant].head, _facts(student, parent, pictures), cards[variant]
         )
         (root / student.artifact.file).write_bytes(content)
     progress("trying the files", 0.0)
@@ -107,13 +110,24 @@ def write_taught(
         labels=_file(root, _LABELS),
         preprocessing=recipe,
         variants=tuple(sorted(entries, key=lambda entry: (-entry.mult_adds, entry.variant.name))),
-        source=_source(parent, pictures),
+        source=_source(parent, pictures, cards[students[0].entry.variant]),
     )
     progress("answering golden pictures", 0.5)
     best = lessons[students[0].entry.variant]
     shown = [small_picture(read_image(pictures.paths[place])) for place in _golden(best, pictures)]
     golden = write_golden(Bundle(root=root, manifest=manifest, labels=labels), shown)
     (root / MANIFEST).write_text(to_json(replace(manifest, golden=golden).to_dict()), encoding="utf-8")
+
+
+def _card(student: Student, parent: Bundle, labels: tuple[str, ...]) -> ModelCard:
+    """The file's own words: the parent's author and licence, under which the most part of its weights stands."""
+    about, source = read_metadata(parent.path(student.artifact.file)), parent.manifest.source
+    return ModelCard(
+        labels=labels,
+        version=student.artifact.sha256[:12],
+        author=about.author or str(source.get("author", source.get("publisher", ""))),
+        license=about.license or str(source.get("license", "")),
+    )
 
 
 def _facts(student: Student, parent: Bundle, pictures: Pictures) -> ModelFacts:
@@ -188,14 +202,16 @@ def _golden(lesson: Lesson, pictures: Pictures) -> list[int]:
     return sorted(first.values(), key=ranked.index)[:_GOLDEN]
 
 
-def _source(parent: Bundle, pictures: Pictures) -> dict[str, Any]:
+def _source(parent: Bundle, pictures: Pictures, card: ModelCard) -> dict[str, Any]:
     try:
         tool = f"mobilenet-edge {version('mobilenet-edge')}"
     except PackageNotFoundError:
         tool = "mobilenet-edge"
     counts = np.bincount(pictures.classes)
+    rights = {"author": card.author, "license": card.license}
     return {
         "tool": tool,
+        **{key: value for key, value in rights.items() if value},
         "taught_from": parent.name,
         "parent_sha256": sha256_of(parent.path(MANIFEST)),
         "backbone_classes": backbone_classes(parent),

@@ -26,7 +26,7 @@ from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.options import ThresholdOptions
 from edge.files import sha256_of, to_json
 from edge.inference.backends.litert import LiteRTBackend
-from edge.inference.metadata_writer import ModelFacts
+from edge.inference.metadata_writer import ModelCard, ModelFacts
 from edge.intervals import wilson_interval
 from edge.teaching.graph import Backbone
 from edge.teaching.head import Head
@@ -39,6 +39,8 @@ __all__ = ["FALSE_ALARMS", "refit"]
 
 FALSE_ALARMS: Final = 0.005
 """Share of the things that may be taken for a digit. Real photos are taken for one more often: docs/confidence.md."""
+CARD: Final = ModelCard(labels=LABELS, author="mobilenet-edge", license="Apache-2.0")
+"""What each file of the demo says about itself."""
 _CARDS, _THINGS, _MEASURED = 2640, 900, 100
 _TEMPERED: Final = 0.25
 """Share of the pictures that the temperature is found on, instead of learning from them."""
@@ -80,7 +82,7 @@ def refit(bundle: Bundle, *, cards: int = _CARDS, things: int = _THINGS, per_cla
             input_dtype="int8",
             output_dtype="int8",
         )
-        path.write_bytes(backbone.with_classifier(head, facts, LABELS))
+        path.write_bytes(backbone.with_classifier(head, facts, CARD))
         answers = _probabilities(path, bundle, held_out)
         nothing = Answers.of(_probabilities(path, bundle, strangers), np.full(len(strangers), NO_CARD))
         entries.append(_entry(entry, artifact, path, answers, held_out_truth, nothing, head.temperature))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import edge
 from edge.errors import TeachingError
 from edge.inference.backends.litert import LiteRTBackend
-from edge.inference.metadata_writer import ModelFacts
+from edge.inference.metadata_writer import ModelCard, ModelFacts
 from edge.inference.tflite_metadata import read_metadata
 from edge.inference.tflite_structure import check_structure
 from edge.teaching.graph import Backbone
@@ -26,6 +26,7 @@ from tests.edge.tflite_files import edited
 
 FORMS = SHARED / "data" / "forms"
 NAMES = ("cup", "key", "fox")
+CARD = ModelCard(labels=NAMES, author="somebody", license="CC-BY-4.0")
 needs_forms = pytest.mark.skipif(not FORMS.is_dir(), reason=f"there is no {FORMS} on this machine")
 
 
@@ -142,9 +143,10 @@ def test_another_classifier_answers_as_it_was_learned(source: str, tmp_path: Pat
     features = np.stack([values_of(cut, seed) for seed in range(12)]).astype(np.float64)
     assert features.shape == (12, backbone.width) and features.std() > 0
     head = head_for(backbone.width, features)
-    new.write_bytes(backbone.with_classifier(head, facts(32, backbone.dtype), NAMES))
+    new.write_bytes(backbone.with_classifier(head, facts(32, backbone.dtype), CARD))
     check_structure(new)
-    assert read_metadata(new).labels == NAMES
+    told = read_metadata(new)
+    assert (told.labels, told.author, told.license) == (NAMES, "somebody", "CC-BY-4.0")
     expected = softmax(head.logits(features))
     found = np.stack([values_of(new, seed) for seed in range(12)])
     assert np.abs(found - expected).max() < (1e-5 if backbone.dtype == "float32" else 0.04)
@@ -155,13 +157,23 @@ def test_nothing_of_the_old_classifier_is_left(tmp_path: Path) -> None:
     schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
     backbone = Backbone(demo_file())
     head = head_for(backbone.width, np.zeros((2, backbone.width)))
-    content = backbone.with_classifier(head, facts(128, "int8"), NAMES)
+    content = backbone.with_classifier(head, facts(128, "int8"), CARD)
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     (graph,) = model.subgraphs
     used = {int(n) for o in graph.operators for n in (*o.inputs, *o.outputs)}
     assert used == set(range(len(graph.tensors)))
     assert {t.buffer for t in graph.tensors} | {0, model.metadata[0].buffer} == set(range(len(model.buffers)))
     assert {o.opcodeIndex for o in graph.operators} == set(range(len(model.operatorCodes)))
+
+
+def test_an_author_is_read_as_one_line_and_one_without_end_not_at_all(tmp_path: Path) -> None:
+    backbone, path = Backbone(demo_file()), tmp_path / "model.tflite"
+    head = head_for(backbone.width, np.zeros((2, backbone.width)))
+    for author, told in (("some\x1b[31m\nbody \u202e", "some [31m body"), ("x" * 5000, "")):
+        card = ModelCard(labels=NAMES, author=author, license="CC0-1.0")
+        path.write_bytes(backbone.with_classifier(head, facts(128, "int8"), card))
+        found = read_metadata(path)
+        assert (found.author, found.license, found.labels) == (told, "CC0-1.0", NAMES)
 
 
 def test_what_cannot_be_cut_is_refused_by_what_it_is(tmp_path: Path) -> None:
@@ -203,7 +215,7 @@ def test_tflite_runtime_answers_alike(source: str, tmp_path: Path) -> None:
     backbone, new = Backbone(path), tmp_path / "new.tflite"
     (tmp_path / "cut.tflite").write_bytes(backbone.without_classifier())
     features = np.stack([values_of(tmp_path / "cut.tflite", seed) for seed in range(4)]).astype(np.float64)
-    new.write_bytes(backbone.with_classifier(head_for(backbone.width, features), facts(32, backbone.dtype), NAMES))
+    new.write_bytes(backbone.with_classifier(head_for(backbone.width, features), facts(32, backbone.dtype), CARD))
     backend = LiteRTBackend(new, 1)
     spec = backend.input_spec
     pixels = np.random.default_rng(0).integers(0, 100, spec.shape).astype(spec.dtype)

@@ -12,19 +12,36 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import camera_demo
 import edge
 from edge.bundles.bundle import MANIFEST
+from edge.cli.bundle import app
 from edge.errors import OutputError, TeachingError
 from edge.files import sha256_of
+from edge.inference.metadata_writer import ModelCard, ModelFacts
 from edge.inference.selftest import verify_answers
+from edge.inference.tflite_metadata import read_metadata
 from edge.profiling.timing import StopRule
+from edge.teaching.graph import Backbone
+from edge.teaching.head import Head
 from edge.teaching.teach import Taught
+from edge.updates.importing import ImportOptions, import_models
 from edge.vision.preprocess import Frame
 from tests.edge.small_demo import write_small_demo
 
 SMALL = edge.Variant(0.25, 128)
+FLAT = Head(np.zeros((256, 11)), np.zeros(11), (-1.0, 1.0), 1.0)
+FACTS = ModelFacts(
+    name=SMALL.name,
+    description="flat",
+    resolution=128,
+    classes=11,
+    preprocessing=edge.open_bundle("demo").manifest.preprocessing,
+    input_dtype="int8",
+    output_dtype="int8",
+)
 
 
 def scene(kind: str, seed: int) -> Frame:
@@ -111,6 +128,25 @@ def test_a_taught_bundle_is_taught_again(taught: Taught, pictures: Path, tmp_pat
     again = edge.teach(pictures, tmp_path / "again", bundle=taught.bundle, threads=1)
     assert again.bundle.labels == taught.bundle.labels
     assert again.best.accuracy == taught.best.accuracy  # the features are the same
+
+
+def test_a_taught_file_stands_under_its_parent_s_licence(pictures: Path, parent: Path, tmp_path: Path) -> None:
+    """Where the parent's file says none, as Google's do not, its manifest may; so it goes on."""
+    (artifact,) = edge.open_bundle(parent).variants[0].artifacts
+    backbone = Backbone(parent / artifact.file)
+    card = ModelCard(labels=edge.open_bundle(parent).labels)
+    content = backbone.with_classifier(FLAT, FACTS, card)
+    (tmp_path / "model.tflite").write_bytes(content)
+    source = {"publisher": "Google", "license": "CC-BY-4.0"}
+    hosted = import_models([tmp_path / "model.tflite"], tmp_path / "hosted", ImportOptions(source=source))
+    first = edge.teach(pictures, tmp_path / "first", bundle=hosted, threads=1).bundle
+    second = edge.teach(pictures, tmp_path / "second", bundle=first, threads=1).bundle
+    for taught in (first, second):
+        told = read_metadata(taught.path(taught.variants[0].artifacts[0].file))
+        assert (told.author, told.license) == ("Google", "CC-BY-4.0")
+        assert (taught.manifest.source["author"], taught.manifest.source["license"]) == ("Google", "CC-BY-4.0")
+    shown = CliRunner().invoke(app, ["info", str(second.root)]).output
+    assert "taught from first; weights by Google; licence CC-BY-4.0" in shown
 
 
 def test_the_same_pictures_give_the_same_file(taught: Taught, pictures: Path, parent: Path, tmp_path: Path) -> None:
