@@ -10,11 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from camera_demo.sinks.topics import Topics
+from edge.fleet.reporting import INSTALL, install_topic, state_topic
+from edge.fleet.state import Phase
 
-__all__ = ["discovery"]
+__all__ = ["board_discovery", "discovery"]
 
 _NAME: Final = "mobilenet-edge"
 _DIGEST_LETTERS: Final = 10
@@ -68,6 +70,26 @@ _EVENT: Final = (
     "'start': value_json.start, 'end': value_json.end} | to_json }}"
 )
 """Home Assistant wants the type of an event under a name of its own."""
+_OF_BOARD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "problem": {
+        "name": "Update problem",
+        "device_class": "problem",
+        "value_template": "{{ 'ON' if value_json.phase in ['failed', 'rolled_back'] else 'OFF' }}",
+        "json_attributes_template": "{{ {'error': value_json.error, 'bad': value_json.bad} | to_json }}",
+    },
+    "phase": {
+        "name": "Update phase",
+        "device_class": "enum",
+        "options": list(get_args(Phase)),
+        "value_template": "{{ value_json.phase }}",
+    },
+    "ring": {"name": "Ring", "icon": "mdi:bullseye", "value_template": "{{ value_json.ring or 'none' }}"},
+    "checked": {
+        "name": "Looked for updates",
+        "device_class": "timestamp",
+        "value_template": "{{ value_json.checked or 'None' }}",
+    },
+}
 _OF_CAMERA: Final = frozenset({"fps", "latency", "variant"})
 """What is one figure for all regions."""
 
@@ -119,6 +141,46 @@ def discovery(topics: Topics | str, prefix: str) -> dict[str, str]:
         f"{prefix}/{name}/config": json.dumps(message | {"unique_id": name.partition("/")[2]} | shared)
         for name, message in messages.items()
     }
+
+
+def board_discovery(board_id: str, host: str, *, prefix: str, availability_topic: str) -> dict[str, str]:
+    """Topics and messages that introduce a board that follows a channel; none without a prefix.
+
+    The update entity is that of https://www.home-assistant.io/integrations/update.mqtt.
+
+    Args:
+        board_id: What the board is called in its fleet.
+        host: Its host name, for people.
+        prefix: The topic below which Home Assistant looks for devices.
+        availability_topic: Where the program that takes the command says whether it is there.
+    """
+    if not prefix:
+        return {}
+    node, state = _identifier(f"{_NAME}/board/{board_id}"), state_topic(board_id)
+    messages: dict[str, dict[str, Any]] = {
+        f"update/{node}_bundle": {
+            "name": "Bundle",
+            "value_template": "{{ value_json['update'] | to_json }}",
+            "command_topic": install_topic(board_id),
+            "payload_install": INSTALL,
+        }
+    }
+    for key, entity in _OF_BOARD.items():
+        messages[f"{'binary_sensor' if key == 'problem' else 'sensor'}/{node}_{key}"] = {
+            **entity,
+            "entity_category": "diagnostic",
+        }
+    shared = {
+        "state_topic": state,
+        "availability_topic": availability_topic,
+        "device": {"identifiers": [node], "name": host or board_id, "manufacturer": _NAME, "model": "Board"},
+        "origin": {"name": _NAME},
+    }
+    for name, message in messages.items():
+        if "json_attributes_template" in message:
+            message["json_attributes_topic"] = state
+        message["unique_id"] = name.partition("/")[2]
+    return {f"{prefix}/{name}/config": json.dumps(message | shared) for name, message in messages.items()}
 
 
 def _identifier(topic: str) -> str:

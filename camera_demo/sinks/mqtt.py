@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from camera_demo.errors import SinkError
 from camera_demo.events import Event
 from camera_demo.frames import Result
+from camera_demo.run_state import RunState
 from camera_demo.sinks.base import SinkContext
+from camera_demo.sinks.board_reports import BoardReports
 from camera_demo.sinks.broker import Broker, broker_of, explain_broker
 from camera_demo.sinks.home_assistant import discovery
 from camera_demo.sinks.topics import Topics
@@ -69,6 +71,7 @@ class MqttSink:
         name: str,
         regions: Sequence[str] = (),
         watched: Mapping[int, str] = MappingProxyType({}),
+        run_state: RunState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin to connect; a broker that is not there yet is waited for.
@@ -79,6 +82,7 @@ class MqttSink:
             name: The broker's address, for people.
             regions: The regions' names.
             watched: The classes that get a topic each, by their numbers.
+            run_state: What the board knows of a channel that it follows; None to tell nothing of that.
             clock: Paces the messages.
 
         Raises:
@@ -96,6 +100,15 @@ class MqttSink:
         self._seen: dict[str, bool] = dict.fromkeys(self._topics.seen(), False)
         self._has_complained = self._is_closed = False
         self._waits_since_s = math.inf
+        self._board_reports = None
+        if run_state is not None:
+            self._board_reports = BoardReports(
+                self._client,
+                run_state,
+                availability_topic=self._topic("availability"),
+                discovery_prefix=broker.discovery_prefix,
+                clock=clock,
+            )
         source_status.subscribe(self._on_source)
         self._client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
@@ -103,6 +116,8 @@ class MqttSink:
     def show(self, result: Result) -> None:
         """Publish the answer if it is time."""
         now_s, region = self._clock(), result.region_name
+        if self._board_reports is not None:
+            self._board_reports.beat(now_s)
         pace, said = self._pace.get(region, _NO_PACE), (result.label, result.steady)
         is_news = said != pace.said and now_s >= pace.free_s
         if not self._client.is_connected() or not (is_news or now_s >= pace.due_s):
@@ -164,10 +179,14 @@ class MqttSink:
         self._on_source(self._source_status.now)
         for topic in self._seen:
             self._publish_seen(topic)
+        if self._board_reports is not None:
+            self._board_reports.on_connect()
         self._pace = {}
 
     def _on_message(self, client: Client, userdata: object, message: Any) -> None:
         """Take back that nothing more will come: another run with this topic ended, or a former connection."""
+        if self._board_reports is not None and self._board_reports.on_message(message):
+            return
         if message.payload == _OFFLINE.encode() and not self._is_closed:
             client.publish(self._topic("availability"), _ONLINE, qos=1, retain=True)
 
@@ -201,6 +220,7 @@ def open_sink(place: str, context: SinkContext) -> MqttSink:
         name=redacted(place),
         regions=context.regions,
         watched=context.watched,
+        run_state=context.run_state,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +44,9 @@ def follow(
     retry: Annotated[bool, typer.Option("--retry", help="Forget which versions did badly here.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat the step until stopped, without a timer.")] = False,
     every: Annotated[float, typer.Option("--every", help="Minutes between two steps of --watch.", min=0.1)] = 10.0,
+    broker: Annotated[
+        str | None, typer.Option("--broker", help="mqtt://USER@HOST to tell the state to. Default: from channel.toml.")
+    ] = None,
     backend: BackendName = "auto",
     json: AsJson = False,
 ) -> None:
@@ -51,6 +56,7 @@ def follow(
     """
     from edge.fleet.config import KEY_FILE, configured_channel
     from edge.fleet.follow import follow as take_step
+    from edge.fleet.requests import wait_for_request
     from edge.updates.signature import configured_file, configured_key
 
     config = configured_channel()
@@ -67,7 +73,7 @@ def follow(
     address, me = config.url, config.this_board()
 
     def step() -> FollowState:
-        with progress_bar("fetching a bundle") as progress:
+        with _reports(broker or config.broker) as tell, progress_bar("fetching a bundle") as progress:
             return take_step(
                 address,
                 place,
@@ -76,6 +82,7 @@ def follow(
                 backend=backend,
                 retries_bad=retry,
                 progress=progress,
+                on_change=tell,
             )
 
     while watch:
@@ -84,8 +91,29 @@ def follow(
         except EdgeError as error:
             note(str(error))
         retry = False
-        time.sleep(every * 60 * random.uniform(0.75, 1.25))  # so that a fleet does not come at once
+        wait_for_request(every * 60 * random.uniform(0.75, 1.25))  # so that a fleet does not come at once
     _print(step(), json)
+
+
+@contextlib.contextmanager
+def _reports(address: str | None) -> Iterator[Callable[[FollowState], None]]:
+    """What tells each state to the broker at an address, if there is one; the step does not wait for it."""
+    if address is None:
+        yield lambda state: None
+        return
+    from edge.fleet.broker import Publisher, broker_address
+    from edge.fleet.reporting import state_topic, to_message
+
+    try:
+        publisher = Publisher(broker_address(address), note)
+    except ChannelError as error:  # who cannot be told of updates is to have them all the same
+        note(str(error))
+        yield lambda state: None
+        return
+    with publisher:
+        yield lambda state: publisher.publish(
+            state_topic(state.board_id), to_message(state, datetime.now(timezone.utc))
+        )
 
 
 def install_timer(
@@ -103,7 +131,8 @@ def install_timer(
         return
     install_units()
     stdout().print(
-        "mobilenet-edge-follow.timer is on. It follows what /etc/mobilenet-edge/channel.toml names. "
+        "mobilenet-edge-follow.timer is on, and mobilenet-edge-follow.path for when camera-demo asks. They follow what "
+        "/etc/mobilenet-edge/channel.toml names. "
         "Log: journalctl -u mobilenet-edge-follow",
         soft_wrap=True,
     )

@@ -114,7 +114,7 @@ class FollowState:
     """When the health window ends, UTC by this board's clock; None where nothing is watched."""
     gate: Gate | None = field(default=None, metadata=OPEN)
     """What the version that is watched must hold; None where nothing is watched."""
-    bad: tuple[BadVersion, ...] = ()
+    bad: tuple[BadVersion, ...] = field(default=(), metadata=OPEN)
     """Oldest first."""
     error: str | None = None
     """One line: why the last step failed, or what is waited for."""

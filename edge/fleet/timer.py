@@ -1,4 +1,4 @@
-"""The units of systemd that repeat the step: put in place, and removed."""
+"""The units of systemd that repeat the step, and take one when asked to: put in place, and removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from edge.files import write_atomically
 
 __all__ = ["UNITS", "install_units", "uninstall_units", "units_folder"]
 
-UNITS: Final = ("mobilenet-edge-follow.service", "mobilenet-edge-follow.timer")
+_SERVICE: Final = "mobilenet-edge-follow.service"
+_STARTERS: Final = ("mobilenet-edge-follow.timer", "mobilenet-edge-follow.path")
+"""What starts the service: time, and a request (:mod:`edge.fleet.requests`)."""
+UNITS: Final = (_SERVICE, *_STARTERS)
 _PROGRAM: Final = "/opt/mobilenet-edge/bin/edge"
 """What the service runs where ``scripts/install-service`` put it."""
 
@@ -25,7 +28,7 @@ def units_folder() -> Path:
 
 
 def install_units(root: Path = Path("/")) -> None:
-    """Write the units, for the installation that runs now, and start the timer.
+    """Write the units, for the installation that runs now, and start what starts them.
 
     Args:
         root: The folder that stands in for ``/``.
@@ -40,11 +43,11 @@ def install_units(root: Path = Path("/")) -> None:
         text = (units_folder() / name).read_text(encoding="utf-8")
         write_atomically(folder / name, text.replace(_PROGRAM, program))
     _run(systemctl, "daemon-reload")
-    _run(systemctl, "enable", "--now", UNITS[1])
+    _run(systemctl, "enable", "--now", *_STARTERS)
 
 
 def uninstall_units(root: Path = Path("/")) -> None:
-    """Stop the timer, and the step that runs, and remove the units.
+    """Stop the timer and the watch for requests, and the step that runs, and remove the units.
 
     Args:
         root: The folder that stands in for ``/``.
@@ -53,10 +56,11 @@ def uninstall_units(root: Path = Path("/")) -> None:
         OutputError: They cannot be removed, or there is no systemd.
     """
     systemctl, folder = _systemctl(), root / "etc/systemd/system"
-    if (folder / UNITS[1]).exists():
-        _run(systemctl, "disable", "--now", UNITS[1])
-    if (folder / UNITS[0]).exists():
-        _run(systemctl, "stop", UNITS[0])
+    for name in _STARTERS:
+        if (folder / name).exists():
+            _run(systemctl, "disable", "--now", name)
+    if (folder / _SERVICE).exists():
+        _run(systemctl, "stop", _SERVICE)
     for name in UNITS:
         try:
             (folder / name).unlink(missing_ok=True)
