@@ -16,6 +16,7 @@ from typing import Final
 from edge.errors import ChannelError, EdgeError, SignatureError
 from edge.files import sha256_of, write_atomically, writing
 from edge.fleet.channel import CHANNEL_FILE, Channel, Release, parse_channel, to_payload
+from edge.fleet.clock import EARLIEST
 from edge.fleet.signed import key_id, open_envelope, public_key_of, seal
 from edge.fleet.state import timestamp
 from edge.locks import locked
@@ -24,8 +25,6 @@ __all__ = ["DEFAULT_DAYS", "Clock", "change", "create", "now_utc", "read_channel
 
 DEFAULT_DAYS: Final = 90.0
 """After which a channel expires unless something was signed."""
-_BEGINNING: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
-"""No channel was signed before: a clock that says so is wrong."""
 _LONGEST_DAYS: Final = 3650.0
 
 Clock = Callable[[], datetime]
@@ -139,7 +138,7 @@ def _days(days: float) -> timedelta:
 
 def _checked_time(now: datetime, before: Channel | None) -> datetime:
     """This machine's time, unless it cannot be right."""
-    least = _BEGINNING if before is None else max(_BEGINNING, before.created_at)
+    least = EARLIEST if before is None else max(EARLIEST, before.created_at)
     if now < least:
         raise ChannelError(f"This machine's clock says {timestamp(now)}, which is before {timestamp(least)}: set it.")
     return now

@@ -44,7 +44,8 @@ class Ring:
         if self.percent is not None and not (math.isfinite(self.percent) and 0 < self.percent <= 100):
             share = f"{self.percent:g} %"
             raise ValueError(f"ring '{self.name}' has a share of {share}: expected more than 0 and at most 100")
-        if wrong := next((group for group in self.groups if not _WORD.fullmatch(group)), None):
+        wrong = next((group for group in self.groups if not _WORD.fullmatch(group)), None)
+        if wrong is not None:
             raise ValueError(f"ring '{self.name}' names the group {wrong[:40]!r}: expected {_EXPECTED}")
 
     def __str__(self) -> str:
@@ -105,10 +106,10 @@ def parse_ring(text: str) -> Ring:
     if equals and all(part.startswith("@") for part in parts):
         return Ring(name=name.strip(), groups=tuple(part[1:] for part in parts))
     try:
-        return Ring(name=name.strip(), percent=float(share.removesuffix("%")))
-    except ValueError as reason:
-        known = str(reason) if "ring" in str(reason) else "expected NAME=PERCENT or NAME=@GROUP"
-        raise ValueError(f"invalid ring '{text[:60]}': {known}") from None
+        percent = float(share.removesuffix("%"))
+    except ValueError:
+        raise ValueError(f"invalid ring '{text[:60]}': expected NAME=PERCENT or NAME=@GROUP,@GROUP") from None
+    return Ring(name=name.strip(), percent=percent)
 
 
 def board_number(channel: str, board: str) -> float:

@@ -184,8 +184,11 @@ def read_state(folder: Path | None = None) -> FollowState | None:
     path = state_file(folder)
     if not path.exists():
         return None
-    values = read_json(path, "state of following", ChannelError)
     advice = "Remove it to start from scratch; the bundle in use stays."
+    try:
+        values = read_json(path, "state of following", ChannelError)
+    except ChannelError as reason:
+        raise ChannelError(f"{reason} {advice}") from reason
     if (found := values.get("schema_version")) != _SCHEMA_VERSION:
         raise ChannelError(f"State of following {path} has schema {found!r}, expected {_SCHEMA_VERSION}. {advice}")
     try:

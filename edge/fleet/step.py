@@ -17,7 +17,7 @@ from edge.errors import BundleError, ChannelError, EdgeError, SelfTestError
 from edge.files import check_room, shown_name, writing
 from edge.fleet.channel import Channel, Release
 from edge.fleet.choosing import Choice, choose
-from edge.fleet.clock import Reading, read_clocks
+from edge.fleet.clock import Reading
 from edge.fleet.package import inspect
 from edge.fleet.rings import Board
 from edge.fleet.state import FollowState, read_state, state_file, timestamp, write_state
@@ -108,7 +108,8 @@ class Step:
             f"Channel file {shown(self.url)}",
             configured=self.configured,
             state=self.state,
-            read_clock=lambda known: read_clocks(self.clock(), file.date, known),
+            local=self.clock(),
+            server=file.date,
         )
         state = replace(self.state, channel=channel.name, serial=channel.serial, expires=channel.expires, trust=trust)
         if channel.releases and (name := channel.releases[-1].bundle_name) != state.bundle:

@@ -9,12 +9,11 @@ configuration names the keys it began with; a configuration that changes starts 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from datetime import datetime
 
 from edge.errors import ChannelError
 from edge.fleet.channel import Channel, parse_channel
-from edge.fleet.clock import Reading, check_fresh
+from edge.fleet.clock import EARLIEST, Reading, check_fresh, read_clocks
 from edge.fleet.signed import key_ids, open_envelope
 from edge.fleet.state import FollowState, Trust, parse_time, timestamp
 
@@ -28,7 +27,8 @@ def accept(
     *,
     configured: tuple[str, ...],
     state: FollowState,
-    read_clock: Callable[[datetime], Reading],
+    local: datetime,
+    server: datetime | None,
 ) -> tuple[Channel, Trust, Reading]:
     """The channel in a file, if this board may act on it.
 
@@ -38,7 +38,8 @@ def accept(
         what: What it is, to begin a message with: "Channel file URL".
         configured: The configured public keys, in base64.
         state: What was accepted before.
-        read_clock: What time it is, given the newest time that a signed file has named.
+        local: This board's clock.
+        server: The server's clock; None if it did not say.
 
     Returns:
         The channel, what to remember of it, and the time.
@@ -50,7 +51,7 @@ def accept(
     before = state.trust if state.trust is not None and state.trust.configured == key_ids(configured) else None
     payload = open_envelope(content, configured if before is None else before.keys, what)
     channel, digest = parse_channel(payload, what), hashlib.sha256(payload.encode("utf-8", "replace")).hexdigest()
-    newest = channel.created_at
+    known = EARLIEST
     if before is not None:
         if before.url == url and channel.name != state.channel:
             raise ChannelError(
@@ -59,12 +60,11 @@ def accept(
             )
         if channel.name == state.channel:
             _refuse_replay(channel, digest, state, before, what)
-        newest = max(newest, parse_time(before.created))
-    reading = read_clock(newest)
+        known = parse_time(before.created)
+    reading = read_clocks(local, server, channel.created_at, known)
     check_fresh(channel.created_at, channel.expires_at, reading, what)
-    trust = Trust(
-        configured=key_ids(configured), url=url, sha256=digest, created=timestamp(newest), keys=tuple(channel.keys)
-    )
+    newest = timestamp(max(known, channel.created_at))
+    trust = Trust(configured=key_ids(configured), url=url, sha256=digest, created=newest, keys=channel.keys)
     return channel, trust, reading
 
 
