@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -91,11 +92,7 @@ def quick_test(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextlib.contextmanager
 def no_room(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> Iterator[None]:
     """A disk with so much room."""
-    import shutil
-
-    from edge import files
-
     usage = shutil.disk_usage("/")
     with monkeypatch.context() as patch:
-        patch.setattr(files.shutil, "disk_usage", lambda path: usage._replace(free=free_bytes))
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=free_bytes))
         yield

@@ -105,12 +105,14 @@ class TestBoard:
             **{"limits": QUICK, **self.options, **options},
         )
 
-    def fails(self, **options: Any) -> str:
+    def fails(self, *, is_noted: bool = True, **options: Any) -> str:
         """One step, which ends with an error: one line, which is also in the state."""
         with pytest.raises(EdgeError) as error:
             self.step(**options)
         message = str(error.value)
         assert "\n" not in message
+        if is_noted:
+            assert (self.state.phase, self.state.error) == ("failed", message)
         return message
 
     @property
