@@ -906,7 +906,8 @@ uninstall() {
     bundles=${XDG_DATA_HOME:-${HOME:-}/.local/share}/mobilenet-edge
     [ ! -d "$bundles" ] || say "the bundles that were activated stay: $bundles"
     cache=${XDG_CACHE_HOME:-${HOME:-}/.cache}/mobilenet-edge
-    set -- "$prefix" "${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge/profiles"
+    state=${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge
+    set -- "$prefix" "$state/profiles" "$state/health.jsonl"
     if [ "$purge" = yes ] || [ ! -d "$cache/imagenet" ]; then
         set -- "$@" "$cache"
     else
@@ -926,7 +927,7 @@ uninstall() {
         say "remove $path"
         [ "$dry_run" = yes ] || rm -rf "$path"
     done
-    [ "$dry_run" = yes ] || rmdir "${XDG_STATE_HOME:-${HOME:-}/.local/state}/mobilenet-edge" 2>/dev/null || exit 0
+    [ "$dry_run" = yes ] || rmdir "$state" 2>/dev/null || exit 0
     exit 0
 }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,6 +23,7 @@ from camera_demo.source_status import SourceStatus
 from camera_demo.sources import LiveSource, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
+from camera_demo.summary import FrameRate
 from camera_demo.turns import Turns, part_of
 from camera_demo.uri import parse_source
 from edge.board.sampler import HealthSampler
@@ -31,26 +32,12 @@ from edge.bundles.bundle import open_bundle
 from edge.inference.live_classifier import LiveClassifier
 from edge.inference.prediction import Guess, Prediction
 
-__all__ = ["USUAL_FPS", "Answers", "FrameRate", "answers"]
+__all__ = ["USUAL_FPS", "Answers", "answers"]
 
 USUAL_FPS: Final = 30.0
 """The rate to keep unless another budget is given."""
-_WINDOW: Final = 31
 
 _log = logging.getLogger(__name__)
-
-
-class FrameRate:
-    """Answers a second over the last thirty."""
-
-    def __init__(self) -> None:
-        self._times_s: deque[float] = deque(maxlen=_WINDOW)
-
-    def tick(self, now_s: float) -> float:
-        """Count an answer at ``now_s`` and return the rate, 0 before the second."""
-        self._times_s.append(now_s)
-        span_s = now_s - self._times_s[0]
-        return (len(self._times_s) - 1) / span_s if span_s > 0 else 0.0
 
 
 class Answers(Iterator[Result]):
@@ -98,7 +85,8 @@ class Answers(Iterator[Result]):
         self._answered_s = clock()
         self._rate = FrameRate()
         self._frames = source.frames(self._stop, self._turns.prepare)
-        self._waiting: LiveClassifier | None = None
+        self._guard = threading.Lock()
+        self._waiting: tuple[LiveClassifier, Callable[[], None]] | None = None
 
     def __iter__(self) -> Answers:
         return self
@@ -116,6 +104,8 @@ class Answers(Iterator[Result]):
                 self._beat()
                 if self._stop.is_requested:
                     break
+                if self._waiting is not None:
+                    self._change(*self._waiting)
                 if frame is not None:
                     return self._answer(frame)
                 if self._clock() - self._answered_s > LAPSE_S:
@@ -126,9 +116,20 @@ class Answers(Iterator[Result]):
         self.close()
         raise StopIteration
 
-    def use(self, classifier: LiveClassifier) -> None:
-        """Go on with another classifier from the next frame on. For any thread; neither is closed."""
-        self._waiting = classifier
+    def use(self, classifier: LiveClassifier, on_used: Callable[[], None] = lambda: None) -> None:
+        """Go on with another classifier from the next frame on. For any thread; neither is closed.
+
+        Args:
+            classifier: Takes over; if another one still waits to, it does not any more.
+            on_used: Called in the loop's thread between the last answer of the one and the first of the other.
+        """
+        with self._guard:
+            self._waiting = classifier, on_used
+
+    def is_waiting(self, classifier: LiveClassifier) -> bool:
+        """Whether a classifier has yet to take over. For any thread."""
+        waiting = self._waiting
+        return waiting is not None and waiting[0] is classifier
 
     def close(self) -> None:
         """End the iteration and close what was opened. A second call does nothing."""
@@ -152,8 +153,6 @@ class Answers(Iterator[Result]):
             self.close()
 
     def _answer(self, frame: CapturedFrame) -> Result:
-        if self._waiting is not None:
-            self._change()
         classifier, name = self.classifier, ""
         frame, is_kept = self._turns.choose(frame, frame.captured_at_s)
         if frame.region is not None:
@@ -188,15 +187,17 @@ class Answers(Iterator[Result]):
         self._newest[name] = replace(result, elsewhere=()) if result.elsewhere else result
         return result
 
-    def _change(self) -> None:
-        """Take the classifier that waits; what the one before said holds no more."""
-        classifier, self._waiting = self._waiting, None
-        assert classifier is not None
+    def _change(self, classifier: LiveClassifier, on_used: Callable[[], None]) -> None:
+        """Take another classifier; what the one before said holds no more."""
         self._lapse()
         self.classifier = classifier
         self._turns.use(classifier)
         self._newest.clear()
         self._smoothings.clear()  # of events, the lapse left the numbers alone, which run on
+        on_used()
+        with self._guard:
+            if self.is_waiting(classifier):  # else another one came meanwhile
+                self._waiting = None
 
     def _judged(self, prediction: Prediction, name: str, now_s: float) -> tuple[tuple[Guess, ...], bool]:
         """The guesses that are shown, and whether the answer is unknown."""

@@ -33,6 +33,7 @@ def load(
     top_k: int = 5,
     unknown: Unknown = "auto",
     thresholds: Mapping[str, float] | None = None,
+    profile: edge.LatencyProfile | None = None,
     progress: Callable[[str, float], None] = lambda stage, share: None,
     announce: Callable[[str], None] = lambda message: None,
 ) -> tuple[edge.LiveClassifier, edge.LatencyProfile | None]:
@@ -45,6 +46,7 @@ def load(
         top_k: Number of classes in each answer.
         unknown: When an answer is unknown.
         thresholds: Probabilities below which single classes are, by label.
+        profile: What the variants take here; None for the board's own profile, measured if there is none.
         progress: Called while the board is measured, with the stage and the share done, 0 to 1.
         announce: Called with one line for people at a time.
 
@@ -60,10 +62,10 @@ def load(
     """
     class_thresholds("off", None, thresholds or {}, bundle.labels)  # before the board is measured
     backend, threads = options.backend, options.threads
-    profile: edge.LatencyProfile | None = None
     choice: edge.Selection | None = None
     classifier: edge.LiveClassifier
     if options.variant is not None:
+        profile = None
         classifier = edge.Classifier(
             bundle,
             options.variant,
@@ -75,7 +77,8 @@ def load(
             thresholds=thresholds,
         )
     else:
-        profile = edge.profile(bundle, backend=backend, threads=threads, progress=progress, announce=announce)
+        if profile is None:
+            profile = edge.profile(bundle, backend=backend, threads=threads, progress=progress, announce=announce)
         choice = edge.select(bundle, profile, budget)  # raises before any model is loaded
         classifier = edge.AdaptiveClassifier(
             bundle,

@@ -42,6 +42,8 @@ class RunState:
         """The latest sample."""
         self.bundle: Bundle | None = None
         """What is in use; None until it is loaded."""
+        self.refused: tuple[str, str] | None = None
+        """A version of it that is active and cannot be loaded, and why."""
         self._clock, self._started_s = clock, clock()
 
     @property
@@ -86,10 +88,15 @@ class RunState:
             "collects": self.collector is not None,
             "measuring": None if measuring is None else {"stage": measuring[0], "share": round(measuring[1], 3)},
             "source": self.source.now.to_dict(now_s),
+            "bundle": None if self.bundle is None else self._bundle(self.bundle),
             "variant": None if self.control is None else self.control.to_dict(),
             "machine": _machine(self.health),
             "uptime_s": round(now_s - self._started_s, 1),
         }
+
+    def _bundle(self, bundle: Bundle) -> dict[str, Any]:
+        refused = None if self.refused is None else dict(zip(("version", "reason"), self.refused, strict=True))
+        return {"name": bundle.name, "version": bundle.version, "refused": refused}
 
 
 def _machine(health: Health) -> dict[str, Any]:

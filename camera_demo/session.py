@@ -10,14 +10,15 @@ from functools import partial
 from typing import Final
 
 from camera_demo.actions.dispatcher import Actions
-from camera_demo.actions.rules import check_labels, check_rules
 from camera_demo.collecting.options import parse_place
 from camera_demo.control import Control
 from camera_demo.errors import SinkError
 from camera_demo.events import Event, Steady
 from camera_demo.following import FollowWatcher
+from camera_demo.health_recorder import HealthRecorder
 from camera_demo.live import USUAL_FPS, Answers
 from camera_demo.loading import load
+from camera_demo.model_changes import ModelChanges, check_settings
 from camera_demo.options import ClassifyOptions
 from camera_demo.overlay import draw
 from camera_demo.run_state import RunState
@@ -30,21 +31,20 @@ from camera_demo.sources import LiveSource, open_source
 from camera_demo.sources.default import default_source
 from camera_demo.stop import Stop
 from camera_demo.summary import Stats
+from camera_demo.switching import InUse, is_switchable
 from camera_demo.systemd import Notifier
 from camera_demo.taught_bundle import TaughtBundle
-from camera_demo.teaching import Load, Teacher, Use
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.addresses import redacted
 from edge.board.health import Health
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
-from edge.bundles.variant import Variant
 from edge.console import progress_bar
 from edge.errors import BudgetError, EdgeError
+from edge.fleet.health_record import record_file
 from edge.inference.backends import Backend
 from edge.inference.live_classifier import LiveClassifier
-from edge.inference.unknown import class_thresholds
 from edge.profiling.profile import LatencyProfile
 
 __all__ = ["run", "show"]
@@ -73,7 +73,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     check_targets(source_uri, sink_uris)
     parent = open_bundle(model.bundle)
     bundle, installed = _taught(sink_uris, parent, settings, announce)
-    _check(bundle, settings)
+    check_settings(settings, bundle)
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     try:
@@ -85,6 +85,9 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             options = _with_events(options, settings, is_live=source.is_live)
             run_state.announces = options.steady is not None
             opened.enter_context(FollowWatcher(run_state.on_follow))
+            recorder = _recorder(settings, run_state, source, notifier)
+            if recorder is not None:
+                opened.enter_context(recorder).begin(bundle)
             watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
             outputs = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
             actions = Actions(settings.action, camera)
@@ -117,26 +120,37 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     classifier, profile = loaded(bundle)
             opened.callback(classifier.close)
             run_state.loaded(Control.of(classifier, bundle, profile), bundle)
+            if recorder is not None:
+                recorder.uses(bundle, profile)
             stats = Stats(backend=_describe(classifier.backend))
             stop.attend()
             notifier.ready(f"classifying {source.name}")
             opened.callback(notifier.stopping)
             on_event = partial(_on_event, outputs, actions, stop)
             answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
-            opened.enter_context(HealthSampler(_on_health(answers, run_state)))
+            opened.enter_context(HealthSampler(_on_health(answers, run_state, recorder)))
+            in_use = InUse(bundle=bundle, classifier=classifier, profile=profile)
+            changes = ModelChanges(settings, budget, in_use, answers, run_state, recorder)
             if run_state.collector is not None and installed is not None:
-                load_taught, use = _turns(settings, budget, bundle, profile, answers, run_state)
-                collection, running = run_state.collector.collection, (bundle, classifier)
-                run_state.teacher = Teacher(collection, parent, running, installed, load_taught, use)
+                run_state.teacher = changes.teacher(run_state.collector.collection, parent, installed)
                 opened.callback(run_state.teacher.close)
-            show(answers, [outputs], stats, max_frames=settings.max_frames)
+            if _switches_versions(settings, notifier) and is_switchable(model.bundle):
+                opened.enter_context(changes.switcher(parent))
+            show(answers, [outputs], stats, recorder, max_frames=settings.max_frames)
             outputs.close()
     finally:
         for line in stats.summary().lines() if stats else ():
             announce(line)
 
 
-def show(answers: Answers, sinks: Sequence[Sink], stats: Stats, *, max_frames: int | None = None) -> None:
+def show(
+    answers: Answers,
+    sinks: Sequence[Sink],
+    stats: Stats,
+    recorder: HealthRecorder | None = None,
+    *,
+    max_frames: int | None = None,
+) -> None:
     """Count each answer and show it to every sink, until there is none, nobody watches, or ``max_frames`` are shown.
 
     Raises:
@@ -148,6 +162,8 @@ def show(answers: Answers, sinks: Sequence[Sink], stats: Stats, *, max_frames: i
     with answers:
         for result in answers:
             stats.add(result)
+            if recorder is not None:
+                recorder.add(result)
             if any(sink.wants_picture for sink in sinks):
                 result = replace(result, picture=draw(result))
             try:
@@ -223,12 +239,14 @@ def _on_event(outputs: Sink, actions: Actions, stop: Stop, event: Event) -> None
         stop.request()
 
 
-def _on_health(answers: Answers, run_state: RunState) -> Callable[[Health], None]:
-    """Takes samples of the machine's health, for the page and for a classifier that adapts to heat."""
+def _on_health(answers: Answers, run_state: RunState, recorder: HealthRecorder | None) -> Callable[[Health], None]:
+    """Takes samples of the machine's health, for the page, the record, and a classifier that adapts to heat."""
 
     def on_health(health: Health) -> None:
         run_state.on_health(health)
         answers.classifier.on_health(health)
+        if recorder is not None:
+            recorder.on_health(health)
 
     return on_health
 
@@ -245,7 +263,7 @@ def _taught(
         taught = installed.in_use()
         if taught is None:
             return parent, installed
-        _check(taught, settings)
+        check_settings(settings, taught)
     except EdgeError as reason:
         announce(_NOT_USED.format(installed.name, parent.name, reason))
         return parent, installed
@@ -256,39 +274,16 @@ def _taught(
     return taught, installed
 
 
-def _check(bundle: Bundle, settings: Settings) -> None:
-    """Hold the settings against what a bundle knows.
-
-    Raises:
-        EdgeError: It does not have the variant, or a class that a rule or ``watch`` names.
-    """
-    if settings.variant is not None:
-        bundle.find(Variant.parse(settings.variant))
-    regions = tuple(region.name for region in settings.classify.regions)
-    check_rules(settings.action, bundle.labels, regions)
-    check_labels(settings.asked_for, bundle.labels, "watch")
-    class_thresholds("off", None, settings.classify.thresholds, bundle.labels)
+def _switches_versions(settings: Settings, notifier: Notifier) -> bool:
+    """Whether versions are taken while the loop runs, and a record kept: as a service, unless the settings say so."""
+    return notifier.is_service if settings.switch_versions is None else settings.switch_versions
 
 
-def _turns(
-    settings: Settings,
-    budget: Budget,
-    bundle: Bundle,
-    profile: LatencyProfile | None,
-    answers: Answers,
-    run_state: RunState,
-) -> tuple[Load, Use]:
-    """How a variant of another bundle is loaded, and how the loop goes on with it."""
-
-    def load_other(other: Bundle, variant: Variant) -> LiveClassifier:
-        options = replace(settings.model, bundle=str(other.root), variant=variant.name)
-        return load(other, options, budget, top_k=settings.classify.computed, unknown=settings.classify.unknown)[0]
-
-    def use(classifier: LiveClassifier, used: Bundle) -> None:
-        answers.use(classifier)
-        run_state.loaded(Control.of(classifier, used, profile if used is bundle else None), used)
-
-    return load_other, use
+def _recorder(settings: Settings, run_state: RunState, source: LiveSource, notifier: Notifier) -> HealthRecorder | None:
+    """What keeps the health record: of a camera, not of a file that is looked at once."""
+    if not (_switches_versions(settings, notifier) and source.is_live):
+        return None
+    return HealthRecorder(record_file(), run_state.camera, run_state.source)
 
 
 def _describe(backend: Backend) -> str:

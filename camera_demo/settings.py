@@ -118,6 +118,13 @@ class Settings:
             envvar="CAMERA_DEMO_TOKEN",
         ),
     ] = None
+    switch_versions: Annotated[
+        bool | None,
+        Doc(
+            "Take a version of the bundle that is activated or rolled back without a restart, and keep a health "
+            "record. Default: on in the systemd service."
+        ),
+    ] = None
     log_format: Annotated[LogFormat | None, Doc("text (default), or json: one object a line.")] = None
 
     def __post_init__(self) -> None:

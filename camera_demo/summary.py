@@ -12,13 +12,27 @@ import numpy as np
 
 from camera_demo.frames import Result
 
-__all__ = ["Stats", "Summary"]
+__all__ = ["FrameRate", "Stats", "Summary"]
 
 _KEPT_FRAMES: Final = 100_000
 """Latencies kept for the percentiles, the newest: most of an hour at 30 frames a second."""
 _MOST_RUNS: Final = 20
 """Runs that are listed one by one; of more, only each label's share is given."""
 _MOST_LABELS: Final = 10
+_WINDOW: Final = 31
+
+
+class FrameRate:
+    """Answers a second over the last thirty."""
+
+    def __init__(self) -> None:
+        self._times_s: deque[float] = deque(maxlen=_WINDOW)
+
+    def tick(self, now_s: float) -> float:
+        """Count an answer at ``now_s`` and return the rate, 0 before the second."""
+        self._times_s.append(now_s)
+        span_s = now_s - self._times_s[0]
+        return (len(self._times_s) - 1) / span_s if span_s > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,11 @@ class Notifier:
         self._period_s = int(watchdog) * _MICROSECONDS / 2 if watchdog.isdecimal() else None
         self._clock, self._due_s = clock, 0.0
 
+    @property
+    def is_service(self) -> bool:
+        """Whether this process is a service of systemd."""
+        return bool(self._address)
+
     def ready(self, status: str) -> None:
         """The service has started."""
         self._send(f"READY=1\nSTATUS={status}")

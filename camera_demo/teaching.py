@@ -158,6 +158,33 @@ class Teacher:
         known = [entry.variant for entry in bundle.variants]
         return self._load(bundle, now.variant if now is not None and now.variant in known else bundle.most_accurate)
 
+    def is_kept_from(self, parent: edge.Bundle) -> bool:
+        """Take another version of the parent, to teach and to go back to, if what it was taught is in use.
+
+        What was taught stays in use, as it does at the next start. Where the parent itself is, nothing happens:
+        see :meth:`renew`.
+        """
+        with self._turn, self._guard:
+            if len(self._used) < 2:
+                return False
+            self._retire(self._used[:1])
+            self._parent = parent
+            self._used[0] = _Used(parent, None, parent.root)
+            return True
+
+    def renew(self, parent: edge.Bundle, classifier: edge.LiveClassifier) -> None:
+        """Let the loop go on with another version of the parent, and teach that from now on.
+
+        What the loop began with is closed by whoever opened it.
+        """
+        with self._turn:
+            with self._guard:
+                self._free()
+                self._retire(self._used)
+                self._parent, self._first, self._note = parent, classifier, ""
+                self._used = [_Used(parent, classifier, parent.root)]
+            self._use(classifier, parent)
+
     def wait(self, timeout_s: float) -> None:
         """Wait for the lesson that is under way."""
         if self._thread is not None:

@@ -129,7 +129,7 @@ class MqttSink:
 
     def on_event(self, event: Event) -> None:
         """Publish the event, and whether its class is seen, at once."""
-        topic = self._topics.seen_of(event.region, event.class_id)
+        topic = self._topics.seen_of(event.region, event.class_id, event.label)
         if topic is not None:
             self._seen[topic] = not event.is_over
         if self._client.is_connected():

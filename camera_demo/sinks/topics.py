@@ -42,11 +42,14 @@ class Topics:
         """Each event."""
         return f"{self._of(region)}/event"
 
-    def seen_of(self, region: str, class_id: int) -> str | None:
+    def seen_of(self, region: str, class_id: int, label: str | None = None) -> str | None:
         """Whether a class is seen; None for one that is not watched.
 
-        The number keeps apart labels that differ only in letters that topics cannot have.
+        The number keeps apart labels that differ only in letters that topics cannot have. It is that of the bundle of
+        the start: another version may number its classes otherwise, so ``label`` decides where it is given.
         """
+        if label is not None and self.watched.get(class_id) != label:
+            class_id = next((number for number, known in self.watched.items() if known == label), -1)
         label = self.watched.get(class_id)
         return None if label is None else f"{self._of(region)}/seen/{class_id}-{slug(label)}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from edge.board.health import LOAD_LIMIT_PERCENT, Health
@@ -109,13 +109,11 @@ class HealthMinute:
         return (self.load_percent or 0.0) > usual_percent + LOAD_LIMIT_PERCENT
 
     def to_line(self) -> str:
-        """One line of JSON in ASCII, without what is not known and what has its default."""
-        values: dict[str, Any] = {"schema_version": _SCHEMA_VERSION, **asdict(self)}
-        kept = {name: value for name, value in values.items() if value not in (None, "", False, {}) or name in _ALWAYS}
-        return json.dumps(kept, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
-
-
-_ALWAYS: Final = ("frames", "late", "unknown", "source_up", "seconds")
+        """One line of JSON in ASCII, without what has its default."""
+        defaults = {one.name: one.default for one in fields(self)}
+        values: dict[str, Any] = {"schema_version": _SCHEMA_VERSION}
+        values |= {name: value for name, value in asdict(self).items() if value not in ({}, defaults[name])}
+        return json.dumps(values, ensure_ascii=True, allow_nan=False, separators=(",", ":")) + "\n"
 
 
 def parse_minute(line: bytes) -> HealthMinute | None:

@@ -21,13 +21,14 @@ from edge.files import write_atomically
 from edge.fleet.health_minute import HealthMinute, parse_minute
 from edge.paths import state_folder
 
-__all__ = ["KEPT_S", "NAME", "add_minute", "read_minutes", "record_file", "record_files"]
+__all__ = ["KEPT_S", "NAME", "add_minute", "last_minute", "read_minutes", "record_file", "record_files"]
 
 NAME: Final = "health.jsonl"
 KEPT_S: Final = 48 * 3600.0
 """Of each camera, of the time in which it ran."""
 _MOST_BYTES: Final = 8_000_000
 """Where ``camera-demo`` starts again and again, say: then the newest half is kept."""
+_TAIL_BYTES: Final = 65_536
 _SERVICE: Final = "state/mobilenet-edge"
 """Where the service keeps its state, beside the bundles that root installs: the unit's ``XDG_STATE_HOME``."""
 
@@ -54,6 +55,12 @@ def read_minutes(paths: Iterable[Path] | None = None) -> list[HealthMinute]:
     for path in record_files() if paths is None else paths:
         found += [minute for line in _content(path).split(b"\n") if line and (minute := parse_minute(line)) is not None]
     return found
+
+
+def last_minute(path: Path, camera: str) -> HealthMinute | None:
+    """The newest minute of a camera; None where there is none near the end of the record."""
+    minutes = map(parse_minute, reversed(_content(path, _TAIL_BYTES).split(b"\n")))
+    return next((minute for minute in minutes if minute is not None and minute.camera == camera), None)
 
 
 def add_minute(path: Path, minute: HealthMinute, *, cut: bool = False) -> None:
@@ -111,15 +118,15 @@ def _locked(path: Path) -> Iterator[int]:
             os.close(handle)
 
 
-def _content(path: Path) -> bytes:
-    """The end of a file, as much as a record can have; empty where it is no plain file or cannot be read."""
+def _content(path: Path, most_bytes: int = 2 * _MOST_BYTES) -> bytes:
+    """The end of a file, by default as much as a record can have; empty where it is no plain file or not readable."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW)
         with os.fdopen(handle, "rb") as file:
             status = os.fstat(handle)
             if stat.S_ISREG(status.st_mode):
-                file.seek(max(0, status.st_size - 2 * _MOST_BYTES))
-                return file.read(2 * _MOST_BYTES)
+                file.seek(max(0, status.st_size - most_bytes))
+                return file.read(most_bytes)
     return b""
 
 

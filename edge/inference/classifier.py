@@ -135,7 +135,7 @@ class Classifier:
         Args:
             picture: uint8 (height, width, 3) BGR of any size, a file's path, or a PIL image. Reading or converting it
                 is not part of the times in the answer.
-            prepared: What a :meth:`preparer` made of it. One for another resolution is ignored.
+            prepared: What a :meth:`preparer` made of it. One for another resolution or preprocessing is ignored.
             rgb: Whether the array's channels are in the order RGB.
 
         Raises:
@@ -144,7 +144,11 @@ class Classifier:
         """
         frame = picture if isinstance(picture, np.ndarray) and not rgb else as_frame(picture, rgb=rgb)
         start = time.perf_counter()
-        if prepared is not None and len(prepared.pixels) == self._preprocessor.side:
+        if (
+            prepared is not None
+            and len(prepared.pixels) == self._preprocessor.side
+            and prepared.preprocessing in (None, self._preprocessing)
+        ):
             self._preprocessor.normalize(prepared.pixels, self.backend.input())
             start_of_work = start - prepared.preprocess_ms / 1e3
         else:
@@ -176,7 +180,7 @@ class Classifier:
         def prepare(frame: Frame) -> Prepared:
             start = time.perf_counter()
             pixels = preprocessor.pixels(frame)
-            return Prepared(pixels, 1e3 * (time.perf_counter() - start))
+            return Prepared(pixels, 1e3 * (time.perf_counter() - start), self._preprocessing)
 
         return prepare
 

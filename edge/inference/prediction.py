@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from numpy.typing import NDArray
 
-from edge.vision.preprocess import Frame
+from edge.vision.preprocess import Frame, Preprocessing
 from edge.vision.tensor import TensorSpec
 
 __all__ = ["UNKNOWN", "Guess", "Prediction", "Prepared", "top_k"]
@@ -57,6 +57,8 @@ class Prepared(NamedTuple):
     """uint8 (ρ, ρ, 3) in the network's colour order."""
     preprocess_ms: float
     """Time that took."""
+    preprocessing: Preprocessing | None = None
+    """How; None where every classifier does it in this way."""
 
 
 def top_k(output: NDArray[Any], spec: TensorSpec, count: int) -> list[tuple[int, float]]:

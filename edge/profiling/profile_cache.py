@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from edge.profiling.threads import ThreadChoice
 from edge.profiling.timing import StopRule
 from edge.progress import Progress, no_progress
 
-__all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason"]
+__all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason", "stored_profile"]
 
 _LOCK: Final = "measuring.lock"
 _ACTS: Final = ("measuring", "checking an equal board's profile of")
@@ -98,17 +99,7 @@ def profile(
     named = [bundle.find(Variant.parse(str(variant))).variant for variant in variants]
     path = profile_path(bundle, backend, threads, device)
 
-    def usable() -> tuple[LatencyProfile | None, str]:
-        """The stored profile, or why there is none that can be used."""
-        if not path.exists():
-            return None, "this machine has no profile of it"
-        try:
-            stored = load_profile(path)
-            reason = stale_reason(stored, bundle, threads, device, named)
-            reason = reason or _changed_backend(stored, bundle, backend)
-        except EdgeError as error:
-            return None, str(error).rstrip(".")
-        return (None, reason) if reason else (stored, "")
+    usable = partial(_usable, path, bundle, backend, threads, device, named)
 
     def measured() -> LatencyProfile:
         if like is not None:
@@ -142,6 +133,27 @@ def profile(
     if not refresh:
         _announce_objections(found, announce)
     return found
+
+
+def stored_profile(bundle: Bundle, *, backend: str = "auto", threads: ThreadChoice = None) -> LatencyProfile | None:
+    """This board's stored profile of a bundle; None where there is none that can be used. Measures nothing."""
+    device = describe()
+    return _usable(profile_path(bundle, backend, threads, device), bundle, backend, threads, device, ())[0]
+
+
+def _usable(
+    path: Path, bundle: Bundle, backend: str, threads: ThreadChoice, device: Device, variants: Collection[Variant]
+) -> tuple[LatencyProfile | None, str]:
+    """The stored profile, or why there is none that can be used."""
+    if not path.exists():
+        return None, "this machine has no profile of it"
+    try:
+        stored = load_profile(path)
+        reason = stale_reason(stored, bundle, threads, device, variants)
+        reason = reason or _changed_backend(stored, bundle, backend)
+    except EdgeError as error:
+        return None, str(error).rstrip(".")
+    return (None, reason) if reason else (stored, "")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 import camera_demo
 from camera_demo.events import Event
 from camera_demo.frames import CapturedFrame, Result
-from camera_demo.live import Answers, FrameRate, answers
+from camera_demo.live import Answers, answers
 from camera_demo.options import ClassifyOptions
 from camera_demo.region import Region
 from camera_demo.session import run, show
@@ -24,7 +24,7 @@ from camera_demo.sinks import WatcherLeft
 from camera_demo.sources import Prepare
 from camera_demo.sources.prefetch import BackgroundSource, latest_frames, read_ahead
 from camera_demo.stop import Stop
-from camera_demo.summary import Stats
+from camera_demo.summary import FrameRate, Stats
 from edge.budget import Budget
 from edge.errors import BudgetError, BundleError
 from edge.inference.backends.fake import FakeBackend

@@ -22,7 +22,7 @@ from camera_demo.stop import Stop
 from camera_demo.turns import Turns
 from edge.budget import Budget
 from edge.inference.classifier import Classifier
-from edge.vision.preprocess import Frame
+from edge.vision.preprocess import Frame, Preprocessing
 
 HALVES = parse_regions(["left=0,0,0.5,1", "right=0.5,0,1,1"])
 QUICK = Steady(Span(2), Span(2))
@@ -140,6 +140,38 @@ def test_events_are_numbered_on_when_another_classifier_takes_over(
         if number == 4:
             answers.use(make_classifier())
     assert [(event.number, event.is_over) for event in events] == [(1, False), (1, True), (2, False), (2, True)]
+
+
+def test_another_classifier_takes_over_while_no_frame_comes(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    taken: list[str] = []
+    first, second, third = (make_classifier() for _ in range(3))
+
+    class Away(Frames):
+        def frames(self, stop: Stop, prepare: Prepare | None = None) -> Iterator[CapturedFrame | None]:
+            yield make_frame(0)
+            answers.use(second, lambda: taken.append("never"))
+            answers.use(third, lambda: taken.append("third"))
+            assert answers.is_waiting(third) and not answers.is_waiting(second)
+            yield None
+            assert answers.classifier is third and taken == ["third"] and not answers.is_waiting(third)
+            yield make_frame(1)
+
+    answers = Answers(Away([]), first)
+    assert len(list(answers)) == 2
+
+
+def test_what_was_prepared_for_one_classifier_is_not_used_by_another(
+    make_frame: Callable[..., CapturedFrame], make_classifier: Callable[..., Classifier]
+) -> None:
+    """A frame that waits while another version takes over, of which the preprocessing may differ."""
+    classifier = make_classifier()
+    dark = make_classifier().preparer()(make_frame(level=1).image)
+    other = dark._replace(preprocessing=replace(Preprocessing(), colour_order="BGR"))
+    bright = make_frame(level=8).image
+    assert classifier.classify(bright, dark).best.class_id == 1
+    assert classifier.classify(bright, other).best.class_id == 8
 
 
 def noisy(image: Frame, generator: np.random.Generator) -> Frame:

@@ -1,0 +1,258 @@
+"""A version that is activated or rolled back reaches the running loop: no restart, no camera reopened."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import camera_demo.session
+import edge
+from camera_demo import switching
+from camera_demo.live import Answers
+from camera_demo.run_state import RunState
+from camera_demo.session import run
+from camera_demo.settings import Settings
+from camera_demo.source_status import SourceStatus
+from camera_demo.sources import open_source
+from camera_demo.stop import Stop
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.registry import Installed
+from edge.fleet.health_minute import HealthMinute
+from edge.fleet.health_record import read_minutes
+from edge.profiling.profile import LatencyProfile
+from tests.edge.conftest import make_profile, make_row
+
+
+@pytest.fixture
+def installed(bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installed:
+    """The grey bundle, installed in two versions: the second was in use before the first."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(switching, "_LOOK_S", 0.02)
+    monkeypatch.setattr(switching, "_LET_GO_S", 0.02)
+    found = Installed(home=tmp_path / "data" / "mobilenet-edge" / "bundles" / "greys")
+    for model in (b"second model", b"first model"):
+        found = found.switch(install(found, bundle_folder, {"model.tflite": model}))
+    return found
+
+
+def install(found: Installed, folder: Path, files: dict[str, bytes]) -> str:
+    """Add a version with other files, and return its name."""
+    new = found.home / "new"
+    shutil.copytree(folder, new)
+    text = (new / "manifest.json").read_text()
+    for name, content in files.items():
+        old = (new / name).read_bytes()
+        (new / name).write_bytes(content)
+        text = text.replace(hashlib.sha256(old).hexdigest(), hashlib.sha256(content).hexdigest())
+        text = text.replace(f'"size_bytes": {len(old)}', f'"size_bytes": {len(content)}')
+    (new / "manifest.json").write_text(text)
+    version = open_bundle(new).version
+    found.versions.mkdir(parents=True, exist_ok=True)
+    new.rename(found.folder(version))
+    return version
+
+
+class Demo:
+    """A run of the demo that stops itself: after each answer, in the loop's thread, ``on_answer`` says what is next."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state = RunState(SourceStatus("none"))
+        self.opened, self.versions, self.stop = 0, list[str](), Stop()
+        self.steps: list[Callable[[], object]] = []
+        self.on_answer = self.next_step_at_a_new_version
+        answer = Answers.__next__
+
+        def opening(*args: Any, **others: Any) -> Any:
+            self.opened += 1
+            return open_source(*args, **others)
+
+        def answering(answers: Answers) -> Any:
+            result = answer(answers)
+            self.on_answer()
+            return result
+
+        def made(*args: Any, **others: Any) -> RunState:
+            self.state = RunState(*args, **others)
+            return self.state
+
+        monkeypatch.setattr(camera_demo.session, "RunState", made)
+        monkeypatch.setattr(camera_demo.session, "open_source", opening)
+        monkeypatch.setattr(Answers, "__next__", answering)
+
+    @property
+    def version(self) -> str:
+        return "" if self.state.bundle is None else self.state.bundle.version
+
+    def next_step_at_a_new_version(self) -> None:
+        if not self.versions or self.versions[-1] != self.version:
+            self.versions.append(self.version)
+            if self.steps:
+                self.steps.pop(0)()
+            else:
+                self.stop.request()
+
+    def go(self, **changes: Any) -> None:
+        usual: dict[str, Any] = {"bundle": "greys", "backend": "fake", "variant": "0.25_128", "threads": 1}
+        usual |= {"input": "synthetic:64x64@100", "outputs": ("json:/dev/null",), "switch_versions": True, "fps": 5}
+        run(Settings(**{**usual, **changes}), self.stop, announce=lambda line: None)
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> Demo:
+    return Demo(monkeypatch)
+
+
+def minutes(tmp_path: Path) -> list[HealthMinute]:
+    return read_minutes([tmp_path / "state" / "mobilenet-edge" / "health.jsonl"])
+
+
+def test_versions_come_and_go_while_frames_flow(
+    installed: Installed, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = installed.active, installed.previous
+    assert first is not None and second is not None
+    row = make_row("0.25_128", 12.5, model_sha256=hashlib.sha256(b"first model").hexdigest())
+    measured = replace(make_profile({}, bundle="greys", backend="fake", backend_version="fake 1"), rows=(row,))
+    seen: list[LatencyProfile] = []
+    closed: list[int] = []
+    select, close = edge.select, edge.AdaptiveClassifier.close
+
+    def selecting(bundle: Bundle, profile: LatencyProfile, budget: Any) -> Any:
+        seen.append(profile)
+        return select(bundle, profile, budget)
+
+    def closing(classifier: edge.AdaptiveClassifier) -> None:
+        closed.append(id(classifier))
+        close(classifier)
+
+    monkeypatch.setattr("edge.profile", lambda bundle, **others: measured)
+    monkeypatch.setattr("edge.select", selecting)
+    monkeypatch.setattr(edge.AdaptiveClassifier, "close", closing)
+    demo.steps = [lambda: installed.switch(second), lambda: replace(installed, active=second).switch(first)]
+    demo.go(variant=None)
+    assert demo.versions == [first, second, first]
+    assert demo.opened == 1, "the camera stays open"
+    assert len(set(closed)) == 3
+    rows = [(profile.rows[0].provenance, profile.rows[0].latency.p95_ms) for profile in seen]
+    assert rows == [("measured", 12.5), ("predicted", 12.5), ("predicted", 12.5)]
+    found = minutes(tmp_path)
+    assert [one.version for one in found if one.frames] == [first, second, first]
+    assert [one.profile_p95_ms for one in found if one.frames] == [{row.variant.name: 12.5}] * 3
+    assert (found[0].version, found[0].frames, found[0].restarts) == (first, 0, 0), "a line at the start"
+    assert found[-1].stopped and not any(one.stopped for one in found[:-1])
+
+
+def test_what_people_chose_stays_chosen(
+    installed: Installed, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = make_row("0.25_128", 12.5, model_sha256=hashlib.sha256(b"first model").hexdigest())
+    measured = replace(make_profile({}, bundle="greys", backend="fake", backend_version="fake 1"), rows=(row,))
+    monkeypatch.setattr("edge.profile", lambda bundle, **others: measured)
+
+    def choose() -> None:
+        assert demo.state.control is not None
+        demo.state.control.choose("0.25_128")
+        demo.state.control.set_budget(77.0)
+        installed.switch(installed.previous)
+
+    demo.steps = [choose]
+    demo.go(variant=None)
+    assert demo.state.control is not None
+    found = demo.state.control.to_dict()
+    assert (found["mode"], found["budget_ms"]) == ("pinned", 77.0)
+
+
+def test_a_version_that_cannot_be_loaded_is_refused_until_another_is_active(
+    installed: Installed, demo: Demo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = installed.active, installed.previous
+    assert first is not None and second is not None
+    (installed.folder(second) / "model.tflite").write_bytes(b"not what it was")
+    refusals: list[dict[str, Any]] = []
+
+    def on_answer() -> None:
+        refused = demo.state.to_dict()["bundle"]["refused"]
+        if not demo.versions:
+            demo.versions.append(demo.version)
+            installed.switch(second)
+        elif refused and not refusals:
+            refusals.append(refused)
+            replace(installed, active=second).switch(first)
+        elif refusals and not refused:
+            demo.stop.request()
+
+    demo.on_answer = on_answer
+    demo.go()
+    assert refusals[0]["version"] == second
+    assert "model.tflite" in refusals[0]["reason"]
+    assert f"Version {second} of bundle greys cannot be used, version {first} stays: " in caplog.text
+    found = minutes(tmp_path)
+    assert any(one.refused.startswith(f"{second}: ") for one in found)
+    assert {one.version for one in found} == {first}
+    assert not found[-1].refused
+
+
+def test_a_version_without_a_class_that_is_asked_for_is_refused(
+    installed: Installed, demo: Demo, bundle_folder: Path
+) -> None:
+    labels = (bundle_folder / "labels.txt").read_bytes().replace(b"grey 3", b"a mouse")
+    third = install(installed, bundle_folder, {"labels.txt": labels})
+
+    def on_answer() -> None:
+        if not demo.versions:
+            demo.versions.append(demo.version)
+            installed.switch(third)
+        if demo.state.refused:
+            demo.stop.request()
+
+    demo.on_answer = on_answer
+    demo.go(watch=["grey 3"])
+    assert demo.state.refused is not None
+    version, reason = demo.state.refused
+    assert (version, demo.version) == (third, installed.active)
+    assert reason.startswith("watch: unknown class 'grey 3': did you mean ")
+
+
+def test_a_damaged_note_of_the_active_version_is_refused(installed: Installed, demo: Demo) -> None:
+    def on_answer() -> None:
+        if not demo.versions:
+            demo.versions.append(demo.version)
+            (installed.home / "active.json").write_text("{")
+        if demo.state.refused:
+            demo.stop.request()
+
+    demo.on_answer = on_answer
+    demo.go()
+    assert demo.state.refused is not None and "active.json" in demo.state.refused[1]
+
+
+def test_nothing_is_watched_or_recorded_unless_wanted(installed: Installed, demo: Demo, tmp_path: Path) -> None:
+    demo.go(switch_versions=None, max_frames=3)
+    assert minutes(tmp_path) == []
+
+
+def test_a_service_switches_unless_it_is_told_not_to(
+    installed: Installed, demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    demo.go(switch_versions=False, max_frames=3)
+    assert minutes(tmp_path) == []
+    demo.steps = [lambda: installed.switch(installed.previous)]
+    demo.versions, demo.stop = [], Stop()
+    demo.go(switch_versions=None)
+    assert demo.versions == [installed.active, installed.previous]
+
+
+def test_a_folder_and_a_file_have_no_versions_and_no_record(
+    installed: Installed, demo: Demo, tmp_path: Path, bundle_folder: Path, make_clip: Callable[..., Path]
+) -> None:
+    demo.go(input=str(make_clip([1, 2, 3])))
+    assert minutes(tmp_path) == []
+    assert not switching.is_switchable(str(bundle_folder))
