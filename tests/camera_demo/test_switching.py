@@ -21,10 +21,13 @@ from camera_demo.settings import Settings
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import open_source
 from camera_demo.stop import Stop
+from camera_demo.teaching import Teacher
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.registry import Installed
+from edge.errors import TeachingError
 from edge.fleet.health_minute import HealthMinute
 from edge.fleet.health_record import read_minutes
+from edge.inference.classifier import Classifier
 from edge.profiling.profile import LatencyProfile
 from tests.edge.conftest import make_profile, make_row
 
@@ -256,3 +259,45 @@ def test_a_folder_and_a_file_have_no_versions_and_no_record(
     demo.go(input=str(make_clip([1, 2, 3])))
     assert minutes(tmp_path) == []
     assert not switching.is_switchable(str(bundle_folder))
+
+
+class Lessons:
+    """What a teacher that has nothing to teach is given."""
+
+    name = "taught-greys"
+
+    def before(self) -> None:
+        """Nothing was in use before."""
+
+
+def test_what_was_taught_goes_on_with_the_new_version_as_its_parent(
+    bundle_folder: Path, make_classifier: Callable[..., Classifier]
+) -> None:
+    """As the next start does: somebody at the board put it to use."""
+    parent, taught, version = (replace(open_bundle(bundle_folder), root=Path(name)) for name in ("a", "b", "c"))
+    used: list[Path] = []
+    loaded = make_classifier()
+    stub: Any = Lessons()
+    teacher = Teacher(
+        stub, parent, (taught, make_classifier()), stub, lambda *_: loaded, lambda _, b: used.append(b.root)
+    )
+    assert teacher.is_kept_from(version)
+    assert used == []
+    stub.back = lambda: version
+    teacher.back()
+    assert used == [Path("c")]
+
+
+def test_a_parent_in_use_gives_way_to_its_new_version(
+    bundle_folder: Path, make_classifier: Callable[..., Classifier]
+) -> None:
+    parent, version = (replace(open_bundle(bundle_folder), root=Path(name)) for name in ("a", "c"))
+    used: list[Path] = []
+    stub: Any = Lessons()
+    first, second = make_classifier(), make_classifier()
+    teacher = Teacher(stub, parent, (parent, first), stub, lambda *_: first, lambda _, b: used.append(b.root))
+    assert not teacher.is_kept_from(version)
+    teacher.renew(version, second)
+    assert used == [Path("c")]
+    with pytest.raises(TeachingError, match="nothing to go back to"):
+        teacher.back()
