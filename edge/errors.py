@@ -20,7 +20,8 @@
     ├── OutputError             (OSError)         a file or folder that cannot be written
     │   └── ExistsError         (OutputError)     a file or folder that exists and may not be replaced
     ├── DownloadError           (OSError)         a file that cannot be fetched, or is not the one that was expected
-    │   └── WrongFileError      (DownloadError)   a file that was fetched and is not the one that was expected
+    │   ├── WrongFileError      (DownloadError)   a file that was fetched and is not the one that was expected
+    │   └── MissingFileError    (DownloadError)   a server that answers, and does not have the file
     └── SelfTestError           (RuntimeError)    a model that does not give the answers its bundle says it gives
 
 A message says what happened, what was expected and how to fix it, on one line.
@@ -43,6 +44,7 @@ __all__ = [
     "EdgeError",
     "ExistsError",
     "ImageError",
+    "MissingFileError",
     "NoVariantFits",
     "OlderVersionError",
     "OutputError",
@@ -139,6 +141,10 @@ class DownloadError(EdgeError, OSError):
 
 class WrongFileError(DownloadError):
     """A file that was fetched, or offered, and is not the one that was expected."""
+
+
+class MissingFileError(DownloadError):
+    """A file that is not at its address: the server answered so."""
 
 
 class SelfTestError(EdgeError, RuntimeError):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from convert.cli.options import AsJson
 from convert.export.tensorrt import BuildOptions, Engines, Made, build_engines
-from edge.console import progress_bar, stdout, table, write_json
+from edge.console import note, progress_bar, stdout, table, write_json
 from edge.grouping import grouped
+from edge.updates.engines import publish_engine
 
 __all__ = ["engine"]
 
@@ -23,6 +25,22 @@ def engine(
     ] = "int8",
     options: BuildOptions = BuildOptions(),
     force: Annotated[bool, typer.Option("--force", help="Build even what is there.")] = False,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URL", help="Take what an equal machine published there, after a test; build the others."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", help="Public keys for --like. Default: bundle.pub, if there is one; an address needs one."
+        ),
+    ] = None,
+    publish: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Also put them into this folder, for equal machines.")
+    ] = None,
+    sign: Annotated[Path | None, typer.Option("--sign", help="Private key to sign what --publish writes.")] = None,
     json: AsJson = False,
 ) -> None:
     """Build the TensorRT engines of a bundle, on this machine and for it.
@@ -31,8 +49,20 @@ def engine(
     """
     with progress_bar("building") as progress:
         built = build_engines(
-            bundle, variants=variant or (), precision=precision, options=options, rebuild=force, progress=progress
+            bundle,
+            variants=variant or (),
+            precision=precision,
+            options=options,
+            rebuild=force,
+            like=like,
+            key=key,
+            progress=progress,
         )
+    if publish is not None:
+        for made in built.made:
+            publish_engine(made.engine, publish, key=sign)
+        unsigned = "" if sign else "; not signed: machines with a key refuse them, and none takes them from an address"
+        note(f"published {len(built.made)} engines in {publish}{unsigned}")
     if json:
         write_json({"platform": str(built.platform), "engines": [_row(made) for made in built.made]})
     else:
@@ -42,7 +72,7 @@ def engine(
 def _row(made: Made) -> dict[str, object]:
     path = made.engine.path
     record = {"source": made.source.path.name, "engine": str(path), "size_bytes": path.stat().st_size}
-    return record | {"is_new": made.is_new, "build": dict(made.engine.build)}
+    return record | {"is_new": made.is_new, "is_taken": made.is_taken, "build": dict(made.engine.build)}
 
 
 def _print(built: Engines) -> None:
@@ -50,7 +80,7 @@ def _print(built: Engines) -> None:
     for made in built.made:
         build, size_bytes = made.engine.build, made.engine.path.stat().st_size
         on_dla = f"{build['dla_layers']} of {build['layers']}" if build.get("dla_core") is not None else ""
-        state = "built" if made.is_new else "was there"
+        state = "taken" if made.is_taken else "built" if made.is_new else "was there"
         rows.add_row(made.source.name, f"{size_bytes / 1e6:.2f}", f"{build['seconds']:.1f}", on_dla, state)
     stdout().print(rows)
     stdout().print(str(built.made[0].engine.path.parent), soft_wrap=True)

@@ -18,7 +18,7 @@ from edge.files import read_json, sha256_of, to_json, write_atomically
 from edge.locks import locked
 from edge.paths import cache_folder
 
-__all__ = ["DamagedEngineError", "Engine", "EngineStore", "Platform", "Source"]
+__all__ = ["DamagedEngineError", "Engine", "EngineStore", "Platform", "Source", "record_path"]
 
 _SCHEMA_VERSION: Final = 1
 
@@ -104,10 +104,10 @@ class EngineStore:
             raise BackendError(
                 f"it has no engine for {platform} (for other systems: {others}): edge-convert engine BUNDLE builds it."
             )
-        record = read_json(_record_path(path), "engine record", BackendError)
+        record = read_json(record_path(path), "engine record", BackendError)
         found, size_bytes = record.get("engine"), path.stat().st_size
         if not isinstance(found, dict) or record.get("schema_version") != _SCHEMA_VERSION:
-            raise DamagedEngineError(f"Engine record {_record_path(path)} is of another version")
+            raise DamagedEngineError(f"Engine record {record_path(path)} is of another version")
         if found.get("size_bytes") != size_bytes or found.get("sha256") != sha256_of(path):
             raise DamagedEngineError(f"Engine {path} is damaged or cut short ({size_bytes} bytes)")
         return Engine(path=path, build=dict(record.get("build") or {}))
@@ -133,7 +133,7 @@ class EngineStore:
             "build": dict(build),
         }
         path.unlink(missing_ok=True)  # an old engine must not stand beside the new record
-        write_atomically(_record_path(path), to_json(record))
+        write_atomically(record_path(path), to_json(record))
         try:
             content.replace(path)
         except OSError as reason:
@@ -157,5 +157,6 @@ class EngineStore:
 _AGAIN: Final = "build it again with edge-convert engine BUNDLE --force."
 
 
-def _record_path(engine: Path) -> Path:
+def record_path(engine: Path) -> Path:
+    """The file beside an engine that says what it is."""
     return engine.with_name(f"{engine.name}.json")

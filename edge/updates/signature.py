@@ -63,22 +63,29 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> None:
+def check_signature(
+    manifest: bytes,
+    signature: bytes | None,
+    keys: Path,
+    *,
+    what: str = "The bundle",
+    way: str = "edge bundle pack --sign KEY",
+) -> None:
     """Refuse a manifest that none of the keys has signed.
 
     Args:
         manifest: The manifest's bytes.
         signature: The content of :data:`SIGNATURE`; None if there is none.
         keys: A file of one or more public keys; with several, an old key can be replaced step by step.
+        what: What has to be signed, for messages.
+        way: The command that signs it.
 
     Raises:
         SignatureError: There is no signature, a wrong one, or nothing to check it with.
     """
     trusted = public_keys(keys)
     if signature is None:
-        raise SignatureError(
-            f"The bundle is not signed, and the key {keys} requires a signature: edge bundle pack --sign KEY makes one."
-        )
+        raise SignatureError(f"{what} is not signed, and the key {keys} requires a signature: {way} makes one.")
     from cryptography.exceptions import InvalidSignature
 
     for key in trusted:
@@ -87,7 +94,7 @@ def check_signature(manifest: bytes, signature: bytes | None, keys: Path) -> Non
         except InvalidSignature:
             continue
         return
-    raise SignatureError(f"The bundle's signature is not by a key in {keys}: it is of another origin, or was changed.")
+    raise SignatureError(f"{what}'s signature is not by a key in {keys}: it is of another origin, or was changed.")
 
 
 def sign(manifest: bytes, key: Path) -> bytes:

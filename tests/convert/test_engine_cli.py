@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
 from convert.pipeline.bundle import BundlePlan, build_bundle
+from edge.errors import SignatureError
 from edge.inference.engine_cache import Platform
+from edge.updates.engines import take_engine
 from tests.convert.conftest import LABELS
 from tests.edge.inference.test_backends import hide
+from tests.edge.updates.test_signature import make_keys
 
 PLATFORM = Platform(tensorrt="10.3.0", cuda="12.6", compute_capability="8.6", l4t="36.4.3")
 
@@ -92,3 +96,23 @@ def test_without_tensorrt_the_way_out_is_told(bundle: Path, monkeypatch: pytest.
     hide(monkeypatch, "tensorrt")
     with pytest.raises(Exception, match=r"TensorRT cannot be imported .* --system-site-packages"):
         run(bundle)
+
+
+def test_an_equal_takes_what_was_published_and_builds_the_rest(
+    jetson: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    private, public = make_keys(tmp_path)
+    folder = tmp_path / "published"
+    first = run(bundle, "--variant", "0.25_64", "--publish", folder, "--sign", private, "--json")
+    assert "note: published 1 engines in " in first.stderr and "not signed" not in first.stderr
+    shutil.rmtree(jetson)
+    monkeypatch.setattr(command, "take_engine", functools.partial(take_engine, trial=lambda *given: True))
+    monkeypatch.setattr(command, "configured_key", lambda: public)
+    rows = {row["source"]: row for row in json.loads(run(bundle, "--like", folder, "--json").stdout)["engines"]}
+    small, large = rows["mobilenet_v1_0.25_64_int8.onnx"], rows["mobilenet_v1_0.25_96_int8.onnx"]
+    assert (small["is_taken"], large["is_taken"], large["is_new"]) == (True, False, True)
+    assert small["build"]["taken_from"] == str(folder)
+    assert "was there" in run(bundle, "--like", folder).stdout
+    run(bundle, "--variant", "0.25_64", "--publish", folder, "--force")
+    with pytest.raises(SignatureError, match="is not signed, and the key"):
+        run(bundle, "--variant", "0.25_64", "--like", folder, "--force")

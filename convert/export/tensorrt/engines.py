@@ -6,18 +6,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Literal
 
 from convert.errors import ConversionError
 from convert.export.tensorrt.build import BuildOptions
 from convert.export.tensorrt.subprocess_builder import Made, make_engine
 from edge.bundles.bundle import Bundle, open_bundle
-from edge.bundles.manifest import BundledVariant
+from edge.bundles.manifest import Artifact, BundledVariant
 from edge.bundles.variant import Variant
+from edge.errors import BackendError
 from edge.inference.backends.tensorrt import current_platform, runtime
 from edge.inference.cuda import load_cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
 from edge.progress import Progress, no_progress, part_of
+from edge.updates.download import shown
+from edge.updates.engines import take_engine
+from edge.updates.signature import configured_key
 
 __all__ = ["Engines", "OnnxPrecision", "build_engines"]
 
@@ -41,6 +46,8 @@ def build_engines(
     precision: OnnxPrecision = "int8",
     options: BuildOptions = BuildOptions(),
     rebuild: bool = False,
+    like: str | PathLike[str] | None = None,
+    key: Path | None = None,
     progress: Progress = no_progress,
 ) -> Engines:
     """Build the TensorRT engines of a bundle, on this machine and for it.
@@ -50,21 +57,36 @@ def build_engines(
         variants: Only these; empty for all.
         precision: Which of the bundle's ONNX files to build.
         options: How to build.
-        rebuild: Build even what is in the cache.
+        rebuild: Build even what is in the cache, or take it again.
+        like: The folder in which an equal machine has published its engines: a path or ``https://...``. What it has for
+            this machine is taken, once it gives the bundle's golden answers here; the others are built.
+        key: A file of public keys, one of which must have signed what is taken; None for the one configured.
         progress: Called as the work goes on.
 
     Raises:
         BackendError: TensorRT or CUDA cannot be loaded.
         ConversionError: The bundle has no such file, or it cannot be built.
+        SignatureError: What would be taken is not signed by a trusted key.
+        SelfTestError: What would be taken gives wrong answers.
+        DownloadError: What would be taken cannot be fetched.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(str(bundle))
     wanted = [v if isinstance(v, Variant) else Variant.parse(v) for v in variants]
     entries = [opened.find(variant) for variant in wanted] or list(opened.variants)
-    sources = [_source(opened, entry, precision) for entry in entries]
+    artifacts = [_artifact(opened, entry, precision) for entry in entries]
+    sources = [Source(path=opened.path(artifact.file), sha256=artifact.sha256) for artifact in artifacts]
     platform, store = current_platform(runtime(), load_cuda()), EngineStore()
-    made = []
-    for number, (entry, source) in enumerate(zip(entries, sources, strict=True)):
+    made, trusted = [], key or configured_key()
+    for number, (entry, artifact, source) in enumerate(zip(entries, artifacts, sources, strict=True)):
         part = part_of(progress, number / len(entries), 1 / len(entries), f"{source.name}: ")
+        if like is not None and (rebuild or not _is_in(store, source, platform)):
+            taken = take_engine(
+                str(like), opened, entry.variant, artifact, platform, store=store, key=trusted, progress=part
+            )
+            if taken is not None:
+                made.append(Made(source=source, engine=taken, is_new=True, is_taken=True))
+                continue
+            _log.info("%s has no engine of %s for %s: it is built here", shown(str(like)), source.name, platform)
         made.append(
             make_engine(
                 source,
@@ -81,7 +103,15 @@ def build_engines(
     return Engines(platform=platform, made=tuple(made))
 
 
-def _source(bundle: Bundle, entry: BundledVariant, precision: OnnxPrecision) -> Source:
+def _is_in(store: EngineStore, source: Source, platform: Platform) -> bool:
+    try:
+        store.find(source, platform)
+    except BackendError:
+        return False
+    return True
+
+
+def _artifact(bundle: Bundle, entry: BundledVariant, precision: OnnxPrecision) -> Artifact:
     artifact = entry.artifact("onnx", precision)
     if artifact is None:
         there = ", ".join(a.precision for a in entry.artifacts if a.format == "onnx") or "none"
@@ -89,4 +119,4 @@ def _source(bundle: Bundle, entry: BundledVariant, precision: OnnxPrecision) -> 
             f"Bundle {bundle.name} has no {precision} ONNX file of {entry.variant.name} (it has: {there}): write the "
             f"bundle with the target onnx-{precision}."
         )
-    return Source(path=bundle.path(artifact.file), sha256=artifact.sha256)
+    return artifact

@@ -38,6 +38,8 @@ class Made:
     source: Source
     engine: Engine
     is_new: bool
+    is_taken: bool = False
+    """Whether an equal machine built it, and it was taken now."""
 
 
 def make_engine(

@@ -15,12 +15,13 @@ from typing import IO, Final
 from urllib.parse import urlsplit
 
 from edge.addresses import is_this_machine, may_use_proxy, redacted, split_address
-from edge.errors import DownloadError, os_reason
+from edge.errors import DownloadError, MissingFileError, os_reason
 
 __all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect", "shown"]
 
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that may change soon."""
+_MISSING: Final = (404, 410)
 _ADVICE: Final = {
     401: "a login is required",
     403: "access without a login is refused",
@@ -212,7 +213,8 @@ def _refused(url: str, refusal: urllib.error.HTTPError) -> Exception:
         wait_s = float(_number(refusal.headers.get("Retry-After")) or 0)
         return Interrupted(f"the server answered {status}", min(wait_s, _LONGEST_WAIT_S))
     advice = _ADVICE.get(refusal.code)
-    return DownloadError(f"Cannot fetch {shown(url)}: the server answered {status}{f', {advice}' if advice else ''}.")
+    kind = MissingFileError if refusal.code in _MISSING else DownloadError
+    return kind(f"Cannot fetch {shown(url)}: the server answered {status}{f', {advice}' if advice else ''}.")
 
 
 def _unreached(url: str, failure: urllib.error.URLError) -> Exception:
