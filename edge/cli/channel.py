@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge.cli import follow
+from edge.cli import channel_status, follow
 from edge.cli.options import AsJson
 from edge.console import stdout, table, write_json
 from edge.errors import ChannelError
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from edge.fleet.channel import Channel, Release
     from edge.fleet.health import Gate
 
-__all__ = ["app"]
+__all__ = ["app", "private_keys"]
 
 app = typer.Typer()
 app.command("follow")(follow.follow)
 app.command("install-timer")(follow.install_timer)
+app.command("status")(channel_status.status)
 
 Folder = Annotated[Path, typer.Argument(help="The folder that a static host serves.", metavar="FOLDER")]
 Keys = Annotated[
@@ -117,7 +118,7 @@ def publish(
     offer = publishing.Offer(label=label, rings=rings, not_before=moment, runtime=runtime, url=url)
     if gate:
         offer = replace(offer, gate=_gate(gate))
-    _print_release(folder, publishing.publish(folder, bundle, _keys(key, folder), offer), json)
+    _print_release(folder, publishing.publish(folder, bundle, private_keys(key, folder), offer), json)
 
 
 @app.command()
@@ -134,7 +135,7 @@ def promote(
     """
     from edge.fleet import publishing
 
-    _print_release(folder, publishing.promote(folder, _keys(key, folder), version=version, to=to), json)
+    _print_release(folder, publishing.promote(folder, private_keys(key, folder), version=version, to=to), json)
 
 
 @app.command()
@@ -151,7 +152,7 @@ def withdraw(
     """
     from edge.fleet import publishing
 
-    _print_release(folder, publishing.withdraw(folder, _keys(key, folder), version, reason), json)
+    _print_release(folder, publishing.withdraw(folder, private_keys(key, folder), version, reason), json)
 
 
 @app.command()
@@ -167,7 +168,7 @@ def pause(
     """
     from edge.fleet import publishing
 
-    _print_channel(folder, publishing.pause(folder, _keys(key, folder), reason), json)
+    _print_channel(folder, publishing.pause(folder, private_keys(key, folder), reason), json)
 
 
 @app.command()
@@ -178,7 +179,7 @@ def resume(folder: Folder, key: Keys = None, json: AsJson = False) -> None:
     """
     from edge.fleet import publishing
 
-    _print_channel(folder, publishing.resume(folder, _keys(key, folder)), json)
+    _print_channel(folder, publishing.resume(folder, private_keys(key, folder)), json)
 
 
 @app.command()
@@ -194,7 +195,7 @@ def renew(
     """
     from edge.fleet import publishing
 
-    _print_channel(folder, publishing.renew(folder, _keys(key, folder), days=days), json)
+    _print_channel(folder, publishing.renew(folder, private_keys(key, folder), days=days), json)
 
 
 @app.command()
@@ -216,10 +217,10 @@ def rotate(
         raise ChannelError("Nothing to change: give --to KEY, --retire ID, or both.")
     if to is not None:
         take_key(to, folder)
-    _print_channel(folder, publishing.rotate(folder, _keys(key, folder), to=to, retire=retire), json)
+    _print_channel(folder, publishing.rotate(folder, private_keys(key, folder), to=to, retire=retire), json)
 
 
-def _keys(given: list[Path] | None, folder: Path) -> list[Path]:
+def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
     """The private keys: those given, or the one where ``init`` puts it."""
     if given:
         return given
