@@ -196,6 +196,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (project / "camera_demo").mkdir()
     shutil.copy(INSTALLER, project / "scripts")
     shutil.copytree(UNIT.parent, project / "camera_demo/service")
+    shutil.copytree(ROOT / "edge/fleet/service", project / "edge/fleet/service")
     (project / "install.sh").write_text(f'#!/bin/sh\necho "install.sh $*" >>"{tmp_path}/called"\nmkdir -p "{home}"\n')
     (project / "install.sh").chmod(0o755)
     monkeypatch.setattr("tests.camera_demo.test_service.INSTALLER", project / "scripts/install-service")
@@ -261,6 +262,80 @@ def test_the_installer_refuses_a_state_folder_that_is_a_link(
     assert done.returncode == 1
     assert done.stderr == f"install-service: {state} is a link: replace it by a folder that belongs to root.\n"
     assert list(elsewhere.iterdir()) == []
+
+
+class TestChannel:
+    @pytest.fixture
+    def key(self, tmp_path: Path) -> Path:
+        (tmp_path / "birds.pub").write_text("public")
+        return tmp_path / "birds.pub"
+
+    def test_a_timer_follows_it(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, key: Path
+    ) -> None:
+        from edge.fleet.config import configured_channel
+
+        etc, units = tmp_path / "root/etc/mobilenet-edge", tmp_path / "root/etc/systemd/system"
+        done = system("--channel", "https://example.com/birds/channel.json", "--key", str(key))
+        assert done.returncode == 0, done.stderr
+        config = configured_channel(system=tmp_path / "root/etc")
+        assert config.url == "https://example.com/birds/channel.json"
+        assert (etc / "channel.toml").stat().st_mode & 0o777 == 0o640
+        assert (etc / "channel.pub").read_text() == "public"
+        called = (tmp_path / "called").read_text().splitlines()
+        assert "--with live,signing" in called[0]
+        assert "systemctl enable mobilenet-edge-follow.timer mobilenet-edge-follow.path" in called
+        assert called[-1] == "systemctl restart mobilenet-edge-follow.timer mobilenet-edge-follow.path"
+        assert {path.name for path in units.iterdir()} == {
+            "mobilenet-edge.service",
+            "mobilenet-edge-follow.service",
+            "mobilenet-edge-follow.timer",
+            "mobilenet-edge-follow.path",
+        }
+
+        (etc / "channel.toml").write_text('url = "https://old/c.json"\nboard = "attic"\n[more]\n')
+        assert system("--channel", "https://new/c.json").returncode == 0
+        assert (etc / "channel.toml").read_text().splitlines()[1:] == [
+            'url = "https://new/c.json"',
+            'board = "attic"',
+            "[more]",
+        ]
+        (tmp_path / "called").unlink()
+        assert system("--no-start").returncode == 0, "an update goes on following"
+        assert "systemctl enable mobilenet-edge-follow.timer" in (tmp_path / "called").read_text()
+        assert "restart" not in (tmp_path / "called").read_text()
+
+    def test_uninstalling_stops_the_timer_and_the_step_before_their_code_goes(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, key: Path
+    ) -> None:
+        system("--channel", "https://example.com/c.json", "--key", str(key))
+        (tmp_path / "called").unlink()
+        done = system("--uninstall")
+        assert done.returncode == 0
+        called = (tmp_path / "called").read_text().splitlines()
+        assert called[:2] == [
+            "systemctl disable --now mobilenet-edge-follow.timer mobilenet-edge-follow.path",
+            "systemctl stop mobilenet-edge-follow.service",
+        ]
+        assert list((tmp_path / "root/etc/systemd/system").iterdir()) == []
+        assert (tmp_path / "root/etc/mobilenet-edge/channel.toml").exists()
+        steps = done.stdout.splitlines()
+        assert steps.index("  systemctl stop mobilenet-edge-follow.service") < steps.index(
+            f"  rm -rf {tmp_path}/root/opt/mobilenet-edge"
+        )
+
+    def test_what_makes_no_sense_is_refused_before_anything_is_done(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        for arguments, message in (
+            (("--channel", 'https://x/"\nkey = "y'), "Invalid --channel"),
+            (("--channel", "https://x/c.json", "--key", str(tmp_path / "none")), "There is no key"),
+            (("--channel",), "--channel needs a value"),
+        ):
+            done = system(*arguments)
+            assert done.returncode in (1, 2)
+            assert message in done.stderr
+        assert not (tmp_path / "called").exists()
 
 
 def test_an_unknown_option_is_refused(system: Callable[..., subprocess.CompletedProcess[str]]) -> None:

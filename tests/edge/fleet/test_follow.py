@@ -182,7 +182,7 @@ class TestChannelFile:
     """Bad files leave what is in use, and the next good one is taken."""
 
     @pytest.fixture(autouse=True)
-    def nothing_changes(self, operator: Operator, board: TestBoard, site: Site) -> Iterator[None]:
+    def nothing_changes(self, quick_test: None, operator: Operator, board: TestBoard, site: Site) -> Iterator[None]:
         self.first = operator.publish().version
         board.settle()
         self.good = (operator.folder / CHANNEL_FILE).read_bytes()
@@ -357,7 +357,7 @@ class TestKeys:
 @pytest.mark.usefixtures("quick_test")
 class TestBundles:
     @pytest.fixture(autouse=True)
-    def nothing_changes(self, operator: Operator, board: TestBoard) -> Iterator[None]:
+    def nothing_changes(self, quick_test: None, operator: Operator, board: TestBoard) -> Iterator[None]:
         self.first = operator.publish().version
         board.settle()
         yield
