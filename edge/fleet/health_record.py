@@ -38,9 +38,13 @@ def record_file() -> Path:
     return state_folder() / NAME
 
 
-def record_files() -> tuple[Path, ...]:
-    """Where the records of this machine are: this user's, then the service's."""
-    return tuple(dict.fromkeys((record_file(), bundles_folder().parent / _SERVICE / NAME)))
+def record_files(folder: Path | None = None) -> tuple[Path, ...]:
+    """Where the records of this machine are: this user's, then the service's.
+
+    Args:
+        folder: What the service's state is in; None for the folder of the bundles' folder.
+    """
+    return tuple(dict.fromkeys((record_file(), (folder or bundles_folder().parent) / _SERVICE / NAME)))
 
 
 def read_minutes(paths: Iterable[Path] | None = None) -> list[HealthMinute]:

@@ -157,5 +157,5 @@ class Board:
             add_minute(self.root / "state" / "mobilenet-edge" / RECORD, minute)
 
 
-FOLLOWING: Final[tuple[str, ...]] = ()
+FOLLOWING: Final[tuple[str, ...]] = ("--switch-versions",)
 """Options that make ``camera-demo`` take a new version to use while it runs."""
