@@ -14,6 +14,7 @@ from tests.monitoring.promql import FOREIGN, labels_of, names_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "docs/prometheus-rules.yml"
+DOCUMENT = ROOT / "docs/fleet-monitoring.md"
 CASES = sorted(Path(__file__).parent.glob("rules-of-*.yml"))
 PROMTOOL = shutil.which("promtool")
 
@@ -60,6 +61,16 @@ def test_every_alert_says_what_is_wrong_and_how_bad_it_is() -> None:
     for alert in alerts:
         assert re.search(r"severity: (critical|warning|info)\}", alert) and "summary: " in alert, alert[:40]
         assert "$labels." in alert or "$value" in alert, alert[:40]
+
+
+def test_the_document_names_every_alert_and_metrics_that_there_are(metrics: Metrics) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    alerts = {name for name in expressions() if ":" not in name}
+    table = text.partition("| alert | when |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([A-Z]\w+)`", table)) == alerts
+    assert set(re.findall(r"`((?:mobilenet_edge|camera_demo|process)_\w+)`", text)) <= set(metrics)
+    ours = {name for name in metrics if name.startswith("mobilenet_edge_")}
+    assert ours <= set(re.findall(r"`(mobilenet_edge_\w+)`", text)), "every metric of the fleet is documented"
 
 
 @needs_promtool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from edge.cli.follow import _reports
 from edge.errors import ChannelError
 from edge.fleet.broker import BrokerAddress, Publisher, broker_address, collect
-from edge.fleet.reporting import MOST_BYTES, read_report, state_topic, to_message
+from edge.fleet.reporting import MOST_BYTES, install_topic, read_report, state_topic, to_message
 from edge.fleet.state import FollowState
 from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
 
@@ -144,3 +145,30 @@ def test_an_address_that_is_wrong_keeps_no_board_from_its_updates(
     with _reports(address) as tell:
         tell(STATE)
     assert capsys.readouterr().err.count("is not a broker's address") == (address is not None)
+
+
+@needs_mosquitto
+def test_the_rights_that_the_document_gives_let_nobody_speak_for_another_board(real: RealBroker) -> None:
+    text = (Path(__file__).parents[3] / "docs/fleet-monitoring.md").read_text(encoding="utf-8")
+    (rights,) = [block for block in text.split("```") if "pattern readwrite" in block]
+    (real.folder / "acl").write_text(rights)
+    user = getpass.getuser()  # or mosquitto takes another one's rights, and cannot read the file
+    real.start("allow_anonymous true", f"acl_file {real.folder / 'acl'}", f"user {user}")
+    message = to_message(STATE, NOW)
+    for user, board in (("attic", "attic"), ("attic", "cellar"), ("operator", "barn"), ("homeassistant", "shed")):
+        with Publisher(at(real.port, f"{user}@")) as publisher:
+            publisher.publish(state_topic(board), message)
+    found = collect(at(real.port, "operator@"), state_topic("+"), most_bytes=MOST_BYTES, quiet_s=0.3)
+    assert set(found) == {state_topic("attic")}
+    for user, may_read in (("homeassistant", True), ("cellar", False)):
+        found = collect(at(real.port, f"{user}@"), state_topic("+"), most_bytes=MOST_BYTES, quiet_s=0.3)
+        assert bool(found) == may_read, user
+    with Publisher(at(real.port, "homeassistant@")) as publisher:
+        publisher.publish(install_topic("attic"), "install")
+    with Publisher(at(real.port, "cellar@")) as publisher:
+        publisher.publish(install_topic("attic"), "junk")
+    found = collect(at(real.port, "attic@"), install_topic("attic"), most_bytes=MOST_BYTES, quiet_s=0.3)
+    assert found == {install_topic("attic"): b"install"}
+    with Publisher(at(real.port, "attic@")) as publisher:
+        publisher.publish("homeassistant/update/attic/config", "{}")
+    assert collect(at(real.port, "homeassistant@"), "homeassistant/#", most_bytes=100, quiet_s=0.3)
