@@ -57,7 +57,8 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
         if number == "0" and not controllers:
             mount, quota_of = root / "sys/fs/cgroup", _quota_v2
         elif "cpu" in controllers.split(","):
-            mount, quota_of = root / "sys/fs/cgroup/cpu", _quota_v1
+            mounts = [root / "sys/fs/cgroup" / name for name in ("cpu", controllers)]
+            mount, quota_of = next((path for path in mounts if path.is_dir()), mounts[0]), _quota_v1
         else:
             continue
         inside = PurePosixPath(*(part for part in path.split("/") if part not in ("", "..")))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
-from edge.board.affinity import big_cpus, bound, cpu_quota, usable_cpus
+from edge.board import affinity
+from edge.board.affinity import big_cpus, bound, cpu_quota, default_threads, usable_cpus
 
 MakeTree = Callable[[Mapping[str, str]], Path]
 CPU = "sys/devices/system/cpu/cpu{}/{}"
@@ -104,6 +107,15 @@ V1 = "sys/fs/cgroup/cpu/{}cpu.cfs_{}_us"
         ),
         pytest.param(
             {
+                "proc/self/cgroup": "3:cpu,cpuacct:/a\n",
+                "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
+                "sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+            },
+            0.5,
+            id="v1 without a link to the controller",
+        ),
+        pytest.param(
+            {
                 "proc/self/cgroup": "3:cpu,cpuacct:/docker/a\n",
                 V1.format("", "quota"): "50000\n",
                 V1.format("", "period"): "25000\n",
@@ -135,3 +147,12 @@ def test_the_tightest_quota_of_its_cgroups_counts(
     tree: MakeTree, files: Mapping[str, str], quota: float | None
 ) -> None:
     assert cpu_quota(tree(files)) == quota
+
+
+def test_a_set_of_cpus_bounds_the_threads_like_a_quota(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel reports a cgroup's ``cpuset`` as the CPUs that a process may be bound to."""
+    monkeypatch.setattr(affinity, "cpu_quota", lambda: 3.7)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: 8)
+    for cpus, threads in (({1}, 1), ({0, 5}, 2), (set(range(8)), 3)):
+        monkeypatch.setattr(os, "sched_getaffinity", partial(lambda found, process: found, cpus))
+        assert default_threads() == threads
