@@ -18,6 +18,7 @@ from edge.toml_file import read_toml
 __all__ = ["read_config", "settings_of"]
 
 _ACTION: Final = "action"
+_CHANNEL: Final = "channel"
 
 _WORDS: Final[Mapping[Any, str]] = {
     str: "text in quotes",
@@ -55,6 +56,8 @@ def settings_of(file: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
 
 def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping[str, Any]) -> Any:
     if name not in known:
+        if name == _CHANNEL:
+            raise ConfigError(f"Configuration {path}: what a board follows is set in channel.toml beside it.")
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean '{near[0]}'?" if near else f"expected one of {', '.join(known)}."
         raise ConfigError(f"Configuration {path}: unknown key '{redacted(name)}': {hint}")

@@ -42,6 +42,7 @@ def test_the_command_line_wins_over_the_file(tmp_path: Path) -> None:
         ("wait = 1", "wait is '1': expected true or false."),
         ('input_flip = "upside-down"', "input_flip is 'upside-down': expected none, horizontal, vertical,"),
         ("[camera]\nfps = 3", "unknown key 'camera'"),
+        ("[channel]\nurl = 'x'", "what a board follows is set in channel.toml beside it"),
         ("thresholds = 0.5", "thresholds is '0.5': expected a table of numbers, as { cup = 0.8 }."),
         ('thresholds = { cup = "high" }', "expected a table of numbers"),
         ("thresholds = { cup = true }", "expected a table of numbers"),
