@@ -309,7 +309,7 @@ def _print(activation: Activation, as_json: bool, *, is_signed: bool | None = No
     message = (
         f"{installed.name}: version {installed.active or 'shipped'} is in use; {_tested(activation.tested)}{signed}."
     )
-    stdout().print(f"{message} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
+    stdout().print(f"{message} A running service takes it by itself; restart what else runs with it.", soft_wrap=True)
 
 
 def _tested(count: int) -> str:

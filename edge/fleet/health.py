@@ -108,8 +108,8 @@ def judge(before: Sequence[HealthMinute], after: Sequence[HealthMinute], gate: G
     answers*, *unknown* and *confidence* say nothing. The profile's p95 of a variant is the lowest in the record, so
     that a slow version that was measured at a restart is not its own measure.
 
-    Minutes in which the board was hot or throttled, or in which other programs kept it busier than before, are left
-    out of the last four, unless the gate blames heat; a board that was hot most of the time before is no exception
+    Minutes in which the board was hot or throttled, or in which other programs took half a CPU more than before, are
+    left out of the last four, unless the gate blames heat; a board that was hot most of the time before is no exception
     when it is hot after. Of several cameras each is compared with itself, and one that is worse is enough.
 
     It is ``ok`` when nothing is worse, the minutes after are ``gate.minutes`` long, and at least ``min_frames`` answers
@@ -161,10 +161,10 @@ def _comparable(before: Sequence[HealthMinute], minutes: Sequence[HealthMinute],
     answered = [minute for minute in minutes if minute.frames]
     if gate.blames_heat:
         return answered
-    loads = [minute.load_percent for minute in before if minute.load_percent is not None]
+    loads = [minute.load_percent for minute in before or minutes if minute.load_percent is not None]
     usual = statistics.median(loads) if loads else 0.0
     is_hot_place = sum(minute.hot for minute in before) * 2 > len(before)
-    return [one for one in answered if not one.is_busy(usual) and (is_hot_place or not one.hot)]
+    return [one for one in answered if not one.is_busier(usual) and (is_hot_place or not one.hot)]
 
 
 def _running(before: Sequence[HealthMinute], after: Sequence[HealthMinute], gate: Gate) -> Iterator[str]:

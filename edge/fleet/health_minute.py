@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
-from edge.board.health import LOAD_LIMIT_PERCENT, Health
+from edge.board.health import Health
 from edge.control.thermal import LIMIT_C, NEAR_C
 from edge.errors import EdgeError
 from edge.fleet.timestamps import parse_time
@@ -21,6 +21,7 @@ MOST_LABELS: Final = 20
 OTHER: Final = "other"
 """What the answers of all other labels are counted as."""
 _SCHEMA_VERSION: Final = 1
+_BUSIER_PERCENT: Final = 50.0
 _THROTTLED_NOW: Final = 0xF
 """The bits of ``vcgencmd get_throttled`` for the present."""
 
@@ -104,9 +105,9 @@ class HealthMinute:
         """Share of the answers that were unknown."""
         return self.unknown / max(1, self.frames)
 
-    def is_busy(self, usual_percent: float = 0.0) -> bool:
-        """Whether other processes kept the board busier than usual, by more than a measurement bears."""
-        return (self.load_percent or 0.0) > usual_percent + LOAD_LIMIT_PERCENT
+    def is_busier(self, usual_percent: float) -> bool:
+        """Whether other processes kept the board clearly busier than usual: by more than half a CPU."""
+        return (self.load_percent or 0.0) > usual_percent + _BUSIER_PERCENT
 
     def to_line(self) -> str:
         """One line of JSON in ASCII, without what has its default."""

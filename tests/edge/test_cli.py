@@ -218,8 +218,8 @@ class TestBundle:
         assert "small" in edge("bundle", "list").out
         ended = edge("bundle", "rollback")
         assert ended.out == (
-            f"small: version {made.json['previous']} is in use; 1 variant gave the golden answers. Restart what runs "
-            "with it: sudo systemctl restart mobilenet-edge\n"
+            f"small: version {made.json['previous']} is in use; 1 variant gave the golden answers. A running "
+            "service takes it by itself; restart what else runs with it.\n"
         )
         assert edge("bundle", "info", "small", "--json").json["created"] == "2026-01-01T00:00:00+00:00"
 

@@ -123,6 +123,12 @@ def test_a_board_that_is_always_hot_or_busy_is_judged_all_the_same(changes: dict
     assert verdict(minutes_after(30, late=1800, **changes), before=before).outcome == "worse"
 
 
+def test_a_new_board_that_is_always_busy_is_judged_and_bursts_are_left_out() -> None:
+    assert verdict(minutes_after(30, load_percent=180.0, late=1800), before=[]).outcome == "worse"
+    bursts = [minute(number, load_percent=150.0, late=1800) for number in range(5)]
+    assert verdict([*minutes_after(30, load_percent=20.0), *bursts], before=[]).outcome == "ok"
+
+
 def test_each_camera_is_compared_with_itself() -> None:
     before = minutes_before(60, camera="door") + minutes_before(60, camera="yard", confidence=0.3)
     same = minutes_after(30, camera="door") + minutes_after(30, camera="yard", confidence=0.3)
