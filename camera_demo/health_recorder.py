@@ -96,7 +96,7 @@ class HealthRecorder:
         self._has_failed = False
 
     def begin(self, bundle: Bundle) -> None:
-        """Note that the program has started, before anything is loaded: one that dies of it leaves a line each time."""
+        """Note that the program has started, before anything else: one that dies of a bundle leaves a line."""
         last = last_minute(self._path, self._camera)
         self._restarts = int(last is not None and last.boot == self._boot != "" and not last.stopped)
         self._bundle = bundle
@@ -161,10 +161,10 @@ class HealthRecorder:
         Args:
             is_wanted: Whether the program was asked to end, so that its next start is not counted against the bundle.
         """
-        if self._is_running:
+        if self._bundle is not None and (self._is_running or is_wanted):
             self._end_minute(is_last=is_wanted)
-            self._is_running = False
             self._write()
+        self._bundle, self._is_running = None, False
 
     def __enter__(self) -> HealthRecorder:
         return self

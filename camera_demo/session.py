@@ -73,9 +73,13 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     check_targets(source_uri, sink_uris)
     parent = open_bundle(model.bundle)
     bundle, installed = _taught(sink_uris, parent, settings, announce)
-    check_settings(settings, bundle)
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
+    switches = notifier.is_service if settings.switch_versions is None else settings.switch_versions
+    recorder = HealthRecorder(record_file(), camera, run_state.source) if switches else None
+    if recorder is not None:
+        recorder.begin(bundle)
+    check_settings(settings, bundle)
     try:
         with contextlib.ExitStack() as opened:
             source = open_source(
@@ -85,9 +89,8 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             options = _with_events(options, settings, is_live=source.is_live)
             run_state.announces = options.steady is not None
             opened.enter_context(FollowWatcher(run_state.on_follow))
-            recorder = _recorder(settings, run_state, source, notifier)
             if recorder is not None:
-                opened.enter_context(recorder).begin(bundle)
+                opened.enter_context(recorder)
             watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
             outputs = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
             actions = Actions(settings.action, camera)
@@ -134,7 +137,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             if run_state.collector is not None and installed is not None:
                 run_state.teacher = changes.teacher(run_state.collector.collection, parent, installed)
                 opened.callback(run_state.teacher.close)
-            if _switches_versions(settings, notifier) and is_switchable(model.bundle):
+            if switches and is_switchable(model.bundle):
                 opened.enter_context(changes.switcher(parent))
             show(answers, [outputs], stats, recorder, max_frames=settings.max_frames)
             outputs.close()
@@ -272,18 +275,6 @@ def _taught(
         f"page, or: edge bundle deactivate {taught.name}"
     )
     return taught, installed
-
-
-def _switches_versions(settings: Settings, notifier: Notifier) -> bool:
-    """Whether versions are taken while the loop runs, and a record kept: as a service, unless the settings say so."""
-    return notifier.is_service if settings.switch_versions is None else settings.switch_versions
-
-
-def _recorder(settings: Settings, run_state: RunState, source: LiveSource, notifier: Notifier) -> HealthRecorder | None:
-    """What keeps the health record: of a camera, not of a file that is looked at once."""
-    if not (_switches_versions(settings, notifier) and source.is_live):
-        return None
-    return HealthRecorder(record_file(), run_state.camera, run_state.source)
 
 
 def _describe(backend: Backend) -> str:

@@ -45,7 +45,7 @@ class Gate:
     p95_over_profile: float = 1.5
     """The p95 of the variant in use may be this many times the p95 of the board's profile."""
     max_restarts: int = 1
-    """Times that ``camera-demo`` may be started again after it ended by itself or was killed."""
+    """Times that ``camera-demo`` may be started again, more than was usual, after it ended by itself or was killed."""
     unknown_over_before: float = 0.1
     """The share of unknown answers may be this much higher than before."""
     confidence_under_before: float = 0.1
@@ -91,7 +91,8 @@ def judge(before: Sequence[HealthMinute], after: Sequence[HealthMinute], gate: G
     rule                 the new version is worse
     ==================== =============================================================================================
     refused              as soon as ``camera-demo`` could not load it
-    restarts             as soon as ``camera-demo`` ended by itself or was killed more than ``max_restarts`` times
+    restarts             as soon as ``camera-demo`` ended by itself or was killed more than ``max_restarts`` times,
+                         apart from what was usual before
     camera               if the camera gave frames in the five minutes before the switch, and in two or more after it
                          never; a camera that was away before, or went away later, is not the model's fault
     no answers           if there were answers before, and after the switch the camera gives frames for three minutes
@@ -170,11 +171,12 @@ def _comparable(before: Sequence[HealthMinute], minutes: Sequence[HealthMinute],
 def _running(before: Sequence[HealthMinute], after: Sequence[HealthMinute], gate: Gate) -> Iterator[str]:
     """What is wrong with the program and its camera."""
     yield from dict.fromkeys(f"it could not be loaded: {minute.refused}" for minute in after if minute.refused)
-    restarts = sum(minute.restarts for minute in after)
-    if restarts > gate.max_restarts:
-        yield f"camera-demo was started again {restarts} times: at most {gate.max_restarts} allowed"
-    last = before[-_MINUTES_AT_THE_SWITCH:]
-    length_s, best = sum(minute.seconds for minute in after), max((minute.source_up for minute in after), default=0.0)
+    last, length_s = before[-_MINUTES_AT_THE_SWITCH:], sum(minute.seconds for minute in after)
+    restarts, before_s = sum(minute.restarts for minute in after), sum(minute.seconds for minute in before)
+    usual = sum(minute.restarts for minute in before) * length_s / before_s if before_s else 0.0
+    if restarts > gate.max_restarts + usual:
+        yield f"camera-demo was started again {restarts} times: {gate.max_restarts + usual:.0f} allowed"
+    best = max((minute.source_up for minute in after), default=0.0)
     was_up = bool(last) and all(minute.source_up >= _UP for minute in last)
     if was_up and length_s >= _GONE_S and best <= _GONE:
         yield "the camera was there before the switch, and gave no frame after it"

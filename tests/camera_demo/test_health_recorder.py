@@ -169,6 +169,12 @@ def test_a_program_that_dies_while_it_loads_leaves_a_line_each_time(board: Board
     assert [one.restarts for one in board.minutes] == [0, 1, 1]
 
 
+def test_one_that_is_asked_to_end_while_it_loads_did_not_die(board: Board, bundle: Bundle) -> None:
+    board.start(bundle).__exit__(KeyboardInterrupt, None, None)
+    board.start(bundle)
+    assert [(one.restarts, one.stopped) for one in board.minutes] == [(0, False), (0, True), (0, False)]
+
+
 def test_half_a_last_line_is_passed_over(board: Board, bundle: Bundle) -> None:
     board.start(bundle)
     with board.path.open("a") as file:

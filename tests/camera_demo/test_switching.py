@@ -14,6 +14,7 @@ import pytest
 import camera_demo.session
 import edge
 from camera_demo import switching
+from camera_demo.errors import ConfigError
 from camera_demo.live import Answers
 from camera_demo.run_state import RunState
 from camera_demo.session import run
@@ -253,12 +254,17 @@ def test_a_service_switches_unless_it_is_told_not_to(
     assert demo.versions == [installed.active, installed.previous]
 
 
-def test_a_folder_and_a_file_have_no_versions_and_no_record(
-    installed: Installed, demo: Demo, tmp_path: Path, bundle_folder: Path, make_clip: Callable[..., Path]
-) -> None:
-    demo.go(input=str(make_clip([1, 2, 3])))
-    assert minutes(tmp_path) == []
+def test_a_folder_has_no_versions(bundle_folder: Path) -> None:
     assert not switching.is_switchable(str(bundle_folder))
+    assert switching.is_switchable("demo")
+
+
+def test_a_start_that_fails_leaves_a_line(installed: Installed, demo: Demo, tmp_path: Path) -> None:
+    """A version without a class that is asked for ends each start: its restarts are what it is judged by."""
+    for _ in range(3):
+        with pytest.raises(ConfigError):
+            demo.go(watch=["a mouse"])
+    assert [(one.version, one.restarts) for one in minutes(tmp_path)] == [(installed.active, n > 0) for n in range(3)]
 
 
 class Lessons:
