@@ -5,16 +5,27 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge.board.health import Health
 from edge.fleet import health_record
 from edge.fleet.health_minute import HealthMinute, VariantMinute, is_hot, parse_minute
 from edge.fleet.health_record import add_minute, read_minutes, record_files
 from tests.edge.fleet.minutes import minute
+
+KEYS = [one.name for one in fields(HealthMinute)] + ["p95_ms"]
+JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("2026-03-01T12:00:00Z")
+
+
+def _line(values: object) -> bytes:
+    whole = json.loads(minute().to_line())
+    return json.dumps({**whole, **values} if isinstance(values, dict) else values).encode()
+
 
 FULL = minute(
     camera="door",
@@ -64,6 +75,13 @@ def test_half_lines_and_strange_ones_are_skipped_and_ended(tmp_path: Path) -> No
 def test_impossible_minutes_are_not_minutes(values: dict[str, object]) -> None:
     line = json.dumps({**json.loads(minute().to_line()), **values})
     assert parse_minute(line.encode()) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200) | st.recursive(JSON, lambda one: st.dictionaries(st.sampled_from(KEYS), one)).map(_line))
+def test_anything_in_a_record_is_a_minute_or_passed_over(line: bytes) -> None:
+    found = parse_minute(line)
+    assert found is None or parse_minute(found.to_line().encode()) == found
 
 
 def test_nothing_but_plain_files_is_read(tmp_path: Path) -> None:
