@@ -4,6 +4,7 @@
     python benchmarks/overhead.py time DIR        time both calls in turn on this machine
     python benchmarks/overhead.py arm DIR --icount ICOUNT_SH --root ARM64_ROOT
                                                   count the instructions of an emulated Pi 4 and Pi 5 core
+    python benchmarks/overhead.py record DIR      time what the health record adds to an answer (writes it to DIR)
 
 The models are α = 1 at 224 and α = 0.25 at 128, int8, one thread: the largest and the smallest of the family.
 """
@@ -118,10 +119,32 @@ def arm(folder: Path, icount: Path, root: Path) -> None:
             print(f"{board}  {name:10} {what:20} {figure:8.2f} M{ratio}")
 
 
+def record(folder: Path, rounds: int) -> None:
+    """Print what counting an answer for the health record takes, beside one of the demo bundle's fastest variant."""
+    from camera_demo.health_recorder import HealthRecorder
+    from camera_demo.live import answers
+    from camera_demo.source_status import SourceStatus
+    from edge.bundles.bundle import open_bundle
+
+    bundle = open_bundle("demo")
+    fastest = bundle.variants[-1].variant
+    with answers("synthetic:640x480@100", variant=fastest.name, threads=1) as live:
+        results = [next(live) for _ in range(50)]
+    recorder = HealthRecorder(folder / "health.jsonl", "benchmark", SourceStatus("benchmark"))
+    recorder.begin(bundle)
+    recorder.uses(bundle, None)
+    counted_ms = [_elapsed_ms(functools.partial(recorder.add, result)) for _ in range(rounds) for result in results]
+    whole_ms = statistics.median(result.prediction.total_ms for result in results)
+    added_ms = statistics.median(counted_ms)
+    line_ms = _elapsed_ms(recorder.close)
+    print(f"{fastest.name} {whole_ms:.3f} ms, counting it {1e3 * added_ms:.2f} us ({added_ms / whole_ms:.2%})")
+    print(f"the line of a minute with {len(counted_ms)} answers {line_ms:.2f} ms, on another thread")
+
+
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=("prepare", "time", "count", "arm"))
+    parser.add_argument("command", choices=("prepare", "time", "count", "arm", "record"))
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--icount", type=Path, help="the instruction counter's script")
@@ -131,6 +154,8 @@ def main() -> None:
         prepare(options.folder)
     elif options.command == "time":
         time_both(options.folder, options.rounds)
+    elif options.command == "record":
+        record(options.folder, options.rounds)
     elif options.command == "count":
         count(options.folder)
     else:
