@@ -225,4 +225,6 @@ def _waiting(state: FollowState, outcome: Outcome, now: datetime) -> FollowState
 
 def _this_board(now: datetime) -> Clocks:
     boot = (read_line(Path("/proc/sys/kernel/random/boot_id")) or "")[:8]
-    return Clocks(now=now, uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME), boot=boot)
+    return Clocks(
+        now=now, uptime_s=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)), boot=boot
+    )

@@ -263,3 +263,12 @@ def test_why_a_broker_cannot_be_reached_is_said(source_status: SourceStatus, cap
     sink = MqttSink(broker, source_status, name="mqtt://nowhere.invalid")
     eventually(lambda: "cannot be reached: there is no host of this name" in caplog.text)
     sink.close()
+
+
+def test_a_watched_class_keeps_its_topic_when_another_version_numbers_it_otherwise() -> None:
+    topics = Topics(base="attic", watched={3: "crane", 7: "gull", 9: "crane"})
+    assert topics.seen_of("", 3, "crane") == "attic/seen/3-crane"
+    assert topics.seen_of("", 9, "crane") == "attic/seen/9-crane"
+    assert topics.seen_of("", 3, "gull") == "attic/seen/7-gull"
+    assert topics.seen_of("", 5, "crane") == "attic/seen/3-crane"
+    assert topics.seen_of("", 3, "tern") is None
