@@ -68,6 +68,7 @@ class HealthRecorder:
         camera: str,
         source: SourceStatus,
         *,
+        on_minute: Callable[[HealthMinute], None] = lambda minute: None,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         root: Path = Path("/"),
@@ -78,12 +79,13 @@ class HealthRecorder:
             path: The record.
             camera: What the camera is called.
             source: Whether it gives frames.
+            on_minute: Called with each minute when it is over, whether the disk takes it or not; it must not block.
             clock: Seconds, monotonic.
             wall_clock: Seconds since 1970.
             root: Where ``proc`` is.
         """
         self._path, self._camera, self._source = path, camera, source
-        self._clock, self._wall_clock = clock, wall_clock
+        self._on_minute, self._clock, self._wall_clock = on_minute, clock, wall_clock
         self._boot = (read_line(root / "proc/sys/kernel/random/boot_id") or "")[:8]
         self._lock = threading.Lock()
         self._writing = threading.Lock()
@@ -179,9 +181,12 @@ class HealthRecorder:
         now_s = self._clock()
         with self._lock:
             counts, self._counts = self._counts, _Counts(now_s)
-            if self._bundle is not None:
-                self._waiting.append(self._minute(counts, self._bundle, now_s, is_last))
-                self._restarts = 0
+            if self._bundle is None:
+                return
+            minute = self._minute(counts, self._bundle, now_s, is_last)
+            self._waiting.append(minute)
+            self._restarts = 0
+        self._on_minute(minute)
 
     def _minute(self, counts: _Counts, bundle: Bundle, now_s: float, is_last: bool) -> HealthMinute:
         profile = self._profile if now_s >= self._profile_due_s else {}

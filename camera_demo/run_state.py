@@ -10,6 +10,7 @@ from camera_demo.control import Control
 from camera_demo.source_status import SourceStatus
 from edge.board.health import Health, throttle_flags
 from edge.bundles.bundle import Bundle
+from edge.fleet.health_minute import HealthMinute
 from edge.fleet.state import FollowState
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class RunState:
         """Learns from those pictures."""
         self._follow: FollowState | None = None
         self._follow_subscribers: list[Callable[[FollowState | None], None]] = []
+        self._minute_subscribers: list[Callable[[HealthMinute], None]] = []
         self._measuring: tuple[str, float] | None = None
         self._control: Control | None = None
         self.health = Health()
@@ -77,6 +79,15 @@ class RunState:
     def subscribe_follow(self, tell: Callable[[FollowState | None], None]) -> None:
         """Call ``tell`` at each change, from whichever thread notices it; it must not block."""
         self._follow_subscribers.append(tell)
+
+    def on_minute(self, minute: HealthMinute) -> None:
+        """Pass on what a minute was like."""
+        for tell in tuple(self._minute_subscribers):
+            tell(minute)
+
+    def subscribe_minutes(self, tell: Callable[[HealthMinute], None]) -> None:
+        """Call ``tell`` with each minute that is over, from whichever thread ends it; it must not block."""
+        self._minute_subscribers.append(tell)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""

@@ -76,7 +76,9 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     switches = notifier.is_service if settings.switch_versions is None else settings.switch_versions
-    recorder = HealthRecorder(record_file(), camera, run_state.source) if switches else None
+    recorder = None
+    if switches:
+        recorder = HealthRecorder(record_file(), camera, run_state.source, on_minute=run_state.on_minute)
     if recorder is not None:
         recorder.begin(bundle)
     check_settings(settings, bundle)

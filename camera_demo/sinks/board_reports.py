@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from camera_demo.run_state import RunState
 from camera_demo.sinks.home_assistant import board_discovery
+from camera_demo.sinks.topics import segment
 from edge.errors import OutputError
-from edge.fleet.reporting import INSTALL, install_topic, state_topic, to_message
+from edge.fleet.health_minute import HealthMinute
+from edge.fleet.reporting import INSTALL, health_topic, install_topic, state_topic, to_message
 from edge.fleet.requests import request_install
 from edge.fleet.state import FollowState
 
@@ -28,7 +30,10 @@ _REQUEST_S: Final = 60.0
 
 
 class BoardReports:
-    """Publishes the state whenever it changes, for a client that somebody else connects. For any thread."""
+    """Publishes the state whenever it changes, and what each minute was like, for a client that somebody else connects.
+
+    For any thread.
+    """
 
     def __init__(
         self,
@@ -55,7 +60,9 @@ class BoardReports:
         self._board_id: str | None = None
         self._again_s = 0.0
         self._request_free_s = self._complaint_free_s = float("-inf")
+        self._minute: HealthMinute | None = None
         run_state.subscribe_follow(self._on_follow)
+        run_state.subscribe_minutes(self._on_minute)
 
     def on_connect(self) -> None:
         """Tell everything, and listen to commands. Called when a connection begins."""
@@ -106,18 +113,28 @@ class BoardReports:
         message = to_message(follow, datetime.now(timezone.utc))
         self._client.publish(state_topic(follow.board_id), message, qos=1, retain=True)
 
+    def _on_minute(self, minute: HealthMinute) -> None:
+        self._minute = minute
+        if self._board_id is not None and self._client.is_connected():
+            self._client.publish(self._health_topic(self._board_id), minute.to_line(), qos=1, retain=True)
+
     def _introduce(self, follow: FollowState) -> None:
         self._board_id = follow.board_id
         self._client.subscribe(install_topic(follow.board_id))
         for topic, message in self._discovery(follow.board_id, follow.host).items():
             self._client.publish(topic, message, qos=1, retain=True)
+        if self._minute is not None:
+            self._on_minute(self._minute)
 
     def _forget(self, board_id: str) -> None:
         """Take back what the broker retains: the board has another name, or follows nothing any more."""
         self._board_id = None
         self._client.unsubscribe(install_topic(board_id))
-        for topic in (state_topic(board_id), *self._discovery(board_id, "")):
+        for topic in (state_topic(board_id), self._health_topic(board_id), *self._discovery(board_id, "")):
             self._client.publish(topic, b"", qos=1, retain=True)
+
+    def _health_topic(self, board_id: str) -> str:
+        return health_topic(board_id, segment(self._run_state.camera))
 
     def _discovery(self, board_id: str, host: str) -> dict[str, str]:
         return board_discovery(

@@ -16,7 +16,18 @@ from edge.fleet.state import FollowState, parse_time, timestamp
 from edge.text import json_text, one_line, shortened
 from edge.typed_json import from_json
 
-__all__ = ["INSTALL", "MOST_BYTES", "Report", "board_of", "install_topic", "read_report", "state_topic", "to_message"]
+__all__ = [
+    "INSTALL",
+    "MOST_BYTES",
+    "Report",
+    "board_of",
+    "health_topic",
+    "install_topic",
+    "read_report",
+    "state_topic",
+    "to_message",
+    "update_entity",
+]
 
 INSTALL: Final = "install"
 """What is sent to :func:`install_topic` to let the board take its next step at once."""
@@ -50,6 +61,11 @@ class Report:
 def state_topic(board_id: str) -> str:
     """The topic of a board's message; for ``+`` that of all boards."""
     return f"{_BASE}/{board_id}/state"
+
+
+def health_topic(board_id: str, camera: str) -> str:
+    """The topic of a camera's last minute, as its board's health record has it (:mod:`edge.fleet.health_minute`)."""
+    return f"{_BASE}/{board_id}/health/{camera}"
 
 
 def install_topic(board_id: str) -> str:

@@ -18,7 +18,8 @@ from camera_demo.sinks.board_reports import BoardReports
 from camera_demo.sinks.broker import Broker
 from camera_demo.sinks.home_assistant import board_discovery
 from camera_demo.sinks.mqtt import MqttSink
-from edge.fleet.reporting import install_topic, read_report, state_topic
+from edge.fleet.health_minute import HealthMinute, parse_minute
+from edge.fleet.reporting import health_topic, install_topic, read_report, state_topic
 from edge.fleet.requests import REQUEST_FILE
 from edge.fleet.state import BadVersion, FollowState
 from edge.paths import state_folder
@@ -120,6 +121,9 @@ class FakeClient:
         assert (qos, retain) == (1, True)
         self.sent.append((topic, message))
 
+    def unsubscribe(self, topic: str) -> None:
+        self.sent.append(("unsubscribe", topic))
+
     def subscribe(self, topic: str) -> None:
         self.sent.append(("subscribe", topic))
 
@@ -152,6 +156,22 @@ def reports(run_state: RunState, now_s: list[float], requests: list[str]) -> tup
     )
     run_state.on_follow(STATE)
     return made, client
+
+
+def test_each_minute_is_retained_as_the_health_record_has_it(
+    reports: tuple[BoardReports, FakeClient], run_state: RunState
+) -> None:
+    minute = HealthMinute(
+        ended="2026-11-27T17:00:00Z", seconds=60.0, bundle="birds", version="a" * 16, frames=9, late=2
+    )
+    topic = health_topic("attic", "camera")
+    run_state.on_minute(minute)
+    assert reports[1].sent[-1] == (topic, minute.to_line())
+    assert json.loads(minute.to_line())["schema_version"] == 1 and parse_minute(minute.to_line().encode()) == minute
+    reports[0].on_connect()
+    assert (topic, minute.to_line()) in reports[1].sent[-4:], "a broker that forgot it gets it again"
+    run_state.on_follow(None)
+    assert (topic, b"") in reports[1].sent
 
 
 def test_a_command_a_minute_is_taken_and_one_line_a_minute_said(
