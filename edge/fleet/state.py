@@ -64,8 +64,8 @@ class Trust:
 
     configured: tuple[str, ...]
     """The ids of the keys in the configured file. Where that changes, the chain starts from them again."""
-    url: str
-    """The channel's address. Only where that changes may the channel have another name."""
+    address: str
+    """The SHA-256 of the channel's address, which may hold a secret. Only with another one may it have another name."""
     sha256: str
     """Of the signed text, so that there are no two of one serial."""
     created: str

@@ -3,7 +3,8 @@
 The configured key counts at first. Each accepted file names the keys that may sign the next one, so a key can be
 replaced without touching a board: the old key signs a file that names both, from then on the new one may sign, and a
 file that names the new one alone retires the old one. What was learned like that holds only as long as the
-configuration names the keys it began with; a configuration that changes starts the chain again.
+configuration names the keys it began with; where it changes, its keys count again. Serial and time are remembered
+unless none of the keys is left, so that no change of the configuration opens a way for older files.
 """
 
 from __future__ import annotations
@@ -48,12 +49,15 @@ def accept(
         SignatureError: It is not signed by a trusted key.
         ChannelError: It is damaged, expired, older than one seen before, or another channel.
     """
-    before = state.trust if state.trust is not None and state.trust.configured == key_ids(configured) else None
-    payload = open_envelope(content, configured if before is None else before.keys, what)
+    before, ids, address = state.trust, key_ids(configured), hashlib.sha256(url.encode()).hexdigest()
+    if before is not None and not set(before.configured) & set(ids):
+        before = None  # another root: whatever was learned before is forgotten
+    trusted = configured if before is None or before.configured != ids else before.keys
+    payload = open_envelope(content, trusted, what)
     channel, digest = parse_channel(payload, what), hashlib.sha256(payload.encode("utf-8", "replace")).hexdigest()
     known = EARLIEST
     if before is not None:
-        if before.url == url and channel.name != state.channel:
+        if before.address == address and channel.name != state.channel:
             raise ChannelError(
                 f"{what} is the channel '{channel.name}', and this board follows '{state.channel}': nothing is "
                 "installed. Another channel has to have another address."
@@ -64,7 +68,7 @@ def accept(
     reading = read_clocks(local, server, channel.created_at, known)
     check_fresh(channel.created_at, channel.expires_at, reading, what)
     newest = timestamp(max(known, channel.created_at))
-    trust = Trust(configured=key_ids(configured), url=url, sha256=digest, created=newest, keys=channel.keys)
+    trust = Trust(configured=ids, address=address, sha256=digest, created=newest, keys=channel.keys)
     return channel, trust, reading
 
 

@@ -349,6 +349,26 @@ class TestKeys:
         board.key = pair.public
         assert board.step().serial == 1
 
+    def test_a_configured_file_with_one_key_more_lets_no_older_file_pass(
+        self, operator: Operator, board: TestBoard, tmp_path: Path
+    ) -> None:
+        old = (operator.folder / CHANNEL_FILE).read_bytes()
+        publishing.renew(operator.folder, operator.keys, clock=operator.clock)
+        board.step()
+        more = take_key(tmp_path / "more.pem", operator.folder)
+        board.key = tmp_path / "both.pub"
+        board.key.write_bytes(operator.public.read_bytes() + more.public.read_bytes())
+        (operator.folder / CHANNEL_FILE).write_bytes(old)
+        assert "has the serial 1, and this board has seen 2" in board.fails()
+        text = json.dumps(payload_of(operator) | {"serial": 3})
+        (operator.folder / CHANNEL_FILE).write_text(seal(text, [more.private]))
+        assert board.step().serial == 3
+
+    def test_a_secret_in_the_address_is_not_kept(self, board: TestBoard) -> None:
+        board.url += "?token=secret"
+        board.step()
+        assert "secret" not in state_file(board.folder).read_text()
+
     def test_a_key_that_cannot_be_read(self, board: TestBoard) -> None:
         board.key = board.folder / "none.pub"
         assert "Cannot read the key" in board.fails(is_noted=False)

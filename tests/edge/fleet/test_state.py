@@ -19,7 +19,7 @@ def state() -> FollowState:
         channel="birds",
         serial=3,
         labels={"0" * 16: "2026.11"},
-        trust=Trust(configured=("aa",), url="https://x/c", sha256="0", created=timestamp(NOW), keys=("AAAA",)),
+        trust=Trust(configured=("aa",), address="1", sha256="0", created=timestamp(NOW), keys=("AAAA",)),
     ).with_bad("1" * 16, "p95 was worse", NOW)
 
 
