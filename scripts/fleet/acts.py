@@ -106,8 +106,8 @@ def foreign(story: Story, good: str) -> None:
     environment = os.environ | {"XDG_CONFIG_HOME": str(other / "config")}
     made = make_bundle(story.work, "0.25_192", 90, story.keys / "bundle.pem")
     for arguments in (
-        ("init", str(other), "--name", story.channel.name, "--key", str(other / "key.pem")),
-        ("publish", str(other), str(made), "--ring", "all=100", "--key", str(other / "key.pem")),
+        ("init", str(other), "--name", story.channel.name, "--key", str(story.work / "other.pem")),
+        ("publish", str(other), str(made), "--ring", "all=100", "--key", str(story.work / "other.pem")),
     ):
         command = [sys.executable, "-m", "edge", "channel", *arguments]
         subprocess.run(command, check=True, capture_output=True, env=environment)
