@@ -30,6 +30,12 @@ class BoardMetrics:
         """Every metric of the board."""
         yield InfoMetricFamily("mobilenet_edge_board", "The board, and what runs on it.", self._info())
         yield from follow_metrics(self._run_state.follow)
+        refused = GaugeMetricFamily(
+            "mobilenet_edge_bundle_refused", "1 for an active version that cannot be loaded.", labels=["version"]
+        )
+        if self._run_state.refused is not None:
+            refused.add_metric([self._run_state.refused[0]], 1)
+        yield refused
         health = self._run_state.health
         if health.temperature_c is not None:
             yield GaugeMetricFamily("camera_demo_temperature_celsius", "Hottest thermal zone.", health.temperature_c)

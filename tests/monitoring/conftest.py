@@ -68,6 +68,7 @@ def metrics(make_result: Callable[..., Result], make_classifier: Callable[..., C
     state.loaded(SlowedControl(classifier, (), equal=EQUAL))
     state.on_health(Health(temperature_c=50.0, limit_c=85.0, throttle_bits=0))
     state.on_follow(FOLLOWING)
+    state.refused = "cccccccccccccccc", "no variant fits"
     page = PageSink("127.0.0.1", 0, state)
     page.show(make_result())
     page.on_event(event())

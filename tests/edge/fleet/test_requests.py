@@ -53,5 +53,6 @@ def test_systemd_watches_the_file_that_the_service_writes() -> None:
     service = (Path(__file__).parents[3] / "camera_demo/service/mobilenet-edge.service").read_text()
     assert f"XDG_STATE_HOME={Path(watched).parents[1]}" in service
     step = (units_folder() / "mobilenet-edge-follow.service").read_text()
+    assert "StartLimitIntervalSec=0\n" in step, "nobody can stop updates by asking for them"
     assert "ExecStart=/opt/mobilenet-edge/bin/edge channel follow\n" in step and "install-requested" not in step
     assert set(UNITS) == {path.name for path in units_folder().iterdir()}
