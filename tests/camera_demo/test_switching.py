@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from edge.bundles.registry import Installed
 from edge.errors import TeachingError
 from edge.fleet.health_minute import HealthMinute
 from edge.fleet.health_record import read_minutes
+from edge.fleet.state import FollowState
+from edge.fleet.timestamps import timestamp
+from edge.fleet.watching import Clocks, Outcome, decide
 from edge.inference.classifier import Classifier
 from edge.profiling.profile import LatencyProfile
 from tests.edge.conftest import make_profile, make_row
@@ -180,14 +184,18 @@ def test_a_version_that_cannot_be_loaded_is_refused_until_another_is_active(
     assert first is not None and second is not None
     (installed.folder(second) / "model.tflite").write_bytes(b"not what it was")
     refusals: list[dict[str, Any]] = []
+    outcomes: list[Outcome] = []
+    since = timestamp(datetime.now(timezone.utc))
+    state = FollowState(board_id="b", bundle="greys", installed=second, previous=first, phase="watching", since=since)
 
     def on_answer() -> None:
         refused = demo.state.to_dict()["bundle"]["refused"]
         if not demo.versions:
             demo.versions.append(demo.version)
             installed.switch(second)
-        elif refused and not refusals:
+        elif refused and not refusals and minutes(tmp_path)[-1].refused:
             refusals.append(refused)
+            outcomes.append(decide(state, minutes(tmp_path), Clocks(now=datetime.now(timezone.utc), uptime_s=1e6)))
             replace(installed, active=second).switch(first)
         elif refusals and not refused:
             demo.stop.request()
@@ -196,6 +204,7 @@ def test_a_version_that_cannot_be_loaded_is_refused_until_another_is_active(
     demo.go()
     assert refusals[0]["version"] == second
     assert "model.tflite" in refusals[0]["reason"]
+    assert outcomes[0].action == "roll_back"
     assert f"Version {second} of bundle greys cannot be used, version {first} stays: " in caplog.text
     found = minutes(tmp_path)
     assert any(one.refused.startswith(f"{second}: ") for one in found)
