@@ -9,7 +9,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_free",
     "check_parent",
     "check_room",
+    "is_there",
     "new_file",
     "new_folder",
     "parse_json",
@@ -40,6 +41,21 @@ _MOST_JSON_BYTES: Final = 8_000_000
 def shown_name(path: str | Path) -> str:
     """A path as text that can be printed and sent anywhere: bytes that are not UTF-8 are written as hexadecimal."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_there(path: Path, is_kind: Callable[[Path], bool]) -> bool:
+    """Whether there is something of a kind; what lies in a folder that this user may not enter is not there for it.
+
+    So it is for a service's user whom ``runuser`` leaves in root's folder, with root's ``HOME``.
+
+    Args:
+        path: Where to look.
+        is_kind: ``Path.is_dir`` or ``Path.is_file``, which fail there.
+    """
+    try:
+        return is_kind(path)
+    except PermissionError:
+        return False
 
 
 def sha256_of(path: Path) -> str:

@@ -16,7 +16,7 @@ from edge.bundles.members import MANIFEST, MANIFEST_BYTES, check_member, check_p
 from edge.bundles.registry import bundles_folders, find_installed, installed_bundles, version_of
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
-from edge.files import parse_json
+from edge.files import is_there, parse_json
 
 __all__ = ["MANIFEST", "Bundle", "is_vouched_for", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
 
@@ -142,7 +142,7 @@ def _home() -> Path:
 
 def _locate(place: str | Path) -> Path:
     path = Path(place)
-    if path.is_dir():
+    if is_there(path, Path.is_dir):
         return path
     installed = find_installed(str(place))
     if installed is not None and installed.active is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import BundleError
-from edge.files import read_json, to_json, write_atomically
+from edge.files import is_there, read_json, to_json, write_atomically
 from edge.paths import data_folder, state_folder
 
 __all__ = [
@@ -122,7 +122,7 @@ def find_installed(name: str, folders: Iterable[Path] | None = None) -> Installe
         BundleError: What is noted of it cannot be understood.
     """
     homes = [folder / name for folder in (bundles_folders() if folders is None else folders)] if is_name(name) else []
-    return next((_read(home) for home in homes if _counts(home) and (home / _STATE).is_file()), None)
+    return next((_read(home) for home in homes if _counts(home) and is_there(home / _STATE, Path.is_file)), None)
 
 
 def installed_bundles(folders: Iterable[Path] | None = None) -> Iterator[Installed]:

@@ -124,3 +124,14 @@ class TestOpening:
     def test_an_unknown_name_is_answered_with_the_installed_ones(self, birds: Installed) -> None:
         with pytest.raises(BundleError, match=r"an installed or shipped one \(birds, demo\)"):
             open_bundle("brids")
+
+    def test_folders_that_this_user_may_not_enter_hide_no_bundle(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = os.stat
+
+        def stat(path: str | Path, *rest: object, **options: object) -> os.stat_result:
+            if str(path) == "demo" or str(path).endswith("active.json"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *rest, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(os, "stat", stat)
+        assert open_bundle("demo").name == "demo"
