@@ -37,6 +37,7 @@ CHECKS: Final[tuple[Callable[[Surroundings], Iterator[Finding]], ...]] = (
     state.clock,
     state.profiles,
     state.service,
+    state.channel,
 )
 """Every check, in the order of the report; one may find nothing, or several things."""
 

@@ -1,17 +1,19 @@
-"""Checks of what this package keeps on the machine: bundles, profiles and the service; and of the clock."""
+"""Checks of what this package keeps on the machine: bundles, profiles, the service, the channel; and of the clock."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from edge.bundles.registry import bundles_folders, installed_bundles
 from edge.doctor.environment import Surroundings
 from edge.doctor.finding import Finding, ok, problem, warning
 from edge.errors import EdgeError
+from edge.fleet.state import find_state
+from edge.fleet.timestamps import parse_time
 
-__all__ = ["bundles", "clock", "profiles", "service"]
+__all__ = ["bundles", "channel", "clock", "profiles", "service"]
 
 _RELEASED: Final = datetime(2026, 11, 1, tzinfo=timezone.utc)
 """No right clock tells an earlier time to this version."""
@@ -87,6 +89,32 @@ def service(around: Surroundings) -> Iterator[Finding]:
         yield warning("service", message, "journalctl -u mobilenet-edge -n 50 tells why")
     else:
         yield ok("service", f"mobilenet-edge is {state} ({values.get('SubState', 'unknown')})")
+
+
+def channel(around: Surroundings) -> Iterator[Finding]:
+    """Where a channel is followed: whether steps are taken, and what the last one came to."""
+    try:
+        state = find_state()
+    except EdgeError as reason:
+        yield warning("channel", str(reason), "sudo edge channel follow takes the next step")
+        return
+    if state is None:
+        return
+    try:
+        quiet = datetime.fromtimestamp(around.now_s, timezone.utc) - parse_time(state.checked)
+    except ValueError:
+        quiet = timedelta(0)
+    name = f"{state.channel or 'not read yet'}, serial {state.serial}, ring {state.ring or 'none'}"
+    if quiet > timedelta(days=1):
+        message = f"{name}: no step was taken for {quiet.days} days."
+        yield warning("channel", message, "systemctl status mobilenet-edge-follow.timer tells why")
+    elif state.phase == "failed":
+        yield warning("channel", f"{name}: {state.error}", "journalctl -u mobilenet-edge-follow tells when it began")
+    elif state.phase == "rolled_back":
+        message = f"{name}: version {state.bad[-1].version if state.bad else '?'} was rolled back: {state.error}"
+        yield warning("channel", message, "another release, or sudo edge channel follow --retry to try it again")
+    else:
+        yield ok("channel", f"{name}: {state.phase}{f', {state.error}' if state.error else ''}")
 
 
 def _runtimes(around: Surroundings) -> list[str]:
