@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
+import re
 import select
 import shlex
 import shutil
@@ -29,6 +31,8 @@ _MOST_OUTPUT_BYTES: Final = 1 << 20
 _TAIL_BYTES: Final = 300
 _POLL_S: Final = 0.05
 _FAREWELL_S: Final = 5.0
+_NAMES: Final = ("event", "label", "region", "number", "probability")
+_BRACED: Final = re.compile(r"\{(\w+)\}")
 _SECRETS: Final = ("CAMERA_DEMO_TOKEN", "MQTT_PASSWORD")
 
 
@@ -46,7 +50,7 @@ class CommandAction:
             camera: The camera's name.
 
         Raises:
-            ConfigError: The command is missing, cannot be run, or its quotes do not match.
+            ConfigError: The command is missing, cannot be run, its quotes do not match, or a value is misspelled.
         """
         try:
             self._arguments = shlex.split(rule.target)
@@ -55,6 +59,10 @@ class CommandAction:
         program = self._arguments[0] if self._arguments else ""
         if shutil.which(program) is None:
             raise ConfigError(f"There is no command '{program}': expected a program on the PATH, or its whole path.")
+        for name in _BRACED.findall(rule.target):
+            near = difflib.get_close_matches(name.lower(), _NAMES, 1, cutoff=0.7)
+            if near and name not in _NAMES:  # other braces are the command's own
+                raise ConfigError(f"exec: unknown value {{{name}}}: did you mean {{{near[0]}}}?")
         self._rule, self._camera = rule, camera
         self._complaints = Complaints(f"exec:{program}")
         self._lock, self._stop_s = threading.Lock(), float("inf")
@@ -146,16 +154,9 @@ class CommandAction:
 
 def _filled(argument: str, event: Event) -> str:
     """An argument with the event's values for the names in braces; labels never become further arguments."""
-    values = {
-        "{event}": "end" if event.is_over else "begin",
-        "{label}": event.label,
-        "{region}": event.region,
-        "{number}": str(event.number),
-        "{probability}": f"{event.probability:.4f}",
-    }
-    for name, value in values.items():
-        argument = argument.replace(name, value.replace("\0", ""))
-    return argument
+    values = ("end" if event.is_over else "begin", event.label, event.region, str(event.number))
+    known = dict(zip(_NAMES, (*values, f"{event.probability:.4f}"), strict=True))
+    return _BRACED.sub(lambda match: known.get(match[1], match[0]).replace("\0", ""), argument)
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

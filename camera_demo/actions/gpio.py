@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any, Final
 
 from camera_demo.actions.base import Complaints
@@ -76,9 +77,11 @@ def _device(number: int, *, is_low: bool) -> Any:
             "./install.sh again; elsewhere pip install gpiozero."
         ) from reason
     try:
-        return gpiozero.DigitalOutputDevice(number, active_high=not is_low, initial_value=False)
+        with warnings.catch_warnings():  # gpiozero warns of each way to the pins that it tries in vain
+            warnings.simplefilter("ignore")
+            return gpiozero.DigitalOutputDevice(number, active_high=not is_low, initial_value=False)
     except Exception as error:
         raise ConfigError(
-            f"Cannot use gpio:{number}: {str(error).rstrip('.') or type(error).__name__}. Expected a free pin of a "
+            f"Cannot use gpio:{number}: {str(error).rstrip('.!') or type(error).__name__}. Expected a free pin of a "
             "Raspberry Pi, by its BCM number."
         ) from error

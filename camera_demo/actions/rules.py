@@ -186,7 +186,7 @@ def _flag(table: Mapping[str, Any], key: str) -> bool:
 
 def _shown(kind: str, target: str) -> str:
     """What was given, without an address that may be secret."""
-    return f"{kind}:" if "/" in target else f"{kind}:{target}" if target else kind
+    return f"{kind}:" if "/" in target or kind in KINDS else f"{kind}:{target}" if target else kind
 
 
 def _short(value: object) -> str:

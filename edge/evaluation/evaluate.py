@@ -89,6 +89,7 @@ def evaluate(
         answers=tuple(answers),
         unread=tuple(unread),
         left_out=left_out,
+        other_kinds=unread_pictures(folder),
     )
 
 

@@ -128,6 +128,8 @@ class Evaluation:
     """Why each picture that cannot be read was passed over."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Folders that are named after no class, and the number of their pictures."""
+    other_kinds: str = ""
+    """Pictures of kinds that are not read, counted, e.g. ``3 .heic``."""
 
     @cached_property
     def classes(self) -> tuple[ClassResult, ...]:
@@ -235,6 +237,11 @@ class Evaluation:
         if self.left_out:
             names = ", ".join(f"{name!r} ({count})" for name, count in list(self.left_out.items())[:_FEW_NAMED])
             yield f"left out, as their class is not known, by folder: {names}" + _more(len(self.left_out))
+        if self.known and (missing := self._missing()):
+            names = ", ".join(repr(label) for label in missing[:_FEW_NAMED])
+            yield f"nothing is known of classes without pictures: {names}" + _more(len(missing))
+        if self.other_kinds:
+            yield f"not read, as they are of other kinds: {self.other_kinds}"
         if self.unread:
             pictures = "1 picture" if len(self.unread) == 1 else f"{len(self.unread)} pictures"
             yield f"{pictures} cannot be read. The first: {self.unread[0]}"
@@ -261,12 +268,17 @@ class Evaluation:
             ],
             "findings": list(self.findings()),
             "left_out": dict(self.left_out),
+            "other_kinds": self.other_kinds,
             "unread": list(self.unread),
         }
 
     @property
     def _probabilities(self) -> Any:
         return np.array([one.probability for one in self.known], np.float64)
+
+    def _missing(self) -> list[str]:
+        shown = {one.truth for one in self.answers}
+        return [label for number, label in enumerate(self.labels) if number not in shown]
 
     def _too_few(self) -> Iterator[str]:
         ranges = ((one, one.recall_range) for one in self.classes if one.pictures)

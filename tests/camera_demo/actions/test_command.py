@@ -164,6 +164,17 @@ def test_what_cannot_be_a_command_is_refused_before_anything_is_seen(tmp_path: P
         assert message in str(raised.value)
 
 
+def test_a_misspelled_value_is_refused_and_braces_of_its_own_are_left(
+    tmp_path: Path, make: Make, make_event: Callable[..., Event]
+) -> None:
+    with pytest.raises(ConfigError, match=r"exec: unknown value \{lable\}: did you mean \{label\}\?"):
+        make("/bin/echo {lable}")
+    out = tmp_path / "out"
+    code = "import sys; open(sys.argv[1], 'w').write(' '.join(sys.argv[2:]))"
+    make(python(code, str(out), "{print}", "{label}")).act(make_event("{region}"))
+    eventually(lambda: out.is_file() and out.read_text() == "{print} {region}")
+
+
 def test_one_that_vanished_meanwhile_is_logged(
     tmp_path: Path, make: Make, make_event: Callable[..., Event], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -78,6 +79,19 @@ def test_a_pin_that_is_taken_or_does_not_exist_is_refused(pins: Any) -> None:
     with pytest.raises(ConfigError, match="action 2: Cannot use gpio:999: "):
         actions_of({"run": "gpio:18"}, {"run": "gpio:999"})
     actions_of({"run": "gpio:18"}).close()
+
+
+def test_where_there_are_no_pins_that_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    def without(*_: Any, **__: Any) -> None:
+        warnings.warn("Falling back from lgpio: No module named 'lgpio'", stacklevel=2)
+        raise gpiozero.exc.BadPinFactory("Unable to load any default pin factory!")
+
+    monkeypatch.setattr(gpiozero, "DigitalOutputDevice", without)
+    with pytest.raises(ConfigError, match=r"Cannot use gpio:17: Unable to load any default pin factory\. Expected a "):
+        actions_of({"run": "gpio:17"})
+    assert not recwarn.list
 
 
 def test_a_pin_that_breaks_meanwhile_is_logged(

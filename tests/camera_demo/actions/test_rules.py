@@ -116,7 +116,7 @@ def test_an_action_that_cannot_be_opened_closes_those_before_it(
     [
         ({}, "run is missing: expected text in quotes."),
         ({"run": 1}, "run is '1': expected text in quotes."),
-        ({"run": "exec:"}, "run is 'exec': expected exec:COMMAND, webhook:https://HOST/PATH or gpio:PIN."),
+        ({"run": "exec:"}, "run is 'exec:': expected exec:COMMAND, webhook:https://HOST/PATH or gpio:PIN."),
         ({"run": "https://me:secret@host/hook"}, "run is 'https:': expected exec:COMMAND"),
         ({"run": "exec:true", "clas": "a"}, "unknown key 'clas': did you mean 'class'?"),
         ({"run": "exec:true", "xyzzy": "a"}, "unknown key 'xyzzy': expected some of class, run"),

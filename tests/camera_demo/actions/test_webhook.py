@@ -140,7 +140,7 @@ def test_one_that_never_answers_or_is_not_there_holds_up_nobody(
     started_s = time.monotonic()
     for number in range(100):
         action.act(make_event(number=number))
-    assert time.monotonic() - started_s < 1.0
+    assert time.monotonic() - started_s < 30, "one that waited for an answer to each would take 300 s"
     eventually(lambda: "failed: no answer within 1 s" in caplog.text)
     assert "is too slow: 32 events wait, older ones are left out" in caplog.text
     server.go_on.set()

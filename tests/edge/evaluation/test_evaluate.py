@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,20 @@ def test_plain_sentences_say_how_far_the_figures_can_be_relied_on() -> None:
     assert "1 of 2 pictures of nothing taken for a class: 50 %, between 9 and 91 %" in found
     assert "12 pictures of 'cup': recall between 65 and 99 %" in found
     assert "2 pictures of 'mug': recall between 9 and 91 %" in found
+
+
+def test_classes_and_kinds_of_pictures_that_were_not_looked_at_are_named(
+    photos: Path, bundle_folder: Path, tmp_path: Path
+) -> None:
+    assert "nothing is known of classes without pictures: 'plate'" in CUPS.findings()
+    shown_as_nothing = evaluation(answer(0, 0), answer(1, 1), answer(2, 2, is_nothing=True))
+    assert not any("without pictures" in sentence for sentence in shown_as_nothing.findings())
+    folder = tmp_path / LABELS[0].replace(" ", "_")
+    shutil.copytree(next(path for path in photos.iterdir() if path.name == folder.name), folder)
+    (folder / "phone.heic").touch()
+    found = edge.evaluate(bundle_folder, tmp_path, "0.25_128", backend="fake")
+    assert "not read, as they are of other kinds: 1 .heic" in found.findings()
+    assert found.to_dict()["other_kinds"] == "1 .heic"
 
 
 def test_of_many_classes_with_few_pictures_a_handful_is_named() -> None:
