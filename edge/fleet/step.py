@@ -134,7 +134,7 @@ class Step:
             self._note_if_new(replace(state, error=reading.remark))
         elif choice.release is None:
             self._note_if_new(resting(state, choice, reading.remark, self.clock()))
-            self._clear_downloads(None)
+            self._clear_downloads(latest)
         else:
             self.state = state
             self._install(choice.release, choice)

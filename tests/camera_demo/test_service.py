@@ -329,6 +329,7 @@ class TestChannel:
     ) -> None:
         for arguments, message in (
             (("--channel", 'https://x/"\nkey = "y'), "Invalid --channel"),
+            (("--channel", "https://x/c.json"), "not followed without a key: give --key FILE"),
             (("--channel", "https://x/c.json", "--key", str(tmp_path / "none")), "There is no key"),
             (("--channel",), "--channel needs a value"),
         ):

@@ -183,7 +183,7 @@ class TestChannelFile:
 
     @pytest.fixture(autouse=True)
     def nothing_changes(self, quick_test: None, operator: Operator, board: TestBoard, site: Site) -> Iterator[None]:
-        self.first = operator.publish().version
+        self.first: str | None = operator.publish().version
         board.settle()
         self.good = (operator.folder / CHANNEL_FILE).read_bytes()
         yield
@@ -378,11 +378,11 @@ class TestKeys:
 class TestBundles:
     @pytest.fixture(autouse=True)
     def nothing_changes(self, quick_test: None, operator: Operator, board: TestBoard) -> Iterator[None]:
-        self.first = operator.publish().version
+        self.first: str | None = operator.publish().version
         board.settle()
         yield
         assert board.in_use == self.first
-        open_bundle(board.folder / "bundles" / "small" / "versions" / self.first)
+        open_bundle(board.folder / "bundles" / "small" / "versions" / str(self.first))
 
     def test_a_corrupt_one_is_not_taken_and_asked_for_again(
         self, operator: Operator, board: TestBoard, site: Site
@@ -444,6 +444,19 @@ class TestBundles:
         assert board.step().installed == release.version
         assert [one["Range"] for one in site.requests if "Range" in one] == ["bytes=200000-"]
         self.first = release.version
+
+    def test_what_has_come_waits_while_the_channel_is_paused(
+        self, operator: Operator, board: TestBoard, site: Site
+    ) -> None:
+        release = operator.publish()
+        site.bad[release.url] = [cut_after(200_000)]
+        board.fails()
+        publishing.pause(operator.folder, operator.keys, "heat", clock=operator.clock)
+        assert board.step().phase == "held"
+        publishing.resume(operator.folder, operator.keys, clock=operator.clock)
+        site.requests.clear()
+        self.first = board.step().installed
+        assert [one["Range"] for one in site.requests if "Range" in one] == ["bytes=200000-"]
 
     def test_a_redirect_to_plain_http(self, operator: Operator, board: TestBoard, site: Site) -> None:
         release = operator.publish()
