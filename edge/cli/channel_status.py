@@ -147,7 +147,8 @@ def _stop(found: FleetStatus, most: int, folder: Path, keys: list[Path] | None) 
     if here.paused or release is None or release.withdrawn is not None:
         return None
     title = f"{worst.version} ({worst.label})" if worst.label else worst.version
-    reason = f"version {title} is bad on {worst.boards} boards, more than {most}: {worst.reason}"
+    boards = f"{worst.boards} board{'s' if worst.boards != 1 else ''}"
+    reason = f"version {title} is bad on {boards}, more than {most}: {worst.reason}"
     publishing.pause(folder, private, reason, clock=_now)
     return reason
 
