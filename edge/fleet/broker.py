@@ -148,8 +148,7 @@ class Publisher:
 
 def collect(
     broker: BrokerAddress,
-    topic: str,
-    *,
+    *topics: str,
     most_bytes: int,
     quiet_s: float = 1.0,
     timeout_s: float = 30.0,
@@ -159,7 +158,7 @@ def collect(
 
     Args:
         broker: The broker.
-        topic: The topics, with ``+`` for any name.
+        topics: The topics, with ``+`` for any name.
         most_bytes: Of a message. A broker that sends a longer one is not listened to any more.
         quiet_s: Seconds without a message after which there are no more.
         timeout_s: Seconds in which the broker has to be reached, and after which no more is taken.
@@ -182,7 +181,7 @@ def collect(
         if reason.is_failure:
             refuse(f"refuses the connection: {str(reason).lower()}")
         else:
-            client.subscribe(topic, qos=0)
+            client.subscribe([(topic, 0) for topic in topics])
 
     def on_subscribe(client: Client, userdata: object, mid: int, reasons: list[Any], *others: object) -> None:
         if any(reason.is_failure for reason in reasons):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final, cast, get_args
@@ -14,7 +14,8 @@ from urllib.parse import quote, urlencode
 from edge.addresses import may_use_proxy, redacted, split_address
 from edge.errors import ChannelError, os_reason
 from edge.fleet.broker import broker_address, collect
-from edge.fleet.reporting import MOST_BYTES, read_report, state_topic
+from edge.fleet.health_minute import HealthMinute, parse_minute
+from edge.fleet.reporting import MOST_BYTES, health_topic, read_report, state_topic
 from edge.fleet.state import BadVersion, Phase, timestamp
 from edge.fleet.status import BoardStatus
 from edge.text import one_line, shortened
@@ -23,6 +24,7 @@ __all__ = ["Heard", "from_mqtt", "from_prometheus"]
 
 _TIMEOUT_S: Final = 30.0
 _MOST_ANSWER_BYTES: Final = 64_000_000
+_LATE_SHARE: Final = 0.05
 _PAST: Final = "7d"
 """How far back boards are looked for that are silent now."""
 _SAME_S: Final = 600.0
@@ -50,14 +52,17 @@ def from_mqtt(address: str, *, quiet_s: float = 1.0) -> Heard:
         ChannelError: The broker cannot be reached or does not let this client read.
     """
     boards, unreadable = [], []
-    messages = collect(broker_address(address), state_topic("+"), most_bytes=MOST_BYTES, quiet_s=quiet_s)
+    topics = state_topic("+"), health_topic("+", "+")
+    messages = collect(broker_address(address), *topics, most_bytes=MOST_BYTES, quiet_s=quiet_s)
+    minutes = _minutes({topic: messages.pop(topic) for topic in list(messages) if not topic.endswith("/state")})
     for topic, content in sorted(messages.items()):
         try:
             report = read_report(topic, content)
         except ChannelError as error:
             unreadable.append(str(error))
             continue
-        state = report.state
+        state, reported_s = report.state, report.reported_at.timestamp()
+        last = [one for one in minutes.get(state.board_id, ()) if one.ended_at_s >= reported_s - _SAME_S]
         boards.append(
             BoardStatus(
                 board_id=state.board_id,
@@ -71,9 +76,22 @@ def from_mqtt(address: str, *, quiet_s: float = 1.0) -> Heard:
                 error=state.error,
                 bad=state.bad,
                 heard=report.reported_at,
+                is_late=any(minute.late_share > _LATE_SHARE for minute in last),
+                is_hot=any(minute.hot for minute in last),
+                lost_camera=any(minute.source_up == 0 and not minute.stopped for minute in last if minute.seconds),
             )
         )
     return Heard(boards=tuple(boards), unreadable=tuple(unreadable))
+
+
+def _minutes(messages: Mapping[str, bytes]) -> dict[str, list[HealthMinute]]:
+    """The last minute of each camera of each board; what cannot be understood is left out."""
+    found: dict[str, list[HealthMinute]] = {}
+    for topic, content in messages.items():
+        board_id = topic.split("/")[2]
+        if topic.startswith(health_topic(board_id, "")) and (minute := parse_minute(content)) is not None:
+            found.setdefault(board_id, []).append(minute)
+    return found
 
 
 def from_prometheus(address: str) -> Heard:

@@ -41,6 +41,12 @@ class BoardStatus:
     bad: tuple[BadVersion, ...] = ()
     heard: datetime | None = None
     """When; None for a board that is expected and was never heard of."""
+    is_late: bool = False
+    """Whether over 5 % of the answers of the last minute were late, by any of its cameras."""
+    is_hot: bool = False
+    """Whether heat or its power supply held it back in the last minute."""
+    lost_camera: bool = False
+    """Whether a camera gave no frames in the last minute."""
     standing: Standing = "current"
 
 
@@ -101,10 +107,16 @@ class FleetStatus:
                 verb = "has expired" if when <= self.now else "expires"
                 found.append(f"{what} {verb}: {timestamp(when)}")
         found += [f"{_boards(one.boards)} found version {_title(one)} bad: {one.reason}" for one in self.bad]
-        for standing, words in (("failed", "cannot follow the channel"), ("silent", "not heard of")):
-            if count := len([board for board in self.boards if board.standing == standing]):
-                be = "" if standing == "failed" else "was " if count == 1 else "were "
-                found.append(f"{_boards(count)} {be}{words}")
+        boards = [one for one in self.boards if one.standing != "silent"]
+        for count, one, several in (
+            (len([board for board in boards if board.standing == "failed"]), "cannot follow the channel", None),
+            (len(self.boards) - len(boards), "was not heard of", "were not heard of"),
+            (len([board for board in boards if board.is_late]), "answers late", "answer late"),
+            (len([board for board in boards if board.is_hot]), "is held back by heat", "are held back by heat"),
+            (len([board for board in boards if board.lost_camera]), "lost a camera", None),
+        ):
+            if count:
+                found.append(f"{_boards(count)} {one if count == 1 else several or one}")
         if self.unreadable:
             found.append(f"{len(self.unreadable)} messages cannot be understood, the first: {self.unreadable[0]}")
         return found

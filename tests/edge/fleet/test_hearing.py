@@ -15,8 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from edge.errors import ChannelError
+from edge.fleet.health_minute import HealthMinute
 from edge.fleet.hearing import from_mqtt, from_prometheus
-from edge.fleet.reporting import state_topic, to_message
+from edge.fleet.reporting import health_topic, state_topic, to_message
 from edge.fleet.state import BadVersion, FollowState
 from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
 
@@ -56,6 +57,40 @@ def test_boards_are_heard_and_junk_is_told_apart(tmp_path: Path) -> None:
     assert (attic.host, attic.ring, attic.installed, attic.latest) == ("pi", "first", OLD, NEW)
     assert (attic.phase, attic.heard, attic.bad[0].reason) == ("rolled_back", NOW, "late")
     assert len(heard.unreadable) == 3 and all("\n" not in line for line in heard.unreadable)
+
+
+@needs_mosquitto
+def test_the_last_minutes_of_a_boards_cameras_tell_how_it_fares(tmp_path: Path) -> None:
+    real = RealBroker(tmp_path, free_port())
+    real.start()
+    minute = HealthMinute(
+        ended="2026-11-27T17:00:00Z", seconds=60.0, bundle="b", version=OLD, frames=100, source_up=1.0
+    )
+    with Listener(real.port) as broker:
+        for name, cameras in (
+            ("fine", [minute, minute]),
+            ("late", [minute, replace(minute, late=6)]),
+            ("hot", [replace(minute, hot=True)]),
+            ("blind", [replace(minute, source_up=0.0, frames=0)]),
+            ("ended", [replace(minute, source_up=0.0, frames=0, stopped=True)]),
+        ):
+            broker._client.publish(
+                state_topic(name), to_message(replace(STATE, board_id=name), NOW), qos=1, retain=True
+            )
+            for number, one in enumerate(cameras):
+                broker._client.publish(health_topic(name, f"cam{number}"), one.to_line(), qos=1, retain=True)
+        broker._client.publish(health_topic("fine", "junk"), b"\xff{", qos=1, retain=True)
+        eventually(lambda: len(broker.heard) >= 12)
+    heard = {one.board_id: one for one in from_mqtt(f"mqtt://127.0.0.1:{real.port}", quiet_s=0.3).boards}
+    real.stop()
+    traits = {name: (one.is_late, one.is_hot, one.lost_camera) for name, one in heard.items()}
+    assert traits == {
+        "fine": (False, False, False),
+        "late": (True, False, False),
+        "hot": (False, True, False),
+        "blind": (False, False, True),
+        "ended": (False, False, False),
+    }
 
 
 Samples = dict[str, list[tuple[dict[str, str], float]]]

@@ -148,6 +148,17 @@ def test_what_needs_a_person(changes: dict[str, Any], words: str) -> None:
     assert words in remark
 
 
+def test_boards_that_are_late_hot_or_blind_are_counted_unless_that_was_long_ago() -> None:
+    found = status(
+        board("a", is_late=True, is_hot=True),
+        board("b", is_late=True),
+        board("c", lost_camera=True),
+        board("d", lost_camera=True, heard=NOW - timedelta(days=1)),
+    )
+    for words in ("2 boards answer late", "1 board is held back by heat", "1 board lost a camera"):
+        assert words in found.remarks()
+
+
 def test_it_is_json_whatever_a_board_says() -> None:
     nasty = board("a", host="\x1b[31m\u202e", error="x\ny", bad=(bad(reason="\x00"),), phase="failed", group="é")
     found = json.loads(json.dumps(status(nasty).to_dict()))
