@@ -152,7 +152,7 @@ class HealthRecorder:
             if health.temperature_c is not None:
                 counts.temperature_c = max(counts.temperature_c or health.temperature_c, health.temperature_c)
             if health.load_percent is not None:
-                counts.loads.append(health.load_percent)
+                counts.loads.append(max(0.0, health.load_percent))
         if self._is_running and now_s - counts.began_s >= _MINUTE_S:
             self._end_minute()
         self._write()
@@ -181,11 +181,16 @@ class HealthRecorder:
         now_s = self._clock()
         with self._lock:
             counts, self._counts = self._counts, _Counts(now_s)
-            if self._bundle is None:
-                return
-            minute = self._minute(counts, self._bundle, now_s, is_last)
-            self._waiting.append(minute)
-            self._restarts = 0
+            bundle = self._bundle
+        if bundle is None:
+            return
+        try:
+            minute = self._minute(counts, bundle, now_s, is_last)
+        except ValueError as reason:  # the record ends no loop, whatever a sensor or a model says
+            _log.warning("A minute of the health record is left out: %s.", reason, extra={"event": "record_failed"})
+            return
+        self._waiting.append(minute)
+        self._restarts = 0
         self._on_minute(minute)
 
     def _minute(self, counts: _Counts, bundle: Bundle, now_s: float, is_last: bool) -> HealthMinute:

@@ -84,6 +84,8 @@ class HealthMinute:
         counts = (self.late, self.unknown, self.restarts, *self.labels.values(), *parts)
         numbers = (self.seconds, *self.profile_p95_ms.values(), *(minute.p95_ms for minute in self.variants.values()))
         shares = (self.source_up, self.confidence or 0.0)
+        if not math.isfinite(self.temperature_c or 0.0):
+            raise ValueError("temperature_c is not a number")
         if not all(math.isfinite(number) and number >= 0 for number in (*numbers, *counts, self.load_percent or 0.0)):
             raise ValueError("a figure is not a number of at least 0")
         if not all(0 <= share <= 1 for share in shares) or max(self.late, self.unknown, sum(parts)) > self.frames:

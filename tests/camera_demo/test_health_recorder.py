@@ -212,6 +212,17 @@ def test_a_place_that_cannot_be_written_stops_nothing(board: Board, bundle: Bund
     assert board.minutes == []
 
 
+def test_numbers_of_a_broken_sensor_leave_out_a_minute(
+    board: Board, bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = board.start(bundle)
+    recorder.uses(bundle, None)
+    board.pass_s(recorder, 60, Health(temperature_c=float("nan"), load_percent=-1.0))
+    assert "A minute of the health record is left out: temperature_c is not a number." in caplog.text
+    board.pass_s(recorder, 60, Health(temperature_c=50.0, load_percent=-1.0))
+    assert [(one.frames, one.load_percent) for one in board.minutes] == [(0, None), (0, 0.0)]
+
+
 def test_numbers_of_a_broken_model_are_counted_as_no_confidence(
     board: Board, bundle: Bundle, make_result: Make
 ) -> None:
