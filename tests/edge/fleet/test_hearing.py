@@ -64,7 +64,7 @@ def test_the_last_minutes_of_a_boards_cameras_tell_how_it_fares(tmp_path: Path) 
     real = RealBroker(tmp_path, free_port())
     real.start()
     minute = HealthMinute(
-        ended="2026-11-27T17:00:00Z", seconds=60.0, bundle="b", version=OLD, frames=100, source_up=1.0
+        ended="2026-11-27T17:19:00Z", seconds=60.0, bundle="b", version=OLD, frames=100, source_up=1.0
     )
     with Listener(real.port) as broker:
         for name, cameras in (
@@ -72,6 +72,7 @@ def test_the_last_minutes_of_a_boards_cameras_tell_how_it_fares(tmp_path: Path) 
             ("late", [minute, replace(minute, late=6)]),
             ("hot", [replace(minute, hot=True)]),
             ("blind", [replace(minute, source_up=0.0, frames=0)]),
+            ("long ago", [replace(minute, late=90, hot=True, ended="2026-11-27T16:00:00Z")]),
             ("ended", [replace(minute, source_up=0.0, frames=0, stopped=True)]),
         ):
             broker._client.publish(
@@ -80,7 +81,7 @@ def test_the_last_minutes_of_a_boards_cameras_tell_how_it_fares(tmp_path: Path) 
             for number, one in enumerate(cameras):
                 broker._client.publish(health_topic(name, f"cam{number}"), one.to_line(), qos=1, retain=True)
         broker._client.publish(health_topic("fine", "junk"), b"\xff{", qos=1, retain=True)
-        eventually(lambda: len(broker.heard) >= 12)
+        eventually(lambda: len(broker.heard) >= 15)
     heard = {one.board_id: one for one in from_mqtt(f"mqtt://127.0.0.1:{real.port}", quiet_s=0.3).boards}
     real.stop()
     traits = {name: (one.is_late, one.is_hot, one.lost_camera) for name, one in heard.items()}
@@ -90,6 +91,7 @@ def test_the_last_minutes_of_a_boards_cameras_tell_how_it_fares(tmp_path: Path) 
         "hot": (False, True, False),
         "blind": (False, False, True),
         "ended": (False, False, False),
+        "long ago": (False, False, False),
     }
 
 
