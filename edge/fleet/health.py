@@ -99,7 +99,8 @@ def judge(before: Sequence[HealthMinute], after: Sequence[HealthMinute], gate: G
                          and not one is answered
     late                 if the share of late answers is above ``max_late_share`` and above that before
     p95                  if the median of a variant's p95 in each minute is above ``p95_over_profile`` times its p95 in
-                         the profile, and above as many times what it was before; by more than a millisecond
+                         the profile, and above as many times what it was before, by more than a millisecond. Where it
+                         was not in use before, it may be twice as much over the profile, which was measured at rest
     unknown              if the share of unknown answers is more than ``unknown_over_before`` above that before
     confidence           if the mean probability is more than ``confidence_under_before`` below that before
     ==================== =============================================================================================
@@ -226,7 +227,8 @@ def _slow(
         known = [p95_ms for p95_ms in (profile.get(name), was) if p95_ms is not None]
         if found is None or not known:
             continue
-        allowed_ms = gate.p95_over_profile * max(known)
+        ratio = gate.p95_over_profile if was is not None else 2 * gate.p95_over_profile - 1
+        allowed_ms = ratio * max(known)
         if found > allowed_ms and found > max(known) + _JITTER_MS:
             yield f"the p95 of {name} was {found:.1f} ms: {allowed_ms:.1f} ms allowed"
 

@@ -86,8 +86,8 @@ def test_a_new_board_is_judged_by_the_limits_alone() -> None:
     assert verdict(minutes_after(30, unknown=1800, confidence=0.1), before=[]).outcome == "ok"
     assert verdict(minutes_after(30, late=600), before=[]).outcome == "worse"
     assert verdict(minutes_after(30, source_up=0.0, frames=0), before=[]).outcome == "too_early"
-    assert verdict(minutes_after(30, p95_ms=16.0, **PROFILE), before=[]).outcome == "worse"
-    assert verdict(minutes_after(30, p95_ms=14.0, **PROFILE), before=[]).outcome == "ok"
+    assert verdict(minutes_after(30, p95_ms=21.0, **PROFILE), before=[]).outcome == "worse"
+    assert verdict(minutes_after(30, p95_ms=19.0, **PROFILE), before=[]).outcome == "ok"
 
 
 def test_a_camera_that_goes_later_or_was_away_is_not_the_models_fault() -> None:
