@@ -20,6 +20,8 @@ _BAND_SHARE: Final = 0.17
 _MARGIN: Final = 4
 _LEAST_HEIGHT: Final = 24
 """Pixels below which a picture is too small for letters."""
+_Box = tuple[int, int, int, int]
+"""Left, top, right and bottom in pixels."""
 
 
 def draw(result: Result) -> Frame:
@@ -33,9 +35,10 @@ def draw(result: Result) -> Frame:
     band = max(_LEAST_HEIGHT, round(height * _BAND_SHARE))
     if height < 2 * _LEAST_HEIGHT or width < 2 * _LEAST_HEIGHT:
         return image
+    labels: list[_Box] = []
     for each in result.every_region:
         if each.region is not None:
-            _frame_region(image, each, band)
+            _frame_region(image, each, band, labels)
     foot = image[height - band :]
     foot //= 4
     best = result.best
@@ -52,8 +55,8 @@ def draw(result: Result) -> Frame:
     return image
 
 
-def _frame_region(image: Frame, result: Result, band: int) -> None:
-    """A region's edge, and its label in its upper left corner where regions have names."""
+def _frame_region(image: Frame, result: Result, band: int, labels: list[_Box]) -> None:
+    """A region's edge, and its label in its upper left corner, below those of others that are there already."""
     assert result.region is not None
     height, width = image.shape[:2]
     left, top, right, bottom = result.region.box(height, width)
@@ -63,9 +66,20 @@ def _frame_region(image: Frame, result: Result, band: int) -> None:
     if result.region_name and min(inner.shape[:2]) > 2 * _LEAST_HEIGHT:
         text = f"{result.region_name}: {result.label}"
         (unit_width, unit_height), _ = cv2.getTextSize(_ascii(text), _FONT, 1.0, 1)
-        label = inner[: round(2 * letter_px), : round(unit_width * letter_px / max(1, unit_height)) + 2 * _MARGIN]
+        tall, wide = round(2 * letter_px), round(unit_width * letter_px / max(1, unit_height)) + 2 * _MARGIN
+        down = 0
+        while any(_overlap((left, top + down, left + wide, top + down + tall), other) for other in labels):
+            down += tall
+        label = inner[down : down + tall, :wide]
+        if len(label) < tall:
+            return
+        labels.append((left, top + down, left + wide, top + down + tall))
         label //= 4
         _write(label, text, _MARGIN, round(1.4 * letter_px), letter_px, _WHITE)
+
+
+def _overlap(one: _Box, other: _Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _write(image: Frame, text: str, left: int, baseline: int, letter_px: float, colour: tuple[int, int, int]) -> None:

@@ -276,6 +276,16 @@ def test_each_region_has_its_answers_and_its_frame_in_the_picture(browser: Any, 
         return boxes.map(box => [box.textContent, box.style.left, box.style.width]);
     """
     assert browser.execute_script(script) == [["door: mug", "0%", "50%"], ['gate: a <b>"cup"</b>', "50%", "50%"]]
+    inside = """
+        showAnswer({region_name: "hall", region: [0, 0, 1, 1], labels: [{label: "mug", probability: 0.9}],
+                    unknown: false, fps: 15, capture_to_answer_ms: 4, infer_ms: 3, dropped: 0, variant: "v", backend: "fake"});
+        const tops = [...document.querySelectorAll("#rois span")].map(name => name.getBoundingClientRect());
+        answers.delete("hall");
+        showRegions();
+        return tops.map(box => [box.top, box.bottom]);
+    """
+    (top, bottom), _, (below, _) = browser.execute_script(inside)
+    assert top < bottom <= below, "names of regions with one corner stand below each other"
     assert text(browser, "best") == "door: mug"
     press(browser, "#regions button:nth-child(2)")
     assert text(browser, "best") == 'gate: a <b>"cup"</b>'

@@ -61,3 +61,18 @@ def test_every_region_is_framed_and_named(
         inner = drawn[top + 2 : height // 4, left + 2 : right - 2]
         assert (inner < 64).any() == (height > 100), "its name stands on a dark ground, where there is room"
     assert (frame.image == 128).all()
+
+
+def test_names_of_regions_with_one_corner_stand_below_each_other(
+    make_result: Callable[..., Result], make_frame: Callable[..., CapturedFrame]
+) -> None:
+    frame = make_frame(image=np.full((480, 640, 3), 128, np.uint8))
+    whole, part, low = parse_regions(["whole=0,0,1,1", "part=0,0,0.5,1", "low=0,0,1,0.1"])
+    others = [make_result(frame=frame, region=region) for region in (part, low)]
+    alone = draw(make_result(frame=frame, region=whole))
+    both = draw(make_result(frame=frame, region=whole, elsewhere=(others[0],)))
+    tall = round(2 * 0.2 * round(480 * 0.17))
+    for drawn, second in ((alone, False), (both, True)):
+        grounds = [(drawn[row : row + tall - 6, 3:40] < 64).mean() > 0.5 for row in (3, 3 + tall)]
+        assert grounds == [True, second]
+    assert draw(make_result(frame=frame, region=whole, elsewhere=tuple(others))).shape == frame.image.shape
