@@ -278,7 +278,8 @@ def test_each_region_has_its_answers_and_its_frame_in_the_picture(browser: Any, 
     assert browser.execute_script(script) == [["door: mug", "0%", "50%"], ['gate: a <b>"cup"</b>', "50%", "50%"]]
     inside = """
         showAnswer({region_name: "hall", region: [0, 0, 1, 1], labels: [{label: "mug", probability: 0.9}],
-                    unknown: false, fps: 15, capture_to_answer_ms: 4, infer_ms: 3, dropped: 0, variant: "v", backend: "fake"});
+                    unknown: false, fps: 15, capture_to_answer_ms: 4, infer_ms: 3, dropped: 0, variant: "v",
+                    backend: "fake"});
         const tops = [...document.querySelectorAll("#rois span")].map(name => name.getBoundingClientRect());
         answers.delete("hall");
         showRegions();
