@@ -94,14 +94,20 @@ def weights_mb(path: Path, variant: Variant, precision: str) -> float:
     return int(found[0]) / 1e6
 
 
-@pytest.mark.parametrize("capability", ["8.6", "8.9"])
 @pytest.mark.parametrize("alpha", [0.25, 0.5])
-def test_every_form_of_every_demo_variant_becomes_an_engine(make_onnx: MakeOnnx, alpha: float, capability: str) -> None:
+def test_every_form_of_every_demo_variant_becomes_an_engine(make_onnx: MakeOnnx, alpha: float) -> None:
     for resolution in RESOLUTIONS:
-        variant = Variant(alpha, resolution)
-        for precision in PRECISIONS:
-            built = build_one(make_onnx(variant, precision), variant, precision, capability)
-            assert len(built.content) > 100_000 and built.layers > 50, (variant.name, precision)
+        assert_every_form_becomes_an_engine(make_onnx, Variant(alpha, resolution), "8.6")
+
+
+def test_every_form_becomes_an_engine_of_another_gpu(make_onnx: MakeOnnx) -> None:
+    assert_every_form_becomes_an_engine(make_onnx, Variant(0.5, 160), "8.9")
+
+
+def assert_every_form_becomes_an_engine(make_onnx: MakeOnnx, variant: Variant, capability: str) -> None:
+    for precision in PRECISIONS:
+        built = build_one(make_onnx(variant, precision), variant, precision, capability)
+        assert len(built.content) > 100_000 and built.layers > 50, (variant.name, precision)
 
 
 def test_pointwise_weights_stay_int8_in_the_engine(make_onnx: MakeOnnx) -> None:

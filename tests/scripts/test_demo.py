@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -135,33 +136,47 @@ def tiny() -> Recipe:
     return replace(recipe_for(1 / 2700), batch=2, growth=((1.0, 0.2),))
 
 
-def test_training_writes_every_width_with_the_statistics_of_every_resolution(tmp_path: Path, tiny: Recipe) -> None:
-    told = list[str]()
-    train(tiny, tmp_path, report=told.append, every=1, recalibration=4, per_class=1)
-    assert [path.name for path in sorted(tmp_path.glob("*.safetensors"))] == [
+@dataclass(frozen=True)
+class Trained:
+    """The folder of a run, and what it reported."""
+
+    folder: Path
+    told: list[str]
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    run = Trained(tmp_path_factory.mktemp("trained"), [])
+    train(tiny, run.folder, report=run.told.append, every=1, recalibration=4, per_class=1)
+    return run
+
+
+def test_training_writes_every_width_with_the_statistics_of_every_resolution(trained: Trained) -> None:
+    assert [path.name for path in sorted(trained.folder.glob("*.safetensors"))] == [
         checkpoint_name(a) for a in sorted(ALPHAS)
     ]
-    checkpoint = load_checkpoint(tmp_path / checkpoint_name(0.25))
+    checkpoint = load_checkpoint(trained.folder / checkpoint_name(0.25))
     small, large = (checkpoint.at(side).state_dict()["stem.bn.running_mean"] for side in (128, 224))
     assert not torch.equal(small, large)
-    assert sum("_224: " in line for line in told) == 4
+    assert sum("_224: " in line for line in trained.told) == 4
 
 
-def test_training_goes_on_from_its_state(tmp_path: Path, tiny: Recipe) -> None:
-    told = list[str]()
-    for _ in range(2):
-        train(tiny, tmp_path, report=told.append, every=1, recalibration=2, per_class=1)
-    assert sum(line.startswith("step ") for line in told) == tiny.steps
+def test_training_goes_on_from_its_state(trained: Trained, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sum(line.startswith("step ") for line in trained.told) == tiny.steps
+    again = list[str]()
+    monkeypatch.setattr("scripts.demo.train.write_checkpoints", lambda *_: {})
+    train(tiny, trained.folder, report=again.append, every=1, recalibration=2, per_class=1)
+    assert not again, "every step is done"
     with pytest.raises(TrainingError, match="other settings"):
-        train(replace(tiny, peak_rate=1e-3), tmp_path, recalibration=2, per_class=1)
+        train(replace(tiny, peak_rate=1e-3), trained.folder, recalibration=2, per_class=1)
 
 
 def test_a_state_of_another_recipe_is_one_line_and_force_starts_anew(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny: Recipe, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = ["--work", str(tmp_path), "--steps", "train"]
     with monkeypatch.context() as patch:
-        patch.setattr(make, "train", lambda recipe, folder, **_: train(tiny, folder, recalibration=2, per_class=1))
+        patch.setattr(make, "train", lambda recipe, folder, **_: shutil.copytree(trained.folder, folder))
         assert make.main(asked) == 0
     assert make.main(asked) != 0
     (line,) = capsys.readouterr().err.splitlines()

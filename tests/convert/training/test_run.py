@@ -122,7 +122,7 @@ from convert.training.tasks import SingleTask
 from convert.training.trainer import Trainer
 from tests.convert.training.conftest import Shapes, build
 torch.set_num_threads(1)
-list(Trainer(SingleTask(build({alpha}), [{side}]), Shapes(), Recipe(steps=3, batch={batch})).steps())
+list(Trainer(SingleTask(build({alpha}), [{side}]), Shapes(), Recipe(steps=2, batch={batch})).steps())
 print(peak_rss_mb())
 """
 

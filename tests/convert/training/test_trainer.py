@@ -198,11 +198,15 @@ with joined(torch.device("cpu")) as shard:
 def test_processes_that_train_a_family_keep_the_same_weights(tmp_path: Path) -> None:
     script = tmp_path / "family.py"
     script.write_text(FAMILY_OF_TWO_PROCESSES)
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29618"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, *launcher, str(script)], capture_output=True, text=True, check=False, env=environment
-    )
-    assert done.returncode == 0, done.stderr
+    job = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29618"}
+    environment = os.environ | job | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    both = []
+    for rank in ("0", "1"):
+        ranked = environment | {"RANK": rank, "LOCAL_RANK": rank}
+        command = [sys.executable, str(script)]
+        both.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ranked))
+    for process in both:
+        said = process.communicate(timeout=200)[1]
+        assert process.returncode == 0, said
     first, second = ((tmp_path / f"weights{rank}").read_bytes() for rank in range(2))
     assert first == second
