@@ -645,7 +645,7 @@ trim() {
 
 # pip would compile every module that there is: a sixth of the installation's size, and most of it is never imported.
 compile() {
-    "$new/bin/python" -m compileall -q -x '/(tests|pip|setuptools|pkg_resources|lexers|f2py)/' "$new/lib" >>"$log" 2>&1 ||
+    "$new/bin/python" -m compileall -q -j 0 -x '/(tests|pip|setuptools|pkg_resources|lexers|f2py)/' "$new/lib" >>"$log" 2>&1 ||
         say "Some modules could not be compiled." >>"$log"
 }
 

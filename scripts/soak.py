@@ -35,6 +35,7 @@ _WISHES: Final = (
     {"variant": "auto"},
     {"fps": 60},
 )
+_FIRST_VISIT_S: Final = 60.0
 _MEMORY_MB: Final = 3.0
 _MEMORY_SHARE: Final = 0.02
 """Growth that is not one: allocators keep what they may need again."""
@@ -87,11 +88,14 @@ def _soak(duration_s: float, every_s: float) -> tuple[list[Look], int]:
         drain = threading.Thread(target=process.stderr.read, daemon=True)
         drain.start()
         stop = threading.Event()
-        visitors = [threading.Thread(target=_visit, args=(port, kind, stop)) for kind in ("watch", "read", "ask")]
+        kinds = {kind: threading.Event() for kind in ("watch", "read", "ask")}
+        visitors = [threading.Thread(target=_visit, args=(port, kind, stop, came)) for kind, came in kinds.items()]
         try:
             _await(port)
             for visitor in visitors:
                 visitor.start()
+            for came in kinds.values():
+                came.wait(_FIRST_VISIT_S)
             return _look(process.pid, duration_s, every_s), _answers(port)
         finally:
             stop.set()
@@ -111,19 +115,21 @@ def _look(pid: int, duration_s: float, every_s: float) -> list[Look]:
     return looks
 
 
-def _visit(port: int, kind: str, stop: threading.Event) -> None:
-    """One visitor after the other, until the end."""
+def _visit(port: int, kind: str, stop: threading.Event, came: threading.Event) -> None:
+    """One visitor after the other, until the end; the first is told."""
     wishes = itertools.cycle(_WISHES)
     while not stop.wait(0.5):
         with contextlib.suppress(OSError, http.client.HTTPException):
             if kind == "ask":
                 _request(port, "PUT", "/api/control", json.dumps(next(wishes)))
+                came.set()
                 continue
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", {"watch": "/stream.mjpg", "read": "/api/events"}[kind])
             with connection.getresponse() as answer:
                 answer.read(200_000 if kind == "watch" else 20_000)
             connection.close()
+            came.set()
 
 
 def _request(port: int, method: str, path: str, body: str | None = None) -> bytes:

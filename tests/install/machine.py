@@ -88,7 +88,7 @@ def made(number: int = 1, *, extras: str = "litert,headless", option: str = "", 
     return [
         f"python -m venv {option}HERE/.venv/{number}",
         f"{PIP} --no-compile --editable .[{extras}]{others}",
-        f"python -m compileall -q -x /(tests|pip|setuptools|pkg_resources|lexers|f2py)/ HERE/.venv/{number}/lib",
+        f"python -m compileall -q -j 0 -x /(tests|pip|setuptools|pkg_resources|lexers|f2py)/ HERE/.venv/{number}/lib",
     ]
 
 
