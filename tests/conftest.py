@@ -24,6 +24,12 @@ settings.register_profile("patient", deadline=None)  # a busy machine is late an
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Tests beside each other: one more than there are processors, for many wait as long as they work."""
+    return 1 + len(os.sched_getaffinity(0))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable() -> Generator[None, Any, Any]:
     """Escapes what is not UTF-8 in a report: pytest-xdist stops all tests where a worker captured such text."""

@@ -6,14 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.waiting import eventually
 
 __all__ = ["MOSQUITTO", "Listener", "RealBroker", "eventually", "free_port", "needs_mosquitto"]
 
@@ -26,13 +26,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def eventually(check: Callable[[], bool], timeout_s: float = 10) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not check():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
 
 
 @dataclass

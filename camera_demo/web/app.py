@@ -7,7 +7,6 @@ import json
 import logging
 import math
 from collections.abc import AsyncIterator
-from importlib.resources import files
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -25,7 +24,8 @@ from camera_demo.web.connections import OncePerMinute
 from camera_demo.web.guard import Guard, content_policy, read_body
 from camera_demo.web.hub import Hub, wait_for
 from camera_demo.web.metrics import CONTENT_TYPE_LATEST, Metrics
-from camera_demo.web.teaching import teach_html, teaching_routes
+from camera_demo.web.pages import read_page
+from camera_demo.web.teaching import teaching_routes
 from edge.budget import Budget
 from edge.errors import EdgeError
 
@@ -51,7 +51,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
         token: What a request must bring along; None where only this machine may connect.
     """
     seldom = OncePerMinute(_log)
-    html = (files("camera_demo") / "web" / "page.html").read_text(encoding="utf-8")
+    html = read_page("page")
 
     async def page(request: Request) -> Response:
         return HTMLResponse(html)
@@ -116,7 +116,7 @@ def page_app(hub: Hub, metrics: Metrics, *, token: str | None = None) -> ASGIApp
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, policy=content_policy(html + teach_html()), token=token)],
+        middleware=[Middleware(Guard, policy=content_policy(html + read_page("teach")), token=token)],
         exception_handlers={EdgeError: _on_error, HTTPException: _on_error, Exception: internal},
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -17,23 +16,19 @@ from camera_demo.run_state import RunState
 from camera_demo.teaching import Teacher
 from camera_demo.web.answers import Json
 from camera_demo.web.guard import read_body
+from camera_demo.web.pages import read_page
 from edge.teaching.pictures import check_name
 
-__all__ = ["teach_html", "teaching_routes"]
+__all__ = ["teaching_routes"]
 
 _MOST_LISTED: Final = 500
 _ACTIONS: Final = ("learn", "use", "back")
 _CHANGES: Final = ("label", "delete", "restore")
 
 
-def teach_html() -> str:
-    """The page where pictures are labelled and taught."""
-    return (files("camera_demo") / "web" / "teach.html").read_text(encoding="utf-8")
-
-
 def teaching_routes(run_state: RunState) -> list[Route]:
     """The routes; without ``collect:DIR`` they say so."""
-    html = teach_html()
+    html = read_page("teach")
 
     async def page(request: Request) -> Response:
         return HTMLResponse(html)

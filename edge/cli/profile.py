@@ -12,7 +12,7 @@ import edge
 from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
-from edge.console import note, progress_bar, stdout, table, write_json
+from edge.console import figure, note, progress_bar, stdout, table, write_json
 from edge.errors import ProfileError
 from edge.files import check_parent
 from edge.plot import check_plot, profile_charts, write_charts
@@ -125,16 +125,12 @@ def _cells(row: ProfileRow) -> tuple[str, ...]:
     stages = (row.preprocess_ms, row.infer_ms)
     return (
         row.variant.name + ("" if row.provenance == "measured" else f" ({row.provenance})"),
-        *(_number(value, 2) for value in (*figures, *stages)),
-        _number(latency.init_ms, 0),
-        _number(latency.warmup_first_ms, 1),
-        _number(row.num_threads, 0),
-        _number(row.peak_rss_mb, 0),
+        *(figure(value, 2) for value in (*figures, *stages)),
+        figure(latency.init_ms, 0),
+        figure(latency.warmup_first_ms, 1),
+        figure(row.num_threads, 0),
+        figure(row.peak_rss_mb, 0),
     )
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _circumstances(profile: LatencyProfile) -> str:

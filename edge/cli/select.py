@@ -11,7 +11,7 @@ import typer
 
 import edge
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
-from edge.console import note, progress_bar, stdout, table, write_json
+from edge.console import figure, note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.reference_profiles import nearest_published
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["select"]
 
-_LEGEND = (
-    "agree: pictures with the same best class as in float; front: no other variant is both as fast and as good "
-    "(Pareto front)"
-)
-
+_LEGEND: Final = {
+    "agree %": "agree: pictures with the same best class as in float",
+    "front": "front: no other variant is both as fast and as good (Pareto front)",
+}
+"""What the headings mean that a reader may not know."""
 _RANKED_BY: Final = {"top1": "measured top-1", "mult_adds": "mult-adds"}
 
 
@@ -95,7 +95,8 @@ def _table(selection: Selection) -> Table:
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
         result.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
-    result.caption, result.caption_justify = _LEGEND, "left"
+    legend = "; ".join(words for heading, words in _LEGEND.items() if heading in columns)
+    result.caption, result.caption_justify = legend, "left"
     return result
 
 
@@ -105,12 +106,12 @@ def _columns(selection: Selection) -> dict[str, Callable[[Candidate], str]]:
     columns: dict[str, Callable[[Candidate], str]] = {
         "variant": lambda c: c.variant.name,
         f"{budget.percentile} ms": _latency,
-        "top-1 %": lambda c: _number(c.top1, 1),
-        "agree %": lambda c: _number(c.agreement, 1),
-        "MMACs": lambda c: _number(c.mult_adds / 1e6, 1),
-        "MB": lambda c: _number(c.size_mb, 2),
-        "RSS MB": lambda c: _number(c.rss_mb, 0),
-        "CPU %": lambda c: _number(c.cpu_percent, 0),
+        "top-1 %": lambda c: figure(c.top1, 1),
+        "agree %": lambda c: figure(c.agreement, 1),
+        "MMACs": lambda c: figure(c.mult_adds / 1e6, 1),
+        "MB": lambda c: figure(c.size_mb, 2),
+        "RSS MB": lambda c: figure(c.rss_mb, 0),
+        "CPU %": lambda c: figure(c.cpu_percent, 0),
         "front": lambda c: "yes" if c in selection.front else "",
     }
     unasked = {"agree %" if selection.ranked_by == "top1" else "top-1 %"}
@@ -120,13 +121,9 @@ def _columns(selection: Selection) -> dict[str, Callable[[Candidate], str]]:
 
 
 def _latency(candidate: Candidate) -> str:
-    shown = _number(candidate.latency_ms, 2)
+    shown = figure(candidate.latency_ms, 2)
     is_measured = candidate.provenance in (None, "measured")
     return shown if is_measured else f"{shown} ({candidate.provenance} {candidate.percentile})"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _verdict(selection: Selection, profile: LatencyProfile) -> str:

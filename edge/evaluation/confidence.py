@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ from edge.errors import ConfidenceError
 from edge.evaluation.calibration import calibration_error, error_by_chance
 from edge.evaluation.options import ThresholdOptions
 
-__all__ = ["LEAST_RIGHT", "Answers", "measure_confidence"]
+__all__ = ["LEAST_RIGHT", "Answers", "confidence_at", "keeping", "measure_confidence"]
 
 LEAST_RIGHT: Final = 20
 """Fewer right answers than this set no threshold: one picture in twenty is what is given up."""
@@ -82,25 +82,57 @@ def measure_confidence(
                 "or more. Add labelled pictures, or omit the precision."
             )
         return None
-    below = float(right[int((1 - options.keep) * len(right) + 1e-9)])
+    below = keeping(right, options.keep)
     alarms = None if nothing is None else nothing.probabilities[~nothing.is_right]
     if nothing is not None and alarms is not None:
         below = max(below, _quiet(alarms, int(options.false_alarms * len(nothing.best) + 1e-9), options))
     below = _rounded_down(below)
-    return Confidence(
-        unknown_below=below,
-        known_kept=_share(right >= below),
-        known=len(right),
-        false_alarms=None if alarms is None or nothing is None else _share(alarms >= below, len(nothing.best)),
-        nothing=0 if nothing is None else len(nothing.best),
+    count = None if nothing is None else len(nothing.best)
+    found = confidence_at(below, known, right, alarms, count, temperature=temperature)
+    return replace(
+        found,
         precision=options.precision,
         class_below={} if options.precision is None else _by_class(known, nothing, below, options.precision, labels),
-        temperature=None if temperature is None else round(temperature, 4),
-        error=round(calibration_error(known.probabilities, known.is_right), 4),
         error_before=None if error_before is None else round(error_before, 4),
-        error_by_chance=round(error_by_chance(known.probabilities), 4),
-        labelled=len(known.best),
     )
+
+
+def confidence_at(
+    below: float,
+    labelled: Answers,
+    known: NDArray[np.floating],
+    alarms: NDArray[np.floating] | None,
+    nothing: int | None = None,
+    *,
+    temperature: float | None,
+) -> Confidence:
+    """What a threshold does, and how well the probabilities fit.
+
+    Args:
+        below: The threshold; its fifth digit is dropped.
+        labelled: Answers to pictures whose class is known.
+        known: Probabilities of those that the threshold is to keep.
+        alarms: Probabilities of the false answers to pictures of nothing known; None without such pictures.
+        nothing: Number of those pictures, if some are answered rightly.
+        temperature: What the logits are divided by.
+    """
+    below = _rounded_down(below)
+    return Confidence(
+        unknown_below=below,
+        known_kept=_share(known >= below),
+        known=len(known),
+        false_alarms=None if alarms is None else _share(alarms >= below, nothing),
+        nothing=0 if alarms is None else nothing or len(alarms),
+        temperature=None if temperature is None else round(temperature, 4),
+        error=round(calibration_error(labelled.probabilities, labelled.is_right), 4),
+        error_by_chance=round(error_by_chance(labelled.probabilities), 4),
+        labelled=len(labelled.best),
+    )
+
+
+def keeping(ranked: NDArray[np.floating], share: float) -> float:
+    """The highest threshold that keeps at least ``share`` of the probabilities, which rise."""
+    return float(ranked[int((1 - share) * len(ranked) + 1e-9)])
 
 
 def _quiet(alarms: NDArray[np.floating], allowed: int, options: ThresholdOptions) -> float:

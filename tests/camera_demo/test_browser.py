@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,14 +22,10 @@ from camera_demo.sources.prefetch import latest_frames
 from camera_demo.sources.reconnecting import ReconnectingSource, Report
 from camera_demo.sources.repeated import RepeatedSource
 from camera_demo.stop import Stop
+from tests.camera_demo.chromium import needs_chromium, start_chromium
+from tests.waiting import eventually
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(
-        None in (CHROMIUM, DRIVER), reason="no Chromium: apt-get install chromium chromium-driver, and selenium"
-    ),
-    pytest.mark.timeout(180),
-]
+pytestmark = [needs_chromium, pytest.mark.timeout(180)]
 CLIP = Path(session.__file__).parent / DEMO_CLIP
 
 
@@ -62,14 +57,7 @@ class Plugged(PacedSource):
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
-    driver.set_window_size(1280, 860)
+    driver = start_chromium()
     yield driver
     driver.quit()
 
@@ -103,14 +91,6 @@ def address(plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
         stop.request()
         thread.join(20)
     assert not thread.is_alive()
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 60) -> Any:
-    end_s = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.05)
-    return found
 
 
 def several(look: Callable[[], str], are_enough: Callable[[set[str]], bool]) -> None:

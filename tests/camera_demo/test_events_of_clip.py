@@ -17,7 +17,8 @@ from camera_demo.actions.rules import parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
 from camera_demo.stop import Stop
-from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
+from tests.mosquitto import Listener, RealBroker, free_port, needs_mosquitto
+from tests.waiting import eventually
 
 CLIP = Path(session.__file__).parent / "clips/digits.json"
 VARIANT = "0.50_160"

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import httpx
-import jsonschema
 import numpy as np
 import pytest
 
@@ -24,22 +21,12 @@ from camera_demo.settings import Settings
 from camera_demo.stop import Stop
 from camera_demo.taught_bundle import TaughtBundle
 from edge.bundles import registry
+from tests.camera_demo.chromium import needs_chromium, start_chromium
+from tests.camera_demo.openapi import checked
 from tests.edge.small_demo import write_small_demo
 from tests.edge.teaching.test_teach import scene
 from tests.edge.updates.test_signature import make_keys
-
-ROOT = Path(__file__).parents[2]
-DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs/openapi.json").read_text(encoding="utf-8"))
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-
-def checked(path: str, answer: httpx.Response) -> Any:
-    """The answer's JSON, as ``docs/openapi.json`` describes it."""
-    method = "put" if answer.request.method == "PUT" else "get"
-    responses = DOCUMENT["paths"][path][method]["responses"]
-    schema = responses[str(answer.status_code)]["content"]["application/json"]["schema"]
-    jsonschema.validate(answer.json(), {**schema, "components": DOCUMENT["components"]})
-    return answer.json()
+from tests.waiting import eventually
 
 
 def write_clip(path: Path) -> Path:
@@ -99,14 +86,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def running(folder: Path) -> Iterator[str]:
     with run(folder, []) as address:
         yield address
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 60) -> Any:
-    end_s = time.monotonic() + timeout_s
-    while not (found := check()):
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.05)
-    return found
 
 
 @contextlib.contextmanager
@@ -338,16 +317,10 @@ def test_no_address_leads_out_of_the_folder(client: httpx.Client) -> None:
         assert client.get(f"/api/collected/{name}").status_code == 404
 
 
-@pytest.mark.skipif(None in (CHROMIUM, DRIVER), reason="no Chromium: apt-get install chromium chromium-driver")
+@needs_chromium
 @pytest.mark.timeout(280)
 def test_in_a_browser_two_classes_are_taught_by_button(running: str, client: httpx.Client, tmp_path: Path) -> None:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=DRIVER))
+    driver = start_chromium()
     driver.set_window_size(1280, 1000)
     find, run = driver.find_element, driver.execute_script
     gallery = "return document.getElementById('gallery').children.length"

@@ -20,6 +20,7 @@ from camera_demo.actions.command import CommandAction
 from camera_demo.actions.rules import parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.events import Event
+from tests.waiting import eventually
 
 Make = Callable[..., CommandAction]
 
@@ -39,13 +40,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def python(code: str, *arguments: str) -> str:
     return shlex.join([sys.executable, "-c", code, *arguments])
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 20) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not check():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
 
 
 def is_gone(pid: int) -> bool:

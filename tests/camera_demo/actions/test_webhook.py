@@ -17,6 +17,7 @@ from camera_demo.actions.rules import parse_rule
 from camera_demo.actions.webhook import WebhookAction
 from camera_demo.errors import ConfigError
 from camera_demo.events import Event
+from tests.waiting import eventually
 
 
 class Server(ThreadingHTTPServer):
@@ -77,13 +78,6 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., WebhookActio
     yield make
     for action in made:
         action.close()
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 20) -> None:
-    end_s = time.monotonic() + timeout_s
-    while not check():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
 
 
 def test_the_event_is_sent_once(

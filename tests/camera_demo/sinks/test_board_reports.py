@@ -23,7 +23,8 @@ from edge.fleet.reporting import health_topic, install_topic, read_report, state
 from edge.fleet.requests import REQUEST_FILE
 from edge.fleet.state import BadVersion, FollowState
 from edge.paths import state_folder
-from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
+from tests.mosquitto import Listener, RealBroker, free_port, needs_mosquitto
+from tests.waiting import eventually
 
 STATE = FollowState(board_id="attic", host="pi", channel="birds", bundle="birds", installed="a" * 16, latest="b" * 16)
 STATES = state_topic("attic")

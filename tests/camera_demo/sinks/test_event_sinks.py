@@ -29,7 +29,8 @@ from camera_demo.sinks.threaded_sink import DetachedSink
 from camera_demo.sinks.topics import Topics
 from camera_demo.source_status import SourceStatus
 from camera_demo.stop import Stop
-from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
+from tests.mosquitto import Listener, RealBroker, free_port, needs_mosquitto
+from tests.waiting import eventually
 
 NASTY = 'a "b"/{c}\n+#'
 BEGUN = Event(

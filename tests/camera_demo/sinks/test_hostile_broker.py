@@ -6,7 +6,6 @@ import contextlib
 import resource
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +17,7 @@ from camera_demo.sinks.broker import Broker
 from camera_demo.sinks.mqtt import MqttSink
 from camera_demo.sinks.mqtt_client import SteadyClient
 from camera_demo.source_status import SourceStatus
+from tests.waiting import eventually
 
 CONNECTED = b"\x20\x02\x00\x00"
 TOPIC = b"\x00\x03x/y"
@@ -32,13 +32,6 @@ def length(number: int) -> bytes:
         found.append(digit | (128 if number else 0))
         if not number:
             return bytes(found)
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 60
-    while not check():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.01)
 
 
 class Hostile:

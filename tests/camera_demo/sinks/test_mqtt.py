@@ -25,7 +25,8 @@ from camera_demo.sinks.topics import Topics, segment
 from camera_demo.source_id import source_id
 from camera_demo.source_status import SourceStatus
 from camera_demo.uri import parse_source
-from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
+from tests.mosquitto import Listener, RealBroker, free_port, needs_mosquitto
+from tests.waiting import eventually
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,10 +23,7 @@ from camera_demo.sinks.page import PageSink
 from camera_demo.web.app import page_app
 from edge.budget import Budget
 from edge.inference.classifier import Classifier
-
-DOCUMENT: dict[str, Any] = json.loads(
-    (Path(__file__).resolve().parents[3] / "docs/openapi.json").read_text(encoding="utf-8")
-)
+from tests.camera_demo.openapi import DOCUMENT, check, checked
 
 
 @pytest.fixture
@@ -68,22 +64,6 @@ def full(
     return page
 
 
-def check(value: object, schema: dict[str, Any]) -> None:
-    jsonschema.validate(value, {**schema, "components": DOCUMENT["components"]})
-
-
-def checked(path: str, answer: httpx.Response, method: str = "get") -> Any:
-    """The answer's JSON, which must be as the document says for its status."""
-    operation = DOCUMENT["paths"][path][method]
-    described = operation["responses"][str(answer.status_code)]["content"]
-    kind = answer.headers["content-type"].partition(";")[0]
-    assert kind in described, (path, kind)
-    if kind == "application/json":
-        check(answer.json(), described[kind]["schema"])
-        return answer.json()
-    return answer.content
-
-
 def test_it_has_every_route_and_method_and_no_other(page: PageSink) -> None:
     app: Any = page_app(page._hub, page._metrics)
     assert isinstance(app, Starlette)
@@ -120,7 +100,7 @@ def test_the_answers_are_as_it_says_before_the_model_is_loaded(page: PageSink, b
     missing = browser.get("/api/recent-events/9.jpg")
     assert missing.status_code == 404
     checked("/api/recent-events/{id}.jpg", missing)
-    checked("/api/control", browser.put("/api/control", json={"fps": 3}), "put")
+    checked("/api/control", browser.put("/api/control", json={"fps": 3}))
 
 
 def test_the_answers_are_as_it_says_when_there_is_all(full: PageSink, browser: httpx.Client) -> None:
@@ -135,8 +115,8 @@ def test_the_answers_are_as_it_says_when_there_is_all(full: PageSink, browser: h
     picture = browser.get(ended["picture"])
     assert picture.status_code == 200
     assert checked("/api/recent-events/{id}.jpg", picture).startswith(b"\xff\xd8")
-    checked("/api/control", browser.put("/api/control", json={"budget_ms": 20}), "put")
-    checked("/api/control", browser.put("/api/control", json={"speed": 20}), "put")
+    checked("/api/control", browser.put("/api/control", json={"budget_ms": 20}))
+    checked("/api/control", browser.put("/api/control", json={"speed": 20}))
 
 
 def test_what_is_streamed_is_as_it_says(full: PageSink, browser: httpx.Client) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 import re
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -25,6 +24,7 @@ from camera_demo.source_status import SourceStatus
 from camera_demo.web.attempts import Attempts
 from camera_demo.web.connections import OncePerMinute
 from camera_demo.web.hub import Hub
+from tests.waiting import eventually
 
 TOKEN = "a key & more/100 % ключ?#"
 
@@ -73,13 +73,6 @@ def received(connection: socket.socket) -> bytes:
 
 def get(page: PageSink, path: str, **headers: str) -> httpx.Response:
     return httpx.get(f"http://127.0.0.1:{page.port}{path}", headers=headers, trust_env=False, timeout=8)
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 8
-    while not check():
-        assert time.monotonic() < end_s, "not in time"
-        time.sleep(0.02)
 
 
 def test_of_200_idle_connections_64_stay_and_a_request_is_still_answered(page: PageSink) -> None:

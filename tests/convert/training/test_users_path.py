@@ -74,11 +74,11 @@ def test_real_photos_by_class_folder_learn_from_imagenets_weights(shared_data: P
             if name.startswith(beginning):
                 shutil.copy(shared_data / "photos" / name, tmp_path / "photos" / label)
     start, out, bundle = shared_data / "mobilenet_1_0_224_tf.h5", tmp_path / "checkpoints", tmp_path / "bundle"
-    options = ("--single", 1, "--resolutions", 128, "--epochs", 8, "--batch", 16, "--rate", 0.001)
+    options = ("--single", 1, "--resolutions", 96, "--epochs", 5, "--batch", 8, "--rate", 0.002)
     top1 = ask(build_convert(), "train", tmp_path / "photos", "--out", out, "--from", start, *options)
-    assert top1["mobilenet_v1_1.00_128"] >= 0.7  # a third are mammals
+    assert top1["mobilenet_v1_1.00_96"] >= 0.6  # of fifteen pictures, seven are things
     material = ("--labels", out / "labels.txt", "--calibration", out / "splits.csv", "--min-agreement", 0.8)
-    ask(build_convert(), "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 128, "--out", bundle)
+    ask(build_convert(), "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 96, "--out", bundle)
     pictures = sorted((tmp_path / "photos" / "bird").iterdir())
     answers = ask(build(), "classify", *pictures, "--bundle", bundle)
     assert sum(answer["classes"][0]["label"] == "bird" for answer in answers) >= 0.8 * len(pictures)

@@ -17,7 +17,8 @@ from edge.errors import ChannelError
 from edge.fleet.broker import BrokerAddress, Publisher, broker_address, collect
 from edge.fleet.reporting import MOST_BYTES, install_topic, read_report, state_topic, to_message
 from edge.fleet.state import FollowState
-from tests.mosquitto import Listener, RealBroker, eventually, free_port, needs_mosquitto
+from tests.mosquitto import Listener, RealBroker, free_port, needs_mosquitto
+from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 27, 17, 20, tzinfo=timezone.utc)
 STATE = FollowState(board_id="attic", channel="birds")
