@@ -58,10 +58,15 @@ def _interruptible() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Profiles, bundles and settings of tests lie in a folder of theirs: the user's are neither read nor changed."""
+    """Profiles, bundles and settings of tests lie in a folder of theirs: the user's are neither read nor changed.
+
+    State is shared by the processes that run tests beside each other: this machine is measured once for all.
+    """
+    base = tmp_path_factory.getbasetemp()
     with pytest.MonkeyPatch.context() as patch:
-        for kind in ("CONFIG", "DATA", "STATE"):
+        for kind in ("CONFIG", "DATA"):
             patch.setenv(f"XDG_{kind}_HOME", str(tmp_path_factory.mktemp("home") / kind.lower()))
+        patch.setenv("XDG_STATE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "state"))
         yield
 
 

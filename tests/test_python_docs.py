@@ -57,7 +57,6 @@ def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr("convert.quantization.quantizer.ENOUGH", 1)  # views of a dozen pictures take ten times as long
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "docs-state"))
         for line, block in blocks_of(request.param):
             with contextlib.redirect_stdout(io.StringIO()) as output:
                 exec(compile("\n" * (line - 1) + block, str(ROOT / request.param), "exec"), namespace)

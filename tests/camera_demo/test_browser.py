@@ -74,9 +74,8 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
 
 
 @pytest.fixture
-def address(plug: Plug, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(plug: Plug) -> Iterator[str]:
     """Where the page is, of a run with the demo bundle that chooses by the budget; the machine is measured once."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
     said, stop = list[str](), Stop()
     settings = Settings(input="demo", outputs=("http://127.0.0.1:0",), threads=1, fps=30)
     thread = threading.Thread(target=session.run, args=(settings, stop), kwargs={"announce": said.append})

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from edge.errors import VariantError
 from edge.profiling import equals
 from edge.profiling import measure as measuring
 from edge.profiling.conditions import conditions_of
-from edge.profiling.profile import load_profile
+from edge.profiling.profile import LatencyProfile, load_profile
+from edge.profiling.timing import StopRule
 from edge.vision.preprocess import Preprocessing
 from tests.edge.conftest import TOP1, calm_machine, make_latency, make_manifest, make_profile, write_bundle
 from tests.edge.small_demo import FILE, write_small_demo
@@ -58,8 +58,12 @@ def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    calm = partial(measuring.measure, machine=calm_machine(describe=describe))
-    monkeypatch.setattr("edge.profiling.profile_cache.measure", calm)
+
+    def measure(*arguments: Any, **wanted: Any) -> LatencyProfile:
+        briefly = {"machine": calm_machine(describe=describe), "stop": StopRule(least_rounds=1, most_s=0.1)}
+        return measuring.measure(*arguments, **wanted | briefly)
+
+    monkeypatch.setattr("edge.profiling.profile_cache.measure", measure)
 
     def run(*arguments: str | Path) -> Ended:
         monkeypatch.setattr(sys, "argv", ["edge", *map(str, arguments)])
