@@ -75,9 +75,9 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
 
 @pytest.fixture
 def address(plug: Plug) -> Iterator[str]:
-    """Where the page is, of a run with the demo bundle that chooses by the budget; the machine is measured once."""
+    """Where the page is, of a run with the demo bundle and a budget that a busy machine keeps, too."""
     said, stop = list[str](), Stop()
-    settings = Settings(input="demo", outputs=("http://127.0.0.1:0",), threads=1, fps=30)
+    settings = Settings(input="demo", outputs=("http://127.0.0.1:0",), threads=1, fps=2)
     thread = threading.Thread(target=session.run, args=(settings, stop), kwargs={"announce": said.append})
     thread.start()
     try:
