@@ -10,166 +10,26 @@ The tables go into docs/confidence.md.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.calibration_methods import METHODS, cooling, cross_validated
+from benchmarks.confidence_photos import Floats, Photos, answers, softmax
 from benchmarks.quantization_table import put_table
-from convert.checkpoints import Checkpoint, load_checkpoint
-from convert.data.image_sets import find_pictures, read_pictures
+from convert.checkpoints import load_checkpoint
 from convert.pipeline.temperature import fit_temperature
-from convert.quantization import equalize, fold, quantize
-from edge.errors import ImageError
 from edge.evaluation.calibration import calibration_error, error_by_chance
-from edge.evaluation.truth import read_truth
-from edge.vision.preprocess import Preprocessing
 
-Floats = NDArray[np.float64]
 DOCUMENT: Final = ROOT / "docs/confidence.md"
-_FOLDS, _SPLITS, _DRAWS, _KNOWN = 8, 3, 20, 10
-_TEMPERATURES: Final = np.geomspace(0.2, 10, 120)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Photos:
-    """The int8 network's answers to photos at one resolution."""
-
-    logits: Floats
-    features: Floats
-    """After the pool, (photos, channels)."""
-    truth: NDArray[np.int64]
-    """-1 for objects that are none of the classes."""
-    objects: NDArray[np.str_]
-    """What each photo shows."""
-    number: NDArray[np.int64]
-    """Which photo of the object it is."""
-
-    def where(self, chosen: NDArray[np.bool_]) -> Photos:
-        """Some of them."""
-        return Photos(
-            logits=self.logits[chosen],
-            features=self.features[chosen],
-            truth=self.truth[chosen],
-            objects=self.objects[chosen],
-            number=self.number[chosen],
-        )
-
-    @property
-    def is_right(self) -> NDArray[np.bool_]:
-        """Whether the best class is the true one."""
-        return np.asarray(self.logits.argmax(axis=1) == self.truth)
-
-
-def answers(checkpoint: Checkpoint, side: int, photos: Path, truth: Path, cache: Path) -> Photos:
-    """The network's answers, taken from ``cache`` where they are there."""
-    paths = find_pictures(photos)
-    known = read_truth(paths, [""] * 1000, truth)
-    file = cache / f"{side}.npz"
-    if not file.is_file():
-        recipe = Preprocessing()
-        pixels = read_pictures([path for path in paths if path not in known], recipe, [side]).pixels[side]
-        network = equalize(fold(checkpoint.at(side)), pixels, recipe)
-        quantized = quantize(network, pixels, recipe, progress=lambda stage, share: print(f"{side}: {stage}", end="\r"))
-        logits, features = [], []
-        for picture in read_pictures(paths, recipe, [side]).pixels[side]:
-            real = torch.from_numpy(recipe.real(picture[None])).permute(0, 3, 1, 2)
-            levels = (real / quantized.input.scale + quantized.input.zero_point).round().clamp(-128, 127).to(torch.int8)
-            for layer in quantized.layers:
-                if layer.pools:
-                    levels = levels.float().mean(dim=(2, 3), keepdim=True).round().to(torch.int8)
-                    features.append(((levels.float() - layer.input.zero_point) * layer.input.scale).flatten().numpy())
-                levels = layer.run(levels)
-            logits.append(((levels.float() - quantized.logits.zero_point) * quantized.logits.scale).flatten().numpy())
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(file, logits=np.stack(logits), features=np.stack(features))
-    found = np.load(file)
-    if len(found["logits"]) != len(paths):
-        raise ImageError(f"{file} is of other photos: remove it.")
-    return Photos(
-        logits=found["logits"].astype(np.float64),
-        features=found["features"].astype(np.float64),
-        truth=np.array([known.get(path, -1) for path in paths]),
-        objects=np.array([re.sub(r"_\d+$", "", path.stem) for path in paths]),
-        number=np.array([int((re.search(r"_(\d+)$", path.stem) or ["", "0"])[1]) for path in paths]),
-    )
-
-
-def softmax(logits: Floats, temperature: float = 1.0) -> Floats:
-    """Probabilities, (photos, classes)."""
-    weights = np.exp((logits - logits.max(axis=1, keepdims=True)) / temperature)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
-
-
-def by_true_class(logits: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature that makes the true classes likeliest."""
-    chosen = np.arange(len(truth))
-    costs = [-np.log(np.maximum(softmax(logits, t)[chosen, truth], 1e-30)).sum() for t in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(costs))])
-
-
-def by_mean(logits: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature whose mean probability is the share of right answers."""
-    share = (logits.argmax(axis=1) == truth).mean()
-    gaps = [abs(softmax(logits, t).max(axis=1).mean() - share) for t in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(gaps))])
-
-
-def platt(photos: Photos) -> Callable[[Photos], Floats]:
-    """A logistic curve over the highest logit, two numbers, in place of the softmax."""
-    x = torch.from_numpy(photos.logits.max(axis=1))
-    right = torch.from_numpy(photos.is_right.astype(np.float64))
-    curve = torch.tensor([0.5, -float(x.mean()) / 2], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([curve], max_iter=200, line_search_fn="strong_wolfe")
-
-    def cost() -> torch.Tensor:
-        optimizer.zero_grad()
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(curve[0] * x + curve[1], right)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    optimizer.step(cost)  # type: ignore[no-untyped-call]
-    slope, shift = curve.detach().tolist()
-    return lambda others: np.asarray(1 / (1 + np.exp(-(slope * others.logits.max(axis=1) + shift))))
-
-
-def _cooling(fit: Callable[[Floats, NDArray[np.int64]], float]) -> Callable[[Photos], Callable[[Photos], Floats]]:
-    def fitted(photos: Photos) -> Callable[[Photos], Floats]:
-        temperature = fit(photos.logits, photos.truth)
-        return lambda others: np.asarray(softmax(others.logits, temperature).max(axis=1))
-
-    return fitted
-
-
-METHODS: Final[Mapping[str, Callable[[Photos], Callable[[Photos], Floats]]]] = {
-    "as trained": lambda photos: lambda others: np.asarray(softmax(others.logits).max(axis=1)),
-    "**temperature, by right and wrong answers**": _cooling(fit_temperature),
-    "temperature, by the true classes": _cooling(by_true_class),
-    "temperature, by the mean": _cooling(by_mean),
-    "logistic curve over the highest logit": platt,
-}
-
-
-def cross_validated(photos: Photos, method: Callable[[Photos], Callable[[Photos], Floats]]) -> Iterator[Floats]:
-    """The probabilities of all photos, each by what was fitted on other objects; for several splits."""
-    objects = np.unique(photos.objects)
-    for seed in range(_SPLITS):
-        shuffled = np.random.default_rng(seed).permutation(objects)
-        fold_of = {one: number % _FOLDS for number, one in enumerate(shuffled)}
-        folds = np.array([fold_of[one] for one in photos.objects])
-        found = np.zeros(len(folds))
-        for number in range(_FOLDS):
-            found[folds == number] = method(photos.where(folds != number))(photos.where(folds == number))
-        yield found
+_DRAWS, _KNOWN = 20, 10
 
 
 def calibration_table(at: Mapping[int, Photos]) -> str:
@@ -186,7 +46,7 @@ def calibration_table(at: Mapping[int, Photos]) -> str:
         print(lines[-1], flush=True)
     chance = []
     for photos in labelled.values():
-        (found, *_) = cross_validated(photos, _cooling(fit_temperature))
+        (found, *_) = cross_validated(photos, cooling(fit_temperature))
         chance.append(f"{100 * error_by_chance(found):.1f}")
     lines.append(_row("a perfect one, by chance", chance))
     temperatures = [f"{fit_temperature(one.logits, one.truth):.2f}" for one in labelled.values()]

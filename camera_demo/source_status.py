@@ -47,10 +47,9 @@ class SourceStatus:
     A :class:`camera_demo.sources.reconnecting.Report`; every method may be called by any thread.
     """
 
-    def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, name: str) -> None:
         self._lock = threading.Lock()
-        self._status = SourceState(name=name, state="opening", since_s=clock())
+        self._status = SourceState(name=name, state="opening", since_s=time.monotonic())
         self._listeners: list[Callable[[SourceState], None]] = []
 
     @property
@@ -65,7 +64,7 @@ class SourceStatus:
     def lost(self, name: str, reason: str) -> None:
         """The source broke off or does not open; said again only for another reason."""
         name, reason = shown_name(name), shown_name(reason)
-        now_s = self._clock()
+        now_s = time.monotonic()
         with self._lock:
             before = self._status
             if before.state == "lost" and before.reason == reason:
@@ -80,7 +79,7 @@ class SourceStatus:
     def found(self, name: str) -> None:
         """The source gives frames."""
         name = shown_name(name)
-        now_s = self._clock()
+        now_s = time.monotonic()
         with self._lock:
             before = self._status
             if before.state == "live":

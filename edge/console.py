@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["fail", "figure", "note", "progress_bar", "run", "say", "stderr", "stdout", "table", "write_json"]
+__all__ = ["fail", "note", "progress_bar", "run", "say", "stderr", "stdout", "table", "write_json"]
 
 _LINE_EVERY_S: Final = 10.0
 _WIDTH: Final = 120
@@ -73,16 +73,13 @@ def table(title: str, *headings: str, text: Sequence[str] = ()) -> Table:
     from rich import box
     from rich.table import Table
 
-    result = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left")
+    result = Table(
+        title=title, box=box.SIMPLE_HEAD, collapse_padding=True, title_justify="left", caption_justify="left"
+    )
     for number, heading in enumerate(headings):
         is_text = number == 0 or heading in text
         result.add_column(heading, justify="left" if is_text else "right", no_wrap=not is_text or number == 0)
     return result
-
-
-def figure(value: float | None, digits: int) -> str:
-    """A table's cell: a number with so many digits behind the point, or nothing."""
-    return "" if value is None else f"{value:.{digits}f}"
 
 
 def note(message: str) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["clean", "json_text", "one_line", "shortened"]
+__all__ = ["clean", "figure", "json_text", "one_line", "shortened"]
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -41,3 +41,8 @@ def json_text(value: Any, *, indent: int | None = None, default: Any = None) -> 
     """
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False, default=default)
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def figure(value: float | None, digits: int) -> str:
+    """A table's cell: a number with so many digits behind the point, or nothing."""
+    return "" if value is None else f"{value:.{digits}f}"

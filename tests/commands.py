@@ -17,6 +17,7 @@ def run_in_process(main: Callable[[], NoReturn], program: str, *arguments: objec
     line = [program, *map(str, arguments)]
     with pytest.MonkeyPatch.context() as patch, _caught("stdout") as out, _caught("stderr") as err:
         patch.setattr(sys, "argv", line)
+        patch.setattr("edge.native_output._is_shown", False)  # --debug sets it for the rest of a process
         with pytest.raises(SystemExit) as ended:
             main()
         code = ended.value.code

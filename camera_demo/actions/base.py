@@ -6,7 +6,6 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from camera_demo.events import Event
@@ -41,14 +40,14 @@ def message(event: Event, camera: str, *, has_picture: bool) -> bytes:
 class Complaints:
     """Logs why something failed: each reason at once, the same one again once a minute at most."""
 
-    def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str) -> None:
         """Complain about the action called ``name``."""
-        self._name, self._clock = name, clock
+        self._name = name
         self._said = ("", 0.0)
 
     def say(self, reason: str) -> None:
         """Log a reason."""
-        now_s = self._clock()
+        now_s = time.monotonic()
         if self._said[0] != reason or now_s - self._said[1] >= _PERIOD_S:
             self._said = reason, now_s
             _log.warning("%s", one_line(f"{self._name} {reason}"), extra={"event": "action_failed"})

@@ -30,8 +30,8 @@ class DetachedSink:
     For live sources only: of a file, no answer may be lost.
     """
 
-    def __init__(self, sink: Sink, name: str, *, join_s: float = _JOIN_S) -> None:
-        self._sink, self._name, self._join_s = sink, name, join_s
+    def __init__(self, sink: Sink, name: str) -> None:
+        self._sink, self._name = sink, name
         self._mailbox: Mailbox[Result] = Mailbox(_WAITING)
         self._events: deque[Event] = deque(maxlen=_WAITING_EVENTS)
         self._error: EdgeError | WatcherLeft | None = None
@@ -73,7 +73,7 @@ class DetachedSink:
             return
         self._is_closed = True
         self._mailbox.close()
-        self._thread.join(self._join_s)
+        self._thread.join(_JOIN_S)
         if self._thread.is_alive():
             _log.warning("%s takes nothing any more; %d answers are lost", self._name, self._mailbox.dropped)
             return

@@ -158,16 +158,13 @@ class OpenCVPipeline:
 
     is_live = True
 
-    def __init__(
-        self, name: str, elements: str, capture_format: CaptureFormat, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, name: str, elements: str, capture_format: CaptureFormat) -> None:
         """Start the pipeline.
 
         Raises:
             SourceError: It gives no picture.
         """
         self.name, self.dropped, self.rate_hz = name, 0, capture_format.rate_hz or _USUAL_HZ
-        self._clock = clock
         pipeline = f"{elements} ! {_RAW} ! appsink drop=true max-buffers=1 sync=false"
         patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(1e3 * _FIRST_FRAME_S)]
         patience += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(1e3 * _SILENT_S)]
@@ -182,12 +179,12 @@ class OpenCVPipeline:
         Raises:
             SourceError: The pipeline gave nothing for three seconds.
         """
-        index, start_s = 0, self._clock()
+        index, start_s = 0, time.monotonic()
         while not stop.is_requested:
             is_read, image = self._capture.read()
             if not is_read:
                 raise SourceError(f"{self.name} broke off after {index} frames: the pipeline gives no more.")
-            now_s, picture = self._clock(), np.asarray(image, np.uint8)
+            now_s, picture = time.monotonic(), np.asarray(image, np.uint8)
             yield CapturedFrame(image=picture, index=index, captured_at_s=now_s, position_s=now_s - start_s)
             index += 1
 

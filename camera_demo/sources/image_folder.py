@@ -32,9 +32,9 @@ class PicturesSource:
     is_live = False
     rate_hz = _RATE_HZ
 
-    def __init__(self, name: str, files: Sequence[Path], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, name: str, files: Sequence[Path]) -> None:
         self.name, self.dropped = name, 0
-        self._files, self._clock = files, clock
+        self._files = files
 
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
         """One frame for each picture that can be read.
@@ -52,7 +52,7 @@ class PicturesSource:
                 errors.append(error)
                 _log.warning("Skipped a picture. %s", error)
                 continue
-            now_s = self._clock()
+            now_s = time.monotonic()
             position_s = index / _RATE_HZ
             yield CapturedFrame(
                 image=image, index=index, captured_at_s=now_s, position_s=position_s, file=shown_name(file)

@@ -59,7 +59,6 @@ class MjpegSource:
         stop: Stop | None = None,
         silent_s: float = _SILENT_S,
         no_picture_s: float = _NO_PICTURE_S,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect and wait for the first picture.
 
@@ -68,13 +67,12 @@ class MjpegSource:
             stop: Ends the waiting when requested.
             silent_s: Silence after which the camera counts as gone.
             no_picture_s: How long bytes may come without a whole picture.
-            clock: The clock that stamps the frames.
 
         Raises:
             SourceError: Nobody answers, access is refused, or what comes is no stream of JPEG pictures.
         """
         self.name, self.dropped, self.rate_hz = redacted(address), 0, None
-        self._clock, self._silent_s, self._no_picture_s = clock, silent_s, no_picture_s
+        self._silent_s, self._no_picture_s = silent_s, no_picture_s
         self._splitter = JpegSplitter()
         self._answer = connect(address, silent_s)
         self._line = socket.socket(fileno=os.dup(self._answer.fileno()))  # which outlives the end of the answer
@@ -91,7 +89,7 @@ class MjpegSource:
         Raises:
             SourceError: The camera hung up or fell silent, or sends nothing that can be decoded.
         """
-        index, start_s, found = 0, self._clock(), self._first
+        index, start_s, found = 0, time.monotonic(), self._first
         self._first = None
         try:
             with _hung_up_at(stop, self._line):
@@ -114,7 +112,7 @@ class MjpegSource:
         Raises:
             SourceError: There is none; the message is a part of a sentence.
         """
-        start_s, newest, damaged = self._clock(), None, 0
+        start_s, newest, damaged = time.monotonic(), None, 0
         while not stop.is_requested:
             is_over = False
             try:
@@ -123,7 +121,7 @@ class MjpegSource:
                 if newest is None and not stop.is_requested:
                     raise
                 pictures, is_over = [], True
-            now_s = self._clock()
+            now_s = time.monotonic()
             newest = pictures[-1] if pictures else newest
             if newest is not None and (is_over or now_s - start_s >= _SKIP_S or self._waiting_bytes() < len(newest)):
                 image = _decoded(newest)

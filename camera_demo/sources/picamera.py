@@ -30,22 +30,18 @@ class PiCameraSource:
 
     is_live = True
 
-    def __init__(
-        self, number: int, capture_format: CaptureFormat, *, picamera2: Any, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, number: int, capture_format: CaptureFormat, *, picamera2: Any) -> None:
         """Open a camera and wait for its first picture.
 
         Args:
             number: Which of the board's cameras, from 0.
             capture_format: The size and rate to ask for.
             picamera2: The module, see :func:`load_picamera2`.
-            clock: The clock that stamps frames.
 
         Raises:
             SourceError: There is no such camera, another program has it, or it gives no picture.
         """
         self.name, self.dropped, self.rate_hz = f"csi://{number}", 0, capture_format.rate_hz
-        self._clock = clock
         known = picamera2.Picamera2.global_camera_info()
         if number >= len(known):
             raise SourceError(_absent(number, known))
@@ -69,13 +65,13 @@ class PiCameraSource:
         Raises:
             SourceError: The camera gave nothing for two seconds.
         """
-        index, start_s = 0, self._clock()
+        index, start_s = 0, time.monotonic()
         while not stop.is_requested:
             taken = self._read(_FROZEN_S)
             if taken is None:
                 raise SourceError(f"Camera {self.name} is frozen: no frame for {_FROZEN_S:g} s, after {index} frames.")
             image, stamp_s = taken
-            yield CapturedFrame(image=image, index=index, captured_at_s=stamp_s, position_s=self._clock() - start_s)
+            yield CapturedFrame(image=image, index=index, captured_at_s=stamp_s, position_s=time.monotonic() - start_s)
             index += 1
 
     def close(self) -> None:
@@ -95,7 +91,7 @@ class PiCameraSource:
             stamp_ns = request.get_metadata().get("SensorTimestamp")
         finally:
             request.release()
-        now_s = self._clock()
+        now_s = time.monotonic()
         if stamp_ns is None:
             return image, now_s
         age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - stamp_ns / 1e9

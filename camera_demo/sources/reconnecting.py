@@ -48,7 +48,6 @@ class ReconnectingSource:
         report: Report,
         *,
         name: str,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin with ``source``, or with opening it where it is None.
 
@@ -57,20 +56,19 @@ class ReconnectingSource:
             reopen: Opens it again.
             report: Called at each loss and return.
             name: What it is, for people.
-            clock: The clock that stamps the frames.
         """
         self.name, self.rate_hz, self.dropped = name, None if source is None else source.rate_hz, 0
-        self._source, self._reopen, self._report, self._clock = source, reopen, report, clock
+        self._source, self._reopen, self._report = source, reopen, report
         self._pause_s = _FIRST_PAUSE_S
 
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
         """The frames, across all interruptions."""
-        index, start_s = 0, self._clock()
+        index, start_s = 0, time.monotonic()
         while not stop.is_requested:
             source = self._source or self._open(stop)
             if source is None:
                 continue
-            self._source, opened_s, reason = source, self._clock(), "the stream ended"
+            self._source, opened_s, reason = source, time.monotonic(), "the stream ended"
             try:
                 for frame in source.frames(stop):
                     if frame is None:
@@ -84,7 +82,7 @@ class ReconnectingSource:
             self._let_go()
             if not stop.is_requested:
                 self._report.lost(self.name, reason)
-                self._wait(stop, is_steady=self._clock() - opened_s > _STEADY_S)
+                self._wait(stop, is_steady=time.monotonic() - opened_s > _STEADY_S)
 
     def close(self) -> None:
         """Close the source that is open, if one is."""

@@ -37,7 +37,6 @@ class StreamSource:
         address: str,
         *,
         capture: Callable[..., cv2.VideoCapture] = cv2.VideoCapture,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect, over TCP, and wait for the first picture.
 
@@ -45,7 +44,6 @@ class StreamSource:
             SourceError: Nobody answers, access is refused, or there is no picture.
         """
         self.name, self.dropped = redacted(address), 0
-        self._clock = clock
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _OPEN_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _READ_MS]
         self._capture = capture(address, cv2.CAP_FFMPEG, timeouts)
         if not self._capture.isOpened() or not self._capture.grab():
@@ -60,17 +58,17 @@ class StreamSource:
         Raises:
             SourceError: Nothing came for three seconds, or the camera hung up.
         """
-        index, start_s = 0, self._clock()
+        index, start_s = 0, time.monotonic()
         last_s = start_s
         while not stop.is_requested:
             is_read, image = self._capture.read()
-            now_s = self._clock()
+            now_s = time.monotonic()
             if not is_read:
                 silent_s = now_s - last_s
                 raise SourceError(f"{self.name} broke off after {index} frames: nothing came for {silent_s:.1f} s.")
             picture = np.asarray(image, np.uint8)
             yield CapturedFrame(image=picture, index=index, captured_at_s=now_s, position_s=now_s - start_s)
-            index, last_s = index + 1, self._clock()
+            index, last_s = index + 1, time.monotonic()
 
     def close(self) -> None:
         """Hang up."""

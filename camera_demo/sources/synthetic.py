@@ -31,11 +31,9 @@ class SyntheticSource:
 
     is_live = False
 
-    def __init__(
-        self, width: int = 640, height: int = 480, rate_hz: float = 30.0, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, width: int = 640, height: int = 480, rate_hz: float = 30.0) -> None:
         self.name, self.rate_hz, self.dropped = f"synthetic:{width}x{height}@{rate_hz:g}", rate_hz, 0
-        self._size, self._clock = (width, height), clock
+        self._size = width, height
         self._background = _gradient(width, height)
 
     def frames(self, stop: Stop) -> Iterator[CapturedFrame]:
@@ -43,7 +41,7 @@ class SyntheticSource:
         index = 0
         while not stop.is_requested:
             image = self.picture(index)
-            now_s, position_s = self._clock(), index / self.rate_hz
+            now_s, position_s = time.monotonic(), index / self.rate_hz
             yield CapturedFrame(image=image, index=index, captured_at_s=now_s, position_s=position_s)
             index += 1
 

@@ -164,7 +164,7 @@ def _is_clear(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
     return clear
 
 
-def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64], best: int = 5) -> NDArray[np.bool_]:
-    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :best]
+def _among_best(probabilities: NDArray[np.float32], truth: NDArray[np.int64]) -> NDArray[np.bool_]:
+    ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     hits: NDArray[np.bool_] = (ranked == truth[:, None]).any(axis=1)
     return hits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 __all__ = ["Recalibration", "accuracy", "members", "recalibrate_batch_norm"]
 
+_BATCH: Final = 64
+"""Pictures at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recalibration:
@@ -28,7 +31,6 @@ class Recalibration:
     """Pictures as training meets them."""
     preprocessing: Preprocessing
     device: torch.device
-    size: int = 64
     """Pictures that are normalized together."""
 
     def statistics(self, network: nn.Module, resolution: int) -> dict[str, Tensor]:
@@ -36,8 +38,8 @@ class Recalibration:
         return estimated_statistics(network, self._inputs(resolution))
 
     def _inputs(self, resolution: int) -> Iterator[Tensor]:
-        for start in range(0, len(self.examples), self.size):
-            batch = make_batch(self.examples[start : start + self.size], [resolution], self.preprocessing)
+        for start in range(0, len(self.examples), _BATCH):
+            batch = make_batch(self.examples[start : start + _BATCH], [resolution], self.preprocessing)
             yield normalized(batch.pixels[resolution], self.preprocessing, self.device)
 
 
@@ -62,13 +64,12 @@ def accuracy(
     *,
     preprocessing: Preprocessing,
     device: torch.device,
-    size: int = 64,
 ) -> float:
     """Share of labelled pictures whose most likely class is theirs, 0 to 1; the network keeps its statistics."""
     network.eval()
     right = 0
-    for start in range(0, len(examples), size):
-        batch = make_batch(examples[start : start + size], [resolution], preprocessing)
+    for start in range(0, len(examples), _BATCH):
+        batch = make_batch(examples[start : start + _BATCH], [resolution], preprocessing)
         logits: Any = network(normalized(batch.pixels[resolution], preprocessing, device))
         right += int((logits.argmax(dim=1).cpu().numpy() == batch.labels).sum())
     return right / max(1, len(examples))

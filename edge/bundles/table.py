@@ -38,7 +38,6 @@ def bundle_table(manifest: Manifest) -> Table:
             "unknown <: answers below this probability are unknown; T: what logits are divided by; "
             "off by: how far probabilities are from the share of right answers, in points"
         )
-        made.caption_justify = "left"
     return made
 
 

@@ -67,7 +67,7 @@ def _table(comparison: Comparison, names: tuple[str, str]) -> Table:
             f"{pair.ratio:.2f}",
             {None: "", True: "yes", False: "no"}[pair.is_clear],
         )
-    result.caption, result.caption_justify = _LEGEND, "left"
+    result.caption = _LEGEND
     return result
 
 

@@ -12,13 +12,14 @@ import edge
 from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
-from edge.console import figure, note, progress_bar, stdout, table, write_json
+from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import ProfileError
 from edge.files import check_parent
 from edge.plot import check_plot, profile_charts, write_charts
 from edge.profiling.measure import QUICK, THOROUGH
 from edge.profiling.profile import LatencyProfile, ProfileRow
 from edge.profiling.profile_folder import publish as publish_profile
+from edge.text import figure
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -112,7 +113,7 @@ def _table(profile: LatencyProfile) -> Table:
     result = table(title, "variant", "p50", "±", "p95", "pre", "infer", "load", "first", "thr", "MB")
     for row in profile.rows:
         result.add_row(*_cells(row), style="" if row.provenance == "measured" else "dim")
-    result.caption, result.caption_justify = _LEGEND, "left"
+    result.caption = _LEGEND
     return result
 
 

@@ -11,11 +11,12 @@ import typer
 
 import edge
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
-from edge.console import figure, note, progress_bar, stdout, table, write_json
+from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.reference_profiles import nearest_published
 from edge.selection import Candidate, Selection
+from edge.text import figure
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,8 +96,7 @@ def _table(selection: Selection) -> Table:
     for candidate in selection.candidates:
         style = "bold" if candidate is selection.chosen else "" if candidate.fits else "dim"
         result.add_row(*(cell(candidate) for cell in columns.values()), selection.verdict(candidate), style=style)
-    legend = "; ".join(words for heading, words in _LEGEND.items() if heading in columns)
-    result.caption, result.caption_justify = legend, "left"
+    result.caption = "; ".join(words for heading, words in _LEGEND.items() if heading in columns)
     return result
 
 

@@ -42,7 +42,6 @@ def _classes(evaluation: Evaluation) -> Table:
         made.add_row(*class_cells(one))
     if len(ranked) > _MOST_ROWS:
         made.caption = f"the {_MOST_ROWS} worst of {len(ranked)} classes; all of them: --json or --html"
-        made.caption_justify = "left"
     return made
 
 

@@ -98,9 +98,9 @@ class Inspection:
         return tuple(operator for operator in self.operators if operator.name in _CONVOLUTIONS)
 
 
-def inspect_model(path: Path, *, longest_s: float = LONGEST_S, most_bytes: int = MOST_BYTES) -> Inspection:
+def inspect_model(path: Path, *, longest_s: float = LONGEST_S) -> Inspection:
     """Load and run a ``.tflite`` file in a child process: see :func:`inspect_models`."""
-    return inspect_models([path], longest_s=longest_s, most_bytes=most_bytes)[0]
+    return inspect_models([path], longest_s=longest_s)[0]
 
 
 def inspect_models(

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edge.profiling.timing import Clock
-
 __all__ = ["energy_mj"]
 
 _EVERY_S: Final = 0.1
@@ -20,7 +18,6 @@ def energy_mj(
     power_w: Callable[[], float | None],
     *,
     seconds: float = 2.0,
-    clock: Clock = time.perf_counter,
 ) -> float | None:
     """Energy of the whole board for one run, in millijoules, averaged over ``seconds`` of runs back to back.
 
@@ -28,7 +25,6 @@ def energy_mj(
         run: The work, e.g. the classification of one frame.
         power_w: The board's power now; read ten times a second in another thread.
         seconds: How long to run.
-        clock: A clock in seconds.
 
     Returns:
         Mean power times mean time; None where the power cannot be read.
@@ -43,12 +39,12 @@ def energy_mj(
 
     watcher = threading.Thread(target=watch, name="power", daemon=True)
     watcher.start()
-    start_s, runs = clock(), 0
+    start_s, runs = time.perf_counter(), 0
     try:
-        while runs == 0 or clock() - start_s < seconds:
+        while runs == 0 or time.perf_counter() - start_s < seconds:
             run()
             runs += 1
-        took_s = clock() - start_s
+        took_s = time.perf_counter() - start_s
     finally:
         ended.set()
         watcher.join(timeout=5.0)

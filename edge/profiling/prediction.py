@@ -92,9 +92,9 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
     return Fit(coefficients=(c, p, d, a), correction=_mean(residuals), spread=spread, classes=classes)
 
 
-def choose_to_measure(bundle: Bundle, count: int = LEAST_MEASURED) -> list[Variant]:
+def choose_to_measure(bundle: Bundle) -> list[Variant]:
     """The variants of a bundle that determine the others best; see :func:`choose_among`."""
-    return choose_among([entry.variant for entry in bundle.variants], count)
+    return choose_among([entry.variant for entry in bundle.variants])
 
 
 def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> list[Variant]:

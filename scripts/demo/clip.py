@@ -23,7 +23,6 @@ __all__ = ["DIGITS", "FPS", "Segment", "draw_clip", "write_clip"]
 DIGITS: Final = (3, 7, 0, 5, 2, 8, 4)
 """The digits shown, in order."""
 FPS: Final = 15
-SEED: Final = 9
 """Of the room and the hands: from 5 on, the first whose every card all the demo's variants read. One in two does."""
 HEIGHT, WIDTH = 480, 640
 
@@ -59,9 +58,9 @@ def segments() -> list[Segment]:
     return [*found, Segment(start, start + _AFTER - 1, LABELS[NO_CARD])]
 
 
-def draw_clip(seed: int = SEED) -> Iterator[Frame]:
+def draw_clip() -> Iterator[Frame]:
     """The clip's frames in order, uint8 (480, 640, 3) BGR."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(9)
     room = cv2.GaussianBlur(draw_background(rng, HEIGHT + 40, WIDTH + 200), (0, 0), 2.5)
     handwriting = load_handwriting("held-out")
     moments: list[tuple[_Shown, float] | None] = [None] * _BEFORE
@@ -76,7 +75,7 @@ def draw_clip(seed: int = SEED) -> Iterator[Frame]:
         yield _grained(rng, frame)
 
 
-def write_clip(folder: Path, seed: int = SEED) -> None:
+def write_clip(folder: Path) -> None:
     """Write ``digits.mp4`` and the truth about it, ``digits.json``, into ``folder``.
 
     Raises:
@@ -89,7 +88,7 @@ def write_clip(folder: Path, seed: int = SEED) -> None:
         raise OutputError(f"Cannot write {path}: OpenCV opened no MPEG-4 encoder. Check the folder, or pip's OpenCV.")
     frames = 0
     try:
-        for frame in draw_clip(seed):
+        for frame in draw_clip():
             writer.write(frame)
             frames += 1
     finally:

@@ -119,10 +119,10 @@ def _moves(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return free
 
 
-def _curve(points: NDArray[np.float64], steps: int = 8) -> NDArray[np.float64]:
-    """A Catmull-Rom curve through ``points`` (count, 2), ``steps`` points per span."""
+def _curve(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A Catmull-Rom curve through ``points`` (count, 2), eight points per span."""
     padded = np.concatenate([points[:1], points, points[-1:]])
-    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
+    t = np.linspace(0, 1, 8, endpoint=False)[:, None]
     spans = []
     for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         spans.append(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0))))

@@ -67,9 +67,9 @@ def write_labels(path: Path) -> None:
     path.write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
 
 
-def write_calibration(folder: Path, count: int = 256, seed: int = 11) -> None:
+def write_calibration(folder: Path, count: int = 256) -> None:
     """Write ``count`` pictures like those trained on, classes in turn, from digits that were trained on."""
-    rng, handwriting = np.random.default_rng(seed), load_handwriting("train")
+    rng, handwriting = np.random.default_rng(11), load_handwriting("train")
     _write(folder, (("", draw_labelled(rng, handwriting, number % len(LABELS))) for number in range(count)))
 
 

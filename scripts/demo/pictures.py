@@ -46,8 +46,8 @@ class Cards:
         return draw_labelled(rng, self.handwriting, label, side, hardness=hardness), label
 
 
-def held_out_pictures(per_class: int, seed: int = 2024) -> tuple[list[Frame], NDArray[np.int64]]:
+def held_out_pictures(per_class: int) -> tuple[list[Frame], NDArray[np.int64]]:
     """Pictures of held-out handwriting, ``per_class`` of each class, and their labels."""
-    rng, handwriting = np.random.default_rng(seed), load_handwriting("held-out")
+    rng, handwriting = np.random.default_rng(2024), load_handwriting("held-out")
     labels = np.arange(per_class * len(LABELS), dtype=np.int64) % len(LABELS)
     return [draw_labelled(rng, handwriting, int(label), synthetic=0.0) for label in labels], labels

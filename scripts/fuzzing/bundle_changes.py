@@ -1,32 +1,35 @@
-"""A good bundle, and what is changed in it: values, names and contents, the archive's records, and what is no file."""
+"""What is changed in a good bundle: values, names and contents, the archive's records, and what is no file."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import random
 import shutil
 import socket
-import struct
-import zlib
 from collections.abc import Callable
 from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from edge.bundles.bundle import MANIFEST
 from edge.bundles.members import SIGNATURE
 from scripts.fuzzing.archives import write_archive
-from scripts.fuzzing.small_models import CLASSES, SIDE, small_models
+from scripts.fuzzing.good_bundle import (
+    LABELS,
+    MODEL,
+    PICTURE,
+    entry_of,
+    good_files,
+    good_manifest,
+    png,
+    text_of,
+    write_folder,
+)
+from scripts.fuzzing.small_models import CLASSES
 
-__all__ = ["flipped", "good_files", "good_manifest", "text_of", "write_bundle", "write_folder"]
+__all__ = ["flipped", "write_bundle"]
 
-_MODEL: Final = "mobilenet_v1_0.25_32_int8.tflite"
-_LABELS: Final = "labels.txt"
-_PICTURE: Final = "golden/0.png"
 _JSON: Final[tuple[Any, ...]] = (
     None,
     True,
@@ -88,42 +91,6 @@ _NAMES: Final = (
     "é",
     "e\u0301",
 )
-
-
-@cache
-def good_files() -> dict[str, bytes]:
-    """The good bundle's files by name, without its manifest."""
-    labels = "".join(f"class {n}\n" for n in range(CLASSES)).encode()
-    return {_LABELS: labels, _MODEL: small_models()["mobilenet"], _PICTURE: _png(SIDE, SIDE)}
-
-
-def _entry(name: str, content: bytes) -> dict[str, Any]:
-    return {"file": name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-@cache
-def good_manifest() -> dict[str, Any]:
-    """Its manifest as JSON values."""
-    files = good_files()
-    accuracy = {"agreement": 0.9, "pictures": 10, "measured_on": "pictures"}
-    artifact = {**_entry(_MODEL, files[_MODEL]), "format": "tflite", "precision": "int8", "accuracy": accuracy}
-    variant = {"variant": "mobilenet_v1_0.25_32", "mult_adds": 1, "parameters": 1, "artifacts": [artifact]}
-    return {
-        "schema_version": 1,
-        "name": "small",
-        "created": "2027-01-01T00:00:00+00:00",
-        "serial": 2,
-        "classes": CLASSES,
-        "labels": _entry(_LABELS, files[_LABELS]),
-        "preprocessing": {"mean": [127.5] * 3, "std": [127.5] * 3, "crop_fraction": 0.875, "colour_order": "RGB"},
-        "source": {"checkpoint": "x"},
-        "golden": {
-            "pictures": [_entry(_PICTURE, files[_PICTURE])],
-            "inputs": {"32": [[0.0] * 12]},
-            "answers": {},
-        },
-        "variants": [variant],
-    }
 
 
 def write_bundle(place: Path, dice: random.Random, canary: Path) -> tuple[Path, bytes | None]:
@@ -210,14 +177,14 @@ def _a_content(values: dict[str, Any], files: dict[str, bytes], dice: random.Ran
         lambda: content * 3,
         lambda: flipped(content, dice),
         lambda: b"\n".join([b"\x1b]0;pwned\x07"] * CLASSES),
-        lambda: _png(dice.choice([0, 1, 90, 5000, 65535, 2**31 - 1]), dice.choice([0, 1, 90, 3000, 65535])),
+        lambda: png(dice.choice([0, 1, 90, 5000, 65535, 2**31 - 1]), dice.choice([0, 1, 90, 3000, 65535])),
     )
     content = dice.choice(others)()
     files[name] = content
     if dice.random() < 0.85:
         for entry in _entries(values):
             if entry["file"] == name:
-                entry |= _entry(name, content)
+                entry |= entry_of(name, content)
 
 
 def flipped(content: bytes, dice: random.Random) -> bytes:
@@ -227,24 +194,6 @@ def flipped(content: bytes, dice: random.Random) -> bytes:
         if flipped:
             flipped[dice.randrange(len(flipped))] = dice.randrange(256)
     return bytes(flipped)
-
-
-def _png(width: int, height: int) -> bytes:
-    """A picture of noise where it is small; else a header that announces one, and little data."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    noise = random.Random(0)
-    is_small = width * height <= 10_000
-    rows = b"".join(b"\0" + noise.randbytes(3 * width) for _ in range(height)) if is_small else b"\0" * 99
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def text_of(values: dict[str, Any], *, is_ascii: bool = True) -> bytes:
-    """A manifest as bytes."""
-    return json.dumps(values, ensure_ascii=is_ascii).encode("utf-8", "surrogatepass")
 
 
 def _text(values: dict[str, Any], dice: random.Random) -> bytes:
@@ -265,21 +214,9 @@ def _text(values: dict[str, Any], dice: random.Random) -> bytes:
     return dice.choice(torn)() if dice.random() < 0.2 else text
 
 
-def write_folder(place: Path, files: dict[str, bytes]) -> None:
-    """Write files below a new folder, those that stay in it."""
-    place.mkdir()
-    for name, content in files.items():
-        with contextlib.suppress(OSError, ValueError):  # names that no disk takes
-            path = place / name
-            if place not in path.parents or ".." in path.parts:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-
 def _special(place: Path, dice: random.Random, canary: Path) -> None:
     """Something that is no plain file, in place of one of the bundle's."""
-    path = place / dice.choice([MANIFEST, SIGNATURE, _LABELS, _MODEL, _PICTURE, "golden", "other"])
+    path = place / dice.choice([MANIFEST, SIGNATURE, LABELS, MODEL, PICTURE, "golden", "other"])
     kind = dice.randrange(8)
     with contextlib.suppress(OSError):
         if path.is_dir() and not path.is_symlink():

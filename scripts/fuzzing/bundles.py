@@ -19,8 +19,9 @@ from edge.inference import trial
 from edge.inference.inspection import Inspection
 from edge.updates.install import activate
 from edge.updates.signature import sign
-from scripts.fuzzing.bundle_changes import flipped, good_files, good_manifest, text_of, write_bundle, write_folder
+from scripts.fuzzing.bundle_changes import flipped, write_bundle
 from scripts.fuzzing.forks import Fault, Stage
+from scripts.fuzzing.good_bundle import good_files, good_manifest, text_of, write_folder
 
 __all__ = ["judge", "prepared"]
 

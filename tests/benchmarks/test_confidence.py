@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.confidence import METHODS, Photos, cross_validated, scores, ten_of_its_own, told_apart
+from benchmarks.calibration_methods import METHODS, cross_validated
+from benchmarks.confidence import scores, ten_of_its_own, told_apart
+from benchmarks.confidence_photos import Photos
 
 
 def photos(count: int = 60, classes: int = 12) -> Photos:

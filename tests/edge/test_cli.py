@@ -56,6 +56,7 @@ Edge = Callable[..., Ended]
 def edge(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Edge:
     """Runs the command in this process, on a wide terminal, with its own state folder."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("edge.native_output._is_shown", False)  # --debug sets it for the rest of a process
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
