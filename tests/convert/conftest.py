@@ -11,12 +11,16 @@ import torch
 
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
+from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
+from convert.pipeline.bundle import BundlePlan, build_bundle
 from edge.vision.preprocess import Preprocessing, Preprocessor
 from edge.vision.tensor import TensorSpec
 from tests.conftest import draw
 
 CLASSES = 7
+BUILT_AT = "1700000000"
+"""When ``tiny_bundle`` says that it was built: ``SOURCE_DATE_EPOCH``."""
 LABELS = ("red", "green", "blue", "round", "square", "thin", "wide")
 
 
@@ -64,6 +68,37 @@ def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data(pictures: Path) -> CalibrationData:
     return load_calibration_data(pictures, [64, 96], labels=LABELS, classes=CLASSES)
+
+
+@pytest.fixture(scope="session")
+def plan(checkpoint: Checkpoint) -> BundlePlan:
+    return BundlePlan(
+        name="tiny",
+        checkpoints=(checkpoint,),
+        resolutions=(96, 64),
+        labels=LABELS,
+        targets=("tflite", "onnx"),
+        min_agreement=0.0,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(plan: BundlePlan, data: CalibrationData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of ``plan``, which nobody may change."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOURCE_DATE_EPOCH", BUILT_AT)
+        build_bundle(plan, data, folder)
+    return folder
+
+
+def refusal(path: Path) -> str:
+    """Why a checkpoint is not loaded, without its path."""
+    with pytest.raises(CheckpointError) as error:
+        load_checkpoint(path)
+    message = str(error.value)
+    assert message.startswith(str(path)) and "\n" not in message
+    return message.removeprefix(str(path))
 
 
 @pytest.fixture(scope="session", autouse=True)

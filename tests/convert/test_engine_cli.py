@@ -12,35 +12,16 @@ import pytest
 from typer.testing import CliRunner
 
 import convert.export.tensorrt.engines as command
-from convert.checkpoints import Checkpoint
 from convert.cli.app import build
-from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
-from convert.pipeline.bundle import BundlePlan, build_bundle
 from edge.errors import SignatureError
 from edge.inference.engine_cache import Platform
 from edge.updates.engines import take_engine
-from tests.convert.conftest import LABELS
 from tests.edge.inference.test_backends import hide
 from tests.edge.updates.test_signature import make_keys
 
 PLATFORM = Platform(tensorrt="10.3.0", cuda="12.6", compute_capability="8.6", l4t="36.4.3")
-
-
-@pytest.fixture(scope="module")
-def bundle(checkpoint: Checkpoint, data: CalibrationData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("bundles") / "tiny"
-    plan = BundlePlan(
-        name="tiny",
-        checkpoints=(checkpoint,),
-        resolutions=(96, 64),
-        labels=LABELS,
-        targets=("tflite", "onnx"),
-        min_agreement=0.0,
-    )
-    build_bundle(plan, data, place)
-    return place
 
 
 @pytest.fixture
@@ -59,8 +40,8 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(build(), ["engine", *map(str, arguments)], catch_exceptions=False)
 
 
-def test_every_variant_is_built_once(jetson: Path, bundle: Path) -> None:
-    first = json.loads(run(bundle, "--json").stdout)
+def test_every_variant_is_built_once(jetson: Path, tiny_bundle: Path) -> None:
+    first = json.loads(run(tiny_bundle, "--json").stdout)
     assert first["platform"] == str(PLATFORM)
     assert [row["source"] for row in first["engines"]] == [
         "mobilenet_v1_0.25_96_int8.onnx",
@@ -68,13 +49,13 @@ def test_every_variant_is_built_once(jetson: Path, bundle: Path) -> None:
     ]
     assert all(Path(row["engine"]).parent == jetson and row["size_bytes"] > 100_000 for row in first["engines"])
     assert [row["is_new"] for row in first["engines"]] == [True, True]
-    again = json.loads(run(bundle, "--json").stdout)
+    again = json.loads(run(tiny_bundle, "--json").stdout)
     assert [row["is_new"] for row in again["engines"]] == [False, False]
     assert [row["build"] for row in again["engines"]] == [row["build"] for row in first["engines"]]
 
 
-def test_a_table_tells_what_was_done(jetson: Path, bundle: Path) -> None:
-    arguments = (bundle, "--variant", "0.25_64", "--precision", "fp16", "--workspace-mb", 64)
+def test_a_table_tells_what_was_done(jetson: Path, tiny_bundle: Path) -> None:
+    arguments = (tiny_bundle, "--variant", "0.25_64", "--precision", "fp16", "--workspace-mb", 64)
     told = run(*arguments, "--optimization-level", 1).stdout
     assert f"Engines for {PLATFORM}" in " ".join(told.split())
     assert "mobilenet_v1_0.25_64_fp16" in told and "built" in told and str(jetson) in told.replace("\n", "")
@@ -82,9 +63,9 @@ def test_a_table_tells_what_was_done(jetson: Path, bundle: Path) -> None:
     assert json.loads(next(jetson.glob("*.json")).read_text())["build"]["workspace_mb"] == 64
 
 
-def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, bundle: Path) -> None:
+def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, tiny_bundle: Path) -> None:
     with pytest.raises(ConversionError) as refused:
-        run(bundle, "--precision", "int8_full")
+        run(tiny_bundle, "--precision", "int8_full")
     assert str(refused.value) == (
         "Bundle tiny has no int8_full ONNX file of mobilenet_v1_0.25_96 (it has: fp32, fp16, int8): "
         "write the bundle with the target onnx-int8_full."
@@ -92,27 +73,27 @@ def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, bundle: Path) 
     assert not list(jetson.glob("*"))
 
 
-def test_without_tensorrt_the_way_out_is_told(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorrt_the_way_out_is_told(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "tensorrt")
     with pytest.raises(Exception, match=r"TensorRT cannot be imported .* --system-site-packages"):
-        run(bundle)
+        run(tiny_bundle)
 
 
 def test_an_equal_takes_what_was_published_and_builds_the_rest(
-    jetson: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    jetson: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     private, public = make_keys(tmp_path)
     folder = tmp_path / "published"
-    first = run(bundle, "--variant", "0.25_64", "--publish", folder, "--sign", private, "--json")
+    first = run(tiny_bundle, "--variant", "0.25_64", "--publish", folder, "--sign", private, "--json")
     assert "note: published 1 engines in " in first.stderr and "not signed" not in first.stderr
     shutil.rmtree(jetson)
     monkeypatch.setattr(command, "take_engine", functools.partial(take_engine, trial=lambda *given: True))
     monkeypatch.setattr(command, "configured_key", lambda: public)
-    rows = {row["source"]: row for row in json.loads(run(bundle, "--like", folder, "--json").stdout)["engines"]}
+    rows = {row["source"]: row for row in json.loads(run(tiny_bundle, "--like", folder, "--json").stdout)["engines"]}
     small, large = rows["mobilenet_v1_0.25_64_int8.onnx"], rows["mobilenet_v1_0.25_96_int8.onnx"]
     assert (small["is_taken"], large["is_taken"], large["is_new"]) == (True, False, True)
     assert small["build"]["taken_from"] == str(folder)
-    assert "was there" in run(bundle, "--like", folder).stdout
-    run(bundle, "--variant", "0.25_64", "--publish", folder, "--force")
+    assert "was there" in run(tiny_bundle, "--like", folder).stdout
+    run(tiny_bundle, "--variant", "0.25_64", "--publish", folder, "--force")
     with pytest.raises(SignatureError, match="is not signed, and the key"):
-        run(bundle, "--variant", "0.25_64", "--like", folder, "--force")
+        run(tiny_bundle, "--variant", "0.25_64", "--like", folder, "--force")

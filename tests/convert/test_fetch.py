@@ -17,7 +17,18 @@ from edge.updates.download import Limits
 from tests.convert.conftest import lively
 from tests.convert.test_checkpoints import write_keras
 from tests.convert.test_cli import convert
-from tests.edge.file_server import Behave, FileServer, Handler, cut_after, honest, moved, says, serving, stalls_after
+from tests.edge.file_server import (
+    Behave,
+    FileServer,
+    Handler,
+    answer_by_path,
+    cut_after,
+    honest,
+    moved,
+    says,
+    serving,
+    stalls_after,
+)
 
 FAST = Limits(timeout_s=0.3, tries=2, pause_s=0.0, gain_bytes=1)
 WEIGHTS = "/tensorflow/keras-applications/mobilenet/mobilenet_2_5_{}_tf.h5"
@@ -50,15 +61,7 @@ class Host(NamedTuple):
 
     def answers(self, *behaviours: Behave) -> None:
         """The next requests, each for the file that it names."""
-        self.server.behaviours = [self.by_path(one) for one in behaviours] + [self.by_path(honest)] * 40
-
-    def by_path(self, behave: Behave) -> Behave:
-        def answer(handler: Handler) -> None:
-            content = self.files.get(handler.path)
-            handler.server.content = content or b""
-            (behave if content is not None else says(404))(handler)
-
-        return answer
+        answer_by_path(self.server, self.files, *behaviours)
 
     def refusal(self, *sides: int, kind: type[EdgeError] = DownloadError) -> str:
         with pytest.raises(kind) as error:

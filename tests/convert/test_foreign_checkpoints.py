@@ -23,7 +23,7 @@ from convert.errors import CheckpointError
 from convert.model import IMAGENET_MEAN, MobileNetV1, ModelConfig
 from edge.bundles.architecture import BLOCKS
 from tests.convert import timm_alone
-from tests.convert.conftest import CLASSES, lively
+from tests.convert.conftest import CLASSES, lively, refusal
 
 State = dict[str, Tensor]
 ALPHA = 0.25
@@ -264,14 +264,6 @@ def test_timms_networks_answer_the_same(name: str, suffix: str, tmp_path: Path) 
     assert (ours.config.mean, ours.config.std) == tuple(tuple(255 * v for v in told[key]) for key in ("mean", "std"))
     assert (ours.config.alpha, ours.config.head) == (1.25 if "125" in name else 1.0, 1024 if "100h" in name else 0)
     assert_same_answers(ours, theirs)
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(CheckpointError) as error:
-        load_checkpoint(path)
-    message = str(error.value)
-    assert message.startswith(str(path)) and "\n" not in message
-    return message.removeprefix(str(path))
 
 
 def without(name: str) -> Callable[[State], State]:

@@ -14,14 +14,13 @@ from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.checkpoints import load_checkpoint
-from convert.errors import CheckpointError
 from convert.export.onnx import to_onnx
 from convert.export.tflite import to_tflite
 from convert.model import MobileNetV1, ModelConfig
 from convert.quantization import fold, quantize, synthetic_images
 from edge.bundles.variant import Variant
 from edge.vision.preprocess import Preprocessing
-from tests.convert.conftest import CLASSES, lively
+from tests.convert.conftest import CLASSES, lively, refusal
 
 X: Final = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -53,14 +52,6 @@ def assert_same(path: Path, network: MobileNetV1) -> None:
     loaded = load_checkpoint(path)
     with torch.no_grad():
         assert torch.allclose(loaded.model(X), network(X), atol=1e-4)
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(CheckpointError) as error:
-        load_checkpoint(path)
-    message = str(error.value)
-    assert message.startswith(str(path)) and "\n" not in message
-    return message.removeprefix(str(path))
 
 
 def test_what_is_written_as_onnx_is_read_with_its_hidden_layers(

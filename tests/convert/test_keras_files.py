@@ -13,10 +13,9 @@ import pytest
 import torch
 
 from convert.checkpoints import load_checkpoint
-from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
 from edge.bundles.architecture import BLOCKS
-from tests.convert.conftest import CLASSES, lively
+from tests.convert.conftest import CLASSES, lively, refusal
 
 SIDE: Final = 64
 Rows = list[tuple[str, str, dict[str, Any], list[np.ndarray]]]
@@ -178,14 +177,6 @@ def test_one_sigmoid_is_the_softmax_of_zero_and_its_logit(network: MobileNetV1, 
             expected = (network.features(X) @ torch.from_numpy(weight).float() + 1).sigmoid()
         assert torch.allclose(answers(path, X), torch.cat([1 - expected, expected], dim=1), atol=1e-6)
         assert "class 1 of two" in load_checkpoint(path).note
-
-
-def refusal(path: Path) -> str:
-    with pytest.raises(CheckpointError) as error:
-        load_checkpoint(path)
-    message = str(error.value)
-    assert message.startswith(str(path)) and "\n" not in message
-    return message.removeprefix(str(path))
 
 
 @pytest.mark.parametrize(

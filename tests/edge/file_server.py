@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -76,6 +76,20 @@ def serving(content: bytes, *behaviours: Behave, context: ssl.SSLContext | None 
         finally:
             server.shutdown()
             thread.join()
+
+
+def answer_by_path(server: FileServer, files: Mapping[str, bytes], *behaviours: Behave) -> None:
+    """Lets a server have ``files``: the next requests get ``behaviours``, each with the file that it names."""
+
+    def by_path(behave: Behave) -> Behave:
+        def answer(handler: Handler) -> None:
+            content = files.get(handler.path)
+            handler.server.content = content or b""
+            (behave if content is not None else says(404))(handler)
+
+        return answer
+
+    server.behaviours = [by_path(one) for one in behaviours] + [by_path(honest)] * 40
 
 
 def honest(handler: Handler) -> None:

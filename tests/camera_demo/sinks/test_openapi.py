@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,19 +24,6 @@ from camera_demo.web.app import page_app
 from edge.budget import Budget
 from edge.inference.classifier import Classifier
 from tests.camera_demo.openapi import DOCUMENT, check, checked
-
-
-@pytest.fixture
-def page(run_state: RunState) -> Iterator[PageSink]:
-    sink = PageSink("127.0.0.1", 0, run_state)
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
-def browser(page: PageSink) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}", timeout=5, trust_env=False) as client:
-        yield client
 
 
 @pytest.fixture

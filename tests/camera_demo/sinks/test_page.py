@@ -33,19 +33,6 @@ from edge.errors import VariantError
 
 
 @pytest.fixture
-def page(run_state: RunState) -> Iterator[PageSink]:
-    sink = PageSink("127.0.0.1", 0, run_state)
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
-def browser(page: PageSink) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"http://127.0.0.1:{page.port}", timeout=5, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
 def shower(page: PageSink, make_result: Callable[..., Result]) -> Iterator[list[float]]:
     """Shows an answer each 10 ms while the test runs, and keeps what each took, in seconds.
 

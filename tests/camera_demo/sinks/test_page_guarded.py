@@ -30,13 +30,6 @@ TOKEN = "a key & more/100 % ключ?#"
 
 
 @pytest.fixture
-def page(run_state: RunState) -> Iterator[PageSink]:
-    sink = PageSink("127.0.0.1", 0, run_state)
-    yield sink
-    sink.close()
-
-
-@pytest.fixture
 def locked(run_state: RunState) -> Iterator[PageSink]:
     """A page that needs a token."""
     sink = PageSink("127.0.0.1", 0, run_state, token=TOKEN)

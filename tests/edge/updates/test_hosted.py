@@ -26,7 +26,17 @@ from edge.updates.install import Activation
 from edge.vision.preprocess import Preprocessing
 from tests.conftest import draw
 from tests.convert.conftest import lively
-from tests.edge.file_server import Behave, FileServer, Handler, cut_after, honest, moved, says, serving, stalls_after
+from tests.edge.file_server import (
+    Behave,
+    FileServer,
+    answer_by_path,
+    cut_after,
+    honest,
+    moved,
+    says,
+    serving,
+    stalls_after,
+)
 
 FAST = Limits(timeout_s=0.3, tries=3, pause_s=0.0, gain_bytes=1)
 SMALL, LARGER = Variant(0.25, 128), Variant(0.25, 160)
@@ -71,15 +81,7 @@ class Host(NamedTuple):
 
     def answers(self, *behaviours: Behave) -> None:
         """The next requests, each for the file that it names."""
-        self.server.behaviours = [self.by_path(one) for one in behaviours] + [self.by_path(honest)] * 40
-
-    def by_path(self, behave: Behave) -> Behave:
-        def answer(handler: Handler) -> None:
-            content = self.files.get(handler.path)
-            handler.server.content = content or b""
-            (behave if content is not None else says(404))(handler)
-
-        return answer
+        answer_by_path(self.server, self.files, *behaviours)
 
 
 @pytest.fixture
