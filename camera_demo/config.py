@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from camera_demo.actions.rules import Rule, parse_rule
 from camera_demo.errors import ConfigError
 from camera_demo.settings import Settings
 from edge.addresses import redacted
 from edge.toml_file import read_toml
+from edge.typed_json import typed_value, without_none
 
 __all__ = ["read_config", "settings_of"]
 
@@ -63,27 +63,13 @@ def _checked(path: Path, name: str, value: Any, known: list[str], hints: Mapping
         raise ConfigError(f"Configuration {path}: unknown key '{redacted(name)}': {hint}")
     if name == _ACTION:
         return _rules(path, value)
-    kinds = [kind for kind in _alternatives(hints[name]) if kind is not type(None)]
-    for kind in kinds:
-        if get_origin(kind) is tuple and isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        if (
-            get_origin(kind) is Mapping
-            and isinstance(value, dict)
-            and all(type(v) in (int, float) for v in value.values())
-        ):
-            return value
-        if get_origin(kind) is list and isinstance(value, (str, list)) and all(isinstance(item, str) for item in value):
-            return [value] if isinstance(value, str) else value
-        if get_origin(kind) is Literal and value in get_args(kind):
-            return value
-        if kind is float and type(value) in (int, float):
-            return float(value)
-        if kind in (str, int, bool) and type(value) is kind:
-            return value
-    expected = " or ".join(_words(kind) for kind in kinds)
-    shown = "***" if name == "token" else redacted(str(value))[:60]
-    raise ConfigError(f"Configuration {path}: {name} is {shown!r}: expected {expected}.")
+    kind = without_none(hints[name])
+    is_alone = get_origin(kind) is list and isinstance(value, str)
+    try:
+        return typed_value(kind, [value] if is_alone else value, name)
+    except TypeError as reason:
+        shown = "***" if name == "token" else redacted(str(value))[:60]
+        raise ConfigError(f"Configuration {path}: {name} is {shown!r}: expected {_words(kind)}.") from reason
 
 
 def _rules(path: Path, tables: Any) -> tuple[Rule, ...]:
@@ -104,10 +90,6 @@ def _rules(path: Path, tables: Any) -> tuple[Rule, ...]:
         except ConfigError as reason:
             raise ConfigError(f"Configuration {path}: action {number}: {reason}") from reason
     return tuple(rules)
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
 
 
 def _words(kind: Any) -> str:

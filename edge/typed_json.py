@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["FLAT", "OPEN", "from_json", "named"]
+__all__ = ["FLAT", "OPEN", "from_json", "named", "typed_value", "without_none"]
 
 FLAT: Final[Mapping[str, Any]] = {"is_flat": True}
 """Metadata of a field whose own keys stand in the object around it."""
@@ -30,9 +30,9 @@ def named(key: str) -> Mapping[str, Any]:
 def from_json(kind: type[_T], values: object, *, where: str = "", is_open: bool = False) -> _T:
     """A dataclass from a JSON object.
 
-    Its fields may hold text, numbers, booleans, anything, literals, tuples, mappings from text or whole numbers, other
-    dataclasses, and types with a class method ``parse``, which reads text; and None beside one of these. A field with a
-    default may be missing.
+    Its fields may hold text, numbers, booleans, anything, literals, tuples, lists, mappings from text or whole numbers,
+    other dataclasses, and types with a class method ``parse``, which reads text; and None beside one of these. A field
+    with a default may be missing.
 
     >>> from_json(Size, {"width": 640, "height": "480"})
     TypeError: height is "480": expected a whole number
@@ -56,7 +56,7 @@ def from_json(kind: type[_T], values: object, *, where: str = "", is_open: bool 
             keys = [inner.key for inner in _fields(known.kind) if inner.key in rest]
             found[known.name] = from_json(known.kind, {key: rest.pop(key) for key in keys}, where=where)
         elif known.key in rest:
-            found[known.name] = _value(known.kind, rest.pop(known.key), path + known.key, known.is_open)
+            found[known.name] = typed_value(known.kind, rest.pop(known.key), path + known.key, known.is_open)
         elif known.is_needed:
             raise KeyError(path + known.key)
     if rest and not is_open:
@@ -88,12 +88,20 @@ def _field(field: Field[Any], kind: Any) -> _Field:
     return _Field(field.name, key or field.name, kind, is_needed, bool(is_flat), bool(is_open))
 
 
-def _value(kind: Any, value: Any, where: str, is_open: bool = False) -> Any:
-    """``value`` as a field of the type ``kind`` holds it."""
+def without_none(kind: Any) -> Any:
+    """The type that may stand beside None in ``kind``."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind
+    (kind,) = (one for one in get_args(kind) if one is not types.NoneType)
+    return kind
+
+
+def typed_value(kind: Any, value: Any, where: str, is_open: bool = False) -> Any:
+    """``value`` as a field of the type ``kind`` holds it; raises as :func:`from_json`."""
+    if value is None and without_none(kind) is not kind:
+        return None
+    kind = without_none(kind)
     origin, args = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        (kind,) = (one for one in args if one is not types.NoneType)
-        return None if value is None else _value(kind, value, where, is_open)
     if hasattr(kind, "parse") and isinstance(value, str) and value.isprintable():
         return kind.parse(value)
     if is_dataclass(kind) and not hasattr(kind, "parse"):
@@ -102,9 +110,11 @@ def _value(kind: Any, value: Any, where: str, is_open: bool = False) -> Any:
         items = args[:1] * len(value) if args[-1] is ... else args
         if len(items) != len(value):
             raise _wrong(where, value, f"a list of {len(items)}")
-        return tuple(_value(items[n], one, f"{where}[{n}]", is_open) for n, one in enumerate(value))
+        return tuple(typed_value(items[n], one, f"{where}[{n}]", is_open) for n, one in enumerate(value))
+    if origin is list and isinstance(value, list):
+        return [typed_value(args[0], one, f"{where}[{n}]") for n, one in enumerate(value)]
     if origin is Mapping and isinstance(value, dict):
-        return {args[0](key): _value(args[1], one, f"{where}[{key!r}]", is_open) for key, one in value.items()}
+        return {args[0](key): typed_value(args[1], one, f"{where}[{key!r}]", is_open) for key, one in value.items()}
     is_number = kind is float and (type(value) is float or (type(value) is int and value.bit_length() < 1024))
     if kind is Any or is_number or (origin is Literal and value in args) or (kind in _WORDS and type(value) is kind):
         return value
@@ -116,7 +126,7 @@ def _words(kind: Any) -> str:
         return f"one of {', '.join(get_args(kind))}"
     if kind in _WORDS or hasattr(kind, "parse"):
         return _WORDS.get(kind, "printable text")
-    return "a list" if get_origin(kind) is tuple else "an object"
+    return "a list" if get_origin(kind) in (tuple, list) else "an object"
 
 
 def _wrong(where: str, value: object, expected: str) -> TypeError:
