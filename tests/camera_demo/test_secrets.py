@@ -83,7 +83,8 @@ class Said(logging.Handler):
 
 
 @pytest.fixture
-def said() -> Any:
+def said(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr("camera_demo.sinks.mqtt._GOODBYE_S", 0.05)  # no broker is there to hear it
     handler, logger = Said(), logging.getLogger("camera_demo")
     level = logger.level
     logger.addHandler(handler)
