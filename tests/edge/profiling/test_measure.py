@@ -119,7 +119,9 @@ def test_what_spoils_the_figures_is_said_with_them(bundle: Bundle) -> None:
     assert profile.load_percent == 90.0
 
 
-def test_the_fastest_thread_count_of_each_variant_is_searched(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_thread_count_of_each_variant_is_searched(
+    backend_clock: None, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     times_ms = {BIG: {1: 8.0, 2: 4.0, 3: 1.0, 4: 2.0}, SMALL: {1: 2.0, 2: 4.0, 3: 6.0, 4: 8.0}}
 
     def load(model: ModelFile, threads: int) -> FakeBackend:

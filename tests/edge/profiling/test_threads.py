@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import psutil
 import pytest
 
@@ -50,12 +48,8 @@ def test_the_default_is_the_physical_cores_that_may_be_used_but_four_at_most(
     ],
 )
 def test_the_fastest_count_wins_and_of_equal_ones_the_smallest(
-    monkeypatch: pytest.MonkeyPatch, times_ms: dict[int, float], best: int
+    backend_clock: None, times_ms: dict[int, float], best: int
 ) -> None:
-    now_s = [0.0]  # a clock that only the backend's work moves: equal times are equal on a busy machine, too
-    monkeypatch.setattr(time, "perf_counter", lambda: now_s[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now_s.append(now_s.pop() + seconds))
-
     def open_with(count: int) -> Classifier:
         backend = FakeBackend(latency_ms=times_ms[count])
         return Classifier.of_backend(backend, tuple("0123456789"), Preprocessing(), variant=Variant(0.25, 128))
