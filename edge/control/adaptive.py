@@ -1,6 +1,7 @@
 """A classifier that changes its variant between two frames, so that its answers stay within a latency budget.
 
 Every candidate is loaded before the first frame, so a change costs nothing but cold caches, and no frame is lost.
+Threads wait for each other at every layer, so while other processes take CPUs and make frames late, half as many run.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,13 +19,14 @@ from typing import Final
 import numpy as np
 
 from edge.board.health import Health
-from edge.board.memory import available_mb, rss_mb
+from edge.board.memory import available_mb
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.control.controller import Controller
 from edge.control.decision import Cause, Change
+from edge.control.loading import load_variants
 from edge.errors import VariantError
 from edge.inference.backends import Backend, Refusal
 from edge.inference.classifier import Classifier
@@ -34,7 +35,7 @@ from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.inference.unknown import Unknown
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
-from edge.selection import OperatingPoint, efficient, operating_points
+from edge.selection import OperatingPoint, operating_points
 from edge.vision.images import Picture
 from edge.vision.preprocess import Frame
 
@@ -94,7 +95,8 @@ class AdaptiveClassifier:
             budget: The budget to keep; or give ``fps``.
             fps: Frames a second to keep up with.
             backend: A backend's name, or ``auto``.
-            threads: Threads for the inference; None for those that each variant has in the profile.
+            threads: Threads for the inference; None for those that each variant has in the profile, or half as many
+                while other processes take CPUs.
             top_k: Number of classes in each answer.
             unknown: As for :class:`~edge.inference.classifier.Classifier`; ``auto`` is each variant's own threshold.
             thresholds: Likewise, for single classes.
@@ -113,41 +115,36 @@ class AdaptiveClassifier:
         points = operating_points(bundle, profile, budget)
         limit_mb = _SHARE_OF_MEMORY * available_mb() if memory_limit_mb is None else memory_limit_mb
         start = make_controller(points, budget).variant
-        self._classifiers: dict[Variant, Classifier] = {}
-        self._left_out: dict[Variant, str] = {}
-        before_mb = rss_mb()
-        with ExitStack() as opened:
-            for point in _by_need(points, start):
-                taken_mb = rss_mb() - before_mb
-                if taken_mb >= limit_mb and point.variant not in (start, points[0].variant):
-                    self._left_out[point.variant] = f"the others take {taken_mb:.0f} of {limit_mb:.0f} MB"
-                    continue
-                row = profile.find(point.variant)
-                count = threads or (row and row.num_threads) or 1
-                classifier = Classifier(
-                    bundle,
-                    point.variant,
-                    backend=backend,
-                    threads=count,
-                    top_k=top_k,
-                    unknown=unknown,
-                    thresholds=thresholds,
-                )
-                self._classifiers[point.variant] = opened.enter_context(classifier)
-                classifier.classify(_blank(profile.frame_size or FRAME_SIZE))
-            self._controller = make_controller(
-                [point for point in points if point.variant in self._classifiers], budget
+
+        def open_with(variant: Variant, count: int) -> Classifier:
+            return Classifier(
+                bundle, variant, backend=backend, threads=count, top_k=top_k, unknown=unknown, thresholds=thresholds
             )
-            opened.pop_all()
+
+        def threads_of(variant: Variant) -> int:
+            row = profile.find(variant)
+            return threads or (row and row.num_threads) or 1
+
+        width, height = profile.frame_size or FRAME_SIZE
+        self._loaded = load_variants(
+            points,
+            start,
+            limit_mb,
+            threads_of,
+            open_with,
+            np.zeros((height, width, 3), np.uint8),
+            may_have_fewer=threads is None,
+        )
+        self._controller = make_controller([p for p in points if p.variant in self._loaded.classifiers], budget)
         self._clock, self._lock = clock, threading.Lock()
-        self._active = self._classifiers[self._controller.variant]
+        self._active = self._current()
         self._sampler = HealthSampler(self.on_health) if sample_health else None
         self.counts = Counts()
 
     @property
     def classifiers(self) -> Mapping[Variant, Classifier]:
         """The classifier of each loaded variant."""
-        return dict(self._classifiers)
+        return dict(self._loaded.classifiers)
 
     @property
     def variant(self) -> Variant:
@@ -176,12 +173,12 @@ class AdaptiveClassifier:
     @property
     def variants(self) -> tuple[Variant, ...]:
         """The variants that are loaded, and so can be pinned."""
-        return tuple(self._classifiers)
+        return tuple(self._loaded.classifiers)
 
     @property
     def left_out(self) -> Mapping[Variant, str]:
         """Variants that were not loaded, and why."""
-        return dict(self._left_out)
+        return dict(self._loaded.left_out)
 
     @property
     def mode(self) -> Mode:
@@ -222,7 +219,7 @@ class AdaptiveClassifier:
 
     def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
         """Classify one picture with the variant of the moment: see :meth:`Classifier.classify`."""
-        self._active = active = self._classifiers[self._controller.variant]
+        self._active = active = self._current()
         prediction = active.classify(picture, prepared, rgb=rgb)
         with self._lock:
             self.counts.frames[active.variant] += 1
@@ -232,7 +229,7 @@ class AdaptiveClassifier:
 
     def preparer(self) -> Callable[[Frame], Prepared]:
         """Prepares frames on one other thread, for the variant of the moment: see :meth:`Classifier.preparer`."""
-        preparers = {variant: classifier.preparer() for variant, classifier in self._classifiers.items()}
+        preparers = {variant: classifier.preparer() for variant, classifier in self._loaded.classifiers.items()}
         return lambda frame: preparers[self._active.variant](frame)
 
     def on_health(self, health: Health) -> None:
@@ -252,8 +249,8 @@ class AdaptiveClassifier:
             VariantError: It is not loaded; the message says why, or what is.
         """
         variant = Variant.parse(str(variant))
-        if variant in self._left_out:
-            raise VariantError(f"{variant.name} is not loaded: {self._left_out[variant]}. Raise the memory limit.")
+        if reason := self._loaded.left_out.get(variant):
+            raise VariantError(f"{variant.name} is not loaded: {reason}. Raise the memory limit.")
         with self._lock:
             self._note(self._controller.pin(variant, self._clock()))
 
@@ -266,8 +263,7 @@ class AdaptiveClassifier:
         """Free every model. A second call does nothing."""
         if self._sampler is not None:
             self._sampler.close()
-        for classifier in self._classifiers.values():
-            classifier.close()
+        self._loaded.close()
 
     def __enter__(self) -> AdaptiveClassifier:
         if self._sampler is not None:
@@ -279,18 +275,11 @@ class AdaptiveClassifier:
     ) -> None:
         self.close()
 
+    def _current(self) -> Classifier:
+        """The classifier for the next frame."""
+        state = self._controller.state
+        return self._loaded.classifier(state.running.variant, has_fewer_threads=state.has_fewer_threads)
+
     def _note(self, change: Change | None) -> None:
         if change is not None:
             _LOG.info("%s", change)
-
-
-def _by_need(points: Sequence[OperatingPoint], start: Variant) -> list[OperatingPoint]:
-    """The order of loading: where to begin, the fastest, the rest of the front from its best on, then the others."""
-    front = efficient(points)
-    first = [point for point in front if point.variant == start]
-    return list(dict.fromkeys([*first, front[0], *reversed(front), *points]))
-
-
-def _blank(size: tuple[int, int]) -> Frame:
-    """A frame to run once, so that the first real one is not slow and all memory is taken."""
-    return np.zeros((size[1], size[0], 3), np.uint8)

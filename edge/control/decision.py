@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from edge.board.health import Health
+from edge.board.health import LOAD_LIMIT_PERCENT, Health
 from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.backoff import Backoff
@@ -35,6 +35,8 @@ UPGRADE_MARGIN: Final = 0.95
 """Share of the budget that a better variant may be expected to take."""
 HEAT_RELIEF: Final = 0.7
 """Share of the work that is left after a step down because of heat."""
+CROWDED_PERCENT: Final = 50.0
+"""Work of other processes, in percent of one CPU, that makes threads wait for each other at every layer."""
 GAP_S: Final = 10.0
 """After this long without an observation, or when the clock jumps back, earlier ones no longer count."""
 _LEAST_RATIO: Final = 1e-6
@@ -97,6 +99,10 @@ class State(NamedTuple):
     """Whether the next frame is the first of a variant, which says nothing about those after it."""
     backoff: Backoff = Backoff()
     thermal: Thermal = Thermal()
+    is_crowded: bool = False
+    """Whether other processes take CPUs."""
+    has_fewer_threads: bool = False
+    """Whether every variant runs on fewer threads than in its profile."""
     now_s: float | None = None
 
     @property
@@ -119,11 +125,14 @@ def decide(state: State, observation: Observation, now_s: float) -> tuple[State,
     =========  ==================================================  ========================================  =========
     Seen       When                                                Next variant                              Cause
     =========  ==================================================  ========================================  =========
-    frame      two frames or more put the last second's p95 over   the best expected within 90 % of the      slow
-               the budget                                          budget, else the fastest
+    frame      two frames or more put the last second's p95 over   the same one, on fewer threads
+               the budget while other processes take CPUs
+    frame      the same otherwise, or on fewer threads already     the best expected within 90 % of the      slow
+                                                                   budget, else the fastest
     frame      a better one has had room (95 % of the budget, or   the least of those that had room          recovered
                where downgrades began and their cause is over)
                for the backoff's wait; the board is not hot
+    health     other processes leave the CPUs                      the same one, on all of its threads
     health     hot, about to be, or throttled; 20 s after the      the best with at most 70 % of the         hot
                last such step                                      running one's p95
     budget     another one is set                                  the best expected within it               budget
@@ -133,7 +142,8 @@ def decide(state: State, observation: Observation, now_s: float) -> tuple[State,
 
     While a variant is pinned only ``pin`` and ``release`` change it. A better variant is never taken while the board is
     hot, cools down or lacks power. Impossible values (a latency that is not a positive number, a variant that is not
-    loaded, a time that is not a number) change nothing; nor does the first frame after a change.
+    loaded, a time that is not a number) change nothing; nor does the first frame after a change. On another number of
+    threads the slowdown is measured from the start.
 
     Args:
         state: The state so far.
@@ -153,6 +163,7 @@ def decide(state: State, observation: Observation, now_s: float) -> tuple[State,
         case Health():
             thermal, reason = on_health(state.thermal, observation, now_s)
             state = state._replace(thermal=thermal, backoff=state.backoff.on_load(observation.load_percent))
+            state = _on_load(state, observation.load_percent)
             cooler = state.best_within(HEAT_RELIEF * state.running.p95_ms)
             if reason is None or state.pinned is not None or cooler.p95_ms >= state.running.p95_ms:
                 return state, None
@@ -191,11 +202,26 @@ def _on_frame(state: State, frame: FrameTime, now_s: float) -> tuple[State, Chan
         return state, None
     limit = state.budget.latency_ms / state.running.p95_ms
     if state.slowdown > limit and sum(ratio > limit for ratio in ordered) >= 2:
+        if state.is_crowded and not state.has_fewer_threads:
+            return _on_other_threads(state, has_fewer=True), None
         target = state.best_now(DOWNGRADE_MARGIN)
         state = state._replace(room=None)
         if target.p95_ms < state.running.p95_ms:
             return _downgraded(state, target, now_s)
     return _upgraded(state, now_s)
+
+
+def _on_load(state: State, load_percent: float | None) -> State:
+    """Whether threads get in each other's way: not known from a board that does not say its load."""
+    load = load_percent or 0.0
+    is_crowded = load > (LOAD_LIMIT_PERCENT if state.is_crowded else CROWDED_PERCENT)
+    state = state._replace(is_crowded=is_crowded)
+    return _on_other_threads(state, has_fewer=False) if state.has_fewer_threads and not is_crowded else state
+
+
+def _on_other_threads(state: State, *, has_fewer: bool) -> State:
+    room = None if has_fewer else state.room  # all threads are no slower
+    return state._replace(has_fewer_threads=has_fewer, ratios=(), slowdown=1.0, room=room, is_cold=True)
 
 
 def _downgraded(state: State, target: OperatingPoint, now_s: float) -> tuple[State, Change | None]:

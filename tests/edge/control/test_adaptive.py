@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from edge.board.health import Health
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
-from edge.control import adaptive as adaptive_module
+from edge.control import loading
 from edge.control.adaptive import AdaptiveClassifier
 from edge.errors import BackendError, NoVariantFits, VariantError
 from edge.inference.backends import ModelFile, fake
@@ -133,6 +134,31 @@ def test_heat_makes_it_change(adaptive: AdaptiveClassifier) -> None:
     assert adaptive.changes == {"hot": 1}
 
 
+def test_while_others_take_cpus_late_frames_halve_the_threads(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(model: ModelFile, threads: int) -> FakeBackend:
+        latency_ms = 40.0 if threads == 4 else 0.0
+        return FakeBackend(
+            resolution=model.variant.resolution, classes=model.classes, latency_ms=latency_ms, threads=threads
+        )
+
+    def threads_of_frames(classifier: AdaptiveClassifier, count: int) -> list[int]:
+        return [(classifier.classify(FRAME), classifier.backend.threads)[1] for _ in range(count)]
+
+    monkeypatch.setattr(fake, "load", load)
+    with adapt(bundle) as adaptive:
+        adaptive.on_health(Health(load_percent=100.0))
+        assert threads_of_frames(adaptive, 8) == [4, 4, 2, 2, 2, 2, 2, 2]
+        assert (adaptive.variant, adaptive.changes) == (BIG, {})
+        adaptive.on_health(Health(load_percent=5.0))
+        assert threads_of_frames(adaptive, 1) == [4]
+    pinned = AdaptiveClassifier(bundle, PROFILE, fps=40, backend="fake", threads=4, memory_limit_mb=1e6)
+    with pinned as adaptive:
+        adaptive.on_health(Health(load_percent=100.0))
+        assert set(threads_of_frames(adaptive, 8)) == {4}, "the number was asked for"
+
+
 def test_a_variant_is_pinned_and_released(adaptive: AdaptiveClassifier) -> None:
     adaptive.pin(SMALL)
     adaptive.classify(FRAME)
@@ -145,8 +171,8 @@ def test_a_variant_is_pinned_and_released(adaptive: AdaptiveClassifier) -> None:
 def test_memory_bounds_what_is_loaded_but_for_where_it_begins_and_the_fastest(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken_mb = iter([100.0, 100.0, 130.0, 160.0])
-    monkeypatch.setattr(adaptive_module, "rss_mb", lambda: next(taken_mb))
+    taken_mb = itertools.chain([100.0, 100.0, 130.0], itertools.repeat(160.0))
+    monkeypatch.setattr(loading, "rss_mb", lambda: next(taken_mb))
     with adapt(bundle, memory_limit_mb=25.0) as adaptive:
         assert adaptive.variants == (BIG, SMALL)
         assert adaptive.left_out == {MIDDLE: "the others take 60 of 25 MB"}
@@ -162,7 +188,7 @@ def test_memory_bounds_what_is_loaded_but_for_where_it_begins_and_the_fastest(
 
 def test_all_models_are_freed_at_the_end(bundle: Bundle, closed: list[int]) -> None:
     adapt(bundle).close()
-    assert sorted(closed) == [128, 160, 224]
+    assert sorted(closed) == [128, 128, 160, 160, 224, 224], "each on all of its threads and on half as many"
 
 
 def test_nothing_stays_open_when_one_cannot_be_loaded(

@@ -111,6 +111,24 @@ class TestFall:
         )
         assert (board.controller.changes["slow"], board.changes[0].cause) == (1, "slow")
 
+    def test_first_halves_the_threads_while_others_take_cpus(self) -> None:
+        board = Board(load(0, 99, 1.2))
+        board.feel(Health(load_percent=120.0))
+        assert [board.frame() for _ in range(2)] == [None, None]
+        assert (board.controller.state.has_fewer_threads, board.controller.state.slowdown) == (True, 1.0)
+        assert board.run(1).path() == [MIDDLE], "frames that are late on fewer threads as well need another variant"
+
+    def test_on_all_threads_again_begins_anew(self) -> None:
+        board = Board(load(0, 0.1, 1.2))
+        board.feel(Health(load_percent=120.0))
+        board.run(2)
+        for load_percent in (40.0, None, 40.0):  # a crowd that shrinks is still one; a load that is not known is none
+            was_crowded = board.controller.state.is_crowded
+            board.feel(Health(load_percent=load_percent))
+            assert board.controller.state.is_crowded == (was_crowded and load_percent is not None)
+        state = board.controller.state
+        assert (state.has_fewer_threads, state.ratios, board.path()) == (False, (), [])
+
     def test_does_not_follow_one_late_frame(self) -> None:
         slow_once = itertools.chain([1.0] * 40, [5.0], itertools.repeat(1.0))
         assert Board(noise=lambda: next(slow_once)).run(60).changes == []
