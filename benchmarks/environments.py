@@ -73,6 +73,14 @@ TOOLS: Final[Mapping[str, Tool]] = {
             packages=("onnx2tf[tensorflow]==2.6.9",),
             pythons=("python3.13", "python3.12", "python3"),
         ),
+        Tool(
+            name="mct",
+            title="Sony's model-compression-toolkit 2.6.1, TensorFlow 2.15.1",
+            script="model_compression",
+            environment="mct",
+            packages=("tensorflow-cpu==2.15.1", "model-compression-toolkit==2.6.1"),
+            pythons=("python3.11", "python3.10"),
+        ),
     )
 }
 

@@ -26,6 +26,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.environments import TOOLS, Tool, installed_mb, prepare
+from benchmarks.logits import divergence
 from benchmarks.models import interleaved_ratio, load
 from benchmarks.processes import run_measured
 from benchmarks.quantization_table import write_tables
@@ -56,6 +57,8 @@ class Row:
     agreement: float | None = None
     confident: int = 0
     confident_agreement: float | None = None
+    divergence: float | None = None
+    """From float's answers, in nats (Kullback-Leibler, of the logits' softmax)."""
     labelled: int = 0
     top1: float | None = None
     float_top1: float | None = None
@@ -145,10 +148,11 @@ def convert(tool: Tool, case: Case, cache: Path) -> Row:
 
 
 def accuracy(model: Path, reference: Reference) -> dict[str, Any]:
-    """What ``edge-convert verify`` measures of a file, as columns of a row."""
+    """What ``edge-convert verify`` measures of a file, and its divergence, as columns of a row."""
     with contextlib.closing(load(model)) as backend:
         measured = asdict(verify(backend, reference, Preprocessing()))
-    return {name: value for name, value in measured.items() if name in Row.__dataclass_fields__}
+    columns = {name: value for name, value in measured.items() if name in Row.__dataclass_fields__}
+    return {**columns, "divergence": round(divergence(model, reference), 5)}
 
 
 def time_files(rows: Iterable[Row], cache: Path, rounds: int) -> Iterable[Row]:

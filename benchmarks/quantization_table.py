@@ -49,6 +49,7 @@ def _tools(rows: Sequence[_Row]) -> str:
         "agreement": lambda of: _span(of, "agreement"),
         "where float is sure": lambda of: _span(of, "confident_agreement"),
         "top-1 − float's": lambda of: _points([row["top1"] - row["float_top1"] for row in of]),
+        "divergence": _divergence,
         "file": lambda of: f"{of[0]['size_bytes'] / 1e6:.2f} MB",
         "CPU time": lambda of: f"{of[0]['cpu_seconds']:.0f} s",
         "memory": lambda of: f"{of[0]['peak_mb']:.0f} MB",
@@ -63,16 +64,17 @@ def _tools(rows: Sequence[_Row]) -> str:
 
 
 def _resolutions(rows: Sequence[_Row]) -> str:
-    """Agreement and top-1 of each tool at each resolution."""
+    """Agreement, top-1 and divergence of each tool at each resolution."""
     sides = sorted({row["resolution"] for row in rows}, reverse=True)
-    lines = ["| agreement; top-1 − float's | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
+    lines = ["| agreement; top-1 − float's; divergence | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
     lines.append("|---" * (len(sides) + 1) + "|")
     for name, tool in TOOLS.items():
         cells = []
         for side in sides:
             of = [row for row in rows if (row["tool"], row["resolution"]) == (name, side) and row["error"] is None]
             gains = [row["top1"] - row["float_top1"] for row in of]
-            cells.append(f"{_span(of, 'agreement')}; {_points(gains)}" if of else "")
+            known = [_span(of, "agreement"), _points(gains), _divergence(of)] if of else []
+            cells.append("; ".join(filter(None, known)))
         if any(cells):
             lines.append(f"| {tool.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -85,6 +87,12 @@ def _by_tool(rows: Sequence[_Row], resolution: int) -> list[list[_Row]]:
 
 def _span(rows: Sequence[_Row], column: str) -> str:
     return span([row[column] for row in rows])
+
+
+def _divergence(rows: Sequence[_Row]) -> str:
+    """The mean in nats; nothing where a row was measured without it."""
+    found = [row["divergence"] for row in rows if row.get("divergence") is not None]
+    return f"{statistics.mean(found):.4f}" if len(found) == len(rows) else ""
 
 
 def _points(gains: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ MEASURED = Row(
     split=0,
     agreement=0.95,
     confident_agreement=1.0,
+    divergence=0.005,
     top1=0.65,
     float_top1=0.64,
     size_bytes=4_560_000,
@@ -45,16 +46,16 @@ def test_tables_hold_means_and_spans_and_say_why_a_tool_wrote_no_file(tmp_path: 
     document.write_text(DOCUMENT)
     rows = [
         MEASURED,
-        replace(MEASURED, split=1, agreement=0.97),
-        replace(MEASURED, resolution=128, agreement=0.9),
+        replace(MEASURED, split=1, agreement=0.97, divergence=0.007),
+        replace(MEASURED, resolution=128, agreement=0.9, divergence=None),
         Row(tool="onnx2tf", resolution=224, split=0, error="cannot be installed"),
     ]
     write_tables([asdict(row) for row in rows], document)
     told = document.read_text()
     ours = TOOLS["ours"].title
-    assert f"| {ours} | 96.0 % (95.0 to 97.0) | 100.0 % (100.0 to 100.0) | +1.0 | 4.56 MB | 20 s |" in told
+    assert f"| {ours} | 96.0 % (95.0 to 97.0) | 100.0 % (100.0 to 100.0) | +1.0 | 0.0060 | 4.56 MB | 20 s |" in told
     assert f"| {TOOLS['onnx2tf'].title} | no file: cannot be installed |" in told
-    assert f"| {ours} | 96.0 % (95.0 to 97.0); +1.0 | 90.0 %; +1.0 |" in told
+    assert f"| {ours} | 96.0 % (95.0 to 97.0); +1.0; 0.0060 | 90.0 %; +1.0 |" in told
     assert "old" not in told and "between" in told and told.endswith("after\n")
 
 
