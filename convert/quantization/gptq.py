@@ -27,14 +27,12 @@ PULL: Final = 4.0
 DAMPING: Final = 0.01
 """Added to the inputs' variances, in the same units: the more, the nearer to plain rounding."""
 _LARGEST: Final = 127
-_BLOCK: Final = 64
+_BLOCK: Final = 32
 """Inputs rounded before their errors are spread over all that follow."""
-_SIDE: Final = 14
-"""Of each of many pictures, this many rows and columns of positions are looked at."""
-_SIDE_DEPTHWISE: Final = 7
-"""The same for the nine inputs of a depthwise filter, whose moments fewer positions tell."""
-_MANY: Final = 100
-"""Of fewer pictures, more positions are looked at, so that there are as many in all."""
+POSITIONS: Final = 1000
+"""Positions that are looked at in all pictures together, at least, where there are as many."""
+POSITIONS_OF_INPUT: Final = 8
+"""The same for each input: the more inputs, the more positions their moments need."""
 _GOLDEN: Final = 0.6180339887
 _TINY: Final = 1e-12
 
@@ -57,21 +55,20 @@ class Moments:
 
 
 class MomentSums:
-    """Sums up :class:`Moments` batch by batch, in double precision.
+    """Sums up :class:`Moments` batch by batch.
 
     Neighbouring positions tell much the same, so of large outputs a grid of positions is looked at, another one in
     each batch. The first batch's means are taken off all, or what varies little around a large mean would be lost.
     """
 
-    def __init__(self, layer: FoldedLayer, quantization: Quantization, pictures: int = _MANY) -> None:
+    def __init__(self, layer: FoldedLayer, quantization: Quantization, pictures: int) -> None:
         self._layer, self._quantization = layer, quantization
-        self._side = _SIDE_DEPTHWISE if layer.kind == "depthwise" else _SIDE
-        self._side = math.ceil(self._side * math.sqrt(max(1.0, _MANY / pictures)))
         groups, inputs = (len(layer.weight), 9) if layer.kind == "depthwise" else (1, layer.weight[0].numel())
+        self._side = math.ceil(math.sqrt(max(POSITIONS, POSITIONS_OF_INPUT * inputs) / pictures))
         self._batches = self._count = 0
         self._offset: Tensor | None = None
         self._sum, self._error_sum = (torch.zeros(groups, inputs, dtype=torch.float64) for _ in range(2))
-        self._square, self._error = (torch.zeros(groups, inputs, inputs, dtype=torch.float64) for _ in range(2))
+        self._square, self._error = (torch.zeros(groups, inputs, inputs) for _ in range(2))
 
     def add(self, levels: Tensor, real: Tensor) -> None:
         """Add some pictures' inputs, both (count, channels, height, width): in int8 levels, and as float has them."""
@@ -85,8 +82,8 @@ class MomentSums:
         self._count += x.shape[-1]
         self._sum += x.sum(dim=-1)
         self._error_sum += error.sum(dim=-1)
-        self._square += x @ x.transpose(1, 2)
-        self._error += error @ x.transpose(1, 2)
+        self._square.baddbmm_(x, x.transpose(1, 2))
+        self._error.baddbmm_(error, x.transpose(1, 2))
 
     def moments(self) -> Moments:
         """The moments of all that was added."""
@@ -110,14 +107,14 @@ class MomentSums:
         cell = int(self._batches * _GOLDEN % 1 * every * every)  # grids that lie evenly, however few the batches
         starts, step = [layer.stride * part for part in divmod(cell, every)], every * layer.stride
         ends = [layer.stride * (side - 1) + 1 for side in (rows, columns)]
-        channels_first = x.transpose(0, 1)
+        channels_last = x.permute(0, 2, 3, 1)
         taps = [
-            channels_first[:, :, starts[0] + i : ends[0] + i : step, starts[1] + j : ends[1] + j : step]
+            channels_last[:, starts[0] + i : ends[0] + i : step, starts[1] + j : ends[1] + j : step].flatten(0, 2)
             for i in range(kernel)
             for j in range(kernel)
         ]
-        windows = taps[0] if kernel == 1 else torch.stack(taps, dim=1)
-        return windows.reshape(*self._sum.shape, -1).float()
+        inputs_first = torch.stack(taps).flatten(0, 1).t().contiguous()
+        return inputs_first.view(*self._sum.shape, -1).float()
 
 
 def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
@@ -134,20 +131,21 @@ def round_weights(weight: Tensor, scales: Tensor, moments: Moments) -> Tensor:
     groups, inputs, _ = moments.covariance.shape
     spread = torch.diagonal(moments.covariance, dim1=1, dim2=2).mean(dim=1)[:, None, None] + _TINY
     eye = torch.eye(inputs, dtype=torch.float64)
-    rows = weight.double().view(groups, -1, inputs)
-    held = torch.linalg.cholesky(moments.covariance + PULL * spread * eye)
-    rows = rows + torch.cholesky_solve((rows @ moments.error).transpose(1, 2), held).transpose(1, 2)
-    steps = scales.double().view(groups, -1, 1)
-    levels = _round_rows(rows / steps, moments.covariance + DAMPING * spread * eye)
-    return levels.view_as(weight).float()
+    rows = weight.view(groups, -1, inputs)
+    held = torch.linalg.cholesky((moments.covariance + PULL * spread * eye).float())
+    rows = rows + torch.cholesky_solve((rows @ moments.error.float()).transpose(1, 2), held).transpose(1, 2)
+    levels = _round_rows(rows / scales.view(groups, -1, 1), moments.covariance + DAMPING * spread * eye)
+    return levels.view_as(weight)
 
 
 def _round_rows(rows: Tensor, covariance: Tensor) -> Tensor:
     """Round (groups, rows, inputs) by the covariance (groups, inputs, inputs), the most active inputs first."""
     order = torch.diagonal(covariance, dim1=1, dim2=2).sum(dim=0).argsort(descending=True, stable=True)
     covariance = covariance[:, order][:, :, order]
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(covariance))
-    spread = torch.linalg.cholesky(inverse, upper=True)
+    backwards = torch.linalg.cholesky(covariance.flip(1, 2))
+    eye = torch.eye(len(order), dtype=torch.float64)
+    # The triangle whose transpose times itself is the inverse of the covariance.
+    spread = torch.linalg.solve_triangular(backwards, eye, upper=False).flip(1, 2).float()
     columns = rows[:, :, order].transpose(1, 2).contiguous()
     levels = torch.empty_like(columns)
     for start in range(0, columns.shape[1], _BLOCK):
@@ -156,7 +154,7 @@ def _round_rows(rows: Tensor, covariance: Tensor) -> Tensor:
         for n in range(start, end):
             levels[:, n] = columns[:, n].round().clamp_(-_LARGEST, _LARGEST)
             error = (columns[:, n] - levels[:, n]).div_(spread[:, n, n, None])
-            columns[:, n + 1 : end] -= spread[:, n, n + 1 : end, None] * error[:, None, :]
+            columns[:, n + 1 : end].addcmul_(spread[:, n, n + 1 : end, None], error[:, None, :], value=-1)
             errors[:, n - start] = error
         columns[:, end:] -= spread[:, start:end, end:].transpose(1, 2) @ errors
     return levels[:, order.argsort()].transpose(1, 2).contiguous()

@@ -44,8 +44,8 @@ LAYERS = {
 def test_outputs_change_less_than_with_rounding_to_the_nearest(kind: str) -> None:
     layer = LAYERS[kind]
     channels = 3 if kind == "conv" else 16
-    sums = MomentSums(layer, UNIT)
     x = pictures(channels)
+    sums = MomentSums(layer, UNIT, len(x))
     sums.add(x, x)
     scales = coarse_scales(layer.weight)
     steps = scales[:, None, None, None]
@@ -61,7 +61,7 @@ def test_weights_undo_a_part_of_what_is_wrong_with_their_inputs() -> None:
     layer = LAYERS["pointwise"]
     real = pictures(16)
     quantized = 0.8 * real
-    sums = MomentSums(layer, UNIT)
+    sums = MomentSums(layer, UNIT, len(real))
     sums.add(quantized, real)
     scales = layer.weight.abs().amax(dim=(1, 2, 3)) / 127
     levels = round_weights(layer.weight, scales, sums.moments())
@@ -75,7 +75,7 @@ def test_weights_undo_a_part_of_what_is_wrong_with_their_inputs() -> None:
 
 def test_inputs_that_never_vary_leave_rounding_to_the_nearest() -> None:
     layer = LAYERS["pointwise"]
-    sums = MomentSums(layer, UNIT)
+    sums = MomentSums(layer, UNIT, 1)
     sums.add(torch.zeros(1, 16, 4, 4), torch.zeros(1, 16, 4, 4))
     scales = coarse_scales(layer.weight)
     levels = round_weights(layer.weight, scales, sums.moments())
@@ -84,8 +84,8 @@ def test_inputs_that_never_vary_leave_rounding_to_the_nearest() -> None:
 
 def test_levels_stay_symmetric() -> None:
     layer = LAYERS["conv"]
-    sums = MomentSums(layer, UNIT)
     x = pictures(3)
+    sums = MomentSums(layer, UNIT, len(x))
     sums.add(x, x)
     levels = round_weights(layer.weight, coarse_scales(layer.weight) / 20, sums.moments())
     assert levels.abs().max() == 127
@@ -93,7 +93,7 @@ def test_levels_stay_symmetric() -> None:
 
 def test_the_means_are_those_of_all_windows_with_their_zeros() -> None:
     layer = layer_of("depthwise", torch.ones(2, 1, 3, 3), (1,) * 4)
-    sums = MomentSums(layer, UNIT)
+    sums = MomentSums(layer, UNIT, 1)
     sums.add(torch.ones(1, 2, 4, 4), 2 * torch.ones(1, 2, 4, 4))
     moments = sums.moments()
     assert moments.mean.shape == (2, 9)
@@ -104,7 +104,7 @@ def test_the_means_are_those_of_all_windows_with_their_zeros() -> None:
 
 def test_levels_stand_for_reals_and_their_padding_for_zero() -> None:
     layer = layer_of("depthwise", torch.ones(2, 1, 3, 3), (1,) * 4)
-    sums = MomentSums(layer, Quantization(0.5, -10))
+    sums = MomentSums(layer, Quantization(0.5, -10), 1)
     sums.add(torch.full((1, 2, 4, 4), -8, dtype=torch.int8), torch.ones(1, 2, 4, 4))
     moments = sums.moments()
     assert torch.allclose(moments.mean, moments.real_mean), "a level of -8 is (-8 + 10) / 2"
@@ -125,7 +125,7 @@ def test_moments_are_those_of_every_window(kind: LayerKind, stride: int) -> None
     whole = LAYERS[kind]
     layer = layer_of(kind, whole.weight, whole.pads, stride)
     x = pictures(3 if kind == "conv" else 16, side=12)
-    sums = MomentSums(layer, UNIT)
+    sums = MomentSums(layer, UNIT, len(x))
     sums.add(x, x)
     mean, covariance = whole_moments(layer, x)
     assert torch.allclose(sums.moments().mean, mean, atol=1e-5)
@@ -136,7 +136,7 @@ def test_moments_are_those_of_every_window(kind: LayerKind, stride: int) -> None
 def test_of_large_outputs_a_few_positions_tell_the_same(kind: LayerKind) -> None:
     layer = LAYERS[kind]
     x = pictures(3 if kind == "conv" else 16, side=60, count=48)
-    sums = MomentSums(layer, UNIT)
+    sums = MomentSums(layer, UNIT, len(x))
     for start in range(0, len(x), 4):
         sums.add(x[start : start + 4], x[start : start + 4])
     mean, covariance = whole_moments(layer, x)
@@ -145,9 +145,9 @@ def test_of_large_outputs_a_few_positions_tell_the_same(kind: LayerKind) -> None
     assert (sums.moments().covariance - covariance).norm() < 0.1 * covariance.norm()
 
 
-def test_few_pictures_tell_all_of_their_positions() -> None:
+def test_a_single_picture_tells_all_of_its_positions() -> None:
     layer = LAYERS["pointwise"]
-    x = pictures(16, side=60)
-    sums = MomentSums(layer, UNIT, pictures=len(x))
+    x = pictures(16, side=60, count=1)
+    sums = MomentSums(layer, UNIT, len(x))
     sums.add(x, x)
     assert torch.allclose(sums.moments().covariance, whole_moments(layer, x)[1], atol=1e-4)
