@@ -28,6 +28,8 @@ _NOISE: Final = 2
 _STEADY: Final = 0.05
 """The most that such noise may move a probability."""
 _CLASSES: Final = 5
+_SHORTLIST: Final = 12
+"""Candidates that the largest variant, which takes longest, is asked about."""
 
 
 def add_golden(bundle: Bundle, pictures: Iterable[Frame]) -> Manifest:
@@ -70,8 +72,11 @@ def mistakes(right: Preprocessing) -> Mapping[str, Preprocessing]:
 
 def _choose(bundle: Bundle, candidates: Sequence[Frame]) -> list[Frame]:
     """The pictures that together tell each mistake best, judged by the largest and the smallest variant."""
-    table = np.array([_harm(bundle, entry, candidates) for entry in {bundle.variants[0], bundle.variants[-1]}])
-    harm = table.min(axis=0)  # (pictures, mistakes): what the variant that is hurt least shows
+    harm = np.array(_harm(bundle, bundle.variants[-1], candidates))  # (pictures, mistakes)
+    if len(bundle.variants) > 1:  # what the variant that is hurt least shows
+        likely = np.argsort(-harm.sum(axis=1), kind="stable")[:_SHORTLIST]
+        harm = np.minimum(harm[likely], _harm(bundle, bundle.variants[0], [candidates[number] for number in likely]))
+        candidates = [candidates[number] for number in likely]
     chosen: list[int] = []
     while len(chosen) < min(_PICTURES, len(candidates)):
         reached = harm[chosen].max(axis=0) if chosen else np.zeros(harm.shape[1])
