@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 ROOT = Path(__file__).resolve().parents[1]
-PYTHON = ROOT / ".venv/mediapipe/bin/python"
+PYTHON = Path(os.environ.get("MNE_MEDIAPIPE", ROOT / ".venv/mediapipe/bin/python"))
+"""A Python that has MediaPipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -7,8 +7,6 @@ at most a picture without a line, which gets one when the folder is opened again
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
 import os
 import shutil
@@ -20,14 +18,14 @@ from typing import Final
 
 import cv2
 
+from camera_demo.collecting.labels import Labels
 from camera_demo.collecting.novelty import Looks
 from camera_demo.collecting.picture import Collected
 from camera_demo.errors import SinkError
-from edge.errors import ImageError, OutputError, os_reason
-from edge.files import write_atomically, writing
+from edge.errors import EdgeError, ImageError, OutputError, os_reason
+from edge.files import sync, write_atomically, writing
 from edge.locks import locked
-from edge.vision.images import read_image
-from edge.vision.label_table import LABEL_TABLE, read_label_table
+from edge.vision.label_table import LABEL_TABLE
 from edge.vision.preprocess import Frame
 
 __all__ = ["LINES", "Collection"]
@@ -36,6 +34,8 @@ LINES: Final = "collected.jsonl"
 _LOCK: Final = ".collecting.lock"
 _DELETED: Final = ".deleted"
 _QUALITY: Final = 92
+_NEWEST: Final = 2000
+"""Pictures of earlier runs that new ones are held against: more would take a board minutes to read at each start."""
 _LEAST_FREE_BYTES: Final = 200_000_000
 _LEAST_FREE_SHARE: Final = 0.05
 
@@ -57,12 +57,12 @@ class Collection:
             folder.mkdir(parents=True, exist_ok=True)
         self._opened.enter_context(locked(folder / _LOCK, self._refuse))
         try:
-            shutil.rmtree(folder / _DELETED, ignore_errors=True)
+            self._labels = Labels(folder)
+            self._empty()
             self._pictures = {one.file: one for one in self._read()}
             self._looks = Looks()
-            for name in self._pictures:
-                with contextlib.suppress(ImageError):
-                    self._looks.add(name, Looks.of(read_image(folder / name)))
+            for name in list(self._pictures)[-_NEWEST:]:
+                self._remember(name)
         except BaseException:
             self._opened.close()
             raise
@@ -145,6 +145,7 @@ class Collection:
                     (self.folder / file).replace(self.folder / _DELETED / file)
                     self._forget(file)
                     count += 1
+            sync(self.folder)
         return count
 
     def restore(self, files: Iterable[str]) -> int:
@@ -154,17 +155,17 @@ class Collection:
             OutputError: They cannot be moved.
         """
         count = 0
-        lines = {one.file: one for one in self._lines()}
         with self._guard, writing(self.folder / _DELETED):
+            lines = {one.file: one for one in self._lines()}
             for file in files:
                 place = self.folder / _DELETED / file
                 if Path(file).name == file and place.is_file():
                     place.replace(self.folder / file)
                     found = lines.get(file) or Collected(file=file, time="", why="found")
                     self._pictures[file] = replace(found, size_bytes=(self.folder / file).stat().st_size)
-                    with contextlib.suppress(ImageError):
-                        self._looks.add(file, Looks.of(read_image(self.folder / file)))
+                    self._remember(file)
                     count += 1
+            sync(self.folder)
         return count
 
     def labels(self) -> dict[str, str]:
@@ -173,12 +174,8 @@ class Collection:
         Raises:
             SinkError: ``labels.csv`` is there and cannot be read.
         """
-        table = self.folder / LABEL_TABLE
         with self._guard:
-            if not table.exists():
-                return {}
-            rows = read_label_table(table, SinkError)
-            return {os.path.relpath(row.path, self.folder): row.label for row in rows if row.label}
+            return self._labels.by_file()
 
     def label(self, files: Sequence[str], label: str) -> dict[str, str]:
         """Give pictures a class, or none with an empty label. What others gave in the meantime stays.
@@ -191,26 +188,32 @@ class Collection:
             OutputError: It cannot be written.
         """
         with self._guard:
-            labels = self.labels()
-            before = {file: labels.get(file, "") for file in files if file in self._pictures}
-            for file in before:
-                if label:
-                    labels[file] = label
-                else:
-                    labels.pop(file, None)
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(("path", "label"))
-            writer.writerows(sorted(labels.items()))
-            write_atomically(self.folder / LABEL_TABLE, text.getvalue())
-            return before
+            return self._labels.give([file for file in files if file in self._pictures], label)
 
     def close(self) -> None:
         """Let others collect into the folder. A second call does nothing."""
         self._opened.close()
 
+    def _empty(self) -> None:
+        """Remove for good what was deleted, and what a killed process left half written."""
+        deleted = self.folder / _DELETED
+        names = {path.name for path in deleted.glob("*.jpg")}
+        gone = {name for name in names if not (self.folder / name).exists()}
+        with contextlib.suppress(EdgeError, OSError):  # a table that is no such table is told where it is needed
+            self._labels.forget(gone)
+        shutil.rmtree(deleted, ignore_errors=True)
+        for pattern in (".*.jpg.*", f".{LINES}.*", f".{LABEL_TABLE}.*"):
+            for leftover in self.folder.glob(pattern):
+                with contextlib.suppress(OSError):
+                    leftover.unlink()
+
     def _refuse(self) -> None:
         raise SinkError(f"Another process collects into {self.folder}: choose another folder, or end it.")
+
+    def _remember(self, file: str) -> None:
+        """Know a picture by its looks; one that cannot be read looks like none."""
+        with contextlib.suppress(ImageError):
+            self._looks.add(file, Looks.of_file(self.folder / file))
 
     def _forget(self, file: str) -> None:
         self._pictures.pop(file, None)
@@ -259,7 +262,4 @@ class Collection:
         if len(known) != len(lines) or any(one.why == "found" and not one.time for one in known.values()):
             text = "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in known.values())
             write_atomically(self.folder / LINES, text)
-        for leftover in self.folder.glob(".*.jpg.*"):  # of a write that was cut short
-            with contextlib.suppress(OSError):
-                leftover.unlink()
         return list(known.values())

@@ -39,8 +39,20 @@ class Collector:
         options: CollectOptions = CollectOptions(),
         *,
         draw: Callable[[], float] = random.random,
+        losses: Callable[[], int] = lambda: 0,
     ) -> None:
+        """Begin.
+
+        Args:
+            collection: Where they are kept.
+            options: Which, and how many.
+            draw: Random numbers, 0 to 1.
+            losses: How often the source broke off so far.
+        """
         self.collection = collection
+        self._losses, self._asked_losses = losses, 0
+        self._taken = 0
+        self._burst_note = self._pause_note = ""
         self._options, self._draw = options, draw
         self._guard = threading.Lock()
         self._asked, self._label = 0, ""
@@ -53,15 +65,34 @@ class Collector:
         """Frames kept so far."""
 
     def ask(self, count: int, label: str = "") -> None:
-        """Keep the next frames that differ from those kept, and give them a class if one is named; 0 to stop."""
+        """Begin a burst: keep the next frames that differ from those kept, and give them a class if one is named.
+
+        A burst ends with its last frame, with the next one, with 0, and where the source breaks off: whoever asked may
+        have put the thing away until it is back. What was taken by then stays, each picture whole and with its class.
+        """
         with self._guard:
             self._asked, self._label = min(count, _MOST_ASKED), label
-            self._burst = ""
+            self._burst, self._taken = "", 0
+            self._asked_losses = self._losses()
+            if count:
+                self._burst_note = ""
 
     @property
     def asked(self) -> int:
         """Frames asked for that are still to come."""
-        return self._asked
+        with self._guard:
+            if self._asked and self._losses() != self._asked_losses:
+                taken = f"{self._taken} picture{'' if self._taken == 1 else 's'}"
+                of = f" of '{self._label}'" if self._label else ""
+                rest = "were taken and are kept" if self._taken != 1 else "was taken and is kept"
+                self._burst_note = f"The camera was lost: {taken}{of} {rest}. Once it is back, hold the button again."
+                self._asked = 0
+            return self._asked
+
+    @property
+    def note(self) -> str:
+        """Why nothing is kept, or less than was asked for; empty where all is well."""
+        return self._burst_note or self._pause_note
 
     def see(self, result: Result) -> Collected | None:
         """Keep the frame of an answer, if there is a reason to; what was kept.
@@ -78,16 +109,19 @@ class Collector:
         if self.collection.distance(image) < (_ASKED_NEAR if why == "asked" else NEAR):
             return None
         try:
-            return self._keep(image, result, why, now_s)
+            kept = self._keep(image, result, why, now_s)
+            self._pause_note = "" if kept else self._pause_note
+            return kept
         except OSError as reason:
             self._paused_until_s = now_s + _RETRY_S
             why = str(reason) if isinstance(reason, EdgeError) else f"Cannot collect: {os_reason(reason)}."
-            _log.warning("%s Nothing is collected for %d s.", why, _RETRY_S)
+            self._pause_note = f"{why} Nothing is collected for {_RETRY_S:.0f} s."
+            _log.warning("%s", self._pause_note)
             return None
 
     def _reason(self, result: Result, now_s: float) -> str:
         options, best = self._options, result.prediction.best.probability
-        if self._asked and now_s - self._asked_s >= _ASKED_EVERY_S:
+        if self.asked and now_s - self._asked_s >= _ASKED_EVERY_S:
             return "asked"
         if options.unknown and result.is_unknown:
             return "unknown"
@@ -129,7 +163,7 @@ class Collector:
         if why == "asked":
             self._asked_s = now_s
             with self._guard:
-                self._asked = max(0, self._asked - 1)
+                self._asked, self._taken = max(0, self._asked - 1), self._taken + 1
         else:
             self._kept_s.append(now_s)
         if why == "every":
@@ -159,6 +193,6 @@ class Collector:
 
     def _complain(self, message: str) -> bool:
         if not self._was_full:
-            self._was_full = True
+            self._was_full, self._pause_note = True, message
             _log.warning("%s", message)
         return False

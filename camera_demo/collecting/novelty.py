@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
 __all__ = ["NEAR", "Looks"]
@@ -16,6 +18,7 @@ NEAR: Final = 3.0
 """Mean difference of the cells, in levels of 255, below which two pictures are the same to a network and to people."""
 _CELLS: Final = 12
 _FIRST: Final = 64
+_LEAST_SIDE: Final = 4 * _CELLS
 
 Look = NDArray[np.float32]
 
@@ -47,6 +50,17 @@ class Looks:
             self._looks[place] = self._looks[last]
             self._names[place] = self._names[last]
             self._names.pop()
+
+    @staticmethod
+    def of_file(path: Path) -> Look:
+        """What the picture in a JPEG file looks like, decoded at a quarter of its size where it is large.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        image = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_4)
+        is_large = image is not None and min(image.shape[:2]) >= _LEAST_SIDE
+        return Looks.of(np.asarray(image, np.uint8) if is_large else read_image(path))
 
     @staticmethod
     def of(image: Frame) -> Look:

@@ -40,7 +40,7 @@ def open_sink(place: str, context: SinkContext) -> CollectSink:
         OutputError: The folder cannot be written.
     """
     folder, options = parse_place(place)
-    collector = Collector(Collection(folder), options)
+    collector = Collector(Collection(folder), options, losses=lambda: context.run_state.source.now.losses)
     context.run_state.collector = collector
     context.announce(f"Collecting pictures in {folder}: {len(collector.collection.pictures())} are there")
     return CollectSink(collector)

@@ -96,6 +96,7 @@ def _listed(collector: Collector) -> dict[str, Any]:
         "count": len(pictures),
         "size_bytes": collector.collection.size_bytes,
         "asked": collector.asked,
+        "note": collector.note or None,
         "pictures": [
             {**one.to_dict(), "label": labels.get(one.file, "")} for one in pictures[: -_MOST_LISTED - 1 : -1]
         ],

@@ -139,7 +139,7 @@ def _facts(student: Student, parent: Bundle, pictures: Pictures) -> ModelFacts:
         classes=len(pictures.labels),
         preprocessing=parent.manifest.preprocessing,
         input_dtype=student.backbone.dtype if taken is None else taken.dtype,
-        output_dtype=student.backbone.dtype,
+        output_dtype=student.backbone.output_dtype,
     )
 
 

@@ -25,6 +25,7 @@ from camera_demo.collecting.picture import Collected
 from camera_demo.errors import SinkError
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.region import Region
+from camera_demo.source_status import SourceStatus
 from convert.data.image_sets import find_pictures
 from edge.errors import OutputError
 from edge.inference.prediction import Guess, Prediction
@@ -175,6 +176,55 @@ def test_frames_that_are_asked_for_are_kept_with_their_class_as_one_burst(
     assert [labels[one.file] for one in kept] == ["AC/DC 🎸"] * 3 + ["hat"]
     stems = [one.file.rpartition("_")[0] for one in kept]
     assert len(set(stems[:3])) == 1 and stems[3] != stems[0]
+
+
+def test_a_burst_ends_where_the_camera_is_lost_and_what_was_taken_stays(
+    collection: Collection, answer: MakeResult
+) -> None:
+    status = SourceStatus("camera")
+    options = CollectOptions(unsure=None, unknown=False)
+    collector = Collector(collection, options, losses=lambda: status.now.losses)
+    status.found("camera")
+    collector.ask(50, "cup")
+    for n in range(1, 4):
+        collector.see(answer(n, n))
+    status.lost("camera", "unplugged")
+    assert collector.asked == 0
+    assert collector.note == (
+        "The camera was lost: 3 pictures of 'cup' were taken and are kept. Once it is back, hold the button again."
+    )
+    status.found("camera")
+    assert collector.see(answer(10, 10)) is None  # whoever held it may have put it away
+    assert list(collection.labels().values()) == ["cup"] * 3
+    collector.ask(1, "hat")
+    assert collector.note == "" and collector.see(answer(11, 11)) is not None
+
+
+def test_what_others_wrote_into_the_table_stays(collection: Collection, answer: MakeResult) -> None:
+    collector = Collector(collection)
+    names = [one.file for n in range(2) if (one := collector.see(answer(n, 10 * n))) is not None]
+    table = collection.folder / "labels.csv"
+    table.write_text(f"split,path,label,who\nval,{names[1]},fox,Eve\ntrain,../x.jpg,dog,\ntest,../y.jpg,,\n")
+    assert collection.label([names[0], names[1]], "cup") == {names[0]: "", names[1]: "fox"}
+    assert table.read_text() == (
+        f"split,path,label,who\nval,{names[1]},cup,Eve\ntrain,../x.jpg,dog,\ntest,../y.jpg,,\n,{names[0]},cup,\n"
+    )
+
+
+def test_what_was_deleted_is_gone_with_its_class_after_the_next_start(
+    collection: Collection, answer: MakeResult
+) -> None:
+    collector = Collector(collection)
+    names = [one.file for n in range(2) if (one := collector.see(answer(n, 10 * n))) is not None]
+    collection.label(names, "cup")
+    collection.delete(names[:1])
+    for name in (".labels.csv.x1", ".collected.jsonl.x1"):
+        (collection.folder / name).write_text("half")
+    collection.close()
+    again = Collection(collection.folder)
+    assert again.labels() == {names[1]: "cup"} and again.restore(names[:1]) == 0
+    assert [path.name for path in again.folder.glob(".*")] == [".collecting.lock"]
+    again.close()
 
 
 def test_labels_are_given_undone_and_kept_beside_what_others_wrote(collection: Collection, answer: MakeResult) -> None:

@@ -23,6 +23,7 @@ from camera_demo.taught_bundle import TaughtBundle
 from edge.bundles import registry
 from tests.camera_demo.chromium import needs_chromium, start_chromium
 from tests.camera_demo.openapi import checked
+from tests.camera_demo.sources.mjpeg_camera import HEAD, Send, camera, part
 from tests.edge.small_demo import write_small_demo
 from tests.edge.teaching.test_teach import scene
 from tests.edge.updates.test_signature import make_keys
@@ -310,6 +311,41 @@ def test_a_lesson_without_pictures_says_why(client: httpx.Client) -> None:
     put(client, "/api/teach", action="learn")
     state = eventually(lambda: (s := client.get("/api/teaching").json())["stage"] is None and s)
     assert "has no pictures in folders" in state["error"] and not state["can_use"]
+
+
+def test_a_camera_that_dies_in_the_middle_of_a_burst_ends_it(folder: Path) -> None:
+    _, data = zip(*(cv2.imencode(".jpg", scene("ring", seed)) for seed in range(200)), strict=True)
+    pictures, dies, is_back = [one.tobytes() for one in data], threading.Event(), threading.Event()
+
+    def send_some(number: int, end: threading.Event, send: Send, until: threading.Event) -> None:
+        send(HEAD)
+        while not (end.is_set() or until.is_set()):
+            send(part(pictures[number % len(pictures)]))
+            number += 1
+            end.wait(0.02)
+
+    def second(send: Send, end: threading.Event) -> None:
+        is_back.wait(60)
+        send_some(100, end, send, end)
+
+    with contextlib.ExitStack() as opened:
+        source = opened.enter_context(camera(lambda send, end: send_some(0, end, send, dies), second))
+        place = f"http://127.0.0.1:{source.port}/"
+        address = opened.enter_context(run(folder, [], input=place, loop=False, pace=None))
+        client = opened.enter_context(client_of(address))
+        put(client, "/api/collect", count=200, label="cup")
+        eventually(lambda: counts_of(client).get("cup", 0) >= 3)
+        dies.set()
+        listed = eventually(lambda: (now := client.get("/api/collected").json())["note"] and now)
+        taken = counts_of(client)["cup"]
+        assert listed["asked"] == 0
+        assert listed["note"].startswith(f"The camera was lost: {taken} pictures of 'cup' were taken and are kept.")
+        is_back.set()
+        eventually(lambda: client.get("/api/state").json()["source"]["state"] == "live")
+        assert counts_of(client) == {"cup": taken}
+        put(client, "/api/collect", count=1, label="cup")
+        eventually(lambda: counts_of(client) == {"cup": taken + 1})
+        assert client.get("/api/collected").json()["note"] is None
 
 
 def test_no_address_leads_out_of_the_folder(client: httpx.Client) -> None:

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import OpResolverType
 
+import edge
 from benchmarks import clients
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
 from edge.inference.metadata_writer import ModelCard
+from edge.updates.importing import import_models
 from edge.vision.images import image_files
 from tests.conftest import draw
 from tests.convert.conftest import LABELS
 from tests.convert.test_to_tflite import AUTO, BUILTIN, TFLITE_RUNTIME, run
+from tests.edge.teaching.test_teach import scene
 
 DOCUMENT = Path(__file__).parents[2] / "docs/quantization.md"
 
@@ -55,6 +58,27 @@ def test_mediapipe_gives_our_best_class_on_real_photos(mediapipe: Path, shared_d
     answers = clients.ask(tmp_path / "m.tflite", image_files(shared_data / "photos"), mediapipe)
     assert answers.agreement(answers.fed_our_pixels) >= 0.99
     assert answers.labels == tuple(labels[n] for n in answers.fed_our_pixels)
+
+
+@pytest.fixture(scope="module")
+def taught(file: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A taught file and what it was taught from."""
+    root = tmp_path_factory.mktemp("taught")
+    for number, kind in enumerate(("ring", "bar", "cross")):
+        (root / "things" / f"my {kind}").mkdir(parents=True)
+        for seed in range(6):
+            cv2.imwrite(str(root / f"things/my {kind}/b{seed // 2}-{seed % 2}.png"), scene(kind, 100 * number + seed))
+    parent = import_models([file], root / "parent")
+    made = edge.teach(root / "things", root / "taught", bundle=parent, threads=1).bundle
+    return made.path(made.variants[0].artifacts[0].file), root / "things"
+
+
+def test_mediapipe_classifies_with_a_taught_file_as_we_do(mediapipe: Path, taught: tuple[Path, Path]) -> None:
+    file, things = taught
+    answers = clients.ask(file, image_files(things), mediapipe)
+    assert answers.agreement(answers.fed_our_pixels) == 1.0
+    assert answers.labels == tuple(("my bar", "my cross", "my ring")[n] for n in answers.ours)
+    assert len(set(answers.ours)) == 3
 
 
 READER = """

@@ -153,6 +153,38 @@ def test_another_classifier_answers_as_it_was_learned(source: str, tmp_path: Pat
     assert new.stat().st_size < path.stat().st_size + 40_000  # the old classifier is gone
 
 
+@pytest.mark.parametrize(("dtype", "name"), [("uint8", "QUANTIZE"), ("float32", "DEQUANTIZE")])
+def test_the_answer_keeps_the_type_that_it_had(dtype: str, name: str, tmp_path: Path) -> None:
+    """Of an int8 network whose file gives uint8 or float, which MediaPipe and others want."""
+
+    def with_output(model: Any, schema: Any) -> None:
+        graph, code, operator, tensor = model.subgraphs[0], schema.OperatorCodeT(), schema.OperatorT(), schema.TensorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 2
+        model.operatorCodes.append(code)
+        tensor.shape, tensor.type = [1, 10], getattr(schema.TensorType, dtype.upper())
+        if dtype == "uint8":
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = np.array([1 / 256], np.float32), np.array([0])
+        graph.tensors.append(tensor)
+        operator.opcodeIndex, operator.inputs = len(model.operatorCodes) - 1, [int(graph.outputs[0])]
+        operator.outputs = graph.outputs = [len(graph.tensors) - 1]
+        graph.operators.append(operator)
+
+    backbone = Backbone(edited(demo_file(), tmp_path / "model.tflite", with_output))
+    assert (backbone.dtype, backbone.output_dtype) == ("int8", dtype)
+    (cut := tmp_path / "cut.tflite").write_bytes(backbone.without_classifier())
+    features = np.stack([values_of(cut, seed) for seed in range(4)]).astype(np.float64)
+    head = head_for(backbone.width, features)
+    (new := tmp_path / "new.tflite").write_bytes(backbone.with_classifier(head, facts(128, "int8"), ModelCard(labels=NAMES)))
+    check_structure(new)
+    backend = LiteRTBackend(new, 1)
+    assert backend.output_spec.dtype == dtype
+    backend.close()
+    found = np.stack([values_of(new, seed) for seed in range(4)])
+    assert np.abs(found - softmax(head.logits(features))).max() < 0.04
+
+
 def test_nothing_of_the_old_classifier_is_left(tmp_path: Path) -> None:
     schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
     backbone = Backbone(demo_file())
