@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from edge.bundles.bundle import MANIFEST, open_bundle, shipped_bundles
-from edge.bundles.registry import bundles_folder, installed_bundles, taught_folder
+from edge.bundles.registry import installed_bundles
 from edge.bundles.table import bundle_table
+from edge.cli.bundle_text import only_one, print_activation, tested_text
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BundleError, OlderVersionError
-
-if TYPE_CHECKING:
-    from edge.updates.install import Activation
 
 __all__ = ["app"]
 
@@ -64,7 +62,9 @@ def verify(bundle: Place = "demo", backend: BackendName = "auto", json: AsJson =
         values = {"bundle": opened.name, "files": len(files), "size_bytes": size_bytes, "whole": True, "tested": tested}
         write_json(values)
     else:
-        message = f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {_tested(tested)}"
+        message = (
+            f"{opened.name}: {len(files)} files, {size_bytes / 1e6:.2f} MB, all as measured; {tested_text(tested)}"
+        )
         stdout().print(message, soft_wrap=True)
 
 
@@ -140,7 +140,7 @@ def activate(
             )
         except OlderVersionError as error:
             raise OlderVersionError(f"{error} To install it nevertheless, pass --allow-older.") from error
-    _print(activation, json, is_signed=key is not None)
+    print_activation(activation, json, is_signed=key is not None)
 
 
 @app.command()
@@ -163,8 +163,8 @@ def rollback(
     from edge.updates.signature import configured_key
 
     key = key or configured_key()
-    activation = roll_back(name or _only(), key=key, backend=backend, announce=note)
-    _print(activation, json, is_signed=key is not None and activation.installed.active is not None)
+    activation = roll_back(name or only_one(), key=key, backend=backend, announce=note)
+    print_activation(activation, json, is_signed=key is not None and activation.installed.active is not None)
 
 
 @app.command()
@@ -178,13 +178,13 @@ def deactivate(
     """
     from edge.updates.install import deactivate as deactivate_bundle
 
-    installed = deactivate_bundle(name or _only(), announce=note)
+    installed = deactivate_bundle(name or only_one(), announce=note)
     if json:
         write_json({"bundle": installed.name, "active": installed.active, "previous": installed.previous})
         return
     state = "the one that ships with the package is in use" if installed.name in shipped_bundles() else "not in use"
     message = f"{installed.name}: {state}. To undo it: edge bundle rollback {installed.name}."
-    stdout().print(f"{message} Restart what runs with it: sudo systemctl restart mobilenet-edge", soft_wrap=True)
+    stdout().print(f"{message} Restart what runs with it.", soft_wrap=True)
 
 
 @app.command("import")
@@ -250,7 +250,7 @@ def fetch(
     wanted = [Variant.parse(one) for one in variants or ()] or DEFAULT_VARIANTS
     with progress_bar(f"fetching {name}") as progress:
         made = fetch_bundle(wanted, progress=progress, announce=note)
-    _print(made, json)
+    print_activation(made, json)
 
 
 @app.command()
@@ -277,42 +277,3 @@ def pack(
         write_json({"file": str(out), "size_bytes": size_bytes, "sha256": sha256, "signed": signed is not None})
     else:
         stdout().print(f"{out}: {size_bytes / 1e6:.2f} MB, SHA-256 {sha256}", soft_wrap=True)
-
-
-def _only() -> str:
-    """The name of the bundle that is installed, where it is one."""
-    names = sorted({one.name for one in installed_bundles((bundles_folder(), taught_folder()))})
-    if len(names) == 1:
-        return names[0]
-    message = (
-        f"which of {', '.join(names)}? edge bundle rollback NAME" if names else "edge bundle activate installs one"
-    )
-    raise BundleError(f"{len(names) or 'No'} bundles are installed in {bundles_folder()}: {message}.")
-
-
-def _print(activation: Activation, as_json: bool, *, is_signed: bool | None = None) -> None:
-    """Say what is in use now."""
-    installed = activation.installed
-    if as_json:
-        write_json(
-            {
-                "bundle": activation.bundle.name,
-                "active": installed.active,
-                "previous": installed.previous,
-                "folder": str(activation.bundle.root),
-                "tested": activation.tested,
-                "signature_checked": is_signed,
-            }
-        )
-        return
-    signed = ", signature verified" if is_signed else ""
-    message = (
-        f"{installed.name}: version {installed.active or 'shipped'} is in use; {_tested(activation.tested)}{signed}."
-    )
-    stdout().print(f"{message} A running service takes it by itself; restart what else runs with it.", soft_wrap=True)
-
-
-def _tested(count: int) -> str:
-    if not count:
-        return "no golden pictures, so not tested"
-    return f"{count} variant{'s' if count > 1 else ''} gave the golden answers"

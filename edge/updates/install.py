@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE
 from edge.bundles.registry import Installed, bundles_folder, find_installed, folder_of, is_name, version_of
 from edge.errors import BundleError, OlderVersionError
-from edge.files import check_room, new_folder, parse_json, sha256_of, writing
+from edge.files import parse_json, sha256_of
 from edge.inference.selftest import verify_answers
 from edge.locks import locked
 from edge.progress import Progress, no_progress
@@ -27,12 +27,11 @@ from edge.updates.archive import Source, reading
 from edge.updates.download import Limits, download, shown
 from edge.updates.signature import check_signature
 from edge.updates.trusted import check_trusted
+from edge.updates.versions import clear, nothing_left, put_in_place
 
 __all__ = ["Activation", "activate", "check_signed", "deactivate", "roll_back"]
 
 _SIGNATURE_BYTES: Final = 64
-_SPARE_BYTES: Final = 20_000_000
-"""What has to stay free on the disk."""
 _DOWNLOADS: Final = ".downloads"
 
 Announce = Callable[[str], None]
@@ -99,11 +98,11 @@ def activate(
         installed, version = _known(manifest.name, folder), version_of(heads[MANIFEST])
         if key is not None and not allow_older:
             _refuse_older(manifest, installed)
-        _clear(installed, keep_versions=True)
-        with _nothing_left(installed):
-            tested = _install(files, manifest, heads, installed.folder(version), backend)
+        clear(installed, keep_versions=True)
+        with nothing_left(installed):
+            tested = put_in_place(files, manifest, heads, installed.folder(version), backend)
         switched = installed.switch(version)
-        _clear(switched)
+        clear(switched)
         return Activation(bundle=open_bundle(switched.folder(version)), installed=switched, tested=tested)
 
 
@@ -253,55 +252,6 @@ def _known(name: str, folder: Path) -> Installed:
         return find_installed(name, (folder,)) or Installed(home=folder / name)
     except BundleError:
         return Installed(home=folder / name)
-
-
-def _install(files: Source, manifest: Manifest, heads: Mapping[str, bytes], target: Path, backend: str) -> int:
-    """Copy a bundle to ``target`` and test it there, unless it is there already; then test it again.
-
-    Returns:
-        How many variants gave the golden answers.
-    """
-    if _is_whole(target):
-        return verify_answers(open_bundle(target), backend=backend)
-    entries = {entry.file: entry for entry in manifest.files()}.values()
-    with writing(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    check_room(target, sum(entry.size_bytes for entry in entries) + _SPARE_BYTES)
-    with new_folder(target, replace=True) as staging:
-        for name, content in heads.items():
-            (staging / name).write_bytes(content)
-        for entry in entries:
-            files.copy(entry, staging)
-        return verify_answers(open_bundle(staging), backend=backend)
-
-
-@contextlib.contextmanager
-def _nothing_left(installed: Installed) -> Iterator[None]:
-    """Remove the folders of a bundle of which no version was installed."""
-    try:
-        yield
-    except BaseException:
-        for folder in (installed.versions, installed.home):
-            with contextlib.suppress(OSError):  # there are other versions in it
-                folder.rmdir()
-        raise
-
-
-def _is_whole(target: Path) -> bool:
-    try:
-        open_bundle(target)
-    except BundleError:
-        return False
-    return True
-
-
-def _clear(installed: Installed, *, keep_versions: bool = False) -> None:
-    """Remove what a killed process left half done, and all versions but the one in use and the one before."""
-    versions = [] if keep_versions else installed.versions.glob("[!.]*")
-    kept = {installed.active, installed.previous}
-    for path in (*installed.home.glob(".*"), *installed.versions.glob(".*"), *versions):
-        if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -176,7 +176,7 @@ def test_the_answer_keeps_the_type_that_it_had(dtype: str, name: str, tmp_path: 
     (cut := tmp_path / "cut.tflite").write_bytes(backbone.without_classifier())
     features = np.stack([values_of(cut, seed) for seed in range(4)]).astype(np.float64)
     head = head_for(backbone.width, features)
-    (new := tmp_path / "new.tflite").write_bytes(backbone.with_classifier(head, facts(128, "int8"), ModelCard(labels=NAMES)))
+    (new := tmp_path / "new.tflite").write_bytes(backbone.with_classifier(head, facts(128, "int8"), CARD))
     check_structure(new)
     backend = LiteRTBackend(new, 1)
     assert backend.output_spec.dtype == dtype
