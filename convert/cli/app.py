@@ -55,7 +55,7 @@ def _log_to_stderr() -> None:
 def build() -> typer.Typer:
     """The command line; its commands are imported here, so that :func:`edge.console.run` can name a missing library."""
     from convert.cli.bundle import bundle
-    from convert.cli.engine import engine
+    from convert.cli.engine import engine, sign_engines
     from convert.cli.fetch import fetch
     from convert.cli.importing import import_
     from convert.cli.layers import layers
@@ -77,6 +77,7 @@ def build() -> typer.Typer:
     app.command("onnx")(onnx)
     app.command("bundle")(bundle)
     app.command("engine")(engine)
+    app.command("sign-engines")(sign_engines)
     app.command("verify")(verify)
     app.command("layers")(layers)
     app.command("import")(import_)

@@ -11,9 +11,9 @@ from convert.cli.options import AsJson
 from convert.export.tensorrt import BuildOptions, Engines, Made, build_engines
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.grouping import grouped
-from edge.updates.engines import publish_engine
+from edge.updates import engines as updates
 
-__all__ = ["engine"]
+__all__ = ["engine", "sign_engines"]
 
 
 @grouped
@@ -60,13 +60,25 @@ def engine(
         )
     if publish is not None:
         for made in built.made:
-            publish_engine(made.engine, publish, key=sign)
+            updates.publish_engine(made.engine, publish, key=sign)
         unsigned = "" if sign else "; not signed: machines with a key refuse them, and none takes them from an address"
         note(f"published {len(built.made)} engines in {publish}{unsigned}")
     if json:
         write_json({"platform": str(built.platform), "engines": [_row(made) for made in built.made]})
     else:
         _print(built)
+
+
+def sign_engines(
+    folder: Annotated[Path, typer.Argument(help="Where engines were published.", metavar="FOLDER")],
+    key: Annotated[Path, typer.Option("--key", help="Private key.")],
+) -> None:
+    """Sign engines that a board has published, on the machine that has the key: it does not belong on a board.
+
+    Example: edge-convert sign-engines engines --key key.pem
+    """
+    for engine_file in updates.sign_engines(folder, key):
+        stdout().print(engine_file.name, soft_wrap=True)
 
 
 def _row(made: Made) -> dict[str, object]:

@@ -26,7 +26,7 @@ from edge.typed_json import from_json
 from edge.updates.download import Limits, download, shown
 from edge.updates.signature import check_signature, sign
 
-__all__ = ["publish_engine", "take_engine"]
+__all__ = ["publish_engine", "sign_engines", "take_engine"]
 
 _SCHEMA_VERSION: Final = 1
 _MOST_BYTES: Final = 2_000_000_000
@@ -103,6 +103,35 @@ def publish_engine(engine: Engine, folder: Path, *, key: Path | None = None) -> 
     if signature is not None:
         write_atomically(_signature_path(to), signature)
     return to
+
+
+def sign_engines(folder: Path, key: Path) -> tuple[Path, ...]:
+    """Sign every engine in a folder that was published without a key, where the key is.
+
+    Args:
+        folder: Where engines were published.
+        key: The private key.
+
+    Returns:
+        The engines.
+
+    Raises:
+        BackendError: There is none, or one is not what its record says.
+        SignatureError: The file holds no private key.
+        OutputError: The folder cannot be written.
+    """
+    engines, local = tuple(sorted(folder.glob("*.engine"))), _Local(folder)
+    if not engines:
+        raise BackendError(
+            f"There is no engine in {folder}: edge-convert engine BUNDLE --publish {folder} puts some there."
+        )
+    for engine in engines:
+        head = local.read(record_path(engine).name, _RECORD_BYTES, folder)
+        record = _parse(head or b"", f"Engine record of {engine.name} in {folder}")
+        if (engine.stat().st_size, sha256_of(engine)) != (record.engine.size_bytes, record.engine.sha256):
+            raise BackendError(f"Engine {engine} is not what its record says: publish it again.")
+        write_atomically(_signature_path(engine), sign(_PURPOSE + (head or b""), key))
+    return engines
 
 
 def take_engine(
@@ -182,15 +211,19 @@ def _read(content: bytes, source: Source, platform: Platform, name: str, where: 
         BackendError: It is damaged, or of another file or machine.
     """
     what = f"Engine record of {name} in {where}"
+    record = _parse(content, what)
+    if (record.engine.file, record.source.sha256, record.platform) != (name, source.sha256, platform):
+        raise BackendError(f"{what} is of another engine: expected one of {source.name} for {platform}.")
+    return record
+
+
+def _parse(content: bytes, what: str) -> _Record:
     try:
-        record = from_json(_Record, parse_json(content, what, BackendError))
+        return from_json(_Record, parse_json(content, what, BackendError))
     except KeyError as reason:
         raise BackendError(f"{what} lacks {reason}: publish the engine again.") from reason
     except (TypeError, ValueError) as reason:
         raise BackendError(f"{what} cannot be used: {str(reason).rstrip('.')}. Publish the engine again.") from reason
-    if (record.engine.file, record.source.sha256, record.platform) != (name, source.sha256, platform):
-        raise BackendError(f"{what} is of another engine: expected one of {source.name} for {platform}.")
-    return record
 
 
 class _Folder(Protocol):

@@ -18,7 +18,7 @@ from edge.bundles.manifest import Artifact, Golden
 from edge.errors import BackendError, DownloadError, EdgeError, SelfTestError, SignatureError
 from edge.inference.engine_cache import Engine, EngineStore, Platform, Source
 from edge.inference.engine_trial import try_engine
-from edge.updates.engines import publish_engine, take_engine
+from edge.updates.engines import publish_engine, sign_engines, take_engine
 from edge.updates.signature import sign
 from tests.edge.conftest import TINY, file_entry, labels_bytes, make_manifest, model_file, write_bundle
 from tests.edge.fake_gpu import engine_bytes
@@ -254,6 +254,28 @@ class TestRefusing:
         assert taken is not None
         with pytest.raises(BackendError, match=r"was taken from .*: publish that one"):
             publish_engine(taken, tmp_path / "again")
+
+
+class TestSigning:
+    def test_what_a_board_published_is_signed_where_the_key_is(self, desk: Desk, tmp_path: Path) -> None:
+        private, public = make_keys(tmp_path)
+        published = publish_engine(desk.build(), desk.folder)
+        assert sign_engines(desk.folder, private) == (published,)
+        assert desk.take(key=public) is not None
+
+    def test_nothing_is_signed_that_is_not_what_its_record_says(self, desk: Desk, tmp_path: Path) -> None:
+        published = publish_engine(desk.build(), desk.folder)
+        published.write_bytes(b"another")
+        with pytest.raises(BackendError, match="is not what its record says: publish it again"):
+            sign_engines(desk.folder, make_keys(tmp_path)[0])
+        published.with_name(f"{published.name}.json").unlink()
+        with pytest.raises(BackendError, match="is not JSON"):
+            sign_engines(desk.folder, make_keys(tmp_path)[0])
+        assert [path.name for path in desk.folder.iterdir()] == [published.name]
+
+    def test_a_folder_without_engines_has_nothing_to_sign(self, tmp_path: Path) -> None:
+        with pytest.raises(BackendError, match="There is no engine in "):
+            sign_engines(tmp_path, make_keys(tmp_path)[0])
 
 
 class TestTrial:
