@@ -55,6 +55,8 @@ def test_it_works_away_from_a_checkout(wheel: Path, tmp_path: Path) -> None:
     assert len(clip.splitlines()) == 3
     unit = tmp_path / "installed" / "camera_demo" / "service" / "mobilenet-edge.service"
     assert "camera-demo --config" in unit.read_text()
+    follower = tmp_path / "installed" / "edge" / "fleet" / "service"
+    assert {path.suffix for path in follower.glob("mobilenet-edge-follow.*")} == {".service", ".timer", ".path"}
 
 
 def test_the_container_is_built_from_what_the_wheel_needs() -> None:

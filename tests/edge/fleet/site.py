@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,8 +30,8 @@ QUICK = Limits(timeout_s=2.0, tries=1, pause_s=0.0, spare_bytes=0)
 class Site(FileServer):
     """Serves a folder. ``bad`` holds what happens to the next requests of a path, and ``date`` its clock."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(b"")
+    def __init__(self, folder: Path, context: ssl.SSLContext | None = None) -> None:
+        super().__init__(b"", context)
         self.RequestHandlerClass = _SiteHandler
         self.folder, self.date = folder, NOW
         self.has_date = True
@@ -39,7 +40,7 @@ class Site(FileServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/channel.json"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/channel.json"
 
 
 class _SiteHandler(Handler):
@@ -68,9 +69,9 @@ class _SiteHandler(Handler):
 
 
 @contextlib.contextmanager
-def hosting(folder: Path) -> Iterator[Site]:
-    """A host at work."""
-    with Site(folder) as server:
+def hosting(folder: Path, context: ssl.SSLContext | None = None) -> Iterator[Site]:
+    """A host at work; over HTTPS, with a context."""
+    with Site(folder, context) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:

@@ -31,9 +31,9 @@ from edge.updates.archive import pack
 from edge.updates.download import Limits
 from edge.updates.install import activate, roll_back
 from edge.updates.signature import sign
-from tests.edge.file_server import cut_after, moved, says, stalls_after
+from tests.edge.file_server import certificate, cut_after, moved, says, stalls_after
 from tests.edge.fleet.conftest import Operator, no_room
-from tests.edge.fleet.site import Site, TestBoard
+from tests.edge.fleet.site import Site, TestBoard, hosting
 from tests.edge.small_demo import FILE, write_small_demo
 from tests.edge.updates.test_signature import make_keys
 
@@ -488,6 +488,22 @@ def test_the_self_test_is_real(operator: Operator, board: TestBoard, tmp_path: P
     state = board.step()
     assert (state.phase, state.installed) == ("failed", good.version)
     assert list((board.folder / "downloads").iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick_test")
+def test_a_host_with_a_certificate(operator: Operator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS from the channel to the bundle, and never left for HTTP."""
+    release = operator.publish()
+    context, trusted = certificate(tmp_path)
+    with hosting(operator.folder, context) as site, hosting(operator.folder) as plain:
+        board = TestBoard(folder=tmp_path / "board", url=site.url, key=operator.public)
+        assert "its certificate is not trusted" in board.fails()
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        site.bad["channel.json"] = [moved(plain.url)]
+        assert "which is not encrypted: expected https://" in board.fails()
+        site.bad[release.url] = [moved(plain.url.replace("channel.json", release.url))]
+        assert "which is not encrypted: expected https://" in board.fails()
+        assert board.step().installed == release.version
 
 
 def test_a_channel_on_plain_http(board: TestBoard) -> None:
