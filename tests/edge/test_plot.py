@@ -153,6 +153,14 @@ class TestLayout:
         assert figure.svg([scatter([1.0, 2.0])], 8.0) == figure.svg([scatter([1.0, 2.0])], 8.0)
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A profile's page."""
+    path = tmp_path_factory.mktemp("page") / "p.html"
+    write_charts(profile_charts(PROFILE, make_bundle()), path, title="tiny")
+    return path.read_text(encoding="utf-8")
+
+
 class TestFiles:
     def test_a_page_needs_no_other_file(self, tmp_path: Path) -> None:
         path = tmp_path / "p.html"
@@ -165,20 +173,15 @@ class TestFiles:
             assert reference not in page
         assert set(re.findall(r"(?:href=\"|url\()(.)", page)) == {"#"}
 
-    def test_a_page_can_be_read_on_a_phone(self, tmp_path: Path) -> None:
-        path = tmp_path / "p.html"
-        write_charts(profile_charts(PROFILE, make_bundle()), path, title="tiny")
-        page = path.read_text(encoding="utf-8")
+    def test_a_page_can_be_read_on_a_phone(self, page: str) -> None:
         assert '<meta name="viewport" content="width=device-width,initial-scale=1">' in page
         assert [page.count(f'<div class="{name}"><svg ') for name in ("wide", "narrow", "table")] == [2, 2, 0]
         assert page.count("<table>") == 2
         assert "<td>mobilenet_v1_0.25_128</td><td>4</td><td>60</td>" in page
 
-    def test_the_pictures_of_a_page_share_no_names(self, tmp_path: Path) -> None:
-        path = tmp_path / "p.html"
-        write_charts(profile_charts(PROFILE, make_bundle()), path, title="tiny")
-        used = re.findall(r"(?:href=\"#|url\(#)([^\")]+)", path.read_text(encoding="utf-8"))
-        defined = re.findall(r' id="([^"]+)"', path.read_text(encoding="utf-8"))
+    def test_the_pictures_of_a_page_share_no_names(self, page: str) -> None:
+        used = re.findall(r"(?:href=\"#|url\(#)([^\")]+)", page)
+        defined = re.findall(r' id="([^"]+)"', page)
         assert used and all(defined.count(name) == 1 for name in set(used))
 
     def test_an_svg_is_one_picture_of_every_chart(self, tmp_path: Path) -> None:

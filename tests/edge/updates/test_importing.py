@@ -17,12 +17,14 @@ import camera_demo
 import edge
 from edge.bundles.bundle import Bundle
 from edge.bundles.variant import Variant
+from edge.cli.app import main
 from edge.errors import BackendError, BundleError, OutputError
 from edge.inference.inspection import inspect_model
 from edge.inference.tflite_metadata import read_metadata
 from edge.profiling.timing import StopRule
 from edge.updates.importing import ImportOptions, import_models
 from edge.updates.ready_models import read_ready_model
+from tests.commands import run_in_process
 from tests.conftest import SHARED, draw
 from tests.edge.tflite_files import edited, hungry
 
@@ -115,8 +117,7 @@ class TestTensorFlowsOwn:
 
     def test_the_commands_take_it(self, labels: Path, tmp_path: Path) -> None:
         def command(*arguments: object) -> str:
-            line = [sys.executable, "-m", "edge", *map(str, arguments)]
-            done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+            done = run_in_process(main, "edge", *arguments)
             assert done.returncode == 0, done.stderr
             return done.stdout
 
