@@ -73,7 +73,7 @@ def _file(name: str, content: Callable[[], bytes] | bytes) -> Callable[[Path], P
 def _archive(name: str, method: int, mb: int, member: str = MANIFEST) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         with (
-            zipfile.ZipFile(folder / name, "w", method) as archive,
+            zipfile.ZipFile(folder / name, "w", method, compresslevel=1) as archive,
             archive.open(member, "w", force_zip64=True) as file,
         ):
             for _ in range(mb):
