@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.mark.long
 def test_the_tree_is_lint_and_type_clean() -> None:
     missing = [tool for tool in ("ruff", "mypy", "torch") if importlib.util.find_spec(tool) is None]
     if missing:

@@ -11,6 +11,7 @@ from convert.pipeline.variant import emit
 from edge.bundles.bundle import read_labels
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("resolution", [224, 128])
 def test_int8_agrees_with_float_on_photos_not_calibrated_on(shared_data: Path, resolution: int) -> None:
     checkpoint = load_checkpoint(shared_data / "mobilenet_1_0_224_tf.h5")

@@ -28,6 +28,7 @@ def test_what_grows_is_told(name: str, rate: float, told: str) -> None:
     assert growth(looks)[0].split()[0] == told.split()[0]
 
 
+@pytest.mark.long
 def test_a_few_seconds_run_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--minutes", "0.1", "--every-s", "0.25", "--allowed-mb", "15"]) == 0, "it still warms up"
     assert capsys.readouterr().out.rstrip().endswith("nothing grew")

@@ -65,6 +65,7 @@ def test_the_variant_chosen_on_this_board_tells_the_classes_apart(folder: Path, 
     assert sum(a["classes"][0]["label"] == Path(a["image"]).parent.name for a in answers) >= 8
 
 
+@pytest.mark.long
 def test_real_photos_by_class_folder_learn_from_imagenets_weights(shared_data: Path, tmp_path: Path) -> None:
     things = ("clothes", "household", "sports", "vehicles")
     kinds = {"bird": "animals_birds", "fruit": "food_fruit", "thing": things}
