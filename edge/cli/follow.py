@@ -55,7 +55,7 @@ def follow(
     Example: edge channel follow https://example.com/birds/channel.json --key channel.pub
     """
     from edge.fleet.config import KEY_FILE, configured_channel
-    from edge.fleet.follow import follow as take_step
+    from edge.fleet.following import follow as take_step
     from edge.fleet.requests import wait_for_request
     from edge.updates.signature import configured_file, configured_key
 

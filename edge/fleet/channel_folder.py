@@ -36,14 +36,15 @@ def now_utc() -> datetime:
 
 
 def create(
-    folder: Path, name: str, keys: Sequence[Path], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
+    folder: Path | str, name: str, keys: Sequence[Path | str], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
 ) -> Channel:
     """A channel without releases; see :func:`edge.fleet.publishing.init`."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        if (folder / CHANNEL_FILE).exists():
-            raise ChannelError(f"{folder} has a channel already: edge channel publish adds to it.")
+    at, signers = Path(folder), [Path(key) for key in keys]
+    with writing(at):
+        at.mkdir(parents=True, exist_ok=True)
+    with _alone(at):
+        if (at / CHANNEL_FILE).exists():
+            raise ChannelError(f"{at} has a channel already: edge channel publish adds to it.")
         now = _checked_time(clock(), None)
         try:
             channel = Channel(
@@ -51,17 +52,17 @@ def create(
                 serial=1,
                 created=timestamp(now),
                 expires=timestamp(now + _days(days)),
-                keys=tuple(public_key_of(key) for key in keys),
+                keys=tuple(public_key_of(key) for key in signers),
             )
         except EdgeError:
             raise
         except (ValueError, OverflowError) as reason:
             raise ChannelError(f"Cannot begin the channel: {reason}.") from reason
-        _write(folder, channel, keys)
+        _write(at, channel, signers)
         return channel
 
 
-def read_channel(folder: Path, keys: Sequence[Path]) -> Channel:
+def read_channel(folder: Path | str, keys: Sequence[Path | str]) -> Channel:
     """The channel in a folder, signed by one of the keys.
 
     Args:
@@ -72,18 +73,18 @@ def read_channel(folder: Path, keys: Sequence[Path]) -> Channel:
         ChannelError: There is none, or it is damaged.
         SignatureError: It was signed by other keys.
     """
-    path = folder / CHANNEL_FILE
+    path = Path(folder) / CHANNEL_FILE
     try:
         content = path.read_bytes()
     except OSError as reason:
         raise ChannelError(f"There is no channel in {folder}: edge channel init {folder} makes one.") from reason
-    payload = open_envelope(content, [public_key_of(key) for key in keys], f"Channel file {path}")
+    payload = open_envelope(content, [public_key_of(Path(key)) for key in keys], f"Channel file {path}")
     return parse_channel(payload, f"Channel file {path}", all_keys_known=True)
 
 
 def change(
-    folder: Path,
-    keys: Sequence[Path],
+    folder: Path | str,
+    keys: Sequence[Path | str],
     edit: Callable[[Channel, datetime], Channel],
     *,
     clock: Clock,
@@ -106,11 +107,12 @@ def change(
         SignatureError: The keys are not the channel's.
         OutputError: It cannot be written.
     """
-    if not folder.is_dir():
-        raise ChannelError(f"There is no folder {folder}: edge channel init {folder} makes a channel.")
-    with _alone(folder):
-        before = read_channel(folder, keys)
-        if not {public_key_of(key) for key in keys} & set(before.keys):
+    at, signers = Path(folder), [Path(key) for key in keys]
+    if not at.is_dir():
+        raise ChannelError(f"There is no folder {at}: edge channel init {at} makes a channel.")
+    with _alone(at):
+        before = read_channel(at, signers)
+        if not {public_key_of(key) for key in signers} & set(before.keys):
             expected = " or ".join(key_id(key) for key in before.keys)
             raise SignatureError(f"The key may not sign this channel any more: expected {expected}.")
         now = _checked_time(clock(), before)
@@ -126,7 +128,7 @@ def change(
             raise
         except (ValueError, OverflowError) as reason:
             raise ChannelError(f"Cannot change the channel: {reason}.") from reason
-        _write(folder, changed, keys)
+        _write(at, changed, signers)
         return changed
 
 

@@ -29,7 +29,7 @@ def default_key(channel: str) -> Path:
     return config_folder() / f"channel-{channel}.pem"
 
 
-def take_key(private: Path, folder: Path) -> KeyPair:
+def take_key(private: Path | str, folder: Path | str) -> KeyPair:
     """The key in a PEM file; made, if there is no such file. Its public half is written beside it, as ``.pub``.
 
     Args:
@@ -41,6 +41,7 @@ def take_key(private: Path, folder: Path) -> KeyPair:
         SignatureError: The file holds no such key, or the library that makes one is missing.
         OutputError: It cannot be written.
     """
+    private, folder = Path(private), Path(folder)
     if private.resolve().is_relative_to(folder.resolve()):
         raise ChannelError(f"The private key {private} would be served with {folder}: keep it somewhere else.")
     try:

@@ -29,7 +29,7 @@ __all__ = [
 
 
 def init(
-    folder: Path, name: str, keys: Sequence[Path], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
+    folder: Path | str, name: str, keys: Sequence[Path | str], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
 ) -> Channel:
     """Begin a channel without releases.
 
@@ -49,7 +49,7 @@ def init(
 
 
 def publish(
-    folder: Path, bundle: str, keys: Sequence[Path], offer: Offer = Offer(), *, clock: Clock = now_utc
+    folder: Path | str, bundle: str, keys: Sequence[Path | str], offer: Offer = Offer(), *, clock: Clock = now_utc
 ) -> Release:
     """Add a bundle to a channel, for its first ring.
 
@@ -66,13 +66,15 @@ def publish(
         SignatureError: The keys are not the channel's.
         OutputError: Something cannot be written.
     """
-    channel = change(folder, keys, lambda channel, now: add_release(channel, bundle, offer, folder, now), clock=clock)
+    channel = change(
+        folder, keys, lambda channel, now: add_release(channel, bundle, offer, Path(folder), now), clock=clock
+    )
     return channel.releases[-1]
 
 
 def promote(
-    folder: Path,
-    keys: Sequence[Path],
+    folder: Path | str,
+    keys: Sequence[Path | str],
     *,
     version: str | None = None,
     to: str | None = None,
@@ -110,7 +112,9 @@ def promote(
     return made[0]
 
 
-def withdraw(folder: Path, keys: Sequence[Path], version: str, reason: str, *, clock: Clock = now_utc) -> Release:
+def withdraw(
+    folder: Path | str, keys: Sequence[Path | str], version: str, reason: str, *, clock: Clock = now_utc
+) -> Release:
     """Take a release back: nobody installs it any more, and boards that have it go back to the one before.
 
     Raises:
@@ -126,26 +130,28 @@ def withdraw(folder: Path, keys: Sequence[Path], version: str, reason: str, *, c
     return made[0]
 
 
-def pause(folder: Path, keys: Sequence[Path], reason: str, *, clock: Clock = now_utc) -> Channel:
+def pause(folder: Path | str, keys: Sequence[Path | str], reason: str, *, clock: Clock = now_utc) -> Channel:
     """Let no board install anything; what they have stays, and is still watched."""
     return change(folder, keys, lambda channel, now: replace(channel, paused=True, paused_reason=reason), clock=clock)
 
 
-def resume(folder: Path, keys: Sequence[Path], *, clock: Clock = now_utc) -> Channel:
+def resume(folder: Path | str, keys: Sequence[Path | str], *, clock: Clock = now_utc) -> Channel:
     """Let boards install again."""
     return change(folder, keys, lambda channel, now: replace(channel, paused=False, paused_reason=None), clock=clock)
 
 
-def renew(folder: Path, keys: Sequence[Path], *, days: float | None = None, clock: Clock = now_utc) -> Channel:
+def renew(
+    folder: Path | str, keys: Sequence[Path | str], *, days: float | None = None, clock: Clock = now_utc
+) -> Channel:
     """Sign the same again, so that it does not expire; ``days`` changes for how long."""
     return change(folder, keys, lambda channel, now: channel, days=days, clock=clock)
 
 
 def rotate(
-    folder: Path,
-    keys: Sequence[Path],
+    folder: Path | str,
+    keys: Sequence[Path | str],
     *,
-    to: Path | None = None,
+    to: Path | str | None = None,
     retire: str | None = None,
     clock: Clock = now_utc,
 ) -> Channel:
@@ -166,11 +172,11 @@ def rotate(
     def name(channel: Channel, now: datetime) -> Channel:
         named = dict.fromkeys(channel.keys)
         if to is not None:
-            named[public_key_of(to)] = None
+            named[public_key_of(Path(to))] = None
         left = [key for key in named if key_id(key) != retire]
         if retire is not None and len(left) == len(named):
             raise ChannelError(f"There is no key {retire}: expected {' or '.join(key_id(key) for key in named)}.")
-        if not {public_key_of(key) for key in signers} & set(left):
+        if not {public_key_of(Path(key)) for key in signers} & set(left):
             raise ChannelError("None of the keys that sign would be left: give the next one too.")
         return replace(channel, keys=tuple(left))
 

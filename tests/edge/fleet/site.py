@@ -16,7 +16,7 @@ import pytest
 
 from edge.bundles.registry import find_installed
 from edge.errors import EdgeError
-from edge.fleet.follow import follow
+from edge.fleet.following import follow
 from edge.fleet.rings import Board
 from edge.fleet.state import FollowState, read_state, write_state
 from edge.updates.download import Limits

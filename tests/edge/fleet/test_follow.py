@@ -551,7 +551,7 @@ import cryptography.hazmat.primitives.asymmetric.ed25519
 from datetime import datetime, timezone
 from pathlib import Path
 from edge.fleet import step
-from edge.fleet.follow import follow
+from edge.fleet.following import follow
 from edge.fleet.rings import Board
 from edge.updates.download import Limits
 folder, url, key = sys.argv[1:]

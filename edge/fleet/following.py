@@ -31,7 +31,7 @@ def _now() -> datetime:
 
 def follow(
     url: str,
-    key: Path,
+    key: Path | str,
     board: Board,
     *,
     folder: Path | None = None,
@@ -73,7 +73,7 @@ def follow(
     """
     folder = folder or fleet_folder()
     check_url(url)
-    configured = read_keys(key)
+    configured = read_keys(Path(key))
     check_trusted(folder / DOWNLOADS)
 
     def refuse() -> NoReturn:
