@@ -1,0 +1,1 @@
+"""Collected pictures sent home at night: nothing is sent unless somebody asks for it."""
