@@ -16,7 +16,8 @@ from edge.errors import ConfidenceError
 from edge.evaluation.calibration import calibration_error
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.options import ThresholdOptions
-from edge.evaluation.result import Evaluation, PictureAnswer
+from edge.evaluation.picture_answer import PictureAnswer
+from edge.evaluation.result import Evaluation
 
 __all__ = ["ConfidenceOf", "evaluation_of", "float_error"]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import ImageError
-from edge.evaluation.result import Evaluation, PictureAnswer
+from edge.evaluation.picture_answer import PictureAnswer
+from edge.evaluation.result import Evaluation
 from edge.evaluation.truth import pictures_of_nothing, read_truth, unknown_folders
 from edge.inference.classifier import Classifier
 from edge.inference.unknown import Unknown, class_number

@@ -11,7 +11,8 @@ from typing import Final
 import cv2
 
 from edge.errors import ImageError
-from edge.evaluation.result import ClassResult, Confusion, Evaluation, PictureAnswer
+from edge.evaluation.picture_answer import PictureAnswer
+from edge.evaluation.result import ClassResult, Confusion, Evaluation
 from edge.files import write_atomically
 from edge.text import clean
 from edge.vision.images import read_image

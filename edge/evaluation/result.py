@@ -6,52 +6,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from edge.evaluation.calibration import calibration_error, error_by_chance
+from edge.evaluation.picture_answer import PictureAnswer
 from edge.inference.prediction import UNKNOWN
 from edge.intervals import wilson_interval
 
-__all__ = ["NOTHING", "ClassResult", "Confusion", "Evaluation", "PictureAnswer"]
+__all__ = ["NOTHING", "ClassResult", "Confusion", "Evaluation"]
 
 NOTHING: Final = "(nothing)"
 """What the pictures of nothing in particular are listed as."""
 _WIDE: Final = 0.3
 """A 95 % interval wider than this leaves too much open to tell whether a class is good enough."""
 _FEW_NAMED: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class PictureAnswer:
-    """The answer to one picture."""
-
-    path: Path
-    truth: int | None
-    """The class that it shows; of a picture of nothing in particular, the class that stands for that, or None."""
-    best: int
-    """The most probable class, even where the answer is unknown."""
-    probability: float
-    is_unknown: bool = False
-    is_nothing: bool = False
-    """Whether the picture shows nothing in particular: ``unknown`` is right for it, too."""
-
-    @property
-    def answer(self) -> int | None:
-        """The class that was named; None for unknown."""
-        return None if self.is_unknown else self.best
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the class named is the one shown."""
-        return self.answer == self.truth or (self.is_nothing and self.is_unknown)
-
-    @property
-    def shown(self) -> int | None:
-        """The row of a confusion matrix: the class, or None for nothing in particular."""
-        return None if self.is_nothing else self.truth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, ImageError, TeachingError
-from edge.evaluation.result import Evaluation, PictureAnswer
+from edge.evaluation.picture_answer import PictureAnswer
+from edge.evaluation.result import Evaluation
 from edge.files import check_free, new_folder
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.trial import check_artifact

@@ -17,7 +17,8 @@ import edge
 from edge.cli.app import build
 from edge.errors import ConfidenceError, ImageError
 from edge.evaluation.page import MOST_CLASSES, matrix_axes, write_page
-from edge.evaluation.result import Evaluation, PictureAnswer
+from edge.evaluation.picture_answer import PictureAnswer
+from edge.evaluation.result import Evaluation
 from edge.evaluation.table import show_evaluation
 from tests.edge.conftest import LABELS
 
