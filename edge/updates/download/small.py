@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -26,7 +26,7 @@ class SmallFile:
 
     content: bytes
     date: datetime | None
-    """By the server's clock, from the header ``Date``; None without one."""
+    """By the server's clock, from the headers ``Date`` and, behind a cache, ``Age``; None without one."""
 
 
 def read_small(
@@ -76,17 +76,19 @@ def _read(url: str, max_bytes: int, limits: Limits, context: ssl.SSLContext | No
             content += chunk
             if time.monotonic() > ends:
                 raise Interrupted(f"only {len(content)} bytes came in {limits.timeout_s:.0f} s")
-        date = body.headers.get("Date")
+        date, age = body.headers.get("Date"), body.headers.get("Age", "0")
     if len(content) > max_bytes or (answer.total or 0) > max_bytes:
         raise WrongFileError(f"{shown(url)} has more than the {max_bytes} bytes allowed: it is another file.")
     if answer.total is not None and len(content) < answer.total:
         raise Interrupted(f"the connection ended after {len(content)} of {answer.total} bytes")
-    return SmallFile(content=content, date=_time(date))
+    return SmallFile(content=content, date=_time(date, age))
 
 
-def _time(text: str | None) -> datetime | None:
+def _time(date: str | None, age_s: str) -> datetime | None:
+    """What time it is by a server that wrote ``date`` so many seconds ago: a cache keeps the date of the original."""
     with contextlib.suppress(ValueError, TypeError, IndexError, OverflowError):
-        if text is not None:
-            moment = parsedate_to_datetime(text)
-            return moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        if date is not None:
+            moment = parsedate_to_datetime(date)
+            moment = moment.astimezone(timezone.utc) if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+            return moment + timedelta(seconds=int(age_s))
     return None

@@ -56,6 +56,22 @@ def test_a_date_that_is_none() -> None:
         assert read_small(server.url, max_bytes=5, limits=QUICK).date is None
 
 
+def cached(handler: Handler) -> None:
+    handler.send_response_only(200)
+    handler.send_header("Date", "Fri, 27 Nov 2026 17:00:00 GMT")
+    handler.send_header("Age", "1200")
+    handler.send_header("Content-Length", "1")
+    handler.end_headers()
+    handler.wfile.write(b"x")
+
+
+def test_a_cache_keeps_the_date_of_the_original() -> None:
+    with serving(b"", cached) as server:
+        assert read_small(server.url, max_bytes=5, limits=QUICK).date == datetime(
+            2026, 11, 27, 17, 20, tzinfo=timezone.utc
+        )
+
+
 def test_no_way_leads_to_plain_http() -> None:
     with pytest.raises(DownloadError, match="is not encrypted"):
         read_small("http://example.com/x", max_bytes=5)
