@@ -47,7 +47,8 @@ def fault(command: Any, words: list[str], name: str) -> str:
     try:
         context = command.make_context(name, list(words))
         if hasattr(command, "resolve_command"):
-            found, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+            first = getattr(context, "_protected_args", None) or getattr(context, "protected_args", [])
+            found, inner, rest = command.resolve_command(context, [*first, *context.args])
             return fault(inner, rest, found)
     except Exception as error:
         if not hasattr(error, "format_message"):
