@@ -12,7 +12,8 @@ import pytest
 import edge
 from edge.bundles.bundle import Bundle, open_bundle, shipped_bundles
 from edge.bundles.variant import Variant
-from edge.vision.images import image_files
+from edge.inference.tflite_metadata import read_metadata
+from edge.vision.images import image_files, read_image
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT / "camera_demo/clips"
@@ -49,16 +50,24 @@ def test_every_variant_is_calibrated_and_knows_what_is_unknown(bundle: Bundle) -
         confidence = entry.artifacts[0].confidence
         assert confidence is not None and confidence.error is not None and confidence.error_by_chance is not None
         assert confidence.error <= confidence.error_by_chance + 0.015, entry.variant.name
-        assert confidence.false_alarms is not None and confidence.false_alarms <= 0.005
-        assert confidence.known_kept >= 0.7, entry.variant.name
+        assert confidence.false_alarms is not None and confidence.false_alarms <= 0.02
+        assert confidence.known_kept >= 0.8, entry.variant.name
 
 
-@pytest.mark.parametrize("variant", ["0.25_128", "0.50_160", "0.50_192"])
-def test_real_photos_of_objects_are_unknown_or_no_card(shared_data: Path, variant: str) -> None:
-    with edge.Classifier("demo", variant, threads=1) as classifier:
-        answers = [classifier.classify(path) for path in image_files(shared_data / "photos")]
-    taken = [answer.label for answer in answers if answer.label not in ("unknown", "no card")]
-    assert len(answers) == 231 and len(taken) <= 0.01 * len(answers)
+def test_every_file_says_whose_it_is_and_under_which_licence(bundle: Bundle) -> None:
+    for entry in bundle.variants:
+        told = read_metadata(bundle.path(entry.artifacts[0].file))
+        assert (told.author, told.license, told.labels) == ("mobilenet-edge", "Apache-2.0", bundle.labels)
+
+
+def test_real_photos_of_objects_are_unknown_or_no_card(shared_data: Path, bundle: Bundle) -> None:
+    """By every variant that ships: what was asked of the demo."""
+    photos = [read_image(path) for path in image_files(shared_data / "photos")]
+    assert len(photos) == 231
+    for entry in bundle.variants:
+        with edge.Classifier(bundle, entry.variant, threads=1) as classifier:
+            labels = [classifier.classify(photo).label for photo in photos]
+        assert sum(label not in ("unknown", "no card") for label in labels) <= 2, entry.variant.name
 
 
 @pytest.mark.parametrize("variant", ["0.25_128", "0.50_224"])

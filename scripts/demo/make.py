@@ -112,7 +112,7 @@ def _bundle(options: argparse.Namespace) -> int:
 
 
 def _head(options: argparse.Namespace) -> int:
-    """Fit the last layer of the bundle, as it stands, to things as well, and set its thresholds of unknown."""
+    """Fit the last layers of the bundle, as it stands, to things as well, and set its thresholds of unknown."""
     refit(open_bundle(options.out))
     return 0
 

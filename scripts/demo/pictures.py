@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge.vision.preprocess import Frame, Preprocessing
 from scripts.demo.cards import LABELS, NO_CARD, draw_labelled
 from scripts.demo.ink import Handwriting, load_handwriting
+from scripts.demo.things import draw_things
 
 __all__ = ["PREPROCESSING", "Cards", "held_out_pictures"]
 
@@ -30,6 +31,8 @@ class Cards:
     small_until: int = 0
     """The number of the first picture of 256 pixels; those before have 128, which is cheaper."""
     seed: int = 1
+    things: int = 0
+    """How many pictures of things come after each round of the classes."""
     handwriting: Handwriting = field(default_factory=lambda: load_handwriting("train"))
 
     @property
@@ -39,10 +42,13 @@ class Cards:
 
     def example(self, number: int) -> tuple[Frame, int]:
         """Picture ``number``, uint8 (side, side, 3) BGR, and its class; the same number draws the same picture."""
-        label = min(number % (len(LABELS) + 1), NO_CARD)
+        turn = number % (len(LABELS) + 1 + self.things)
+        label = min(turn, NO_CARD)
         hardness = 1.0 if number >= self.hard_from else number / self.hard_from
         side = 128 if number < self.small_until else 256
         rng = np.random.default_rng((self.seed, number))
+        if turn > len(LABELS):
+            return draw_things(rng, side), label
         return draw_labelled(rng, self.handwriting, label, side, hardness=hardness), label
 
 

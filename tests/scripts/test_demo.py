@@ -20,15 +20,18 @@ from convert.pipeline.golden import add_golden
 from convert.training.recipe import Recipe
 from convert.training.results import checkpoint_name
 from edge.bundles.bundle import open_bundle
-from edge.bundles.variant import ALPHAS, RESOLUTIONS
+from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
+from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.classifier import Classifier
 from edge.inference.selftest import self_test
+from edge.inference.tflite_metadata import read_metadata
 from scripts.demo import clip, make
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_labelled, draw_picture, place
 from scripts.demo.head import refit
 from scripts.demo.ink import INK_SIDE, Handwriting, load_handwriting, print_digit, write_digit
 from scripts.demo.pictures import Cards, held_out_pictures
 from scripts.demo.strokes import FORMS
+from scripts.demo.tail import before_tail, read_tail, with_tail
 from scripts.demo.things import draw_things
 from scripts.demo.train import recipe_for, train
 from tests.edge.small_demo import write_small_demo
@@ -117,6 +120,30 @@ def test_a_number_always_draws_the_same_card(handwriting: Handwriting) -> None:
         assert np.array_equal(frame, again.example(number)[0])
     assert not np.array_equal(cards.example(3)[0], cards.example(15)[0])
     assert not np.array_equal(cards.example(3)[0], Cards(seed=2, hard_from=100).example(3)[0])
+
+
+def test_things_come_after_each_round_of_the_classes(handwriting: Handwriting) -> None:
+    cards = Cards(handwriting=handwriting, things=3)
+    assert [cards.example(number)[1] for number in range(15)] == [*range(10), *[NO_CARD] * 5]
+    assert not np.array_equal(cards.example(12)[0], cards.example(13)[0])
+
+
+def test_a_file_s_last_layers_are_written_back_as_they_were_read(tmp_path: Path) -> None:
+    bundle = open_bundle("demo")
+    path = bundle.path(bundle.find(Variant(0.25, 128)).artifacts[0].file)
+    layers = read_tail(path, 12)
+    assert [layer.name for layer in layers] == [f"block{n}/{k}wise" for n in (12, 13) for k in ("depth", "point")]
+    (tmp_path / "same.tflite").write_bytes(with_tail(path, layers))
+    (tmp_path / "cut.tflite").write_bytes(before_tail(path, 12))
+    again = read_tail(tmp_path / "same.tflite", 12)
+    for one, other in zip(layers, again, strict=True):
+        assert np.allclose(one.weight, other.weight, atol=0.01) and np.allclose(one.bias, other.bias, atol=1e-3)
+    backends = [LiteRTBackend(file, 1) for file in (path, tmp_path / "same.tflite", tmp_path / "cut.tflite")]
+    picture = rng(3).integers(-128, 128, (1, 128, 128, 3), np.int8)
+    for backend in backends:
+        backend.input()[...] = picture
+    answer, same, seen = (backend.infer().copy() for backend in backends)
+    assert np.array_equal(answer, same) and seen.shape == (1, 8, 8, 128)
 
 
 def test_every_class_comes_in_turn_and_no_card_twice(handwriting: Handwriting) -> None:
@@ -225,10 +252,10 @@ def test_things_are_drawn_the_same_each_time_and_differ() -> None:
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-def test_the_last_layer_is_fitted_in_a_bundle_as_it_stands(tmp_path: Path) -> None:
+def test_the_last_layers_are_fitted_in_a_bundle_as_it_stands(tmp_path: Path) -> None:
     write_small_demo(tmp_path / "demo")
     before = open_bundle(tmp_path / "demo")
-    refit(before, cards=48, things=12, per_class=4)
+    refit(before, pictures=48, strangers=12, per_class=4)
     add_golden(open_bundle(tmp_path / "demo"), [draw_things(rng(seed)) for seed in range(3)])
     after = open_bundle(tmp_path / "demo")
     assert [entry.variant for entry in after.variants] == [entry.variant for entry in before.variants]
@@ -237,7 +264,9 @@ def test_the_last_layer_is_fitted_in_a_bundle_as_it_stands(tmp_path: Path) -> No
         assert file.sha256 != other.sha256 and file.confidence and file.accuracy.top1
         assert 0 < file.confidence.unknown_below <= 1 and file.confidence.nothing == 12
         assert file.confidence.temperature and file.accuracy.top1 > 0.7
-        assert abs(file.size_bytes - other.size_bytes) < 4096, "the layers before stay as they are"
+        assert abs(file.size_bytes - other.size_bytes) < 4096
+        told = read_metadata(after.path(file.file))
+        assert (told.author, told.license, told.labels) == ("mobilenet-edge", "Apache-2.0", LABELS)
     assert self_test(after, Classifier(after, after.variants[0].variant, threads=1))
 
 
