@@ -114,7 +114,8 @@ def _change(collector: Collector, values: dict[str, Any]) -> dict[str, Any]:
     assert isinstance(names, list)
     if action == "label":
         return {"before": collector.collection.label(names, _label(values.get("label", "")))}
-    return {"count": getattr(collector.collection, action)(names)}
+    change = collector.collection.delete if action == "delete" else collector.collection.restore
+    return {"count": change(names)}
 
 
 def _label(value: object) -> str:

@@ -33,11 +33,6 @@ class EqualBoard:
         if not self.ratios or not all(math.isfinite(ratio) and ratio > 0 for ratio in self.ratios.values()):
             raise ProfileError(f"equal.ratios is {dict(self.ratios)}: expected numbers above 0 by variant")
 
-    @property
-    def drift(self) -> float:
-        """The ratio that is furthest from 1."""
-        return max(self.ratios.values(), key=lambda ratio: abs(math.log(ratio)))
-
     def to_dict(self) -> dict[str, Any]:
         """Every field by name."""
         return asdict(self) | {"ratios": dict(self.ratios)}
