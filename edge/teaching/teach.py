@@ -159,7 +159,7 @@ def _features(
             path.write_bytes(student.backbone.without_classifier())
             backend = LiteRTBackend(path, threads or default_threads())
             stack.callback(backend.close)
-            runs.append((student.entry.variant, backend, Preprocessor(recipe, backend.input_spec)))
+            runs.append((student.entry.variant, backend, Preprocessor(recipe, backend.input_spec, is_exact=True)))
         for place, picture in enumerate(pictures.paths):
             progress("looking at pictures", place / len(pictures.paths))
             try:

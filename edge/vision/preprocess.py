@@ -99,8 +99,14 @@ class Preprocessor:
     (-128, -128)
     """
 
-    def __init__(self, preprocessing: Preprocessing, spec: TensorSpec) -> None:
+    def __init__(self, preprocessing: Preprocessing, spec: TensorSpec, *, is_exact: bool = False) -> None:
         """Prepare the buffers and tables for one input tensor.
+
+        Args:
+            preprocessing: The recipe.
+            spec: The tensor.
+            is_exact: Whether the result is the same on every machine. OpenCV's linear resize rounds otherwise on Arm, by
+                one level of 255; its exact one, which takes twice as long, is the same everywhere.
 
         Raises:
             BackendError: The tensor is not one picture of the recipe's channels, or of a type that is not supported.
@@ -118,7 +124,8 @@ class Preprocessor:
         self._pixels = self._bgr if self._conversion is None else np.empty((side, side, channels), np.uint8)
         self._halves: list[tuple[tuple[slice, slice], Frame]] = []
         self._region = (slice(None), slice(None))
-        self._interpolation = cv2.INTER_LINEAR
+        self._linear = cv2.INTER_LINEAR_EXACT if is_exact else cv2.INTER_LINEAR
+        self._interpolation = self._linear
         self._frame_shape: tuple[int, ...] = ()
         table = _table(preprocessing, spec)
         # Where levels are the pixels, or differ from them in one bit only, the picture is made in the tensor itself.
@@ -197,7 +204,7 @@ class Preprocessor:
             self._halves.append((even, np.empty((height, width, 3), np.uint8)))
         is_area = recipe.resize == "area" and min(height, width) > self.side
         is_half = height == width == 2 * self.side
-        self._interpolation = cv2.INTER_AREA if is_area or is_half else cv2.INTER_LINEAR
+        self._interpolation = cv2.INTER_AREA if is_area or is_half else self._linear
         self._frame_shape = frame.shape
 
 

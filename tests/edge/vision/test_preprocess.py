@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -354,3 +355,13 @@ class TestGrey:
     def test_a_colour_tensor_is_refused(self) -> None:
         with pytest.raises(BackendError, match="one square GRAY picture"):
             Preprocessor(self.RECIPE, TensorSpec(shape=(1, 32, 32, 3), dtype="int8"))
+
+
+def test_the_exact_way_gives_the_same_on_every_machine() -> None:
+    """Where OpenCV's linear resize rounds otherwise on Arm: from 480 rows to 192, not an exact multiple."""
+    frame = np.random.default_rng(7).integers(0, 256, (480, 640, 3), np.uint8)
+    spec = TensorSpec(shape=(1, 192, 192, 3), dtype="uint8", scale=1 / 127.5, zero_point=128)
+    exact = Preprocessor(Preprocessing(), spec, is_exact=True).pixels(frame)
+    assert hashlib.sha256(exact.tobytes()).hexdigest()[:16] == "11b6573ec38ec4d2"
+    usual = Preprocessor(Preprocessing(), spec).pixels(frame)
+    assert np.abs(exact.astype(int) - usual).max() <= 1
