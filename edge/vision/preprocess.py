@@ -105,8 +105,8 @@ class Preprocessor:
         Args:
             preprocessing: The recipe.
             spec: The tensor.
-            is_exact: Whether the result is the same on every machine. OpenCV's linear resize rounds otherwise on Arm, by
-                one level of 255; its exact one, which takes twice as long, is the same everywhere.
+            is_exact: Whether the result is the same on every machine. OpenCV rounds its linear resize otherwise on Arm,
+                by one level of 255; its exact one, which takes twice as long, is the same everywhere.
 
         Raises:
             BackendError: The tensor is not one picture of the recipe's channels, or of a type that is not supported.
