@@ -50,9 +50,8 @@ def init(
     """
     from edge.fleet import keys, publishing
 
-    private = key or keys.default_key(name)
-    pair = keys.take_key(private, folder)
-    channel = publishing.init(folder, name, [pair.private], days=days)
+    with keys.key_taken(key or keys.default_key(name), folder) as pair:
+        channel = publishing.init(folder, name, [pair.private], days=days)
     if json:
         values = {"private_key": str(pair.private), "public_key": str(pair.public), "key_is_new": pair.is_new}
         write_json({**channel.to_dict(), **values})
@@ -210,14 +209,17 @@ def rotate(
 
     Example: edge channel rotate /srv/www/birds --to new.pem
     """
+    from contextlib import nullcontext
+
     from edge.fleet import publishing
-    from edge.fleet.keys import take_key
+    from edge.fleet.keys import key_taken
 
     if to is None and retire is None:
         raise ChannelError("Nothing to change: give --to KEY, --retire ID, or both.")
-    if to is not None:
-        take_key(to, folder)
-    _print_channel(folder, publishing.rotate(folder, private_keys(key, folder), to=to, retire=retire), json)
+    present = private_keys(key, folder)
+    with nullcontext() if to is None else key_taken(to, folder):
+        channel = publishing.rotate(folder, present, to=to, retire=retire)
+    _print_channel(folder, channel, json)
 
 
 def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
@@ -233,7 +235,7 @@ def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
         raise ChannelError(f"There is no channel in {folder}: edge channel init {folder} makes one.")
     payload = read_json(path, "channel file", ChannelError).get("payload")  # its name is all that is taken from it
     name = parse_json(str(payload).encode("utf-8", "replace"), f"Channel file {path}", ChannelError).get("name")
-    place = default_key(str(name).replace("/", "_"))
+    place = default_key(str(name))
     if not place.is_file():
         raise ChannelError(f"There is no private key {place}: give it with --key.")
     return [place]

@@ -26,8 +26,13 @@ class Choice:
     """The ring of the newest release that this board is in."""
     waits_for: str | None
     """What ``latest`` waits for, one line; None if it waits for nothing."""
-    is_older: bool = False
-    """Whether the release may be older than the version in use, because that was withdrawn."""
+    is_withdrawn: bool = False
+    """Whether the version in use was withdrawn."""
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the release may be older than the version in use, because that was withdrawn."""
+        return self.is_withdrawn and self.release is not None
 
 
 def choose(
@@ -37,6 +42,7 @@ def choose(
     installed: str | None,
     bad: Collection[str],
     now: datetime,
+    passed_over: str | None = None,
     lacks: Callable[[Runtime], str | None] | None = None,
 ) -> Choice:
     """Choose a release: the newest that is meant for this board, whatever it has missed, and never one step back.
@@ -49,6 +55,7 @@ def choose(
         installed: The version in use.
         bad: Versions that did badly here.
         now: The earliest time that it may be.
+        passed_over: The newest release that somebody preferred the version in use to; None if nobody did.
         lacks: What of a release's needs is missing here; None for :func:`lacking`.
     """
     lacks = lacks or lacking
@@ -59,7 +66,9 @@ def choose(
     latest = meant[-1] if meant else None
     in_use = channel.find(installed)
     is_withdrawn = in_use is not None and in_use.withdrawn is not None
-    after = channel.releases.index(in_use) if in_use is not None and not is_withdrawn else -1
+    preferred_to = None if is_withdrawn else channel.find(passed_over)
+    known = () if is_withdrawn else (in_use, preferred_to)
+    after = max((channel.releases.index(one) for one in known if one is not None), default=-1)
     reasons: list[str] = []
     for release in reversed(meant):
         if channel.releases.index(release) <= after:
@@ -67,12 +76,15 @@ def choose(
         reason = _hindrance(channel, release, bad, now, lacks)
         if reason is None:
             waits_for = reasons[0] if reasons else None
-            return Choice(release=release, latest=latest, ring=ring, waits_for=waits_for, is_older=is_withdrawn)
+            return Choice(release=release, latest=latest, ring=ring, waits_for=waits_for, is_withdrawn=is_withdrawn)
         reasons.append(reason)
     if is_withdrawn and not reasons and in_use is not None:
         why = f"version {in_use.title} was withdrawn ({in_use.withdrawn})"
         reasons.append(f"{why}, and no other is meant for this board")
-    return Choice(release=None, latest=latest, ring=ring, waits_for=reasons[0] if reasons else None)
+    if preferred_to is not None and not reasons and latest is not None and latest.version != installed:
+        reasons.append(f"version {installed} was put to use by hand, and stays until there is a newer one")
+    waits_for = reasons[0] if reasons else None
+    return Choice(release=None, latest=latest, ring=ring, waits_for=waits_for, is_withdrawn=is_withdrawn)
 
 
 def _hindrance(

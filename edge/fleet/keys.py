@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.bundles.registry import is_name
 from edge.errors import ChannelError, SignatureError
 from edge.files import write_atomically, writing
 from edge.parts import failed_import
 from edge.paths import config_folder
 
-__all__ = ["KeyPair", "default_key", "take_key"]
+__all__ = ["KeyPair", "default_key", "key_taken", "take_key"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +28,32 @@ class KeyPair:
 
 
 def default_key(channel: str) -> Path:
-    """Where the private key of a channel is, unless somebody says otherwise."""
+    """Where the private key of a channel is, unless somebody says otherwise.
+
+    Raises:
+        ChannelError: No channel can have that name.
+    """
+    if not is_name(channel):
+        raise ChannelError(
+            f"Invalid name of a channel {channel[:40]!r}: expected up to 80 letters, digits, '.', '_', '-'."
+        )
     return config_folder() / f"channel-{channel}.pem"
+
+
+@contextlib.contextmanager
+def key_taken(private: Path, folder: Path) -> Iterator[KeyPair]:
+    """The key of :func:`take_key`, for something that may be refused: then a key that was made for it is removed again.
+
+    After any other end, an interruption for example, it stays: it may be named in the channel already.
+    """
+    pair = take_key(private, folder)
+    try:
+        yield pair
+    except (ChannelError, SignatureError):
+        if pair.is_new:
+            pair.private.unlink(missing_ok=True)
+            pair.public.unlink(missing_ok=True)
+        raise
 
 
 def take_key(private: Path | str, folder: Path | str) -> KeyPair:

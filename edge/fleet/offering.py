@@ -21,6 +21,7 @@ from edge.fleet.health import Gate
 from edge.fleet.package import Package, inspect
 from edge.fleet.rings import DEFAULT_RINGS, Ring
 from edge.fleet.state import timestamp
+from edge.text import one_line, shortened
 from edge.updates.archive import pack, reading
 
 __all__ = ["Offer", "add_release"]
@@ -28,6 +29,7 @@ __all__ = ["Offer", "add_release"]
 _BUNDLES: Final = "bundles"
 _KEPT: Final = 20
 """Releases that stay in the file."""
+_LONGEST_LABEL: Final = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +61,25 @@ def add_release(channel: Channel, bundle: str, offer: Offer, folder: Path, now: 
         _read_back(source)
         if channel.find(package.version) is not None:
             raise ChannelError(f"Version {package.version} is in the channel already: nothing is published.")
+        offer = replace(offer, label=_label(channel, offer.label))
         url = offer.url or f"{_BUNDLES}/{package.bundle_name}-{package.version}.zip"
         release = _release(channel, package, offer, url, now)
         if offer.url is None:
             _place(source, folder / url, package)
     return replace(channel, releases=(*channel.releases, release)[-_KEPT:])
+
+
+def _label(channel: Channel, text: str | None) -> str | None:
+    """A label as one line, which names one release alone: ``withdraw`` takes it, too."""
+    if text is None:
+        return None
+    label = one_line(text)
+    if not 0 < len(label) <= _LONGEST_LABEL:
+        raise ChannelError(f"invalid label {shortened(text, 40)!r}: expected 1 to {_LONGEST_LABEL} characters.")
+    other = next((one for one in channel.releases if label in (one.version, one.label)), None)
+    if other is not None:
+        raise ChannelError(f"Version {other.version} is called {label} already: give this one another label.")
+    return label
 
 
 @contextlib.contextmanager

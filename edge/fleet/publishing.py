@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from edge.errors import ChannelError
 from edge.fleet.channel import Channel, Release
 from edge.fleet.channel_folder import DEFAULT_DAYS, Clock, change, create, now_utc, read_channel
 from edge.fleet.offering import Offer, add_release
 from edge.fleet.signed import key_id, public_key_of
+from edge.text import one_line, shortened
 
 __all__ = [
     "DEFAULT_DAYS",
@@ -26,6 +28,8 @@ __all__ = [
     "rotate",
     "withdraw",
 ]
+
+_LONGEST_REASON: Final = 300
 
 
 def init(
@@ -123,7 +127,7 @@ def withdraw(
     made: list[Release] = []
 
     def take_back(channel: Channel, now: datetime) -> Channel:
-        made.append(replace(_found(channel, version), withdrawn=reason))
+        made.append(replace(_found(channel, version), withdrawn=_reason(reason)))
         return _with(channel, made[0])
 
     change(folder, keys, take_back, clock=clock)
@@ -132,7 +136,8 @@ def withdraw(
 
 def pause(folder: Path | str, keys: Sequence[Path | str], reason: str, *, clock: Clock = now_utc) -> Channel:
     """Let no board install anything; what they have stays, and is still watched."""
-    return change(folder, keys, lambda channel, now: replace(channel, paused=True, paused_reason=reason), clock=clock)
+    why = _reason(reason)
+    return change(folder, keys, lambda channel, now: replace(channel, paused=True, paused_reason=why), clock=clock)
 
 
 def resume(folder: Path | str, keys: Sequence[Path | str], *, clock: Clock = now_utc) -> Channel:
@@ -183,13 +188,23 @@ def rotate(
     return change(folder, signers, name, clock=clock)
 
 
+def _reason(text: str) -> str:
+    """A reason as one line, which each board repeats in its state and its log."""
+    if not (line := shortened(one_line(text), _LONGEST_REASON)):
+        raise ChannelError("The reason is empty: say why, the boards repeat it.")
+    return line
+
+
 def _found(channel: Channel, version: str | None) -> Release:
     """A release by its version, its label, or the newest."""
     counting = [one for one in channel.releases if one.withdrawn is None]
     if version is None and counting:
         return counting[-1]
     found = [one for one in channel.releases if version is not None and version in (one.version, one.label)]
-    if len(found) != 1:
+    if len(found) > 1:
+        several = " and ".join(one.version for one in found)
+        raise ChannelError(f"Several releases are called {version}: give one of the versions {several}.")
+    if not found:
         known = ", ".join(one.title for one in channel.releases[-5:]) or "none yet"
         raise ChannelError(f"There is no release {version or ''}: expected one of {known}.".replace("  ", " "))
     return found[0]

@@ -35,7 +35,7 @@ MOST_BYTES: Final = 64_000
 """The longest message that is read; those that are written are shorter."""
 _SCHEMA_VERSION: Final = 1
 _BASE: Final = "mobilenet-edge/fleet"
-_OWN_BUSINESS: Final = ("gate", "trust", "schema_version")
+_OWN_BUSINESS: Final = ("gate", "passed_over", "trust", "schema_version")
 _MOST_BAD: Final = 20
 _LONGEST_REASON: Final = 300
 _LONGEST_SUMMARY: Final = 255

@@ -118,6 +118,8 @@ class FollowState:
     """Oldest first."""
     error: str | None = None
     """One line: why the last step failed, or what is waited for."""
+    passed_over: str | None = None
+    """The newest release when somebody put another version to use by hand: that one stays until there is a newer."""
     ring: str | None = None
     """The ring of the latest release that this board is in; None if it is in none."""
     trust: Trust | None = None

@@ -58,7 +58,7 @@ class Step:
         before = read_state(self.folder)
         state = repaired(before or self.state, self.board, self._in_use(before), self.clock())
         if retries_bad:
-            state = replace(state, bad=())
+            state = replace(state, bad=(), passed_over=None)
         self._note(replace(state, checked=timestamp(self.clock())))
         try:
             if state.phase == "watching":
@@ -113,8 +113,9 @@ class Step:
         )
         state = replace(self.state, channel=channel.name, serial=channel.serial, expires=channel.expires, trust=trust)
         if channel.releases and (name := channel.releases[-1].bundle_name) != state.bundle:
-            installed, previous = self._in_use(state, name)
-            state = replace(state, bundle=name, installed=installed, previous=previous)
+            installed, previous = self._in_use(state, name)  # and what was watched is watched no more
+            state = replace(state, bundle=name, installed=installed, previous=previous, passed_over=None)
+            state = state.in_phase("idle", self.clock())
         if state != self.state:
             self._note(state)
         return channel, reading
@@ -126,12 +127,13 @@ class Step:
             self.board,
             installed=self.state.installed,
             bad=self.state.bad_versions,
+            passed_over=self.state.passed_over,
             now=reading.earliest,
         )
         latest = choice.latest.version if choice.latest else None
         state = replace(self.state, latest=latest, ring=choice.ring, labels=labels_of(channel, self.state, latest))
         if state.phase == "watching" and not choice.is_older:  # one after the other, unless this one is withdrawn
-            self._note_if_new(replace(state, error=reading.remark))
+            self._note_if_new(replace(state, error=choice.waits_for if choice.is_withdrawn else reading.remark))
         elif choice.release is None:
             self._note_if_new(resting(state, choice, reading.remark, self.clock()))
             self._clear_downloads(latest)
@@ -165,7 +167,7 @@ class Step:
         except (SelfTestError, BundleError) as error:
             self._refuse(release, error)
         installed = activation.installed
-        state = replace(self.state, installed=installed.active, previous=installed.previous)
+        state = replace(self.state, installed=installed.active, previous=installed.previous, passed_over=None)
         self._note(state.in_phase("idle" if is_back else "watching", self.clock(), gate=gate))
         self._clear_downloads(None)
 

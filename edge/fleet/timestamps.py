@@ -18,7 +18,10 @@ def parse_time(text: str) -> datetime:
     Raises:
         ValueError: It is none.
     """
-    moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
+    try:
+        moment = datetime.fromisoformat(text.removesuffix("Z") + "+00:00" if text.endswith("Z") else text)
+    except ValueError:
+        raise ValueError(f"{text[:40]!r} is not a time: expected 2026-11-27T17:20:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone: expected 2026-11-27T17:20:00Z")
     return moment.astimezone(timezone.utc)

@@ -24,7 +24,8 @@ def repaired(state: FollowState, board: Board, in_use: tuple[str | None, str | N
     """The state as the version in use has it, whatever became of the last step.
 
     A switch that the last step had made is watched from now on. A version that was in use and is now the one before did
-    badly here: somebody went back, or the last step did and was killed. Any other version was put to use by hand.
+    badly here: somebody went back, or the last step did and was killed. Any other version was put to use by hand,
+    and stays until there is a newer one than it was preferred to.
 
     Args:
         state: What the last step wrote.
@@ -44,10 +45,11 @@ def repaired(state: FollowState, board: Board, in_use: tuple[str | None, str | N
     if active == was:
         return state
     if state.phase == "testing" and active is not None and active == state.target:
-        return state.in_phase("watching" if state.gate else "idle", now, gate=state.gate)
+        return state.in_phase("watching" if state.gate else "idle", now, gate=state.gate, passed_over=None)
     if was is not None and (active, previous) == (before, was):
         return state.with_bad(was, _WENT_BACK, now).in_phase("rolled_back", now, error=_WENT_BACK)
-    return state.in_phase("idle", now)
+    passed_over = state.latest if active is not None and active != state.latest else None
+    return replace(state, passed_over=passed_over).in_phase("idle", now)
 
 
 def resting(state: FollowState, choice: Choice, remark: str | None, now: datetime) -> FollowState:

@@ -82,6 +82,12 @@ def test_a_channel_from_nothing(edge: Console, tmp_path: Path) -> None:
     assert f"Private key (made): {key}" in out
     assert f"Public key, for the boards: {key.with_suffix('.pub')}" in out
     assert "has a channel already" in edge.bad("init", tmp_path / "www", "--name", "birds")
+    before = sorted(tmp_path.rglob("*"))
+    assert "has a channel already" in edge.bad("init", tmp_path / "www", "--name", "other")
+    for name in ("../../up", "", "x" * 300, "a b"):
+        assert "Invalid name of a channel" in edge.bad("init", tmp_path / "www", "--name", name)
+    assert "There is no key 00" in edge.bad("rotate", tmp_path / "www", "--to", tmp_path / "new.pem", "--retire", "00")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_publishing_promoting_and_following(edge: Console, tmp_path: Path, www: Path, site: Site) -> None:

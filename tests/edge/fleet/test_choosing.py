@@ -49,6 +49,17 @@ def test_a_board_never_goes_back_but_from_what_was_withdrawn() -> None:
     assert "was withdrawn (slow), and no other is meant" in alone.waits_for
 
 
+def test_what_somebody_put_to_use_by_hand_stays_until_there_is_something_newer() -> None:
+    of = channel(release(1), release(2))
+    other = chosen(of, V[7], passed_over=V[2])
+    assert (other.release, other.latest) == (None, release(2))
+    assert other.waits_for == f"version {V[7]} was put to use by hand, and stays until there is a newer one"
+    assert chosen(of, V[2], passed_over=V[1]).waits_for is None
+    assert version(channel(*of.releases, release(3)), V[7], passed_over=V[2]) == V[3]
+    assert version(channel(release(1), release(2, withdrawn="slow")), V[2], passed_over=V[2]) == V[1]
+    assert version(channel(release(4)), V[7], passed_over=V[2]) == V[4]
+
+
 def test_a_ring_that_is_not_open_yet() -> None:
     of = channel(
         release(1), release(2, open_rings=1, rings=(Ring(name="lab", groups=("lab",)), Ring(name="all", percent=100)))

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -152,6 +153,31 @@ class TestRepair:
         release = operator.publish(second)
         state = board.step()
         assert (state.phase, state.installed) == ("idle", release.version)
+
+    def test_a_version_put_to_use_by_hand_is_not_replaced_by_one_that_was_there(
+        self, operator: Operator, board: TestBoard
+    ) -> None:
+        first = operator.publish()
+        board.settle()
+        operator.publish()
+        board.settle()
+        by_hand = activate(str(operator.bundle()), folder=board.folder / "bundles").installed.active
+        state = board.step()
+        assert (state.phase, state.installed, board.in_use) == ("held", by_hand, by_hand)
+        assert state.error == f"version {by_hand} was put to use by hand, and stays until there is a newer one"
+        assert board.step() == state
+        activate(str(operator.folder / first.url), allow_older=True, folder=board.folder / "bundles")
+        assert (board.step().phase, board.in_use) == ("held", first.version)
+        third = operator.publish()
+        assert board.settle().installed == third.version
+        assert board.step().passed_over is None
+
+    def test_the_channel_counts_again_after_a_retry(self, operator: Operator, board: TestBoard) -> None:
+        release = operator.publish()
+        board.settle()
+        activate(str(operator.bundle()), folder=board.folder / "bundles")
+        assert board.step().phase == "held"
+        assert board.step(retries_bad=True).installed == release.version
 
     def test_a_note_that_is_damaged_is_written_again(self, operator: Operator, board: TestBoard) -> None:
         release = operator.publish()
@@ -363,6 +389,33 @@ class TestKeys:
         text = json.dumps(payload_of(operator) | {"serial": 3})
         (operator.folder / CHANNEL_FILE).write_text(seal(text, [more.private]))
         assert board.step().serial == 3
+
+    def test_another_channel_of_another_bundle_begins_at_once(
+        self, operator: Operator, board: TestBoard, tmp_path: Path
+    ) -> None:
+        operator.publish()
+        assert board.step().phase == "watching"
+        www, pair = tmp_path / "other", take_key(tmp_path / "other.pem", tmp_path / "other")
+        publishing.init(www, "other", [pair.private], clock=operator.clock)
+        other = replace(operator, folder=www, keys=[pair.private], scratch=tmp_path / "others", made=[])
+        release = other.publish(other.bundle(name="another"))
+        with hosting(www) as site:
+            board.url, board.key = site.url, pair.public
+            state = board.step()
+        assert (state.channel, state.bundle, state.phase, state.installed) == (
+            "other",
+            "another",
+            "watching",
+            release.version,
+        )
+
+    def test_the_first_version_is_withdrawn_while_it_is_watched(self, operator: Operator, board: TestBoard) -> None:
+        version = operator.publish().version
+        board.step()
+        publishing.withdraw(operator.folder, operator.keys, version, "late", clock=operator.clock)
+        state = board.step()
+        assert (state.phase, state.installed) == ("watching", version)
+        assert "was withdrawn (late), and no other is meant for this board" in str(state.error)
 
     def test_a_secret_in_the_address_is_not_kept(self, board: TestBoard) -> None:
         board.url += "?token=secret"

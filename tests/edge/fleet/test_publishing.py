@@ -132,6 +132,21 @@ class TestRefusals:
         with pytest.raises(ChannelError, match="is in the channel already"):
             operator.publish(Path(operator.made[0]))
 
+    @pytest.mark.parametrize(
+        ("label", "why"), [("", "expected 1 to 80"), ("x" * 81, "expected 1 to 80"), ("one", "already")]
+    )
+    def test_a_label_that_says_nothing_or_too_much(self, operator: Operator, label: str, why: str) -> None:
+        with pytest.raises(ChannelError, match=why):
+            operator.publish(label=label)
+
+    def test_a_reason_that_says_nothing(self, operator: Operator) -> None:
+        for refused in (
+            lambda: publishing.pause(operator.folder, operator.keys, " ", clock=operator.clock),
+            lambda: publishing.withdraw(operator.folder, operator.keys, "one", "", clock=operator.clock),
+        ):
+            with pytest.raises(ChannelError, match="The reason is empty"):
+                refused()
+
     def test_a_bundle_of_another_name(self, operator: Operator, tmp_path: Path) -> None:
         with pytest.raises(ChannelError, match="a channel brings one bundle"):
             operator.publish(operator.bundle(name="fish"))
