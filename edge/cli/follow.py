@@ -143,17 +143,17 @@ def _print(state: FollowState, as_json: bool) -> None:
     if as_json:
         write_json(state.to_dict())
         return
-    labels = state.labels or {}
+    from edge.bundles.bundle import shipped_bundles
 
-    def title(version: str | None) -> str:
-        label = labels.get(version or "")
-        return "shipped" if version is None else f"{version} ({label})" if label else version
-
+    label = (state.labels or {}).get(state.installed or "")
+    if state.installed is not None:
+        in_use = f"version {state.installed}{f' ({label})' if label else ''} is in use"
+    else:
+        in_use = "the shipped version is in use" if state.bundle in shipped_bundles() else "no version is installed"
     phase = _PHASES.get(state.phase, state.phase)
     why = f": {state.error}" if state.error else ""
     of = f"{state.bundle} " if state.bundle else ""
     stdout().print(
-        f"{state.channel} (serial {state.serial}, ring {state.ring or 'none'}): {of}version "
-        f"{title(state.installed)} is in use; {phase}{why}",
+        f"{state.channel} (serial {state.serial}, ring {state.ring or 'none'}): {of}{in_use}; {phase}{why}",
         soft_wrap=True,
     )

@@ -97,7 +97,7 @@ def test_publishing_promoting_and_following(edge: Console, tmp_path: Path, www: 
     assert "lab (other)" in out
     assert "yes" in out
     assert f"The next ring: edge channel promote {www}" in out
-    assert "version shipped is in use; nothing to do" in edge.good(*follow)
+    assert "no version is installed; nothing to do" in edge.good(*follow)
     assert "The next ring" not in edge.good("promote", www)
     assert "(one) is in use; new, and watched" in edge.good(*follow)
     state = edge.values(*follow)
@@ -183,6 +183,6 @@ def test_watching_goes_on_after_an_error(
     code, out, err = edge("follow", site.url, "--key", public, "--board", "a", "--watch", "--every", "10")
     assert code == 130
     assert err.splitlines()[0].startswith("note: Cannot fetch")
-    assert out.count("version shipped is in use") == 2
+    assert out.count("no version is installed") == 2
     assert all(450 <= wait <= 750 for wait in waits)
     assert len(set(waits)) == 3, "a fleet does not come at once"
