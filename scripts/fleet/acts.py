@@ -127,7 +127,7 @@ def _instead(story: Story, content: bytes, what: str, good: str) -> None:
 
 def host_dies(story: Story, board: Board) -> None:
     """The host dies in the middle of a bundle, and comes back."""
-    story.host.dies_after = 60_000
+    story.host.dies_after = 20_000
     step = board.step()
     story.expect(step.code == 1, f"a host that dies is an error: {step}")
     story.host.dies_after, before = None, len(story.host.starts)

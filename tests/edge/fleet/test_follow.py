@@ -643,9 +643,8 @@ def prepare(point):
 for line in sys.stdin:
     child = os.fork()
     if child == 0:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         prepare(line.strip())
-        limits = Limits(timeout_s=5, tries=1, pause_s=0, spare_bytes=0)
+        limits = Limits(timeout_s=30, tries=3, pause_s=0, spare_bytes=0)
         follow(url, Path(key), Board(id="attic"), folder=Path(folder), limits=limits, clock=lambda: now)
         os._exit(0)
     print(child, flush=True)
