@@ -173,8 +173,9 @@ def test_a_precision_sets_thresholds_of_classes_or_is_refused_before_anything_is
     easy = build_bundle(replace(plan, thresholds=ThresholdOptions(precision=0.3)), labelled, tmp_path / "easy")
     found = easy.variants[0].artifacts[0].confidence
     assert found and found.precision == 0.3
+    strict = replace(plan, thresholds=ThresholdOptions(precision=1.0))
     with pytest.raises(ConfidenceError) as raised:
-        build_bundle(replace(plan, thresholds=ThresholdOptions(precision=1.0)), never_right(labelled), tmp_path / "hard")
+        build_bundle(strict, never_right(labelled), tmp_path / "hard")
     assert str(raised.value).startswith("mobilenet_v1_0.25_64_int8.tflite: No threshold gives a precision of 100% to '")
     assert not (tmp_path / "hard").exists()
 
