@@ -23,9 +23,9 @@ __all__ = ["RINGS", "Story", "StoryError", "channel_name"]
 
 RINGS: Final = ("first=5", "quarter=25", "all=100")
 _GATE: Final = (
-    "minutes=3",
+    "minutes=1",
     "min_frames=30",
-    "max_late_share=0.1",
+    "max_late_share=0.02",
     "blames_heat=true",
     "unknown_over_before=1",
     "confidence_under_before=1",
