@@ -31,10 +31,14 @@ def good(story: Story, serial: int, variant: str, name: str) -> str:
         closed = [ring.partition("=")[0] for ring in RINGS if ring.partition("=")[0] not in opened]
         story.on(before, story.in_ring(*closed), f"rings {closed} are closed")
         if story.live:
+            first = next((board for board in story.boards if board.camera_runs), None)
             for board in story.boards:
                 if board.version and not board.camera_runs:
-                    board.start_camera()
+                    board.start_camera(first)
         story.settle(f"ring {opened[-1]} was watched")
+        if story.live:
+            ended = [board.id for board in story.in_ring(*opened) if not board.camera_runs]
+            story.expect(not ended, f"camera-demo ended on {ended}")
         story.on(version, story.in_ring(*opened), f"ring {opened[-1]} after its window")
         story.row(f"{name}, ring {opened[-1]} open", story.shares())
     return version
