@@ -99,7 +99,7 @@ def _tell(story: Story, name: str, kills: int) -> None:
     acts.foreign(story, first)
     acts.broker_dies(story, story.boards[0], first)
     board = story.in_ring("first")[0]
-    second = story.publish(4, "0.25_160")
+    second = story.publish(4, "0.25_128")
     acts.host_dies(story, board)
     story.on(second, [board], "after the host is back")
     story.settle("the second good one was watched")

@@ -31,7 +31,7 @@ _GATE: Final = (
     "confidence_under_before=1",
 )
 _PATIENCE_S: Final = 600.0
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 2
 
 
 class StoryError(Exception):
