@@ -37,7 +37,7 @@ def without_softmax(model: Path) -> bytes:
     """The ``.tflite`` or ``.onnx`` file with what goes into its softmax as its output.
 
     Raises:
-        ValueError: There is no softmax.
+        ValueError: The model has no softmax.
     """
     return _onnx(model) if model.suffix == ".onnx" else _tflite(model)
 

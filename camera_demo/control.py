@@ -61,7 +61,7 @@ class Control:
 
     @property
     def slowdown(self) -> float | None:
-        """Latency of the last second as a multiple of the profile's; None where there is no profile."""
+        """Latency of the last second as a multiple of the profile's; None without a profile."""
         return self._classifier.slowdown
 
     @property

@@ -199,7 +199,7 @@ class Collection:
         deleted = self.folder / _DELETED
         names = {path.name for path in deleted.glob("*.jpg")}
         gone = {name for name in names if not (self.folder / name).exists()}
-        with contextlib.suppress(EdgeError, OSError):  # a table that is no such table is told where it is needed
+        with contextlib.suppress(EdgeError, OSError):  # a damaged table is reported where it is needed
             self._labels.forget(gone)
         shutil.rmtree(deleted, ignore_errors=True)
         for pattern in (".*.jpg.*", f".{LINES}.*", f".{LABEL_TABLE}.*"):

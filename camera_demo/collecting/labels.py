@@ -74,7 +74,7 @@ class Labels:
         """All columns and rows, those of others too; rows that say nothing any more are left out."""
         if self._now() is None:
             return list(_COLUMNS), []
-        read_label_table(self._path, SinkError)  # refuses what is no such table
+        read_label_table(self._path, SinkError)  # raises unless it is a table of labels
         with self._path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
             rows = [{key: value for key, value in row.items() if isinstance(value, str)} for row in reader]

@@ -39,7 +39,7 @@ def init(
     name: Annotated[str, typer.Option("--name", help="The channel's name.")],
     key: Annotated[
         Path | None,
-        typer.Option("--key", help="Private key; made if there is no such file. Default: in ~/.config/mobilenet-edge."),
+        typer.Option("--key", help="Private key; made if missing. Default: in ~/.config/mobilenet-edge."),
     ] = None,
     days: Annotated[float, typer.Option("--days", help="Days after which it expires unless something is signed.")] = 90,
     json: AsJson = False,

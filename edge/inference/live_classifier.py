@@ -85,7 +85,7 @@ class LiveClassifier(Protocol):
 
     @property
     def slowdown(self) -> float | None:
-        """Latency of the last second as a multiple of the profile's; None where there is no profile."""
+        """Latency of the last second as a multiple of the profile's; None without a profile."""
 
     @property
     def is_holding(self) -> bool | None:

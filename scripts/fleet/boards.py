@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edge.bundles.bundle import open_bundle
 from edge.bundles.registry import find_installed
@@ -120,7 +119,17 @@ class Board:
             shutil.copytree(equal.root / profiles, self.root / profiles, dirs_exist_ok=True)
         source, page = "synthetic:96x96@4", f"http://127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "camera_demo", source, page, f"{self.broker}/cameras/{self.id}"]
-        options = ["--bundle", NAME, "--budget-ms", str(BUDGET_MS), "--threads", "1", "--name", self.id, *FOLLOWING]
+        options = [
+            "--bundle",
+            NAME,
+            "--budget-ms",
+            str(BUDGET_MS),
+            "--threads",
+            "1",
+            "--name",
+            self.id,
+            "--switch-versions",
+        ]
         with (self.root / "camera.log").open("ab") as log:
             self._camera = subprocess.Popen([*command, *options], env=self.environment, stdout=log, stderr=log)
 
@@ -134,12 +143,6 @@ class Board:
         if self._camera is not None:
             self._camera.terminate()
             self._camera.wait()
-
-    def minutes_of(self, version: str) -> list[dict[str, Any]]:
-        """The minutes recorded with a version."""
-        place = self.root / "state" / "mobilenet-edge" / RECORD
-        lines = place.read_text().splitlines() if place.exists() else []
-        return [one for one in map(json.loads, lines) if one["version"] == version]
 
     def record_minutes(self, count: int) -> None:
         """Write what a running ``camera-demo`` would in some minutes, where none runs."""
@@ -162,7 +165,3 @@ class Board:
                 variants={names[0]: VariantMinute(frames=240, p95_ms=_SLOW_MS if is_slow else _USUAL_MS)},
             )
             add_minute(self.root / "state" / "mobilenet-edge" / RECORD, minute)
-
-
-FOLLOWING: Final[tuple[str, ...]] = ("--switch-versions",)
-"""Options that make ``camera-demo`` take a new version to use while it runs."""
