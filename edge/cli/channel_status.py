@@ -132,8 +132,8 @@ def _read(place: str, key: Path | None) -> tuple[Channel, datetime | None]:
 
 def _stop(found: FleetStatus, most: int, folder: Path, keys: list[Path] | None) -> str | None:
     """Pause the channel if a release is bad on more boards than allowed; returns why, or None if it was not."""
-    worst = next(iter(found.bad), None)
-    if worst is None or worst.boards <= most:
+    worst = found.worse_than(most)
+    if worst is None:
         return None
     from edge.cli.channel import private_keys
     from edge.fleet import publishing

@@ -94,6 +94,20 @@ class FleetStatus:
         """How many boards use each version, the most frequent first."""
         return dict(Counter(board.installed for board in self.boards if board.heard is not None).most_common())
 
+    def worse_than(self, boards: int) -> BadRelease | None:
+        """The newest release that did badly on more than so many boards, of those that a board may still install.
+
+        One before a release that is open to all rings is not installed any more: stopping the channel for it would
+        stop only what mends it.
+        """
+        bad = {one.version: one for one in self.bad if one.boards > boards}
+        for release in reversed([one for one in self.channel.releases if one.withdrawn is None]):
+            if release.version in bad:
+                return bad[release.version]
+            if release.open_rings == len(release.rings):
+                return None
+        return None
+
     def remarks(self) -> list[str]:
         """What needs a person, a line each; empty if all is well."""
         channel, found = self.channel, list[str]()

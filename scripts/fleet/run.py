@@ -107,6 +107,8 @@ def _tell(story: Story, name: str, kills: int) -> None:
     other = story.in_ring("all")[0]
     other.stop_camera()
     acts.killed(story, other, first, second, kills)
+    if story.live:
+        other.start_camera(board)
     story.step_all()
     story.settle("the second good one was watched everywhere")
     story.on(second, story.boards, "in the end")

@@ -27,6 +27,7 @@ _GATE: Final = (
     "min_frames=30",
     "max_late_share=0.02",
     "blames_heat=true",
+    "p95_over_profile=4",
     "unknown_over_before=1",
     "confidence_under_before=1",
 )

@@ -253,6 +253,27 @@ def test_a_release_that_is_bad_on_more_boards_than_allowed_stops_the_channel_onc
     assert not operator.read().paused
 
 
+def test_the_newest_bad_release_is_the_one_that_stops_the_channel(
+    operator: Operator, stop: Callable[..., Ended]
+) -> None:
+    old = operator.publish(label="old").version
+    operator.later(minutes=2)
+    new = operator.publish(label="new", to=None).version
+    ill = [board(f"b{number}", bad=(bad(old), *[bad(new)][:number])) for number in range(2)]
+    assert "(new) is bad on 1 board," in stop(0, *ill).err
+
+
+def test_a_bad_release_that_nobody_installs_any_more_does_not_stop_its_fix(
+    operator: Operator, stop: Callable[..., Ended]
+) -> None:
+    old = operator.publish(label="old").version
+    ill = board("a", bad=(bad(old),))
+    operator.later(minutes=2)
+    operator.publish(label="fix")
+    assert stop(0, ill).code == channel_status.ATTENTION
+    assert not operator.read().paused
+
+
 def test_the_host_may_lag_behind_the_folder(
     operator: Operator, site: Site, stop: Callable[..., Ended], tmp_path: Path
 ) -> None:
