@@ -15,7 +15,7 @@ import pytest
 from edge.bundles.bundle import MANIFEST
 from tests.edge.small_demo import FILE, write_small_demo
 
-__all__ = ["CRAFTED", "edited", "hungry", "write_bundle_around"]
+__all__ = ["CRAFTED", "computed_shape", "edited", "hungry", "write_bundle_around"]
 
 Change = Callable[[Any, Any], object]
 
@@ -70,6 +70,58 @@ def hungry(target: Path, side: int = 20_000) -> Path:
     builder.Finish(model.Pack(builder), b"TFL3")
     target.write_bytes(bytes(builder.Output()))
     return target
+
+
+def computed_shape(then: str = "") -> bytes:
+    """The mean of each channel, float (1, 32, 32, 3) to (1, 3), in a shape that is computed as TensorFlow writes it.
+
+    Args:
+        then: What follows on that: an operator's name, ``RELU`` or ``NEG``, or nothing.
+    """
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema: Any = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, graph.operators, model.buffers, model.operatorCodes = [], [], [schema.BufferT()], []
+
+    def tensor(shape: tuple[int, ...], dtype: str, values: Any = None) -> int:
+        made, buffer = schema.TensorT(), schema.BufferT()
+        made.shape, made.type = np.array(shape, np.int32), getattr(schema.TensorType, dtype)
+        if values is not None:
+            buffer.data = np.frombuffer(np.array(values, np.int32).tobytes(), np.uint8)
+            made.buffer = len(model.buffers)
+            model.buffers.append(buffer)
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    def operator(name: str, inputs: list[int], output: int, options: str = "", **values: Any) -> int:
+        made, code = schema.OperatorT(), schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version, made.opcodeIndex = 1, len(model.operatorCodes)
+        model.operatorCodes.append(code)
+        made.inputs, made.outputs = inputs, [output]
+        if options:
+            made.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            made.builtinOptions = getattr(schema, f"{options}T")()
+            vars(made.builtinOptions).update(values)
+        graph.operators.append(made)
+        return output
+
+    picture, axes = tensor((1, 32, 32, 3), "FLOAT32"), tensor((2,), "INT32", [1, 2])
+    mean = operator("MEAN", [picture, axes], tensor((1, 1, 1, 3), "FLOAT32"), "ReducerOptions", keepDims=True)
+    sizes = operator("SHAPE", [mean], tensor((4,), "INT32"), "ShapeOptions", outType=schema.TensorType.INT32)
+    first, second = tensor((1,), "INT32", [0]), tensor((1,), "INT32", [1])
+    batch = operator(
+        "STRIDED_SLICE", [sizes, first, second, second], tensor((), "INT32"), "StridedSliceOptions", shrinkAxisMask=1
+    )
+    classes = tensor((), "INT32", 3)
+    shape = operator("PACK", [batch, classes], tensor((2,), "INT32"), "PackOptions", valuesCount=2)
+    answer = operator("RESHAPE", [mean, shape], tensor((1, 3), "FLOAT32"))
+    if then:
+        answer = operator(then, [answer], tensor((1, 3), "FLOAT32"))
+    graph.inputs, graph.outputs, model.version, model.subgraphs = [picture], [answer], 3, [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def write_bundle_around(folder: Path, model: Path, **changes: Any) -> Path:

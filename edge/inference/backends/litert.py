@@ -44,40 +44,71 @@ class LiteRTBackend:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         if len(inputs) != 1 or len(outputs) != 1:
             raise BackendError(f"{path} has {len(inputs)} inputs and {len(outputs)} outputs: expected one of each.")
-        self.input_spec, self.output_spec = _spec(inputs[0]), _spec(outputs[0])
-        self._indices = inputs[0]["index"], outputs[0]["index"]
+        self._indices: tuple[int, int] = inputs[0]["index"], outputs[0]["index"]
+        self.input_spec = _spec(inputs[0])
+        stays = self._run_once()
+        self.output_spec = _spec(self._interpreter.get_output_details()[0])  # where computed, known after a run alone
         self._output: NDArray[np.generic] | None
-        try:
-            self._input, self._output = (_alias(self._interpreter.tensor(index)()) for index in self._indices)
-        except ValueError:  # the output has no memory before the first run: its shape is computed in the graph,
-            self._input, self._output = self.input_spec.empty(), None  # and tensors move from run to run
+        if stays:
+            self._input, self._output = (self._memory(index) for index in self._indices)
+        else:
+            self._input, self._output = self.input_spec.empty(), None
 
     def input(self) -> NDArray[np.generic]:
-        """The interpreter's own input memory."""
+        """The interpreter's own input memory; where that moves, a buffer that :meth:`infer` copies there."""
         if self._interpreter is None:
             raise closed(self.name)
         return self._input
 
     def infer(self) -> NDArray[np.generic]:
-        """Run the model; the result is the interpreter's own output memory."""
+        """Run the model; the result is the interpreter's own output memory, or a copy of it where that moves."""
         if self._interpreter is None:
             raise closed(self.name)
-        try:
-            if self._output is None:
-                self._interpreter.set_tensor(self._indices[0], self._input)
-            self._interpreter.invoke()
-        except (ValueError, RuntimeError) as reason:
-            raise BackendError(f"{self.version} failed to run the model: {first_line(reason)}") from reason
-        if self._output is None:
-            output: NDArray[np.generic] = self._interpreter.get_tensor(self._indices[1])
-            return output
-        return self._output
+        if self._output is not None:
+            self._invoke()
+            return self._output
+        self._interpreter.set_tensor(self._indices[0], self._input)
+        self._invoke()
+        output: NDArray[np.generic] = self._interpreter.get_tensor(self._indices[1])
+        if output.shape != self.output_spec.shape:
+            expected = self.output_spec.shape
+            raise BackendError(f"{self.version} gave an answer of shape {output.shape}: expected {expected} as before.")
+        return output
 
     def close(self) -> None:
         """Free the interpreter, and with it the memory that :meth:`input` and :meth:`infer` showed."""
         self._input = self._input.copy()
         self._output = None if self._output is None else self._output.copy()
         self._interpreter = None
+
+    def _run_once(self) -> bool:
+        """Run the model on zeros; whether that leaves the memory of its input and output where it was.
+
+        Where a shape is computed in the graph, tensors get their memory when they are made, and all may move then.
+        """
+        before = self._addresses()
+        self._interpreter.set_tensor(self._indices[0], np.zeros(self.input_spec.shape, self.input_spec.dtype))
+        self._invoke()
+        return before is not None and before == self._addresses()
+
+    def _invoke(self) -> None:
+        try:
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError) as reason:
+            raise BackendError(f"{self.version} failed to run the model: {first_line(reason)}") from reason
+
+    def _addresses(self) -> list[int] | None:
+        """Where input and output are; None if one of them has no memory yet."""
+        try:
+            return [int(self._interpreter.tensor(index)().ctypes.data) for index in self._indices]
+        except ValueError:
+            return None
+
+    def _memory(self, index: int) -> NDArray[np.generic]:
+        """A tensor's memory without a reference to the interpreter, which does not run while one is held."""
+        tensor: NDArray[np.generic] = self._interpreter.tensor(index)()
+        memory: Any = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.ctypes.data)
+        return np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
 
 
 def load(model: ModelFile, threads: int) -> LiteRTBackend:
@@ -116,16 +147,6 @@ def runtime() -> tuple[ModuleType, str]:
         except PackageNotFoundError:
             return runtime, distribution
     raise BackendError(f"neither runtime can be imported ({'; '.join(reasons)}): pip install ai-edge-litert.")
-
-
-def _alias(tensor: NDArray[np.generic]) -> NDArray[np.generic]:
-    """The memory of ``tensor`` without its reference to the interpreter, which will not run while one is held.
-
-    Tensors stay where they are once allocated, for as long as the interpreter lives.
-    """
-    memory: Any = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.ctypes.data)
-    alias: NDArray[np.generic] = np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
-    return alias
 
 
 def _spec(details: dict[str, Any]) -> TensorSpec:

@@ -28,6 +28,7 @@ from edge.inference.backends import (
 from edge.inference.backends.fake import FakeBackend
 from edge.vision.tensor import TensorSpec
 from tests.edge.conftest import BundleOf
+from tests.edge.tflite_files import computed_shape
 
 SIDE = 32
 VARIANT = Variant(0.25, SIDE)
@@ -68,13 +69,21 @@ def tflite_bytes() -> bytes:
     return bytes(builder.Output())
 
 
-def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1) -> bytes:
-    """A model that answers the mean of each channel: (1, 3, 32, 32) to (1, 3)."""
+def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1, *, computed: bool = False) -> bytes:
+    """A model that answers the mean of each channel: (1, 3, 32, 32) to (1, 3), if wanted in a computed shape."""
     onnx: Any = pytest.importorskip("onnx")
     element = getattr(onnx.TensorProto, kind)
-    info, shape = onnx.helper.make_tensor_value_info, [batch, 3, SIDE, SIDE]
+    info, shape, node = onnx.helper.make_tensor_value_info, [batch, 3, SIDE, SIDE], onnx.helper.make_node
     names = [f"picture{n}" for n in range(inputs)]
-    nodes = [onnx.helper.make_node("ReduceMean", names[:1], ["answer"], axes=[2, 3], keepdims=0)]
+    nodes = [node("ReduceMean", names[:1], ["answer"], axes=[2, 3], keepdims=0)]
+    if computed:
+        nodes = [
+            node("ReduceMean", names[:1], ["mean"], axes=[2, 3], keepdims=1),
+            node("Shape", names[:1], ["sizes"]),
+            node("Constant", [], ["two"], value_ints=[0, 1]),
+            node("Gather", ["sizes", "two"], ["shape"]),
+            node("Reshape", ["mean", "shape"], ["answer"]),
+        ]
     outputs = [info("answer", element, [batch, 3])]
     graph = onnx.helper.make_graph(nodes, "mean", [info(name, element, shape) for name in names], outputs)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
@@ -278,6 +287,43 @@ class TestLiteRT:
             assert backend.infer().tolist() == [list(picture)]
         assert backend.version.startswith("ai-edge-litert ")
 
+    @pytest.mark.parametrize(("then", "sign"), [("", 1), ("RELU", 1), ("NEG", -1)])
+    def test_takes_a_shape_that_is_computed_in_the_graph(self, tmp_path: Path, then: str, sign: int) -> None:
+        """The first run moves the output, and may move the input."""
+        backend = load_litert(tmp_path, computed_shape(then))
+        assert backend.output_spec == TensorSpec(shape=(1, 3), dtype="float32")
+        picture = backend.input()
+        for values in ((1.0, 2.0, 3.0), (8.0, 0.5, 4.0), (0.25, 7.0, 6.0)):
+            noise = [np.zeros(size) for size in (1, 12, 100, 3072, 12288)]  # takes memory that a run may have freed
+            picture[:] = np.array(values, np.float32)
+            assert (sign * backend.infer()).tolist() == [list(values)]
+            assert backend.input() is picture
+            del noise
+        backend.close()
+        assert picture[0, 0, 0].tolist() == [0.25, 7.0, 6.0]
+
+    def test_works_in_the_runtimes_own_memory_where_that_stays(self, tmp_path: Path) -> None:
+        """Copying takes time in every frame."""
+        backend = load_litert(tmp_path, tflite_bytes())
+        assert backend.infer() is backend.infer()
+
+    def test_a_run_that_fails_at_loading_is_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def invoke(interpreter: Any) -> None:
+            raise RuntimeError("Node 3 failed to invoke.\nand more")
+
+        monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter.invoke", invoke)
+        with pytest.raises(BackendError) as refused:
+            load_litert(tmp_path, tflite_bytes())
+        assert str(refused.value) == f"{litert.version()} failed to run the model: Node 3 failed to invoke."
+
+    def test_refuses_answers_that_change_their_shape(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        backend = load_litert(tmp_path, computed_shape())
+        monkeypatch.setattr(
+            "ai_edge_litert.interpreter.Interpreter.get_tensor", lambda interpreter, index: np.zeros((2, 3), np.float32)
+        )
+        with pytest.raises(BackendError, match=r"gave an answer of shape \(2, 3\): expected \(1, 3\) as before\."):
+            backend.infer()
+
     def test_closing_twice_is_closing_once(self, tmp_path: Path) -> None:
         backend = load_litert(tmp_path, tflite_bytes())
         backend.close()
@@ -315,6 +361,14 @@ class TestOnnxRuntime:
             backend.input()[:] = value
             assert backend.infer().tolist() == [[value] * 3]
         assert backend.version == onnxruntime.version()
+
+    def test_takes_a_shape_that_is_computed_in_the_graph(self, tmp_path: Path) -> None:
+        """The session writes what it is bound to, wherever it made the answer."""
+        backend = load_onnx(tmp_path, onnx_bytes(computed=True))
+        picture = backend.input()
+        for value in (0.25, -3.0, 8.0):
+            picture[:] = value
+            assert backend.infer().tolist() == [[value] * 3]
 
     def test_takes_half_floats(self, tmp_path: Path) -> None:
         assert load_onnx(tmp_path, onnx_bytes(kind="FLOAT16")).input_spec.dtype == "float16"
