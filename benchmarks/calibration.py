@@ -1,10 +1,11 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--resolutions 224 128]
+                                                       [--splits 0 1 2]
 
 0 is for no pictures: some are drawn instead, as the commands do without ``--calibration``. For each split the photos
-measured on are the same for every count, and none of them shows an object that was calibrated on. The table goes into
-docs/quantization.md.
+measured on are the same for every count, and none of them shows an object that was calibrated on. The table, with the
+divergence in nats, goes into docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import argparse
 import contextlib
 import itertools
 import re
+import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.logits import divergence
 from benchmarks.models import load
 from benchmarks.quantization_table import put_table, span
 from benchmarks.quantizers import ours
@@ -53,13 +56,36 @@ def material(count: int, pool: Sequence[Path], side: int) -> NDArray[np.uint8]:
     return read_pictures(at_most(count, pool), Preprocessing(), [side]).pixels[side]
 
 
-def measure(network: FoldedNetwork, pixels: NDArray[np.uint8], reference: Reference) -> Accuracy:
-    """How the network calibrated on ``pixels`` answers."""
+def measure(
+    network: FoldedNetwork, pixels: NDArray[np.uint8], reference: Reference, *, are_synthetic: bool
+) -> tuple[Accuracy, float]:
+    """How the network calibrated on ``pixels`` answers, and its divergence in nats."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.tflite"
-        ours.write(network, pixels, path)
+        ours.write(network, pixels, path, are_synthetic=are_synthetic)
         with contextlib.closing(load(path)) as backend:
-            return verify(backend, reference, Preprocessing())
+            return verify(backend, reference, Preprocessing()), divergence(path, reference)
+
+
+def rows(network: FoldedNetwork, photos: Path, side: int, options: argparse.Namespace) -> Iterator[str]:
+    """The table's rows at one resolution, a row for each count."""
+    found: dict[int, list[tuple[Accuracy, float]]] = {count: [] for count in options.counts}
+    for seed in options.splits:
+        pool, others = divide(find_pictures(photos), seed, max(options.counts))
+        held_out = read_pictures(others, Preprocessing(), [side])
+        reference = float_answers(network, held_out, side, Preprocessing(), {}, photos.name)
+        for count in options.counts:
+            pixels = material(count, pool, side)
+            accuracy, nats = measure(network, pixels, reference, are_synthetic=not count)
+            found[count].append((accuracy, nats))
+            answers = f"{accuracy.agreement:.1%} of {accuracy.pictures}, {nats:.4f} nats"
+            print(f"ρ={side}, split {seed}, {count:3} pictures: {answers}", flush=True)
+    for count, of in found.items():
+        title = f"{count} pictures" if count else "none (drawn)"
+        sure = [accuracy.confident_agreement for accuracy, _ in of if accuracy.confident_agreement is not None]
+        agreement = span([accuracy.agreement or 0.0 for accuracy, _ in of])
+        mean = statistics.mean(nats for _, nats in of)
+        yield f"| {side} | {title} | {agreement} | {span(sure)} | {mean:.4f} |"
 
 
 def main() -> None:
@@ -68,24 +94,13 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[0, 8, 32, 128])
-    parser.add_argument("--resolution", type=int, default=224)
+    parser.add_argument("--resolutions", type=int, nargs="+", default=[224])
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
-    network, recipe, side = fold(load_checkpoint(options.checkpoint).model), Preprocessing(), options.resolution
-    found: dict[int, list[Accuracy]] = {count: [] for count in options.counts}
-    for seed in options.splits:
-        pool, others = divide(find_pictures(options.photos), seed, max(options.counts))
-        held_out = read_pictures(others, recipe, [side])
-        reference = float_answers(network, held_out, side, recipe, {}, options.photos.name)
-        for count in options.counts:
-            accuracy = measure(network, material(count, pool, side), reference)
-            found[count].append(accuracy)
-            print(f"split {seed}, {count:3} pictures: {accuracy.agreement:.1%} of {accuracy.pictures}", flush=True)
-    lines = ["| calibrated on | agreement | where float is sure |", "|---|---|---|"]
-    for count, of in found.items():
-        sure = [accuracy.confident_agreement for accuracy in of if accuracy.confident_agreement is not None]
-        title = f"{count} pictures" if count else "none (drawn)"
-        lines.append(f"| {title} | {span([accuracy.agreement or 0.0 for accuracy in of])} | {span(sure)} |")
+    network = fold(load_checkpoint(options.checkpoint).model)
+    lines = ["| ρ | calibrated on | agreement | where float is sure | divergence |", "|---|---|---|---|---|"]
+    for side in options.resolutions:
+        lines += rows(network, options.photos, side, options)
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 

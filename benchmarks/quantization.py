@@ -88,7 +88,12 @@ class Case:
 
     def file(self, tool: Tool) -> Path:
         """Where the tool's model lies."""
-        return self.folder / f"{tool.name}.{tool.format}"
+        return file_in(self.folder, tool)
+
+
+def file_in(folder: Path, tool: Tool) -> Path:
+    """A tool's model among the files of a case."""
+    return folder / f"{tool.name}.{tool.format}"
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -159,7 +164,7 @@ def time_files(rows: Iterable[Row], cache: Path, rounds: int) -> Iterable[Row]:
     """Each tool's file of split 0 beside ours, in turn, one thread; one row a file."""
     for row in rows:
         tool, folder = TOOLS[row.tool], case_folder(cache, row.resolution, row.split)
-        path, ours = folder / f"{tool.name}.{tool.format}", folder / "fast.tflite"
+        path, ours = file_in(folder, tool), file_in(folder, TOOLS["ours"])
         if row.split or not (path.exists() and ours.exists()):
             continue
         ratio = interleaved_ratio(load(path).infer, load(ours).infer, rounds)

@@ -5,8 +5,8 @@
                                                            count instructions of an emulated Pi 4 and Pi 5 core
     python benchmarks/written_file.py thin CHECKPOINT OUT        cut a Keras checkpoint of α = 1 down to α = 0.25
 
-``benchmarks/quantization.py convert --tools fast tensorflow`` writes this package's file and that of TensorFlow's
-``TFLiteConverter`` of the same checkpoint: ``DIR/cases/224-0/{fast,tensorflow}.tflite``. A thinned checkpoint answers
+``benchmarks/quantization.py convert --tools ours tensorflow`` writes this package's file and that of TensorFlow's
+``TFLiteConverter`` of the same checkpoint: ``DIR/cases/224-0/{ours,tensorflow}.tflite``. A thinned checkpoint answers
 nonsense; the time it takes does not depend on that.
 """
 

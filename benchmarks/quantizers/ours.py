@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["write"]
 
 
-def write(network: FoldedNetwork, pixels: NDArray[np.uint8], out: Path) -> None:
-    """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, and write the file."""
+def write(network: FoldedNetwork, pixels: NDArray[np.uint8], out: Path, *, are_synthetic: bool = False) -> None:
+    """Quantize ``network``, calibrated on ``pixels`` (count, ρ, ρ, 3) RGB, photos or drawn ones; write the file."""
     from convert.export.tflite import to_tflite
     from convert.quantization import equalize, quantize
     from edge.vision.preprocess import Preprocessing
 
     recipe = Preprocessing()
     equalized = equalize(network, pixels, recipe)
-    out.write_bytes(to_tflite(quantize(equalized, pixels, recipe)))
+    out.write_bytes(to_tflite(quantize(equalized, pixels, recipe, are_synthetic=are_synthetic)))
 
 
 def main(task: Task) -> None:

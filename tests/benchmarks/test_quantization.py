@@ -1,11 +1,13 @@
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from benchmarks import quantization
 from benchmarks.calibration import divide
 from benchmarks.environments import TOOLS
-from benchmarks.quantization import Row, keep, read_rows
+from benchmarks.quantization import Row, case_folder, file_in, keep, read_rows, time_files
 from benchmarks.quantization_table import put_table, write_tables
 
 MEASURED = Row(
@@ -39,6 +41,19 @@ def test_rows_are_kept_until_the_same_tool_is_measured_again(tmp_path: Path) -> 
     keep(tmp_path / "rows.json", [other, MEASURED])
     keep(tmp_path / "rows.json", [replace(MEASURED, agreement=0.96)])
     assert read_rows(tmp_path / "rows.json") == [replace(MEASURED, agreement=0.96), other]
+
+
+def test_files_are_timed_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantization, "load", lambda path: SimpleNamespace(infer=path))
+    monkeypatch.setattr(quantization, "interleaved_ratio", lambda first, second, rounds: len(f"{first} {second}") / 10)
+    other, missing = replace(MEASURED, tool="onnxruntime"), replace(MEASURED, tool="litert")
+    folder = case_folder(tmp_path, 224, 0)
+    folder.mkdir(parents=True)
+    paths = [file_in(folder, TOOLS[name]) for name in ("onnxruntime", "ours")]
+    for path in paths:
+        path.touch()
+    (timed,) = time_files([other, missing, replace(other, split=1)], tmp_path, 1)
+    assert timed == replace(other, latency_ratio=round(len(f"{paths[0]} {paths[1]}") / 10, 3))
 
 
 def test_tables_hold_means_and_spans_and_say_why_a_tool_wrote_no_file(tmp_path: Path) -> None:
