@@ -64,16 +64,17 @@ def _tools(rows: Sequence[_Row]) -> str:
 
 
 def _resolutions(rows: Sequence[_Row]) -> str:
-    """Agreement, top-1 and divergence of each tool at each resolution."""
+    """Agreement, also where float is sure, top-1 and divergence of each tool at each resolution."""
     sides = sorted({row["resolution"] for row in rows}, reverse=True)
-    lines = ["| agreement; top-1 − float's; divergence | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
+    lines = ["| agreement; where float is sure; top-1 − float's; divergence | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
     lines.append("|---" * (len(sides) + 1) + "|")
     for name, tool in TOOLS.items():
         cells = []
         for side in sides:
             of = [row for row in rows if (row["tool"], row["resolution"]) == (name, side) and row["error"] is None]
             gains = [row["top1"] - row["float_top1"] for row in of]
-            known = [_span(of, "agreement"), _points(gains), _divergence(of)] if of else []
+            sure = [row["confident_agreement"] for row in of]
+            known = [_span(of, "agreement"), _mean(sure), _points(gains), _divergence(of)] if of else []
             cells.append("; ".join(filter(None, known)))
         if any(cells):
             lines.append(f"| {tool.title} | " + " | ".join(cells) + " |")
@@ -87,6 +88,10 @@ def _by_tool(rows: Sequence[_Row], resolution: int) -> list[list[_Row]]:
 
 def _span(rows: Sequence[_Row], column: str) -> str:
     return span([row[column] for row in rows])
+
+
+def _mean(shares: Sequence[float]) -> str:
+    return f"{100 * statistics.mean(shares):.1f} %"
 
 
 def _divergence(rows: Sequence[_Row]) -> str:

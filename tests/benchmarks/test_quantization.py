@@ -70,7 +70,7 @@ def test_tables_hold_means_and_spans_and_say_why_a_tool_wrote_no_file(tmp_path: 
     ours = TOOLS["ours"].title
     assert f"| {ours} | 96.0 % (95.0 to 97.0) | 100.0 % (100.0 to 100.0) | +1.0 | 0.0060 | 4.56 MB | 20 s |" in told
     assert f"| {TOOLS['onnx2tf'].title} | no file: cannot be installed |" in told
-    assert f"| {ours} | 96.0 % (95.0 to 97.0); +1.0; 0.0060 | 90.0 %; +1.0 |" in told
+    assert f"| {ours} | 96.0 % (95.0 to 97.0); 100.0 %; +1.0; 0.0060 | 90.0 %; 100.0 %; +1.0 |" in told
     assert "old" not in told and "between" in told and told.endswith("after\n")
 
 
