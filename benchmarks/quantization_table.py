@@ -66,7 +66,8 @@ def _tools(rows: Sequence[_Row]) -> str:
 def _resolutions(rows: Sequence[_Row]) -> str:
     """Agreement, also where float is sure, top-1 and divergence of each tool at each resolution."""
     sides = sorted({row["resolution"] for row in rows}, reverse=True)
-    lines = ["| agreement; where float is sure; top-1 − float's; divergence | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
+    title = "agreement; where float is sure; top-1 − float's; divergence"
+    lines = [f"| {title} | " + " | ".join(f"ρ={side}" for side in sides) + " |"]
     lines.append("|---" * (len(sides) + 1) + "|")
     for name, tool in TOOLS.items():
         cells = []
