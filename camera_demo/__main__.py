@@ -1,6 +1,15 @@
-"""``python -m camera_demo``."""
+"""The console script ``camera-demo``, and ``python -m camera_demo``."""
 
-from camera_demo.cli import main
+from edge.interrupts import end_on_interrupt
+
+
+def main() -> None:
+    """Import the command and run it."""
+    end_on_interrupt()
+    from camera_demo.cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

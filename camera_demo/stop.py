@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import Final
 
+from edge.interrupts import send_again_if_lost
 from edge.unfinished import exit_at_once
 
 __all__ = ["Stop", "stop_on_signals"]
@@ -74,6 +75,8 @@ def stop_on_signals() -> Iterator[Stop]:
     stop = Stop()
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if not stop.is_attended and send_again_if_lost(number, frame):
+            return
         signal.signal(number, _noted)
         stop.request()
         if not stop.is_attended:

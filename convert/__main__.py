@@ -1,5 +1,15 @@
-"""``python -m convert``."""
+"""The console script ``edge-convert``, and ``python -m convert``."""
 
-from convert.cli.app import main
+from edge.interrupts import end_on_interrupt
 
-main()
+
+def main() -> None:
+    """Import the commands and run one."""
+    end_on_interrupt()
+    from convert.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

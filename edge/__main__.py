@@ -1,5 +1,15 @@
-"""``python -m edge``."""
+"""The console script ``edge``, and ``python -m edge``."""
 
-from edge.cli.app import main
+from edge.interrupts import end_on_interrupt
 
-main()
+
+def main() -> None:
+    """Import the commands and run one."""
+    end_on_interrupt()
+    from edge.cli.app import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

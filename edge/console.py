@@ -10,7 +10,6 @@ import errno
 import io
 import json
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +20,11 @@ from typer.core import TyperOption
 
 from edge.addresses import without_secrets
 from edge.errors import EdgeError, os_reason
+from edge.interrupts import Terminated, end_on_interrupt, raise_on_signals
 from edge.limits import limit_reached
 from edge.native_output import show_native_output
 from edge.parts import failed_import
 from edge.text import clean, json_text, one_line, shortened
-from edge.unfinished import exit_at_once
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,10 +175,7 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     """
     global _shows_paths
     _shows_paths = program != _OF_CAMERAS
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stop)
+    end_on_interrupt()
     _open_standard_streams()
     arguments = sys.argv[1:]
     is_debugging = "--debug" in arguments
@@ -192,10 +188,11 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         _add_options(command, program)
         if not arguments and hasattr(command, "commands"):
             arguments = ["--help"]
+        raise_on_signals()
         exit_code = command.main(arguments, prog_name=program, standalone_mode=False) or 0
         sys.stdout.flush()
         sys.exit(exit_code)
-    except _Terminated:
+    except Terminated:
         fail(program, "stopped", 143)
     except (KeyboardInterrupt, typer.Abort):
         fail(program, "stopped", 130)
@@ -208,16 +205,6 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         if isinstance(error, OSError) and error.errno in _WRITE_ERRORS:
             _discard_output()
         fail(program, *_explained(error, program, hints))
-
-
-class _Terminated(BaseException):
-    """SIGTERM came."""
-
-
-def _stop(number: int, frame: object) -> None:
-    """End in good order; asked again, which would cut the tidying up short, at once."""
-    signal.signal(number, lambda again, frame: exit_at_once(128 + again))
-    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _open_standard_streams() -> None:
