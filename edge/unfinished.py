@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
-__all__ = ["begin", "exit_at_once", "finish", "unfinished"]
+__all__ = ["begin", "exit_at_once", "finish", "folder_made", "unfinished"]
 
 _paths: Final[set[Path]] = set()
 
@@ -32,6 +32,20 @@ def unfinished(path: Path) -> Iterator[None]:
         yield
     finally:
         finish(path)
+
+
+@contextlib.contextmanager
+def folder_made(path: Path) -> Iterator[None]:
+    """Make a folder and those above it for a block; if the block fails, those that were made and are empty go again."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # somebody has put something there
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def exit_at_once(code: int) -> NoReturn:

@@ -20,6 +20,7 @@ from edge.fleet.clock import EARLIEST
 from edge.fleet.signed import key_id, open_envelope, public_key_of, seal
 from edge.fleet.state import timestamp
 from edge.locks import locked
+from edge.unfinished import folder_made
 
 __all__ = ["DEFAULT_DAYS", "Clock", "change", "create", "now_utc", "read_channel"]
 
@@ -40,26 +41,27 @@ def create(
 ) -> Channel:
     """A channel without releases; see :func:`edge.fleet.publishing.init`."""
     at, signers = Path(folder), [Path(key) for key in keys]
-    with writing(at):
-        at.mkdir(parents=True, exist_ok=True)
-    with _alone(at):
+    now = _checked_time(clock(), None)
+    try:
+        channel = Channel(
+            name=name,
+            serial=1,
+            created=timestamp(now),
+            expires=timestamp(now + _days(days)),
+            keys=tuple(public_key_of(key) for key in signers),
+        )
+    except EdgeError:
+        raise
+    except (ValueError, OverflowError) as reason:
+        raise ChannelError(f"Cannot begin the channel: {reason}.") from reason
+    with contextlib.ExitStack() as stack:
+        with writing(at):
+            stack.enter_context(folder_made(at))
+        stack.enter_context(_alone(at))
         if (at / CHANNEL_FILE).exists():
             raise ChannelError(f"{at} has a channel already: edge channel publish adds to it.")
-        now = _checked_time(clock(), None)
-        try:
-            channel = Channel(
-                name=name,
-                serial=1,
-                created=timestamp(now),
-                expires=timestamp(now + _days(days)),
-                keys=tuple(public_key_of(key) for key in signers),
-            )
-        except EdgeError:
-            raise
-        except (ValueError, OverflowError) as reason:
-            raise ChannelError(f"Cannot begin the channel: {reason}.") from reason
         _write(at, channel, signers)
-        return channel
+    return channel
 
 
 def read_channel(folder: Path | str, keys: Sequence[Path | str]) -> Channel:
@@ -175,5 +177,10 @@ def _alone(folder: Path) -> Iterator[None]:
     def refuse() -> None:
         raise ChannelError(f"Somebody else changes the channel in {folder}: try again when they are done.")
 
-    with locked(folder / ".lock", refuse):
-        yield
+    lock = folder / ".lock"
+    with locked(lock, refuse):
+        try:
+            yield
+        finally:
+            if not (folder / CHANNEL_FILE).exists():
+                lock.unlink(missing_ok=True)  # while it is held: filelock takes no file that has lost its name

@@ -11,8 +11,10 @@ from pathlib import Path
 from edge.bundles.registry import is_name
 from edge.errors import ChannelError, SignatureError
 from edge.files import write_atomically, writing
+from edge.fleet.channel import CHANNEL_FILE
 from edge.parts import failed_import
 from edge.paths import config_folder
+from edge.unfinished import folder_made
 
 __all__ = ["KeyPair", "default_key", "key_taken", "take_key"]
 
@@ -42,18 +44,33 @@ def default_key(channel: str) -> Path:
 
 @contextlib.contextmanager
 def key_taken(private: Path, folder: Path) -> Iterator[KeyPair]:
-    """The key of :func:`take_key`, for something that may be refused: then a key that was made for it is removed again.
+    """The key of :func:`take_key`, for a change of the channel in ``folder``.
 
-    After any other end, an interruption for example, it stays: it may be named in the channel already.
+    If that fails, a key that was made for it is removed again, unless the channel names it nevertheless.
     """
-    pair = take_key(private, folder)
+    with contextlib.ExitStack() as stack:
+        with writing(private):
+            stack.enter_context(folder_made(private.parent))
+        pair = take_key(private, folder)
+        try:
+            yield pair
+        except BaseException:
+            if pair.is_new and not _names(folder / CHANNEL_FILE, pair.private):
+                pair.private.unlink(missing_ok=True)
+                pair.public.unlink(missing_ok=True)
+            raise
+
+
+def _names(channel: Path, private: Path) -> bool:
+    """Whether a channel's file names a key."""
+    from edge.fleet.signed import public_key_of
+
     try:
-        yield pair
-    except (ChannelError, SignatureError):
-        if pair.is_new:
-            pair.private.unlink(missing_ok=True)
-            pair.public.unlink(missing_ok=True)
-        raise
+        return public_key_of(private) in channel.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it is there, and cannot be read
+        return True
 
 
 def take_key(private: Path | str, folder: Path | str) -> KeyPair:

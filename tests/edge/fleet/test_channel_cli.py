@@ -90,6 +90,42 @@ def test_a_channel_from_nothing(edge: Console, tmp_path: Path) -> None:
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--days", "0"), "cannot last 0 days"),
+        (("--name", "a b", "--key", "KEYS/k.pem"), "Cannot begin the channel"),
+        (("--key", "FOLDER/k.pem"), "would be served"),
+        (("--key", "damaged.pem"), "damaged.pem"),
+    ],
+)
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_channel_that_is_refused_leaves_nothing(
+    edge: Console,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    message: str,
+    is_there: bool,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("damaged.pem").write_text("not a key")
+    if is_there:
+        Path("srv/FOLDER").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    options = tuple(one.replace("FOLDER", "srv/FOLDER") for one in options)
+    assert message in edge.bad("init", "srv/FOLDER", "--name", "birds", *options)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_that_cannot_be_made_leaves_no_key(edge: Console, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    assert "Cannot write" in edge.bad("init", tmp_path / "file" / "www", "--name", "birds")
+    assert "There is no channel" in edge.bad("renew", tmp_path, "--key", tmp_path / "file")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_publishing_promoting_and_following(edge: Console, tmp_path: Path, www: Path, site: Site) -> None:
     public = tmp_path / "CONFIG/mobilenet-edge/channel-birds.pub"
     follow = ("follow", site.url, "--key", public, "--board", "attic", "--group", "lab")
