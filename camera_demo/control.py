@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Final
 
+from camera_demo.budget_miss import BudgetMiss, budget_miss, points_of
+from camera_demo.loading import ModelOptions
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import BundledVariant
@@ -14,6 +17,7 @@ from edge.errors import VariantError
 from edge.inference.live_classifier import LiveClassifier, Mode
 from edge.profiling.equal_board import EqualBoard
 from edge.profiling.profile import LatencyProfile
+from edge.selection import OperatingPoint
 
 __all__ = ["Control", "Option", "options_of"]
 
@@ -42,16 +46,35 @@ class Control:
     """The running classifier as the page and the metrics use it: names and JSON values. For any thread."""
 
     def __init__(
-        self, classifier: LiveClassifier, options: Sequence[Option], *, equal: EqualBoard | None = None
+        self,
+        classifier: LiveClassifier,
+        options: Sequence[Option],
+        *,
+        equal: EqualBoard | None = None,
+        find_points: Callable[[], Sequence[OperatingPoint]] = lambda: (),
     ) -> None:
-        self._classifier, self._options = classifier, tuple(options)
+        self._classifier, self._options, self._find_points = classifier, tuple(options), find_points
         self.equal = equal
         """The board whose profile this one goes by, where it is not its own."""
 
     @classmethod
-    def of(cls, classifier: LiveClassifier, bundle: Bundle, profile: LatencyProfile | None) -> Control:
+    def of(
+        cls, classifier: LiveClassifier, bundle: Bundle, profile: LatencyProfile | None, model: ModelOptions
+    ) -> Control:
         """Control of a bundle's classifier, with what the profile knows, if there is one."""
-        return cls(classifier, options_of(bundle, profile), equal=None if profile is None else profile.equal)
+        equal = None if profile is None else profile.equal
+        find_points = cache(lambda: points_of(bundle, model, profile, classifier.budget))
+        return cls(classifier, options_of(bundle, profile), equal=equal, find_points=find_points)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the variant was fixed at the start."""
+        return self._classifier.mode == "fixed"
+
+    @property
+    def miss(self) -> BudgetMiss | None:
+        """How the running variant misses the budget; None if it keeps it, or if that is not known."""
+        return budget_miss(self._classifier, self._find_points)
 
     @property
     def budget_ms(self) -> float:
@@ -86,7 +109,7 @@ class Control:
         Raises:
             VariantError: The variant does not exist, is not loaded, or was fixed at the start.
         """
-        if self._classifier.mode == "fixed":
+        if self.is_fixed:
             fixed = self._classifier.variant.name
             raise VariantError(f"The variant is fixed to {fixed}. Start without a variant to change it while it runs.")
         if name == "auto":
@@ -97,7 +120,7 @@ class Control:
     def to_dict(self) -> dict[str, Any]:
         """The state of now as JSON values."""
         classifier = self._classifier
-        change, slowdown = classifier.last_change, self.slowdown
+        change, slowdown, miss = classifier.last_change, self.slowdown, self.miss
         return {
             "budget_ms": round(self.budget_ms, 2),
             "active": classifier.variant.name,
@@ -106,6 +129,7 @@ class Control:
             "switches": self.switches,
             "slowdown": None if slowdown is None else round(slowdown, 2),
             "holds": classifier.is_holding,
+            "miss": None if miss is None else asdict(miss),
         }
 
     def options(self) -> list[dict[str, Any]]:

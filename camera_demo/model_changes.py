@@ -97,7 +97,7 @@ class ModelChanges:
     def _used(self, classifier: LiveClassifier, bundle: Bundle) -> None:
         """Called in the loop's thread, between the last answer of one model and the first of the next."""
         profile = self._profiles.get(bundle.root)
-        self._run_state.loaded(Control.of(classifier, bundle, profile), bundle)
+        self._run_state.loaded(Control.of(classifier, bundle, profile, self._settings.model), bundle)
         if self._recorder is not None:
             self._recorder.uses(bundle, profile)
         _log.info(

@@ -76,7 +76,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)
     run_state, stats, notifier = RunState(SourceStatus(source_uri.name), camera=camera), None, Notifier()
     switches = notifier.is_service if settings.switch_versions is None else settings.switch_versions
-    recorder = None
+    say_misses, recorder = _misses(run_state, announce), None
     if switches:
         recorder = HealthRecorder(record_file(), camera, run_state.source, on_minute=run_state.on_minute)
     if recorder is not None:
@@ -124,7 +124,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
                     bundle = parent
                     classifier, profile = loaded(bundle)
             opened.callback(classifier.close)
-            run_state.loaded(Control.of(classifier, bundle, profile), bundle)
+            run_state.loaded(Control.of(classifier, bundle, profile, model), bundle)
             if recorder is not None:
                 recorder.uses(bundle, profile)
             stats = Stats(backend=_describe(classifier.backend))
@@ -133,7 +133,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             opened.callback(notifier.stopping)
             on_event = partial(_on_event, outputs, actions, stop)
             answers = Answers(source, classifier, options=options, stop=stop, beat=notifier.beat, on_event=on_event)
-            opened.enter_context(HealthSampler(_on_health(answers, run_state, recorder)))
+            opened.enter_context(HealthSampler(_on_health(answers, run_state, recorder, say_misses)))
             in_use = InUse(bundle=bundle, classifier=classifier, profile=profile)
             changes = ModelChanges(settings, budget, in_use, answers, run_state, recorder)
             if run_state.collector is not None and installed is not None:
@@ -146,6 +146,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     finally:
         for line in stats.summary().lines() if stats else ():
             announce(line)
+        say_misses()
 
 
 def show(
@@ -244,7 +245,9 @@ def _on_event(outputs: Sink, actions: Actions, stop: Stop, event: Event) -> None
         stop.request()
 
 
-def _on_health(answers: Answers, run_state: RunState, recorder: HealthRecorder | None) -> Callable[[Health], None]:
+def _on_health(
+    answers: Answers, run_state: RunState, recorder: HealthRecorder | None, say_misses: Callable[[], None]
+) -> Callable[[Health], None]:
     """Takes samples of the machine's health, for the page, the record, and a classifier that adapts to heat."""
 
     def on_health(health: Health) -> None:
@@ -252,8 +255,22 @@ def _on_health(answers: Answers, run_state: RunState, recorder: HealthRecorder |
         answers.classifier.on_health(health)
         if recorder is not None:
             recorder.on_health(health)
+        say_misses()
 
     return on_health
+
+
+def _misses(run_state: RunState, announce: Callable[[str], None]) -> Callable[[], None]:
+    """Says once of each fixed variant that it misses the budget: one that adapts says so by changing."""
+    said: set[Control] = set()
+
+    def say() -> None:
+        control = run_state.control
+        if control is not None and control not in said and control.is_fixed and (miss := control.miss):
+            said.add(control)
+            announce(miss.text)
+
+    return say
 
 
 def _taught(

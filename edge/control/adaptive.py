@@ -212,6 +212,12 @@ class AdaptiveClassifier:
             return self._controller.state.slowdown
 
     @property
+    def p95_ms(self) -> float:
+        """95th percentile of the running variant: the profile's times the slowdown of the last second."""
+        with self._lock:
+            return self._controller.state.expected_p95_ms
+
+    @property
     def is_holding(self) -> bool:
         """Whether the budget is expected to be met; False where even the fastest variant is too slow."""
         with self._lock:

@@ -18,6 +18,7 @@ from edge.errors import BackendError, VariantError
 from edge.inference.backends import Backend, Refusal, open_backend
 from edge.inference.live_classifier import Mode
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
+from edge.inference.recent_times import RecentTimes
 from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
 from edge.vision.images import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
@@ -48,6 +49,10 @@ class Classifier:
     """The best class's probability below which an answer is unknown; 0 for never."""
     class_thresholds: Mapping[int, float]
     """The same for the classes that have a threshold of their own, by number."""
+    last_change: Change | None = None
+    """None: the variant never changes."""
+    slowdown: float | None = None
+    """None: there is no profile to compare with."""
 
     def __init__(
         self,
@@ -127,6 +132,7 @@ class Classifier:
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
         self.backend, self.variant = backend, variant
         self._labels, self._top_k = tuple(labels), min(top_k, classes)
+        self._times = RecentTimes()
         self._preprocessing, self._preprocessor = preprocessing, Preprocessor(preprocessing, backend.input_spec)
 
     def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
@@ -162,6 +168,7 @@ class Classifier:
         guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
         is_unknown = guesses[0].probability < self.class_thresholds.get(guesses[0].class_id, self.unknown_below)
         done = time.perf_counter()
+        self._times.add(1e3 * (done - start_of_work))
         return Prediction(
             guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred), is_unknown
         )
@@ -236,19 +243,15 @@ class Classifier:
         return {}
 
     @property
-    def last_change(self) -> Change | None:
-        """None: the variant never changes."""
-        return None
-
-    @property
-    def slowdown(self) -> float | None:
-        """None: there is no profile to compare with."""
-        return None
+    def p95_ms(self) -> float | None:
+        """That of its last hundred frames; None before the twentieth."""
+        return self._times.p95_ms
 
     @property
     def is_holding(self) -> bool | None:
-        """None: there is no profile to derive it from."""
-        return None
+        """Whether :attr:`p95_ms` is within the budget; None before it is known, or without a budget."""
+        p95_ms = self.p95_ms
+        return None if p95_ms is None or self.budget is None else p95_ms <= self.budget.latency_ms
 
     def on_health(self, health: Health) -> None:
         """Do nothing: heat does not change the variant."""

@@ -88,6 +88,10 @@ class LiveClassifier(Protocol):
         """Latency of the last second as a multiple of the profile's; None without a profile."""
 
     @property
+    def p95_ms(self) -> float | None:
+        """95th percentile of what a frame of the variant of now takes; None where that is not known yet."""
+
+    @property
     def is_holding(self) -> bool | None:
         """Whether the budget is expected to be met; None where that is not known."""
 
