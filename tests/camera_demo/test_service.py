@@ -339,6 +339,85 @@ class TestChannel:
         assert not (tmp_path / "called").exists()
 
 
+class TestSending:
+    TARGET = "me@nas:pictures/the attic"
+
+    def test_a_timer_sends_pictures(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        file, units = tmp_path / "root/etc/mobilenet-edge/send", tmp_path / "root/etc/systemd/system"
+        done = system("--send", self.TARGET)
+        assert done.returncode == 0, done.stderr
+        lines = file.read_text().splitlines()
+        assert lines[1:3] == [f'SEND_TO="{self.TARGET}"', "SEND_DIR=/var/lib/mobilenet-edge/state/seen"]
+        assert file.stat().st_mode & 0o777 == 0o600, "a token may stand in it"
+        called = (tmp_path / "called").read_text().splitlines()
+        assert "systemctl enable mobilenet-edge-send.timer" in called
+        assert called[-1] == "systemctl restart mobilenet-edge-send.timer"
+        assert {path.name for path in units.iterdir()} == {
+            "mobilenet-edge.service",
+            "mobilenet-edge-send.service",
+            "mobilenet-edge-send.timer",
+        }
+        for name in ("mobilenet-edge-send.service", "mobilenet-edge-send.timer"):
+            assert (units / name).read_text() == (UNIT.parent / name).read_text()
+        assert "add collect:/var/lib/mobilenet-edge/state/seen to the outputs" in done.stdout
+
+    def test_what_was_configured_stays(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        etc = tmp_path / "root/etc/mobilenet-edge"
+        etc.mkdir(parents=True)
+        (etc / "config.toml").write_text('outputs = ["collect:/var/lib/mobilenet-edge/state/seen"]\n')
+        (etc / "send").write_text("SEND_DIR=/elsewhere\nSEND_TO=old:place\nSEND_TOKEN=secret\n")
+        done = system("--send", self.TARGET, "--no-start")
+        assert done.returncode == 0 and "collect:" not in done.stdout
+        after = (etc / "send").read_text()
+        assert after.splitlines()[1:] == [f'SEND_TO="{self.TARGET}"', "SEND_DIR=/elsewhere", "SEND_TOKEN=secret"]
+        assert "restart" not in (tmp_path / "called").read_text()
+        (tmp_path / "called").unlink()
+        assert system().returncode == 0, "an update goes on sending"
+        assert (tmp_path / "called").read_text().endswith("systemctl restart mobilenet-edge-send.timer\n")
+        assert (etc / "send").read_text() == after
+
+    def test_uninstalling_stops_the_timer_and_what_it_started_before_their_code_goes(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    ) -> None:
+        system("--send", self.TARGET)
+        (tmp_path / "called").unlink()
+        done = system("--uninstall")
+        assert done.returncode == 0
+        assert (tmp_path / "called").read_text().splitlines()[:2] == [
+            "systemctl disable --now mobilenet-edge-send.timer",
+            "systemctl stop mobilenet-edge-send.service",
+        ]
+        assert list((tmp_path / "root/etc/systemd/system").iterdir()) == []
+        assert (tmp_path / "root/etc/mobilenet-edge/send").exists()
+        steps = done.stdout.splitlines()
+        assert steps.index("  systemctl stop mobilenet-edge-send.service") < steps.index(
+            f"  rm -rf {tmp_path}/root/opt/mobilenet-edge"
+        )
+
+    @pytest.mark.parametrize("target", ["nowhere", ":", "nas:", 'x:"y', "x:\\y", "x:y\nSEND_DIR=/", "-e:sh"])
+    def test_no_target_is_refused_before_anything_is_done(
+        self, project: Path, system: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, target: str
+    ) -> None:
+        done = system("--send", target)
+        assert done.returncode == 1
+        assert done.stderr.startswith("install-service: Invalid --send: ") and done.stderr.count("\n") == 1
+        assert not (tmp_path / "called").exists()
+
+    @needs_systemd
+    def test_systemd_finds_nothing_wrong_with_its_units(self, tmp_path: Path) -> None:
+        names = ("mobilenet-edge-send.service", "mobilenet-edge-send.timer")
+        for name in names:
+            text = (UNIT.parent / name).read_text()
+            (tmp_path / name).write_text(text.replace("/opt/mobilenet-edge/bin/camera-demo-send", "/bin/true"))
+        command = ["systemd-analyze", "verify", *(str(tmp_path / name) for name in names)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_unknown_option_is_refused(system: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = system("--force")
     assert (done.returncode, done.stderr) == (2, "install-service: unknown option '--force': see --help.\n")
