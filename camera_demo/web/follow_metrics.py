@@ -20,7 +20,7 @@ def follow_metrics(state: FollowState | None) -> Iterator[Metric]:
     if state is None:
         return
     names = {"channel": state.channel or "", "ring": state.ring or ""}
-    info = {"installed": state.installed or "shipped", "latest": state.latest or "", "phase": state.phase}
+    info = {"installed": state.in_use, "latest": state.latest or "", "phase": state.phase}
     yield InfoMetricFamily("mobilenet_edge_update", "The version in use, and the one for this board.", names | info)
     yield GaugeMetricFamily(
         "mobilenet_edge_update_pending", "1 while a version is meant for the board that it has not.", state.is_pending

@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.options import AsJson
 from edge.console import note, say, stdout, table, write_json
-from edge.errors import ChannelError, os_reason
+from edge.errors import ChannelError, SignatureError, os_reason
 
 if TYPE_CHECKING:
     from edge.fleet.channel import Channel
@@ -37,7 +37,11 @@ def status(
         str | None, typer.Option("--prometheus", help="http://HOST:9090: the Prometheus that asks the boards.")
     ] = None,
     channel_key: Annotated[
-        Path | None, typer.Option("--channel-key", help="Public keys, one of which must have signed the channel.")
+        Path | None,
+        typer.Option(
+            "--channel-key",
+            help="Public keys, one of which must have signed it. Default: that of init, or channel.pub.",
+        ),
     ] = None,
     expect: Annotated[
         Path | None, typer.Option("--expect", help="The boards there have to be: a file of names, one a line.")
@@ -122,11 +126,17 @@ def _hear(mqtt: str | None, prometheus: str | None) -> Heard | None:
 
 def _read(place: str, key: Path | None) -> tuple[Channel, datetime | None]:
     """The channel, and when the certificate of its host expires."""
-    from edge.fleet.looking import look_at
+    from edge.fleet.looking import look_at, own_key
 
-    looked = look_at(place, key)
-    if key is None:
-        note("the channel's signature is not checked: --channel-key KEY does that")
+    try:
+        looked = look_at(place, key, find_key=own_key)
+    except SignatureError as error:
+        raise SignatureError(f"{error} --channel-key KEY checks it with another key.") from error
+    if not looked.is_checked:
+        note(
+            f"the channel's signature is not checked: there is neither channel-{looked.channel.name}.pub nor "
+            "channel.pub in the configuration here. --channel-key KEY names a file of public keys"
+        )
     return looked.channel, looked.certificate_expires
 
 
@@ -175,10 +185,11 @@ def _print_boards(found: FleetStatus) -> None:
         rings.add_row(ring or "none", str(found.count(ring)), *map(str, counts))
     stdout().print(rings)
     labels = {one.version: one.title for one in found.channel.releases}
+    unnamed = "shipped" if found.ships_with_the_package else "none"
     versions = table("Versions", "version", "boards", "bad on")
     bad = {one.version: one.boards for one in found.bad}
     for version in dict.fromkeys([*found.versions, *bad]):
-        title = "shipped" if version is None else labels.get(version, version)
+        title = unnamed if version is None else labels.get(version, version)
         versions.add_row(title, str(found.versions.get(version, 0)), str(bad.get(version or "", 0)))
     stdout().print(versions)
     amiss = [board for board in found.boards if board.standing in ("failed", "bad", "silent")]
@@ -188,7 +199,7 @@ def _print_boards(found: FleetStatus) -> None:
         for board in amiss[:_MOST_ROWS]:
             last = "never" if board.heard is None else f"{board.heard:%Y-%m-%d %H:%M} UTC"
             why = board.error or (board.bad[-1].reason if board.bad else "")
-            rows.add_row(board.board_id, board.host, board.ring or "none", board.phase, last, why)
+            rows.add_row(board.board_id, board.host, board.ring or "none", board.phase or "", last, why)
         stdout().print(rows)
         if len(amiss) > _MOST_ROWS:
             stdout().print(f"... and {len(amiss) - _MOST_ROWS} more: --json has them all")

@@ -143,13 +143,10 @@ def _print(state: FollowState, as_json: bool) -> None:
     if as_json:
         write_json(state.to_dict())
         return
-    from edge.bundles.bundle import shipped_bundles
-
     label = (state.labels or {}).get(state.installed or "")
-    if state.installed is not None:
-        in_use = f"version {state.installed}{f' ({label})' if label else ''} is in use"
-    else:
-        in_use = "the shipped version is in use" if state.bundle in shipped_bundles() else "no version is installed"
+    in_use = {"shipped": "the shipped version is in use", "none": "no version is installed"}.get(
+        state.in_use, f"version {state.installed}{f' ({label})' if label else ''} is in use"
+    )
     phase = _PHASES.get(state.phase, state.phase)
     why = f": {state.error}" if state.error else ""
     of = f"{state.bundle} " if state.bundle else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.addresses import ENCODING_HINT, redacted, split_address
-from edge.errors import ChannelError
+from edge.errors import ChannelError, os_reason
 from edge.parts import failed_import
 
 if TYPE_CHECKING:
@@ -91,7 +92,8 @@ class Publisher:
             ChannelError: paho-mqtt is not installed.
         """
         self._broker, self._announce = broker, announce
-        self._client = _client(broker)
+        self._reason = "it does not answer"
+        self._client = _client(broker, on_failure=self._on_failure)
         self._client.on_connect = self._on_connect
         self._client.on_publish = self._on_publish
         self._lock = threading.Lock()
@@ -118,7 +120,9 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._has_arrived.wait(_FAREWELL_S):
-            self._announce(f"{self._broker.name} does not take this board's state; the next step tries again.")
+            self._announce(
+                f"{self._broker.name} does not take this board's state: {self._reason}. The next step tries again."
+            )
         self._client.disconnect()
         self._client.loop_stop()
         if (connection := self._client.socket()) is not None:
@@ -131,9 +135,15 @@ class Publisher:
             self._awaited = self._client.publish(topic, message, qos=1, retain=True).mid
 
     def _on_connect(self, client: Client, userdata: object, flags: object, reason: Any, *others: object) -> None:
-        if not reason.is_failure:
-            with self._lock:
-                self._send()
+        if reason.is_failure:
+            self._reason = str(reason).lower()
+            return
+        self._reason = "it does not confirm it"
+        with self._lock:
+            self._send()
+
+    def _on_failure(self, failure: OSError) -> None:
+        self._reason = os_reason(failure)
 
     def _on_publish(self, client: Client, userdata: object, mid: int, *others: object) -> None:
         with self._lock:
@@ -161,7 +171,8 @@ def collect(
         topics: The topics, with ``+`` for any name.
         most_bytes: Of a message. A broker that sends a longer one is not listened to any more.
         quiet_s: Seconds without a message after which there are no more.
-        timeout_s: Seconds in which the broker has to be reached, and after which no more is taken.
+        timeout_s: Seconds in which the broker has to answer, and after which no more is taken. A broker that cannot be
+            reached for a reason that does not pass is not waited for.
         clock: A monotonic clock.
 
     Raises:
@@ -169,8 +180,8 @@ def collect(
             installed.
     """
     found: dict[str, bytes] = {}
-    news, subscribed = threading.Event(), threading.Event()
-    refusal: list[str] = []
+    news, subscribed, is_over = threading.Event(), threading.Event(), threading.Event()
+    refusal, failures = list[str](), list[str]()
     taken_bytes = 0
 
     def refuse(cause: str) -> None:
@@ -182,6 +193,10 @@ def collect(
             refuse(f"refuses the connection: {str(reason).lower()}")
         else:
             client.subscribe([(topic, 0) for topic in topics])
+
+    def on_disconnect(client: Client, userdata: object, *others: object) -> None:
+        if not subscribed.is_set() and not is_over.is_set():
+            refuse("ends the connection without an answer: expected MQTT there, and mqtts:// for MQTT over TLS")
 
     def on_subscribe(client: Client, userdata: object, mid: int, reasons: list[Any], *others: object) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -200,8 +215,14 @@ def collect(
             found.pop(message.topic, None)
         news.set()
 
-    client = _client(broker, most_bytes + _SPARE_BYTES, refuse)
+    def on_failure(failure: OSError) -> None:
+        failures.append(os_reason(failure))
+        if not isinstance(failure, TimeoutError) and failure.errno != socket.EAI_AGAIN:
+            refuse(f"cannot be reached: {failures[-1]}")
+
+    client = _client(broker, most_bytes + _SPARE_BYTES, refuse, on_failure)
     client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
+    client.on_disconnect = on_disconnect
     end_s = clock() + timeout_s
     client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
     client.loop_start()
@@ -211,17 +232,22 @@ def collect(
             if not news.wait(min(quiet_s, left_s) if subscribed.is_set() else left_s) and subscribed.is_set():
                 break
     finally:
+        is_over.set()
         client.disconnect()
         client.loop_stop()
     if refusal:
         raise ChannelError(f"{broker.name} {refusal[0]}.")
     if not subscribed.is_set():
-        raise ChannelError(f"{broker.name} cannot be reached within {timeout_s:g} s.")
+        reason = failures[-1] if failures else "it does not answer"
+        raise ChannelError(f"{broker.name} cannot be reached within {timeout_s:g} s: {reason}.")
     return found
 
 
 def _client(
-    broker: BrokerAddress, most_bytes: int = _SPARE_BYTES, refuse: Callable[[str], None] = lambda cause: None
+    broker: BrokerAddress,
+    most_bytes: int = _SPARE_BYTES,
+    refuse: Callable[[str], None] = lambda cause: None,
+    on_failure: Callable[[OSError], None] = lambda failure: None,
 ) -> Client:
     try:
         from paho.mqtt.client import Client
@@ -230,6 +256,13 @@ def _client(
         raise ChannelError(failed_import(reason, "mqtt://")) from reason
 
     class BoundedClient(Client):
+        def reconnect(self) -> Any:
+            try:
+                return super().reconnect()
+            except OSError as failure:  # paho tries again, and says nothing
+                on_failure(failure)
+                raise
+
         def _sock_recv(self, bufsize: int) -> bytes:
             if bufsize > most_bytes:  # paho asks for the rest of a message at once
                 refuse(f"announces a message of {bufsize} bytes, more than {most_bytes}")

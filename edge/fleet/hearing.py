@@ -123,7 +123,7 @@ def from_prometheus(address: str) -> Heard:
                 group=info.get("group") or None,
                 channel=update.get("channel") or None,
                 ring=update.get("ring") or None,
-                installed=None if installed == "shipped" else installed,
+                installed=None if installed in ("shipped", "none") else installed,
                 latest=update.get("latest") or None,
                 phase=cast("Phase", phase),
                 bad=tuple(_bad_version(version, moment) for version in bad),

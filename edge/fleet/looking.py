@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,10 +15,13 @@ from edge.addresses import split_address
 from edge.errors import ChannelError, os_reason
 from edge.files import parse_json
 from edge.fleet.channel import CHANNEL_FILE, Channel, parse_channel
+from edge.fleet.config import KEY_FILE
+from edge.fleet.keys import default_key
 from edge.fleet.signed import open_envelope, read_keys
 from edge.updates.download import read_small, shown
+from edge.updates.signature import configured_file
 
-__all__ = ["Looked", "look_at"]
+__all__ = ["Looked", "look_at", "own_key"]
 
 _MOST_BYTES: Final = 1_000_000
 _TIMEOUT_S: Final = 10.0
@@ -30,14 +34,38 @@ class Looked:
     channel: Channel
     certificate_expires: datetime | None = None
     """When the certificate of the host expires; None where there is none, or it cannot be seen."""
+    is_checked: bool = False
+    """Whether its signature is one of a trusted key's."""
 
 
-def look_at(place: str, key: Path | None = None, *, context: ssl.SSLContext | None = None) -> Looked:
+def own_key(name: str) -> Path | None:
+    """The file of public keys that this user checks a channel with: what ``init`` made, else what a board has.
+
+    Args:
+        name: The channel's.
+
+    Returns:
+        ``channel-NAME.pub`` in this user's configuration, else ``channel.pub``; None if neither is there.
+    """
+    with contextlib.suppress(ChannelError):  # no name of a channel
+        if (made := default_key(name).with_suffix(".pub")).is_file():
+            return made
+    return configured_file(KEY_FILE)
+
+
+def look_at(
+    place: str,
+    key: Path | None = None,
+    *,
+    find_key: Callable[[str], Path | None] = lambda name: None,
+    context: ssl.SSLContext | None = None,
+) -> Looked:
     """Read a channel without acting on it: expired ones too.
 
     Args:
         place: ``https://...``, or the channel's folder.
-        key: A file of public keys, one of which must have signed it; None to take it as it is.
+        key: A file of public keys, one of which must have signed it.
+        find_key: Finds that file by the channel's name, where ``key`` is None; None to take the channel as it is.
         context: Whose certificates to trust; None for the system's.
 
     Raises:
@@ -48,15 +76,18 @@ def look_at(place: str, key: Path | None = None, *, context: ssl.SSLContext | No
     is_url = "://" in place
     what = f"Channel file {shown(place) if is_url else Path(place) / CHANNEL_FILE}"
     content = read_small(place, max_bytes=_MOST_BYTES, context=context).content if is_url else _file(Path(place))
-    if key is not None:
-        payload = open_envelope(content, read_keys(key), what)
-    else:
+    if key is None:
         found = parse_json(content, what, ChannelError).get("payload")
         if not isinstance(found, str):
             raise ChannelError(f"{what} is another file: expected the keys payload and signatures.")
-        payload = found
+        channel = parse_channel(found, what)
+        key = find_key(channel.name)
+    if key is not None:
+        channel = parse_channel(open_envelope(content, read_keys(key), what), what)
     return Looked(
-        channel=parse_channel(payload, what), certificate_expires=_certificate(place, context) if is_url else None
+        channel=channel,
+        certificate_expires=_certificate(place, context) if is_url else None,
+        is_checked=key is not None,
     )
 
 

@@ -108,10 +108,10 @@ def update_entity(state: FollowState) -> dict[str, Any]:
     Keys that are left out keep their last value there. A version that did badly here is none to offer: the latest is
     then the one in use.
     """
-    installed = _shown(state, state.installed)
+    installed = state.in_use if state.installed is None else _shown(state, state.installed)
     return {
         "installed_version": installed,
-        "latest_version": _shown(state, state.latest) if state.is_pending else installed,
+        "latest_version": _shown(state, state.latest) if state.is_pending and state.latest else installed,
         "title": state.bundle or "no bundle yet",
         "in_progress": state.phase in ("downloading", "testing"),
         "update_percentage": None if state.progress is None else round(100 * state.progress),
@@ -147,10 +147,8 @@ def read_report(topic: str, content: bytes) -> Report:
     return report
 
 
-def _shown(state: FollowState, version: str | None) -> str:
+def _shown(state: FollowState, version: str) -> str:
     """A version as people call it. Without a name it gets letters, or Home Assistant could take it for a number."""
-    if version is None:
-        return "shipped"
     return (state.labels or {}).get(version) or f"sha-{version}"
 
 

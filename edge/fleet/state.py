@@ -96,9 +96,10 @@ class FollowState:
     bundle: str | None = None
     """The name of the bundle that the channel brings."""
     installed: str | None = None
-    """The version in use, as :attr:`edge.bundles.registry.Installed.active`; None for what ships with the package."""
+    """The version in use, as :attr:`edge.bundles.registry.Installed.active`; None where none is: what ships with the
+    package is in use, if anything does."""
     previous: str | None = None
-    """The version before; None for what ships with the package, if anything."""
+    """The version before; None as above."""
     latest: str | None = None
     """The newest version that is meant for this board; None if there is none."""
     target: str | None = None
@@ -128,6 +129,13 @@ class FollowState:
     def bad_versions(self) -> frozenset[str]:
         """The versions that are not installed again."""
         return frozenset(one.version for one in self.bad)
+
+    @property
+    def in_use(self) -> str:
+        """The version in use; ``shipped`` for what ships with the package, ``none`` where nothing is installed."""
+        from edge.bundles.bundle import shipped_bundles  # which loads NumPy, and edge doctor has to do without
+
+        return self.installed or ("shipped" if self.bundle in shipped_bundles() else "none")
 
     @property
     def is_pending(self) -> bool:

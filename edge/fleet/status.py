@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, get_args
 
+from edge.bundles.bundle import shipped_bundles
 from edge.fleet.channel import Channel, Release
 from edge.fleet.rings import Board, ring_of
 from edge.fleet.state import BadVersion, Phase, timestamp
@@ -34,9 +35,10 @@ class BoardStatus:
     channel: str | None = None
     ring: str | None = None
     installed: str | None = None
-    """None for what ships with the package."""
+    """None where none is: what ships with the package is in use, if anything does."""
     latest: str | None = None
-    phase: Phase = "idle"
+    phase: Phase | None = None
+    """None for a board that is expected and was never heard of."""
     error: str | None = None
     bad: tuple[BadVersion, ...] = ()
     heard: datetime | None = None
@@ -88,6 +90,11 @@ class FleetStatus:
         names: list[str | None] = [ring.name for ring in counting[-1].rings] if counting else []
         named = sorted({board.ring for board in self.boards if board.ring})
         return tuple(dict.fromkeys([*names, *named, *([None] if self.count(None) else [])]))
+
+    @property
+    def ships_with_the_package(self) -> bool:
+        """Whether the channel's bundle ships with the package, which boards use that have installed none."""
+        return bool(self.channel.releases) and self.channel.releases[-1].bundle_name in shipped_bundles()
 
     @property
     def versions(self) -> dict[str | None, int]:

@@ -164,7 +164,7 @@ def test_the_latest_series_of_each_target_counts(fake: FakePrometheus) -> None:
         UPDATE: [
             (labels("a:1", **update, installed=NEW, phase="watching"), T - 300),
             (labels("a:1", **update, installed=OLD, phase="rolled_back"), T),
-            (labels("old:1", **update, installed="shipped", phase="idle"), T - 86400),
+            (labels("old:1", **update, installed="none", phase="idle"), T - 86400),
             (labels("c:1", channel="", ring="", latest="", installed="shipped", phase="failed"), T),
             (labels("left:1", **update, installed=OLD, phase="idle"), T - 86400),
         ],

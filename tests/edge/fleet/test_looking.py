@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.errors import ChannelError, DownloadError, SignatureError
-from edge.fleet.looking import look_at
+from edge.fleet.keys import take_key
+from edge.fleet.looking import look_at, own_key
 from tests.edge.file_server import certificate
 from tests.edge.fleet.conftest import Operator
 from tests.edge.fleet.site import Site
@@ -53,8 +54,26 @@ def test_what_is_no_channel_is_said(tmp_path: Path, content: str, words: str) ->
 
 
 def test_with_a_key_only_what_it_signed_is_shown(operator: Operator, tmp_path: Path) -> None:
-    from edge.fleet.keys import take_key
-
     other = take_key(tmp_path / "other" / "k.pem", operator.folder)
     with pytest.raises(SignatureError, match="not signed by a key that is trusted here"):
         look_at(str(operator.folder), other.public)
+
+
+def test_without_a_key_that_of_this_user_counts(
+    operator: Operator, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr("edge.fleet.looking.configured_file", lambda name: None)
+    assert own_key("birds") is None and own_key("../up") is None
+    assert not look_at(site.url, find_key=own_key).is_checked
+    made = tmp_path / "config" / "mobilenet-edge" / "channel-birds.pub"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(operator.public.read_bytes())
+    assert own_key("birds") == made and own_key("cats") is None
+    assert look_at(site.url, find_key=own_key).is_checked
+    assert look_at(site.url, operator.public).is_checked
+    made.write_bytes(take_key(tmp_path / "other" / "k.pem", operator.folder).public.read_bytes())
+    with pytest.raises(SignatureError, match="not signed by a key that is trusted here"):
+        look_at(site.url, find_key=own_key)
+    monkeypatch.setattr("edge.fleet.looking.configured_file", lambda name: tmp_path / name)
+    assert own_key("cats") == tmp_path / "channel.pub", "a board's own"

@@ -131,7 +131,9 @@ def is_taken_by_home_assistant(update: dict[str, Any]) -> bool:
         ({}, {"installed_version": f"sha-{OLD}", "latest_version": "2026.11", "update_percentage": 42}),
         ({"phase": "testing"}, {"in_progress": True}),
         ({"installed": NEW, "phase": "watching"}, {"installed_version": "2026.11", "in_progress": False}),
-        ({"installed": None, "latest": None}, {"installed_version": "shipped", "latest_version": "shipped"}),
+        ({"installed": None, "latest": None}, {"installed_version": "none", "latest_version": "none"}),
+        ({"installed": None}, {"installed_version": "none", "latest_version": "2026.11"}),
+        ({"bundle": "demo", "installed": None, "latest": None}, {"installed_version": "shipped"}),
         ({"bundle": None, "installed": None, "latest": None, "progress": None}, {"title": "no bundle yet"}),
         ({"phase": "held", "error": "paused:\n" + "x" * 900}, {"in_progress": False}),
         (

@@ -54,7 +54,7 @@ def bad(version: str = NEW, reason: str = "12 % late") -> BadVersion:
 
 
 def board(name: str, **changes: Any) -> BoardStatus:
-    values: dict[str, Any] = {"channel": "birds", "installed": OLD, "latest": OLD, "heard": NOW}
+    values: dict[str, Any] = {"channel": "birds", "installed": OLD, "latest": OLD, "heard": NOW, "phase": "idle"}
     return BoardStatus(board_id=name, **values | changes)
 
 
@@ -110,6 +110,7 @@ def test_boards_of_other_channels_are_left_out_and_the_latest_counts() -> None:
 def test_expected_boards_that_were_never_heard_of_are_silent() -> None:
     found = status(board("attic"), expected=["attic", "cellar"])
     assert {one.board_id: one.standing for one in found.boards} == {"attic": "current", "cellar": "silent"}
+    assert [one.phase for one in found.boards] == ["idle", None], "nothing is known of a board that was never heard of"
     assert found.remarks() == ["1 board was not heard of"]
     assert found.versions == {OLD: 1}
 
@@ -211,7 +212,7 @@ def test_all_is_well(operator: Operator, run: Run) -> None:
         boards=(board("a", installed=one.version, latest=one.version), board("b", installed=None, latest=None)),
     )
     assert ended.code == 0, ended
-    assert "birds: serial 3, boards install" in ended.out and "(one)" in ended.out and "shipped" in ended.out
+    assert "birds: serial 3, boards install" in ended.out and "(one)" in ended.out and "none  " in ended.out
     assert "signature is not checked" in ended.err
 
 
