@@ -109,9 +109,17 @@ class ModelChanges:
         )
 
     def _load_other(self, other: Bundle, variant: Variant) -> LiveClassifier:
+        check_settings(self._settings, other)  # as the next start does
         options = replace(self._settings.model, bundle=str(other.root), variant=variant.name)
-        classify = self._settings.classify
-        return load(other, options, self._budget, top_k=classify.computed, unknown=classify.unknown)[0]
+        classify, now = self._settings.classify, self._answers.classifier
+        return load(
+            other,
+            options,
+            now.budget or self._budget,
+            top_k=classify.computed,
+            unknown=classify.unknown,
+            thresholds=classify.thresholds,
+        )[0]
 
     def _is_only_noted(self, version: Bundle) -> bool:
         """Whether what was taught goes on, with this version as its parent."""

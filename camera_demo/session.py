@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -93,8 +93,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
             opened.enter_context(FollowWatcher(run_state.on_follow))
             if recorder is not None:
                 opened.enter_context(recorder)
-            watched = {number: label for number, label in enumerate(bundle.labels) if label in settings.asked_for}
-            outputs = _open_sinks(sink_uris, source, opened, run_state, settings, watched, announce, topic)
+            outputs = _open_sinks(sink_uris, source, opened, run_state, settings, announce, topic)
             actions = Actions(settings.action, camera)
             opened.callback(actions.close)
             with progress_bar(f"profiling {bundle.name}") as show_progress:
@@ -205,7 +204,6 @@ def _open_sinks(
     opened: contextlib.ExitStack,
     run_state: RunState,
     settings: Settings,
-    watched: Mapping[int, str],
     announce: Callable[[str], None],
     topic: str,
 ) -> Outputs:
@@ -218,7 +216,7 @@ def _open_sinks(
         run_state=run_state,
         camera=run_state.camera,
         regions=tuple(region.name for region in settings.classify.regions if region.name),
-        watched=watched,
+        watched=settings.asked_for,
         topic=topic,
         token=settings.token,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TextIO
 
 from camera_demo.events import Event
@@ -35,8 +35,8 @@ class SinkContext:
     """What tells the camera from others of this machine, at every start."""
     regions: tuple[str, ...] = ()
     """The regions' names."""
-    watched: Mapping[int, str] = field(default_factory=dict)
-    """The classes that were asked for by name: their numbers and labels."""
+    watched: tuple[str, ...] = ()
+    """The labels that were asked for."""
     token: str | None = None
     """What a browser must know to see the page; None to make one up where one is needed."""
 

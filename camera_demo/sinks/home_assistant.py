@@ -120,11 +120,11 @@ def discovery(topics: Topics | str, prefix: str) -> dict[str, str]:
             "state_topic": topics.event(region),
             "value_template": _EVENT,
         }
-        for class_id, label in topics.watched.items():
-            messages[f"binary_sensor/{stem}_seen_{class_id}"] = {
+        for label in topics.watched:
+            messages[f"binary_sensor/{stem}_seen_{_identifier(label)}"] = {
                 "name": _titled(region, label),
                 "icon": "mdi:eye",
-                "state_topic": topics.seen_of(region, class_id),
+                "state_topic": topics.seen_of(region, label),
             }
     messages[f"binary_sensor/{node}_camera"] = {
         "name": "Camera",

@@ -6,8 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from camera_demo.errors import SinkError
@@ -70,7 +69,7 @@ class MqttSink:
         *,
         name: str,
         regions: Sequence[str] = (),
-        watched: Mapping[int, str] = MappingProxyType({}),
+        watched: Sequence[str] = (),
         run_state: RunState | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -81,7 +80,7 @@ class MqttSink:
             source_status: State of the frame source.
             name: The broker's address, for people.
             regions: The regions' names.
-            watched: The classes that get a topic each, by their numbers.
+            watched: The labels that get a topic each.
             run_state: What the board knows of a channel that it follows; None to tell nothing of that.
             clock: Paces the messages.
 
@@ -95,7 +94,7 @@ class MqttSink:
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
-        self._topics = Topics(base=broker.topic, regions=tuple(regions), watched=dict(watched))
+        self._topics = Topics(base=broker.topic, regions=tuple(regions), watched=tuple(watched))
         self._pace: dict[str, _Pace] = {}
         self._seen: dict[str, bool] = dict.fromkeys(self._topics.seen(), False)
         self._has_complained = self._is_closed = False
@@ -129,7 +128,7 @@ class MqttSink:
 
     def on_event(self, event: Event) -> None:
         """Publish the event, and whether its class is seen, at once."""
-        topic = self._topics.seen_of(event.region, event.class_id, event.label)
+        topic = self._topics.seen_of(event.region, event.label)
         if topic is not None:
             self._seen[topic] = not event.is_over
         if self._client.is_connected():

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 __all__ = ["Topics", "segment", "slug"]
@@ -18,16 +17,16 @@ _DIGEST_LETTERS: Final = 6
 class Topics:
     """Every topic of a camera: ``BASE/state``, and ``BASE/REGION/state`` for a region that has a name.
 
-    >>> topics = Topics(base="attic", regions=("door",), watched={3: "a+b/#"})
+    >>> topics = Topics(base="attic", regions=("door",), watched=("cup",))
     >>> topics.state("door"), topics.seen()
-    ('attic/door/state', ('attic/door/seen/3-a-b',))
+    ('attic/door/state', ('attic/door/seen/cup',))
     """
 
     base: str
     regions: tuple[str, ...] = ()
     """The regions' names; none for answers about the whole picture."""
-    watched: Mapping[int, str] = field(default_factory=dict)
-    """The classes that have a topic each, and their labels."""
+    watched: tuple[str, ...] = ()
+    """The labels that have a topic each. Not their numbers, which another bundle may give to other labels."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,20 +41,13 @@ class Topics:
         """Each event."""
         return f"{self._of(region)}/event"
 
-    def seen_of(self, region: str, class_id: int, label: str | None = None) -> str | None:
-        """Whether a class is seen; None for one that is not watched.
-
-        The number keeps apart labels that differ only in letters that topics cannot have. It is that of the bundle of
-        the start: another version may number its classes otherwise, so ``label`` decides where it is given.
-        """
-        if label is not None and self.watched.get(class_id) != label:
-            class_id = next((number for number, known in self.watched.items() if known == label), -1)
-        label = self.watched.get(class_id)
-        return None if label is None else f"{self._of(region)}/seen/{class_id}-{slug(label)}"
+    def seen_of(self, region: str, label: str) -> str | None:
+        """Whether a class is seen; None for one that is not watched."""
+        return f"{self._of(region)}/seen/{segment(label)}" if label in self.watched else None
 
     def seen(self) -> tuple[str, ...]:
         """The topics of :meth:`seen_of` for every region and watched class."""
-        pairs = [(region, class_id) for region in self.names for class_id in self.watched]
+        pairs = [(region, label) for region in self.names for label in self.watched]
         return tuple(topic for pair in pairs if (topic := self.seen_of(*pair)) is not None)
 
     def _of(self, region: str) -> str:

@@ -123,7 +123,7 @@ def test_a_command_a_webhook_a_pin_and_mqtt_each_fire_once(
     assert (hook["label"], hook["event"], hook["camera"]) == ("five", "begin", "demo") and hook["picture_jpeg"]
     published = [json.loads(text) for text in listener.of("cam/event")]
     assert [event for event in published if event["label"] == "five"] == [begin, end]
-    assert listener.of("cam/seen/5-five") == ["OFF", "ON", "OFF"]
+    assert listener.of("cam/seen/five") == ["OFF", "ON", "OFF"]
     assert [change.state for change in pins.pin(17).states] == [False, True, False], "once, and reset"
 
 

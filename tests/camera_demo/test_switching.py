@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,22 +18,26 @@ import edge
 from camera_demo import switching
 from camera_demo.errors import ConfigError
 from camera_demo.live import Answers
+from camera_demo.model_changes import ModelChanges
 from camera_demo.run_state import RunState
 from camera_demo.session import run
 from camera_demo.settings import Settings
 from camera_demo.source_status import SourceStatus
 from camera_demo.sources import open_source
 from camera_demo.stop import Stop
+from camera_demo.switching import InUse
 from camera_demo.teaching import Teacher
+from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.registry import Installed
-from edge.errors import TeachingError
+from edge.errors import ConfidenceError, TeachingError
 from edge.fleet.health_minute import HealthMinute
 from edge.fleet.health_record import read_minutes
 from edge.fleet.state import FollowState
 from edge.fleet.timestamps import timestamp
 from edge.fleet.watching import Clocks, Outcome, decide
 from edge.inference.classifier import Classifier
+from edge.inference.live_classifier import LiveClassifier
 from edge.profiling.profile import LatencyProfile
 from tests.edge.conftest import make_profile, make_row
 
@@ -316,3 +321,34 @@ def test_a_parent_in_use_gives_way_to_its_new_version(
     assert used == [Path("c")]
     with pytest.raises(TeachingError, match="nothing to go back to"):
         teacher.back()
+
+
+def test_what_was_taught_is_held_to_the_settings_as_at_a_start(
+    bundle_folder: Path, make_classifier: Callable[..., Classifier]
+) -> None:
+    """It numbers its classes otherwise: thresholds go by label, and a class that is asked for must be there."""
+    parent, fixed = open_bundle(bundle_folder), make_classifier()
+    fixed.set_budget(Budget(latency_ms=77.0))
+    other = bundle_folder.with_name("other")
+    shutil.copytree(bundle_folder, other)
+    labels = (other / "labels.txt").read_bytes()
+    swapped = labels.replace(b"grey 3", b"grey X").replace(b"grey 7", b"grey 3").replace(b"grey X", b"grey 7")
+    (other / "labels.txt").write_bytes(swapped)
+    text = (other / "manifest.json").read_text()
+    hashes = [hashlib.sha256(content).hexdigest() for content in (labels, swapped)]
+    (other / "manifest.json").write_text(text.replace(*hashes))
+    taught, stub = open_bundle(other), SimpleNamespace(classifier=fixed)
+
+    def loaded(**changes: Any) -> LiveClassifier:
+        settings = Settings(bundle=str(bundle_folder), variant="0.25_128", backend="fake", threads=1, **changes)
+        in_use, answers, budget = InUse(bundle=parent, classifier=fixed, profile=None), stub, Budget(latency_ms=33.0)
+        changed = ModelChanges(settings, budget, in_use, answers, RunState(SourceStatus("x")), None)  # type: ignore[arg-type]
+        return changed._load_other(taught, taught.most_accurate)
+
+    with loaded(thresholds={"grey 3": 0.99}, watch=("grey 3",)) as classifier:
+        assert isinstance(classifier, Classifier) and classifier.class_thresholds == {7: 0.99}
+        assert classifier.budget == Budget(latency_ms=77.0), "what people have changed since stays"
+    with pytest.raises(ConfigError, match="watch: unknown class 'cup'"):
+        loaded(watch=("cup",))
+    with pytest.raises(ConfidenceError, match="cup"):
+        loaded(thresholds={"cup": 0.9})

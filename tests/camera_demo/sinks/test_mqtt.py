@@ -212,7 +212,7 @@ def test_names_and_regions_in_any_script_stay_apart() -> None:
     assert len({segment(name) for name in names}) == len(names)
     topics = [broker_of("mqtt://h", {}, camera=name).topic for name in names]
     assert len(set(topics)) == len(names)
-    regions = Topics(base="t", regions=tuple(names), watched={1: "x"})
+    regions = Topics(base="t", regions=tuple(names), watched=("x",))
     assert len({regions.state(name) for name in names} | {*regions.seen()}) == 2 * len(names)
     entities = [json.loads(text) for text in discovery(regions, "ha").values()]
     assert len({entity["unique_id"] for entity in entities}) == len(entities) == 5 * len(names) + 4
@@ -266,10 +266,11 @@ def test_why_a_broker_cannot_be_reached_is_said(source_status: SourceStatus, cap
     sink.close()
 
 
-def test_a_watched_class_keeps_its_topic_when_another_version_numbers_it_otherwise() -> None:
-    topics = Topics(base="attic", watched={3: "crane", 7: "gull", 9: "crane"})
-    assert topics.seen_of("", 3, "crane") == "attic/seen/3-crane"
-    assert topics.seen_of("", 9, "crane") == "attic/seen/9-crane"
-    assert topics.seen_of("", 3, "gull") == "attic/seen/7-gull"
-    assert topics.seen_of("", 5, "crane") == "attic/seen/3-crane"
-    assert topics.seen_of("", 3, "tern") is None
+def test_a_watched_class_has_a_topic_by_its_label_alone() -> None:
+    """Another bundle, or another version of it, numbers its classes otherwise."""
+    topics = Topics(base="attic", watched=("crane", "a b", "a/b", "чашка", "x" * 100))
+    assert topics.seen_of("", "crane") == "attic/seen/crane"
+    assert topics.seen_of("", "чашка") == "attic/seen/чашка"
+    assert topics.seen_of("", "tern") is None
+    assert len(set(topics.seen())) == 5, "labels that read the same without other characters are kept apart"
+    assert all(re.fullmatch(r"attic/seen/[\w-]{1,70}", topic) for topic in topics.seen())
