@@ -335,8 +335,8 @@ def test_what_was_taught_is_held_to_the_settings_as_at_a_start(
     swapped = labels.replace(b"grey 3", b"grey X").replace(b"grey 7", b"grey 3").replace(b"grey X", b"grey 7")
     (other / "labels.txt").write_bytes(swapped)
     text = (other / "manifest.json").read_text()
-    hashes = [hashlib.sha256(content).hexdigest() for content in (labels, swapped)]
-    (other / "manifest.json").write_text(text.replace(*hashes))
+    old, new = (hashlib.sha256(content).hexdigest() for content in (labels, swapped))
+    (other / "manifest.json").write_text(text.replace(old, new))
     taught, stub = open_bundle(other), SimpleNamespace(classifier=fixed)
 
     def loaded(**changes: Any) -> LiveClassifier:
