@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,11 +15,13 @@ from typing import Final, Literal
 from convert.data.image_sets import readable_pictures, shuffled_bursts
 from convert.errors import TrainingError
 from edge.errors import ImageError, os_reason
-from edge.files import write_atomically
+from edge.files import shown_name, write_atomically
+from edge.vision.images import hidden_folders
 from edge.vision.label_table import LABEL_TABLE, read_label_table
 
 __all__ = ["UNLABELLED", "DataSet", "Labelled", "read_dataset", "write_splits"]
 
+_log = logging.getLogger(__name__)
 
 UNLABELLED: Final = -1
 """The class of a picture whose class is not known."""
@@ -156,7 +159,14 @@ def _folders(data: Path) -> list[Path]:
 
 
 def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
-    folders = _folders(data)
+    folders, hidden = _folders(data), hidden_folders(data)
+    if hidden:
+        names = ", ".join(f"{shown_name(name)} ({count})" for name, count in hidden.items())
+        _log.warning(
+            "Passed over in %s, as their names begin with a dot: %s. Name them otherwise to use them.",
+            shown_name(data),
+            names,
+        )
     if not folders:
         raise TrainingError(f"{data} has no folders: expected one for each class, named as the class is.")
     for folder in folders:

@@ -14,7 +14,7 @@ from edge.evaluation.truth import pictures_of_nothing, read_truth, unknown_folde
 from edge.inference.classifier import Classifier
 from edge.inference.unknown import Unknown, class_number
 from edge.progress import Progress, no_progress
-from edge.vision.images import PICTURE_KINDS, image_files, unread_pictures
+from edge.vision.images import PICTURE_KINDS, hidden_folders, image_files, unread_pictures
 from edge.vision.label_table import LABEL_TABLE
 
 __all__ = ["evaluate"]
@@ -111,4 +111,4 @@ def _labelled(folder: Path, labels: Sequence[str], truth: Path | None) -> tuple[
             f"No folder of {folder} is named after a class of the bundle: expected some of {names}"
             f"{'...' if len(labels) > _NAMED else ''}, or a list of classes (truth)."
         )
-    return found, unknown_folders(paths, found)
+    return found, unknown_folders(paths, found) | hidden_folders(folder)

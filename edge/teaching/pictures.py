@@ -12,7 +12,7 @@ from typing import Final
 from edge.errors import ImageError, TeachingError, os_reason
 from edge.files import shown_name
 from edge.vision.bursts import by_burst
-from edge.vision.images import image_files, unread_pictures
+from edge.vision.images import hidden_folders, image_files, unread_pictures
 from edge.vision.label_table import LABEL_TABLE, read_label_table
 
 __all__ = ["MOST_PICTURES", "Pictures", "check_name", "find_pictures"]
@@ -137,18 +137,30 @@ def _of_folders(place: Path) -> tuple[list[tuple[Path, str]], list[str]]:
     except (OSError, ImageError) as reason:
         why = str(reason) if isinstance(reason, ImageError) else f"Cannot read {place}: {os_reason(reason)}."
         raise TeachingError(f"{why} Expected a folder with a folder for each class, or with a {LABEL_TABLE}.") from None
-    unread = unread_pictures(place)
+    unread, hidden = unread_pictures(place), _named_with_a_dot(place)
     if not rows:
-        other = f", only {unread}, which are not read" if unread else ""
+        other = f", only {unread}, which are not read" if unread else f"; {hidden}" if hidden else ""
         raise TeachingError(
             f"{place} has no pictures in folders{other}: expected a folder for each class, named as the class is, "
             f"or a {LABEL_TABLE}."
         )
     empty = [folder.name for folder in folders if not any(path.is_relative_to(folder) for path, _ in rows)]
+    if hidden and len({label for _, label in rows}) == 1:
+        raise TeachingError(f"There is one class only, {rows[0][1]!r}; {hidden}.")
     notes = [f"passed over: {unread}; save them as JPEG to use them"] if unread else []
+    if hidden:
+        notes.append(hidden)
     if empty:
         notes.append(f"folders without pictures: {', '.join(map(shown_name, empty[:_NAMED]))}")
     return rows, notes
+
+
+def _named_with_a_dot(place: Path) -> str:
+    """That folders of pictures are passed over for their names; empty where there are none."""
+    folders = hidden_folders(place)
+    names = _listed([f"{shown_name(name)} ({count})" for name, count in folders.items()])
+    dot = "their names begin with a dot: name them otherwise to use them"
+    return f"passed over, as {dot}: {names}" if folders else ""
 
 
 def check_name(label: str) -> None:

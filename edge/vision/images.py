@@ -23,6 +23,7 @@ __all__ = [
     "PICTURE_KINDS",
     "Picture",
     "as_frame",
+    "hidden_folders",
     "image_files",
     "is_picture",
     "read_image",
@@ -84,6 +85,19 @@ def unread_pictures(folder: Path) -> str:
     files = (path for path in folder.rglob("*") if path.suffix.lower() in _UNREAD_SUFFIXES and path.is_file())
     counts = Counter(path.suffix.lower() for path in files)
     return ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+
+
+def hidden_folders(folder: Path) -> dict[str, int]:
+    """Folders in ``folder`` that :func:`image_files` passes over for the dot that their names begin with.
+
+    Returns:
+        Their names, and how many pictures lie in each; those without pictures are not named.
+    """
+    counts: Counter[str] = Counter()
+    for path in folder.glob(".*/*"):
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file():
+            counts[path.parent.name] += 1
+    return dict(sorted(counts.items()))
 
 
 def as_frame(picture: object, *, rgb: bool = False) -> Frame:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,16 @@ def test_pictures_of_kinds_that_are_not_read_are_counted_and_named(
     (photos / "empty").mkdir()
     (photos / "empty/phone.heic").write_bytes(b"x")
     assert "empty has no pictures that can be read, only 1 .heic: add some" in refusal(photos)
+
+
+def test_a_class_whose_name_begins_with_a_dot_is_told(photos: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first, *others = sorted(photos.iterdir())
+    count = len(list(first.iterdir()))
+    shutil.copytree(first, photos / ".net")
+    assert len(read_dataset(photos).labels) == 1 + len(others)
+    assert caplog.messages == [
+        f"Passed over in {photos}, as their names begin with a dot: .net ({count}). Name them otherwise to use them."
+    ]
 
 
 def test_no_folder_and_no_class_folder_are_refused(tmp_path: Path) -> None:

@@ -85,10 +85,12 @@ def test_classes_and_kinds_of_pictures_that_were_not_looked_at_are_named(
     assert not any("without pictures" in sentence for sentence in shown_as_nothing.findings())
     folder = tmp_path / LABELS[0].replace(" ", "_")
     shutil.copytree(next(path for path in photos.iterdir() if path.name == folder.name), folder)
+    shutil.copytree(folder, tmp_path / ".net")
     (folder / "phone.heic").touch()
     found = edge.evaluate(bundle_folder, tmp_path, "0.25_128", backend="fake")
     assert "not read, as they are of other kinds: 1 .heic" in found.findings()
     assert found.to_dict()["other_kinds"] == "1 .heic"
+    assert found.left_out[".net"] == 3
 
 
 def test_of_many_classes_with_few_pictures_a_handful_is_named() -> None:

@@ -128,6 +128,22 @@ def test_too_few_is_told_and_the_empty_scene_is_offered(photos: Path) -> None:
     assert "passed over: 1 .heic; save them as JPEG to use them" in notes
 
 
+def test_a_class_whose_name_begins_with_a_dot_is_told(photos: Path) -> None:
+    (photos / "fox").rename(photos / ".net")
+    note = "passed over, as their names begin with a dot: name them otherwise to use them: .net (3)"
+    found = find_pictures(photos)
+    assert note in found.notes and len(found.labels) == 2
+    for folder in [path for path in photos.iterdir() if path.name not in (".net", "nothing")]:
+        folder.rename(photos / f".{folder.name}")
+    with pytest.raises(TeachingError, match=r"There is one class only, 'nothing'; passed over, as .*: \.\w+ \(3\)"):
+        find_pictures(photos)
+    (photos / "nothing").rename(photos / ".nothing")
+    with pytest.raises(
+        TeachingError, match=r"has no pictures in folders; passed over, as their names begin with a dot"
+    ):
+        find_pictures(photos)
+
+
 def test_of_very_many_some_of_each_class_are_used(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "MOST_PICTURES", 6)
     found = find_pictures(photos)

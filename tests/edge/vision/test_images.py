@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, features
 
 from edge.errors import ImageError
 from edge.vision import images
-from edge.vision.images import image_files, is_picture, read_image, unread_pictures
+from edge.vision.images import hidden_folders, image_files, is_picture, read_image, unread_pictures
 from edge.vision.picture_size import picture_size
 from tests.conftest import draw
 
@@ -127,6 +127,15 @@ def test_kinds_that_are_not_read_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     assert unread_pictures(tmp_path) == "1 .gif, 2 .heic"
     assert [path.name for path in image_files(tmp_path)] == ["d.jpg"]
+
+
+def test_folders_of_pictures_that_are_passed_over_for_their_names_are_counted(tmp_path: Path) -> None:
+    for name in (".net/1.jpg", ".net/2.PNG", ".net/._1.jpg", ".net/notes.txt", ".git/config", ".taught/one/golden.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert hidden_folders(tmp_path) == {".net": 2}
+    assert image_files(tmp_path) == []
+    assert hidden_folders(tmp_path / "none") == {}
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".avif"])
