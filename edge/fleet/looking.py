@@ -18,7 +18,7 @@ from edge.fleet.channel import CHANNEL_FILE, Channel, parse_channel
 from edge.fleet.config import KEY_FILE
 from edge.fleet.keys import default_key
 from edge.fleet.signed import open_envelope, read_keys
-from edge.updates.download import read_small, shown
+from edge.updates.download import default_context, read_small, shown
 from edge.updates.signature import configured_file
 
 __all__ = ["Looked", "look_at", "own_key"]
@@ -104,7 +104,7 @@ def _certificate(url: str, context: ssl.SSLContext | None) -> datetime | None:
     parts = split_address(url)
     if parts.scheme != "https":
         return None
-    context = context or ssl.create_default_context()
+    context = context or default_context()
     with contextlib.suppress(OSError, ValueError, KeyError):
         with (
             socket.create_connection((parts.host, parts.port or 443), _TIMEOUT_S) as connection,

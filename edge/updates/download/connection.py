@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import re
 import socket
@@ -11,13 +12,24 @@ import urllib.request
 from dataclasses import dataclass
 from email.message import Message
 from http.client import HTTPMessage
+from pathlib import Path
 from typing import IO, Final
 from urllib.parse import urlsplit
 
 from edge.addresses import is_this_machine, may_use_proxy, redacted, split_address
 from edge.errors import DownloadError, MissingFileError, os_reason
 
-__all__ = ["Answer", "Interrupted", "Limits", "Unsatisfiable", "broken", "check_url", "connect", "shown"]
+__all__ = [
+    "Answer",
+    "Interrupted",
+    "Limits",
+    "Unsatisfiable",
+    "broken",
+    "check_url",
+    "connect",
+    "default_context",
+    "shown",
+]
 
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """HTTP statuses that may change soon."""
@@ -122,9 +134,8 @@ def connect(url: str, start: int, validator: str | None, limits: Limits, context
         request.add_header("Range", f"bytes={start}-")
         if validator is not None:
             request.add_header("If-Range", validator)
-    https = urllib.request.HTTPSHandler(context=context or ssl.create_default_context())
     try:
-        opener = urllib.request.build_opener(https, _SafeRedirects(), _Proxies())
+        opener = urllib.request.build_opener(_Encrypted(context), _SafeRedirects(), _Proxies())
         body = opener.open(request, timeout=limits.timeout_s)
     except DownloadError:
         raise
@@ -144,6 +155,35 @@ def connect(url: str, start: int, validator: str | None, limits: Limits, context
 def broken(failure: Exception) -> Interrupted:
     """The interruption that a broken connection is."""
     return Interrupted(f"the connection failed ({str(failure) or type(failure).__name__})")
+
+
+def default_context() -> ssl.SSLContext:
+    """What trusts the system's certificates, or those in ``SSL_CERT_FILE``; made once, and again where they change.
+
+    Reading them takes a tenth of a second.
+    """
+    place = ssl.get_default_verify_paths().cafile
+    try:
+        changed_ns = Path(place).stat().st_mtime_ns if place else 0
+    except OSError:
+        changed_ns = 0
+    return _made_context(place, changed_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _made_context(place: str | None, changed_ns: int) -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+class _Encrypted(urllib.request.HTTPSHandler):
+    """Opens encrypted addresses, those that others redirect to as well; a context is made for the first."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        urllib.request.AbstractHTTPHandler.__init__(self)  # that of the class between them makes a context
+        self._trusting = context
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(http.client.HTTPSConnection, req, context=self._trusting or default_context())
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):

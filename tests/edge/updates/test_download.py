@@ -308,6 +308,28 @@ class TestTrust:
             fetch(server.url, to)
         assert to.read_bytes() == CONTENT
 
+    def test_certificates_are_read_once_and_only_where_they_are_needed(
+        self, to: Path, secure: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made, create = list[ssl.SSLContext](), ssl.create_default_context
+        monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(create()) or made[-1])
+        with serving(CONTENT, cut_after(100_000)) as plain:
+            fetch(plain.url, to)
+        assert not made
+        context, file = secure
+        with serving(CONTENT, *[cut_after(100_000)] * 2, context=context) as server:
+            with serving(CONTENT, moved(server.url)) as plain:
+                assert "its certificate is not trusted" in complaint(plain.url, to.with_name("other"))
+            assert len(made) <= 1, "what was read before still holds"
+            monkeypatch.setenv("SSL_CERT_FILE", str(file))
+            before = len(made)
+            fetch(server.url, to.with_name("third"))
+            assert len(made) == before + 1
+            os.utime(file, (1, 1))
+            with serving(CONTENT, *[moved(server.url)] * 3) as plain:
+                fetch(plain.url, to.with_name("fourth"))
+        assert len(made) == before + 2, "the file was replaced"
+
     def test_an_unknown_certificate_is_refused_at_once(self, to: Path, secure: tuple[ssl.SSLContext, Path]) -> None:
         with serving(CONTENT, context=secure[0]) as server:
             told = complaint(server.url, to)
