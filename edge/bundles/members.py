@@ -22,6 +22,7 @@ __all__ = [
     "MANIFEST",
     "MANIFEST_BYTES",
     "SIGNATURE",
+    "SIGNATURE_BYTES",
     "FileEntry",
     "check_member",
     "check_names",
@@ -37,6 +38,7 @@ LABELS_BYTES: Final = 16_000_000
 """The longest file of labels."""
 SIGNATURE: Final = "manifest.sig"
 """The signature's file, beside the manifest."""
+SIGNATURE_BYTES: Final = 64
 _LARGEST_BYTES: Final = 10**10
 _PNG: Final = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _MOST_PIXELS: Final = 16_000_000

@@ -11,7 +11,7 @@ import typer
 
 from edge.cli import channel_status, follow
 from edge.cli.options import AsJson
-from edge.console import stdout, table, write_json
+from edge.console import note, stdout, table, write_json
 from edge.errors import ChannelError
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def publish(
     offer = publishing.Offer(label=label, rings=rings, not_before=moment, runtime=runtime, url=url)
     if gate:
         offer = replace(offer, gate=_gate(gate))
-    _print_release(folder, publishing.publish(folder, bundle, private_keys(key, folder), offer), json)
+    release = publishing.publish(folder, bundle, private_keys(key, folder), offer, announce=note)
+    _print_release(folder, release, json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +18,9 @@ from edge.errors import BundleError, ChannelError
 from edge.files import new_file, parse_json, writing
 from edge.fleet.channel import Channel, Release, Runtime
 from edge.fleet.health import Gate
-from edge.fleet.package import Package, inspect
+from edge.fleet.package import Package, inspect, read_head
 from edge.fleet.rings import DEFAULT_RINGS, Ring
-from edge.fleet.state import timestamp
+from edge.fleet.state import parse_time, timestamp
 from edge.text import one_line, shortened
 from edge.updates.archive import pack, reading
 
@@ -48,11 +48,13 @@ class Offer:
     """Where the ``.zip`` file will be; None to put it into the channel's folder."""
 
 
-def add_release(channel: Channel, bundle: str, offer: Offer, folder: Path, now: datetime) -> Channel:
+def add_release(
+    channel: Channel, bundle: str, offer: Offer, folder: Path, now: datetime, announce: Callable[[str], None]
+) -> Channel:
     """The channel with a bundle, whose ``.zip`` file is put into the folder.
 
     Raises:
-        ChannelError: The channel has this version already.
+        ChannelError: The channel has this version already, or one that boards do not go back from.
         BundleError: The bundle is damaged.
         OutputError: It cannot be written.
     """
@@ -61,6 +63,7 @@ def add_release(channel: Channel, bundle: str, offer: Offer, folder: Path, now: 
         _read_back(source)
         if channel.find(package.version) is not None:
             raise ChannelError(f"Version {package.version} is in the channel already: nothing is published.")
+        _check_age(channel, source, folder, announce)
         offer = replace(offer, label=_label(channel, offer.label))
         url = offer.url or f"{_BUNDLES}/{package.bundle_name}-{package.version}.zip"
         release = _release(channel, package, offer, url, now)
@@ -80,6 +83,31 @@ def _label(channel: Channel, text: str | None) -> str | None:
     if other is not None:
         raise ChannelError(f"Version {other.version} is called {label} already: give this one another label.")
     return label
+
+
+def _check_age(channel: Channel, source: Path, folder: Path, announce: Callable[[str], None]) -> None:
+    """Refuse a bundle that boards refuse as older than what they have; announce one that is older and is taken.
+
+    Raises:
+        ChannelError: It is signed, and its serial is smaller than that of the channel's newest version.
+    """
+    before = next((one for one in reversed(channel.releases) if one.withdrawn is None), None)
+    if before is None or not (place := folder / before.url).is_file():
+        return  # the first one, or one that is hosted elsewhere
+    (manifest, is_signed), (newest, _) = read_head(source), read_head(place)
+    if manifest.name != newest.name:
+        return
+    if is_signed and manifest.serial < newest.serial:
+        raise ChannelError(
+            f"{source} is older than version {before.title} of the channel (serial {manifest.serial}, that one has "
+            f"{newest.serial}): boards with a bundle.pub refuse it. Write the bundle again, or withdraw that version."
+        )
+    with contextlib.suppress(ValueError):
+        if parse_time(manifest.created) < parse_time(newest.created):
+            announce(
+                f"{source} was made at {manifest.created}, before version {before.title} of the channel "
+                f"({newest.created}). If that is a mistake: edge channel withdraw."
+            )
 
 
 @contextlib.contextmanager

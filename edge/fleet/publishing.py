@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -53,7 +53,13 @@ def init(
 
 
 def publish(
-    folder: Path | str, bundle: str, keys: Sequence[Path | str], offer: Offer = Offer(), *, clock: Clock = now_utc
+    folder: Path | str,
+    bundle: str,
+    keys: Sequence[Path | str],
+    offer: Offer = Offer(),
+    *,
+    clock: Clock = now_utc,
+    announce: Callable[[str], None] = lambda message: None,
 ) -> Release:
     """Add a bundle to a channel, for its first ring.
 
@@ -63,15 +69,17 @@ def publish(
         keys: Private keys.
         offer: For whom and when.
         clock: This machine's clock.
+        announce: Called with a message if the bundle is older than the channel's newest version.
 
     Raises:
-        ChannelError: The channel cannot be read, or has this version already.
+        ChannelError: The channel cannot be read, has this version already, or a newer one that boards do not go back
+            from.
         BundleError: The bundle is damaged.
         SignatureError: The keys are not the channel's.
         OutputError: Something cannot be written.
     """
     channel = change(
-        folder, keys, lambda channel, now: add_release(channel, bundle, offer, Path(folder), now), clock=clock
+        folder, keys, lambda channel, now: add_release(channel, bundle, offer, Path(folder), now, announce), clock=clock
     )
     return channel.releases[-1]
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from edge.bundles.bundle import Bundle, open_bundle, shipped_folder
 from edge.bundles.manifest import Manifest, read_manifest
-from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE
+from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE, SIGNATURE_BYTES
 from edge.bundles.registry import Installed, bundles_folder, find_installed, folder_of, is_name, version_of
 from edge.errors import BundleError, OlderVersionError
 from edge.files import parse_json, sha256_of
@@ -31,7 +31,6 @@ from edge.updates.versions import clear, nothing_left, put_in_place
 
 __all__ = ["Activation", "activate", "check_signed", "deactivate", "roll_back"]
 
-_SIGNATURE_BYTES: Final = 64
 _DOWNLOADS: Final = ".downloads"
 
 Announce = Callable[[str], None]
@@ -207,7 +206,7 @@ def _fetched(source: str, sha256: str | None, folder: Path, limits: Limits, prog
 
 def _heads(files: Source, source: str, key: Path | None) -> dict[str, bytes]:
     """The bytes of the manifest and of its signature, if there is one; verified, if there is a key."""
-    content, signature = files.read(MANIFEST, MANIFEST_BYTES), files.read(SIGNATURE, _SIGNATURE_BYTES)
+    content, signature = files.read(MANIFEST, MANIFEST_BYTES), files.read(SIGNATURE, SIGNATURE_BYTES)
     if content is None:
         raise BundleError(f"{source} has no {MANIFEST}: expected a bundle.")
     if key is not None:

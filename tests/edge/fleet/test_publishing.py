@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.bundles.bundle import open_bundle
 from edge.errors import BundleError, ChannelError, EdgeError, OutputError, SignatureError
 from edge.fleet import publishing
 from edge.fleet.channel import CHANNEL_FILE
@@ -19,8 +20,11 @@ from edge.fleet.keys import take_key
 from edge.fleet.rings import parse_ring
 from edge.fleet.signed import key_id, public_key_of, read_keys, seal
 from edge.locks import locked
+from edge.updates.archive import pack
+from edge.updates.signature import sign
 from tests.edge.fleet.conftest import Operator
 from tests.edge.small_demo import FILE, write_small_demo
+from tests.edge.updates.test_signature import make_keys
 
 
 class TestKeys:
@@ -49,6 +53,39 @@ class TestKeys:
 
 
 class TestReleases:
+    def test_a_bundle_that_is_older_than_the_newest_is_said(self, operator: Operator) -> None:
+        old, new, newer = operator.bundle(), operator.bundle(), operator.bundle()
+        said: list[str] = []
+
+        def publish(bundle: Path) -> None:
+            publishing.publish(operator.folder, str(bundle), operator.keys, clock=operator.clock, announce=said.append)
+
+        publish(new)
+        publish(newer)
+        assert said == []
+        publish(old)
+        (message,) = said
+        assert f"{old} was made at 2026-01-01T00:00:00+00:00, before version" in message
+        assert message.endswith("(2026-01-01T00:00:02+00:00). If that is a mistake: edge channel withdraw.")
+
+    def test_a_signed_bundle_that_boards_refuse_as_older_is_refused(self, operator: Operator, tmp_path: Path) -> None:
+        private, _ = make_keys(tmp_path)
+
+        def bundle(serial: int) -> Path:
+            folder = write_small_demo(tmp_path / f"serial{serial}", serial=serial)
+            signature = sign((folder / "manifest.json").read_bytes(), private)
+            pack(open_bundle(folder), place := folder.with_suffix(".zip"), signature)
+            return place
+
+        operator.publish(bundle(20))
+        newest, older = operator.publish(bundle(30)), bundle(25)
+        before = sorted(operator.folder.rglob("*")), operator.read()
+        with pytest.raises(ChannelError, match=r"serial 25, that one has 30\): boards with a bundle.pub refuse it"):
+            operator.publish(older)
+        assert (sorted(operator.folder.rglob("*")), operator.read()) == before
+        publishing.withdraw(operator.folder, operator.keys, newest.version, "x", clock=operator.clock)
+        operator.publish(older)
+
     def test_a_release_opens_ring_by_ring(self, operator: Operator) -> None:
         assert (operator.read().serial, operator.read().releases) == (1, ())
         release = operator.publish(to=None, label="one")

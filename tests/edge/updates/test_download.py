@@ -312,7 +312,12 @@ class TestTrust:
         self, to: Path, secure: tuple[ssl.SSLContext, Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         made, create = list[ssl.SSLContext](), ssl.create_default_context
-        monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(create()) or made[-1])
+
+        def counted() -> ssl.SSLContext:
+            made.append(create())
+            return made[-1]
+
+        monkeypatch.setattr(ssl, "create_default_context", counted)
         with serving(CONTENT, cut_after(100_000)) as plain:
             fetch(plain.url, to)
         assert not made
