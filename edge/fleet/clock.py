@@ -54,7 +54,10 @@ def read_clocks(local: datetime, server: datetime | None, created: datetime, kno
     earliest, latest = min(believed, default=newest), max(believed, default=newest)
     says, other = ("the server", server) if server is not None and server in believed else ("a signed file", newest)
     is_off = local not in believed or local > other + _TOLERANCE
-    if is_off and (says == "the server" or local < other - _TOLERANCE):
+    if server is not None and not believed and local >= EARLIEST and abs(server - local) <= _TOLERANCE:
+        both, ahead = timestamp(local), timestamp(newest)
+        remark = f"this board and the server say {both}, a signed file says {ahead}: check the clock where it is signed"
+    elif is_off and (says == "the server" or local < other - _TOLERANCE):
         remark = (
             f"this board's clock says {timestamp(local)}, {says} {timestamp(other)}: set it (timedatectl set-ntp true)"
         )

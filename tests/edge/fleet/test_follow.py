@@ -21,7 +21,7 @@ import pytest
 
 from edge.bundles.bundle import open_bundle
 from edge.bundles.registry import find_installed
-from edge.errors import SelfTestError
+from edge.errors import ChannelError, SelfTestError
 from edge.fleet import publishing
 from edge.fleet.channel import CHANNEL_FILE, Runtime
 from edge.fleet.keys import take_key
@@ -328,6 +328,37 @@ class TestClock:
         assert "this board's clock says 2040-01-01T00:00:00Z, the server 2026-11-27T17:20:00Z: set it" in message
         board.now = operator.now
         assert board.step().installed == release.version, "a wrong clock spoils nothing for later"
+
+
+    def test_a_signer_and_a_host_that_are_both_ahead(
+        self, operator: Operator, board: TestBoard, site: Site, tmp_path: Path
+    ) -> None:
+        right = operator.now
+        operator.now = site.date = Y2040
+        release = operator.publish()
+        state = board.step()
+        assert state.installed == release.version, "two clocks against one"
+        site.date = operator.now = right
+        with pytest.raises(ChannelError, match="which is before 2040-01-01T00:00:00Z: set it"):
+            operator.publish()
+        assert board.step().error == (
+            "this board and the server say 2026-11-27T17:20:00Z, a signed file says 2040-01-01T00:00:00Z: "
+            "check the clock where it is signed"
+        )
+        key = take_key(tmp_path / "second.pem", operator.folder)
+        (operator.folder / CHANNEL_FILE).unlink()
+        publishing.init(operator.folder, "birds", [key.private], clock=operator.clock)
+        operator.keys = [key.private]
+        release = operator.publish()
+        assert "not signed by a key" in board.fails()
+        board.key = key.public
+        assert board.step().latest == release.version, "with another key, what was seen counts no more"
+
+    def test_a_signer_and_a_host_that_are_both_behind(self, operator: Operator, board: TestBoard, site: Site) -> None:
+        site.date = operator.now
+        operator.publish()
+        board.now = operator.now + timedelta(days=100)
+        assert "expired" in board.fails(), "so nothing old is installed"
 
 
 @pytest.mark.usefixtures("quick_test")
