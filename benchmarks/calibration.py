@@ -1,11 +1,12 @@
 """How many pictures a calibration needs: agreement with float of the same network calibrated on few and on many.
 
-    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--resolutions 224 128]
-                                                       [--splits 0 1 2]
+    python benchmarks/calibration.py CHECKPOINT PHOTOS [--counts 0 8 32 128] [--resolutions 224]
+                                                       [--none-at 192 160 128] [--splits 0 1 2]
 
 0 is for no pictures: some are drawn instead, as the commands do without ``--calibration``. For each split the photos
-measured on are the same for every count, and none of them shows an object that was calibrated on. The table, with the
-divergence in nats, goes into docs/quantization.md.
+measured on are the same for every count, and none of them shows an object that was calibrated on. ``--none-at`` adds
+resolutions at which only drawn pictures are tried. The table, with the divergence in nats, goes into
+docs/quantization.md.
 """
 
 from __future__ import annotations
@@ -67,14 +68,15 @@ def measure(
             return verify(backend, reference, Preprocessing()), divergence(path, reference)
 
 
-def rows(network: FoldedNetwork, photos: Path, side: int, options: argparse.Namespace) -> Iterator[str]:
+def rows(network: FoldedNetwork, side: int, counts: Sequence[int], options: argparse.Namespace) -> Iterator[str]:
     """The table's rows at one resolution, a row for each count."""
-    found: dict[int, list[tuple[Accuracy, float]]] = {count: [] for count in options.counts}
+    photos: Path = options.photos
+    found: dict[int, list[tuple[Accuracy, float]]] = {count: [] for count in counts}
     for seed in options.splits:
         pool, others = divide(find_pictures(photos), seed, max(options.counts))
         held_out = read_pictures(others, Preprocessing(), [side])
         reference = float_answers(network, held_out, side, Preprocessing(), {}, photos.name)
-        for count in options.counts:
+        for count in counts:
             pixels = material(count, pool, side)
             accuracy, nats = measure(network, pixels, reference, are_synthetic=not count)
             found[count].append((accuracy, nats))
@@ -95,12 +97,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--counts", type=int, nargs="+", default=[0, 8, 32, 128])
     parser.add_argument("--resolutions", type=int, nargs="+", default=[224])
+    parser.add_argument("--none-at", type=int, nargs="+", default=[], metavar="RESOLUTION")
     parser.add_argument("--splits", type=int, nargs="+", default=[0, 1, 2], help="seeds")
     options = parser.parse_args()
     network = fold(load_checkpoint(options.checkpoint).model)
     lines = ["| ρ | calibrated on | agreement | where float is sure | divergence |", "|---|---|---|---|---|"]
     for side in options.resolutions:
-        lines += rows(network, options.photos, side, options)
+        lines += rows(network, side, options.counts, options)
+    for side in options.none_at:
+        lines += rows(network, side, [0], options)
     put_table(ROOT / "docs/quantization.md", "counts", "\n".join(lines) + "\n")
 
 
