@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+
+from tests.mosquitto import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("edge", "convert", "camera_demo", "profiles")
@@ -68,3 +73,26 @@ def test_the_container_is_built_from_what_the_wheel_needs() -> None:
         "LICENSE",
         "NOTICE",
     }
+
+
+@pytest.mark.parametrize(("status", "is_well"), [(200, True), (503, False), (None, False)])
+def test_the_containers_health_check_tells_how_the_page_is(status: int | None, is_well: bool) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status or 500 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Says nothing."""
+
+    (line,) = [line for line in (ROOT / "Containerfile").read_text().splitlines() if line.startswith("    CMD [")]
+    command = json.loads(line.removeprefix("    CMD "))
+    assert command[0] == "python3"
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        code = command[-1].replace("8000", str(server.server_address[1] if status else free_port()))
+        done = subprocess.run([sys.executable, *command[1:-1], code], capture_output=True, text=True, timeout=60)
+        server.shutdown()
+        thread.join()
+    assert (done.returncode == 0) == is_well, done.stderr
