@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 
@@ -77,9 +74,7 @@ def _stop_at(story: Story, version: str) -> None:
         given = ["--channel-key", str(story.keys / "channel.pub"), option, place, "--json"]
         if (option, place) == places[-1]:
             given += ["--stop-at", "0", "--key", key, "--folder", str(story.folder)]
-        done = subprocess.run(
-            [sys.executable, "-m", "edge", "channel", "status", url, *given], capture_output=True, text=True
-        )
+        done = story.edge.run("channel", "status", url, *given)
         story.expect(version in done.stdout, f"edge channel status {option} knows the bad version: {done.stderr}")
     story.expect(story.channel.paused, "more boards are bad than allowed, so the channel is paused")
     story.row("edge channel status --stop-at 0", f"paused: {story.channel.paused_reason}")
@@ -113,8 +108,7 @@ def foreign(story: Story, good: str) -> None:
         ("init", str(other), "--name", story.channel.name, "--key", str(story.work / "other.pem")),
         ("publish", str(other), str(made), "--ring", "all=100", "--key", str(story.work / "other.pem")),
     ):
-        command = [sys.executable, "-m", "edge", "channel", *arguments]
-        subprocess.run(command, check=True, capture_output=True, env=environment)
+        story.edge.run("channel", *arguments, environment=environment).check_returncode()
     _instead(story, (other / CHANNEL_FILE).read_bytes(), "a channel file signed by another key", good)
 
 
@@ -168,10 +162,10 @@ def killed(story: Story, board: Board, old: str, new: str, times: int) -> None:
     found: Counter[str] = Counter()
     for _ in range(times):
         restore()
-        process = board.begin_step()
+        running = board.begin_step()
         time.sleep(random.uniform(0.1, 1.1) * whole_s)
-        os.killpg(process.pid, signal.SIGKILL)
-        board.end_step(process)
+        running.kill()
+        board.end_step(running)
         story.expect(board.version in (old, new), f"after kill -9: {board.version}")
         found["new" if board.version == new else "old"] += 1
         after = board.step()

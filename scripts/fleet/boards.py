@@ -18,6 +18,7 @@ from edge.fleet.health_record import NAME as RECORD
 from edge.fleet.health_record import add_minute
 from edge.fleet.state import FollowState, read_state
 from scripts.fleet.bundles import NAME
+from scripts.fleet.edge_command import EdgeCommand, RunningCommand
 
 __all__ = ["BUDGET_MS", "SLOW", "Board", "Step"]
 
@@ -50,6 +51,7 @@ class Board:
     broker: str
     port: int
     """Of its page."""
+    edge: EdgeCommand
     _camera: subprocess.Popen[bytes] | None = field(default=None)
 
     def __post_init__(self) -> None:
@@ -86,23 +88,14 @@ class Board:
         open_bundle(installed.folder(installed.active))
         return installed.active
 
-    def begin_step(self) -> subprocess.Popen[str]:
+    def begin_step(self) -> RunningCommand:
         """Start ``edge channel follow``, as the timer does."""
-        command = [sys.executable, "-m", "edge", "channel", "follow"]
-        return subprocess.Popen(
-            command,
-            env=self.environment,
-            cwd=Path.cwd(),
-            text=True,
-            start_new_session=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return self.edge.begin("channel", "follow", environment=self.environment)
 
-    def end_step(self, process: subprocess.Popen[str]) -> Step:
+    def end_step(self, running: RunningCommand) -> Step:
         """Wait for it."""
-        out, err = process.communicate()
-        return Step(code=process.returncode, message=(err or out).strip().rpartition("\n")[2])
+        done = running.end()
+        return Step(code=done.returncode, message=(done.stderr or done.stdout).strip().rpartition("\n")[2])
 
     def step(self) -> Step:
         """One whole step."""

@@ -16,6 +16,7 @@ from edge.fleet.channel import CHANNEL_FILE
 from edge.fleet.keys import take_key
 from scripts.fleet import acts
 from scripts.fleet.boards import Board
+from scripts.fleet.edge_command import EdgeCommand
 from scripts.fleet.servers import Broker, Prometheus, StaticHost, find_program, free_port
 from scripts.fleet.story import Story, StoryError, channel_name
 
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
+def tell(folder: Path, count: int, kills: int, *, is_live: bool, forks: bool = False) -> str:
     """The whole story; its table.
 
     Args:
@@ -49,6 +50,7 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
         count: Boards, at least 3.
         kills: Moments of an update to kill a board at.
         is_live: Whether a ``camera-demo`` runs on every board, and Prometheus asks its page.
+        forks: Whether commands are forks of one interpreter, which is quicker than starting each.
 
     Raises:
         StoryError: Something came out otherwise than it must.
@@ -56,7 +58,7 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
     (folder / "served").mkdir()
     host, broker = StaticHost(folder / "served"), Broker(folder)
     names = [f"board-{number:02}" for number in range(1, count + 1)]
-    keys = folder / "keys"
+    keys, edge = folder / "keys", EdgeCommand(forks=forks)
     for key in ("channel.pem", "bundle.pem"):
         take_key(keys / key, host.folder)
     boards = [
@@ -67,12 +69,22 @@ def tell(folder: Path, count: int, kills: int, *, is_live: bool) -> str:
             keys=keys,
             broker=broker.url,
             port=free_port(),
+            edge=edge,
         )
         for name in names
     ]
     program = find_program("prometheus") if is_live else None
     prometheus = Prometheus(folder, program, [f"127.0.0.1:{b.port}" for b in boards], _RULES) if program else None
-    story = Story(work=folder, host=host, broker=broker, boards=boards, keys=keys, live=is_live, prometheus=prometheus)
+    story = Story(
+        work=folder,
+        host=host,
+        broker=broker,
+        boards=boards,
+        edge=edge,
+        keys=keys,
+        live=is_live,
+        prometheus=prometheus,
+    )
     try:
         _tell(story, channel_name(names), kills)
         if prometheus is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from edge.fleet.channel_folder import read_channel
 from edge.fleet.rings import board_number
 from scripts.fleet.boards import Board, Step
 from scripts.fleet.bundles import make_bundle
+from scripts.fleet.edge_command import EdgeCommand, RunningCommand
 from scripts.fleet.servers import Broker, Prometheus, StaticHost
 
 __all__ = ["RINGS", "Story", "StoryError", "channel_name"]
@@ -58,6 +58,7 @@ class Story:
     host: StaticHost
     broker: Broker
     boards: list[Board]
+    edge: EdgeCommand
     keys: Path
     """The folder with ``channel.pem`` and ``bundle.pem``."""
     live: bool
@@ -81,9 +82,8 @@ class Story:
 
     def channel_command(self, command: str, *arguments: str, code: int = 0) -> str:
         """Run ``edge channel COMMAND`` as the operator."""
-        whole = [sys.executable, "-m", "edge", "channel", command, str(self.folder), *arguments]
         environment = os.environ | {"XDG_CONFIG_HOME": str(self.work / "config"), "COLUMNS": "400", "NO_COLOR": "1"}
-        done = subprocess.run(whole, capture_output=True, text=True, env=environment)
+        done = self.edge.run("channel", command, str(self.folder), *arguments, environment=environment)
         if done.returncode != code:
             raise StoryError(f"edge channel {command} ended with {done.returncode}, expected {code}: {done.stderr}")
         return done.stdout
@@ -106,7 +106,7 @@ class Story:
     def step_all(self, boards: Iterable[Board] | None = None) -> dict[str, Step]:
         """One step on each board, some at once."""
         waiting, done = list(self.boards if boards is None else boards), dict[str, Step]()
-        running: dict[str, tuple[Board, subprocess.Popen[str]]] = {}
+        running: dict[str, tuple[Board, RunningCommand]] = {}
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:
                 board = waiting.pop()
