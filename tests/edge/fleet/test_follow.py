@@ -329,7 +329,6 @@ class TestClock:
         board.now = operator.now
         assert board.step().installed == release.version, "a wrong clock spoils nothing for later"
 
-
     def test_a_signer_and_a_host_that_are_both_ahead(
         self, operator: Operator, board: TestBoard, site: Site, tmp_path: Path
     ) -> None:
