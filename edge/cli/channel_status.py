@@ -73,6 +73,8 @@ def status(
         raise ChannelError("--mqtt and --prometheus tell the same: give one of them.")
     if stop_at is not None and mqtt is None and prometheus is None:
         raise ChannelError("--stop-at counts what boards tell: give --mqtt or --prometheus.")
+    if expect is not None and mqtt is None and prometheus is None:
+        raise ChannelError("--expect names boards that tell their state: give --mqtt or --prometheus.")
     is_url = "://" in place
     if stop_at is not None and is_url and folder is None:
         raise ChannelError("--stop-at writes the channel: give the folder that the host serves, with --folder.")
@@ -84,7 +86,7 @@ def status(
         () if heard is None else heard.boards,
         _now(),
         silent_after=timedelta(minutes=silent_after),
-        expected=expected if heard is not None else (),
+        expected=expected,
         unreadable=() if heard is None else heard.unreadable,
         certificate_expires=certificate_expires,
     )

@@ -144,13 +144,15 @@ def _print(state: FollowState, as_json: bool) -> None:
         write_json(state.to_dict())
         return
     label = (state.labels or {}).get(state.installed or "")
-    in_use = {"shipped": "the shipped version is in use", "none": "no version is installed"}.get(
-        state.in_use, f"version {state.installed}{f' ({label})' if label else ''} is in use"
-    )
+    of = f" of {state.bundle}" if state.bundle else ""
+    in_use = {
+        "shipped": f"the shipped version{of} is in use",
+        "none": f"no version{of} is installed",
+    }.get(state.in_use, f"version {state.installed}{f' ({label})' if label else ''}{of} is in use")
     phase = _PHASES.get(state.phase, state.phase)
+    until = f" until {state.watching_until}" if state.watching_until else ""
     why = f": {state.error}" if state.error else ""
-    of = f"{state.bundle} " if state.bundle else ""
     stdout().print(
-        f"{state.channel} (serial {state.serial}, ring {state.ring or 'none'}): {of}{in_use}; {phase}{why}",
+        f"{state.channel} (serial {state.serial}, ring {state.ring or 'none'}): {in_use}; {phase}{until}{why}",
         soft_wrap=True,
     )

@@ -13,11 +13,10 @@ from typing import Final
 
 from edge.addresses import split_address
 from edge.errors import ChannelError, os_reason
-from edge.files import parse_json
 from edge.fleet.channel import CHANNEL_FILE, Channel, parse_channel
 from edge.fleet.config import KEY_FILE
 from edge.fleet.keys import default_key
-from edge.fleet.signed import open_envelope, read_keys
+from edge.fleet.signed import open_envelope, read_envelope, read_keys
 from edge.updates.download import default_context, read_small, shown
 from edge.updates.signature import configured_file
 
@@ -77,10 +76,7 @@ def look_at(
     what = f"Channel file {shown(place) if is_url else Path(place) / CHANNEL_FILE}"
     content = read_small(place, max_bytes=_MOST_BYTES, context=context).content if is_url else _file(Path(place))
     if key is None:
-        found = parse_json(content, what, ChannelError).get("payload")
-        if not isinstance(found, str):
-            raise ChannelError(f"{what} is another file: expected the keys payload and signatures.")
-        channel = parse_channel(found, what)
+        channel = parse_channel(read_envelope(content, what)[0], what)
         key = find_key(channel.name)
     if key is not None:
         channel = parse_channel(open_envelope(content, read_keys(key), what), what)

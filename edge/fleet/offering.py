@@ -63,12 +63,14 @@ def add_release(
         _read_back(source)
         if channel.find(package.version) is not None:
             raise ChannelError(f"Version {package.version} is in the channel already: nothing is published.")
-        _check_age(channel, source, folder, announce)
+        remark = _check_age(channel, source, folder)
         offer = replace(offer, label=_label(channel, offer.label))
         url = offer.url or f"{_BUNDLES}/{package.bundle_name}-{package.version}.zip"
         release = _release(channel, package, offer, url, now)
         if offer.url is None:
             _place(source, folder / url, package)
+    if remark is not None:
+        announce(remark)
     return replace(channel, releases=(*channel.releases, release)[-_KEPT:])
 
 
@@ -85,18 +87,18 @@ def _label(channel: Channel, text: str | None) -> str | None:
     return label
 
 
-def _check_age(channel: Channel, source: Path, folder: Path, announce: Callable[[str], None]) -> None:
-    """Refuse a bundle that boards refuse as older than what they have; announce one that is older and is taken.
+def _check_age(channel: Channel, source: Path, folder: Path) -> str | None:
+    """Refuse a bundle that boards refuse as older than what they have; of one that is older and is taken, what to say.
 
     Raises:
         ChannelError: It is signed, and its serial is smaller than that of the channel's newest version.
     """
     before = next((one for one in reversed(channel.releases) if one.withdrawn is None), None)
     if before is None or not (place := folder / before.url).is_file():
-        return  # the first one, or one that is hosted elsewhere
+        return None  # the first one, or one that is hosted elsewhere
     (manifest, is_signed), (newest, _) = read_head(source), read_head(place)
     if manifest.name != newest.name:
-        return
+        return None
     if is_signed and manifest.serial < newest.serial:
         raise ChannelError(
             f"{source} is older than version {before.title} of the channel (serial {manifest.serial}, that one has "
@@ -104,10 +106,11 @@ def _check_age(channel: Channel, source: Path, folder: Path, announce: Callable[
         )
     with contextlib.suppress(ValueError):
         if parse_time(manifest.created) < parse_time(newest.created):
-            announce(
+            return (
                 f"{source} was made at {manifest.created}, before version {before.title} of the channel "
                 f"({newest.created}). If that is a mistake: edge channel withdraw."
             )
+    return None
 
 
 @contextlib.contextmanager

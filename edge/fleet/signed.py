@@ -18,7 +18,7 @@ from edge.errors import ChannelError, SignatureError
 from edge.files import parse_json, to_json
 from edge.updates.signature import public_keys, sign
 
-__all__ = ["key_id", "key_ids", "open_envelope", "public_key_of", "read_keys", "seal"]
+__all__ = ["key_id", "key_ids", "open_envelope", "public_key_of", "read_envelope", "read_keys", "seal"]
 
 _MOST_SIGNATURES: Final = 20
 _KEY_BYTES: Final = 32
@@ -81,6 +81,24 @@ def seal(payload: str, keys: Sequence[Path]) -> str:
     return to_json({"payload": payload, "signatures": signatures})
 
 
+def read_envelope(content: bytes, what: str) -> tuple[str, list[Any]]:
+    """The text in a signed file and its signatures, unchecked.
+
+    Raises:
+        ChannelError: It is cut short, or another file.
+        SignatureError: There are no signatures.
+    """
+    values = parse_json(content, what, ChannelError)
+    payload, signatures = values.get("payload"), values.get("signatures")
+    if "payload" not in values and ("releases" in values or "serial" in values):
+        signatures, payload = [], ""  # the text alone
+    if not isinstance(payload, str) or not isinstance(signatures, list):
+        raise ChannelError(f"{what} is another file: expected the keys payload and signatures.")
+    if not signatures:
+        raise SignatureError(f"{what} is not signed: edge channel publish writes signed ones.")
+    return payload, signatures
+
+
 def open_envelope(content: bytes, trusted: Sequence[str], what: str) -> str:
     """The text in a signed file, if one of the trusted keys signed it.
 
@@ -93,20 +111,13 @@ def open_envelope(content: bytes, trusted: Sequence[str], what: str) -> str:
         ChannelError: It is cut short, or another file.
         SignatureError: No trusted key signed it.
     """
-    values = parse_json(content, what, ChannelError)
-    payload, signatures = values.get("payload"), values.get("signatures")
-    if "payload" not in values and ("releases" in values or "serial" in values):
-        signatures, payload = [], ""  # the text alone
-    if not isinstance(payload, str) or not isinstance(signatures, list):
-        raise ChannelError(f"{what} is another file: expected the keys payload and signatures.")
-    if not signatures:
-        raise SignatureError(f"{what} is not signed: edge channel publish writes signed ones.")
+    payload, signatures = read_envelope(content, what)
     data = payload.encode("utf-8", "surrogatepass")
     if not any(_is_by(key, data, signature) for signature in signatures[:_MOST_SIGNATURES] for key in trusted):
         signers = ", ".join(str(one.get("keyid"))[:16] for one in signatures[:3] if isinstance(one, dict))
         raise SignatureError(
             f"{what} is not signed by a key that is trusted here: it is by {signers or 'nobody'}, expected "
-            f"{' or '.join(key_ids(trusted))}. It is of another origin, or was changed."
+            f"{' or '.join(key_ids(trusted))}. It is of another origin, was changed, or the key was replaced."
         )
     return payload
 

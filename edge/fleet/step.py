@@ -51,6 +51,8 @@ class Step:
     on_change: Callable[[FollowState], None]
     clock: Callable[[], datetime]
     state: FollowState
+    has_noted: bool = False
+    """Whether the state's file was written by this step: if it is gone then, somebody removes what is here."""
 
     def run(self, *, retries_bad: bool) -> FollowState:
         """Do all of it; what goes wrong is noted in the state and raised."""
@@ -76,9 +78,16 @@ class Step:
             path.unlink(missing_ok=True)
 
     def _note(self, state: FollowState) -> None:
+        if self.has_noted:
+            self._check_there()
         self.state = state
         write_state(state, self.folder)
+        self.has_noted = True
         self.on_change(state)
+
+    def _check_there(self) -> None:
+        if not state_file(self.folder).exists():
+            raise ChannelError(f"{self.folder} was removed on the way: nothing more is done.")
 
     def _in_use(self, state: FollowState | None, name: str | None = None) -> tuple[str | None, str | None]:
         """The version in use and the one before, of the channel's bundle."""
@@ -154,8 +163,7 @@ class Step:
         source = self._kept(release) or self._fetch(release)
         gate = None if is_back else release.gate
         self._note(self.state.in_phase("testing", self.clock(), target=release.version, gate=gate))
-        if not state_file(self.folder).exists():
-            raise ChannelError(f"{self.folder} was removed on the way: nothing is installed.")
+        self._check_there()
         try:
             activation = activate(
                 str(source),

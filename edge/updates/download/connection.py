@@ -195,12 +195,10 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         try:
             check_url(newurl)
             if req.type == "https" and not newurl.lower().startswith("https:"):
-                raise DownloadError(
-                    f"{shown(req.full_url)} redirects to {shown(newurl)}, which is not encrypted: expected https://."
-                )
-        except DownloadError:
+                raise DownloadError(f"{shown(newurl)} is not encrypted: expected https://.")
+        except DownloadError as reason:
             fp.close()
-            raise
+            raise DownloadError(f"{shown(req.full_url)} redirects to another address: {reason}") from reason
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

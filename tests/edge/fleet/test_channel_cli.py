@@ -133,9 +133,9 @@ def test_publishing_promoting_and_following(edge: Console, tmp_path: Path, www: 
     assert "lab (other)" in out
     assert "yes" in out
     assert f"The next ring: edge channel promote {www}" in out
-    assert "no version is installed; nothing to do" in edge.good(*follow)
+    assert "no version of small is installed; nothing to do" in edge.good(*follow)
     assert "The next ring" not in edge.good("promote", www)
-    assert "(one) is in use; new, and watched" in edge.good(*follow)
+    assert "(one) of small is in use; new, and watched" in edge.good(*follow)
     state = edge.values(*follow)
     assert state == json.loads(json.dumps(read_state(tmp_path / "DATA/mobilenet-edge").to_dict()))  # type: ignore[union-attr]
     assert (state["board_id"], state["group"], state["ring"]) == ("attic", "lab", "all")

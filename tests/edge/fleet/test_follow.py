@@ -583,9 +583,9 @@ def test_a_host_with_a_certificate(operator: Operator, tmp_path: Path, monkeypat
         assert "its certificate is not trusted" in board.fails()
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
         site.bad["channel.json"] = [moved(plain.url)]
-        assert "which is not encrypted: expected https://" in board.fails()
+        assert "is not encrypted: expected https://" in board.fails()
         site.bad[release.url] = [moved(plain.url.replace("channel.json", release.url))]
-        assert "which is not encrypted: expected https://" in board.fails()
+        assert "is not encrypted: expected https://" in board.fails()
         assert board.step().installed == release.version
 
 
@@ -625,6 +625,20 @@ def test_uninstalling_while_following(operator: Operator, board: TestBoard, site
     assert not (board.folder / "bundles").exists()
     assert not state_file(board.folder).exists()
     assert board.settle().installed == release.version, "installing it again begins from scratch"
+
+
+@pytest.mark.usefixtures("quick_test")
+@pytest.mark.parametrize("phase", ["downloading", "testing"])
+def test_a_folder_that_is_being_removed_gets_nothing_more(operator: Operator, board: TestBoard, phase: str) -> None:
+    operator.publish()
+
+    def remove_as_far_as_it_goes(state: FollowState) -> None:
+        if state.phase == phase:
+            state_file(board.folder).unlink()  # rm -r, which has more to remove yet
+
+    message = board.fails(is_noted=False, on_change=remove_as_far_as_it_goes)
+    assert message == f"{board.folder} was removed on the way: nothing more is done."
+    assert not state_file(board.folder).exists() and not (board.folder / "bundles" / "small" / "active.json").exists()
 
 
 FORKING = """

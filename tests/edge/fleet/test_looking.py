@@ -43,13 +43,15 @@ def test_the_certificate_of_the_host_is_looked_at(operator: Operator, site: Site
         ("", "is not JSON"),
         ("{}", "is another file: expected the keys payload and signatures"),
         ('{"payload": 3, "signatures": []}', "is another file"),
-        ('{"payload": "{}", "signatures": []}', "schema"),
-        ('{"payload": "x", "signatures": []}', "is not JSON"),
+        ('{"payload": "{}", "signatures": [{}]}', "schema"),
+        ('{"payload": "x", "signatures": [{}]}', "is not JSON"),
+        ('{"payload": "{}", "signatures": []}', "is not signed"),
+        ('{"serial": 3}', "is not signed"),
     ],
 )
 def test_what_is_no_channel_is_said(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "channel.json").write_text(content)
-    with pytest.raises(ChannelError, match=words):
+    with pytest.raises((ChannelError, SignatureError), match=words):
         look_at(str(tmp_path))
 
 

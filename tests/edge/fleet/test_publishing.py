@@ -62,6 +62,9 @@ class TestReleases:
 
         publish(new)
         publish(newer)
+        with pytest.raises(ChannelError, match="expected 1 to 80 characters"):
+            offer = publishing.Offer(label="")
+            publishing.publish(operator.folder, str(old), operator.keys, offer, announce=said.append)
         assert said == []
         publish(old)
         (message,) = said

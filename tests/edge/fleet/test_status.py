@@ -301,6 +301,7 @@ def test_another_channels_folder_is_not_paused(operator: Operator, stop: Callabl
     [
         (["--stop-at", "1"], "counts what boards tell: give --mqtt or --prometheus"),
         (["--mqtt", "mqtt://b", "--prometheus", "http://p"], "give one of them"),
+        (["--expect", "/nowhere"], "--expect names boards that tell their state: give --mqtt or --prometheus"),
         (["--mqtt", "mqtt://b", "--expect", "/nowhere"], "Cannot read the names of boards in /nowhere"),
     ],
 )

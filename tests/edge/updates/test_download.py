@@ -347,13 +347,15 @@ class TestTrust:
         context, file = secure
         with serving(CONTENT) as plain, serving(CONTENT, moved(plain.url), context=context) as server:
             told = complaint(server.url, to, context=ssl.create_default_context(cafile=str(file)))
-            assert told == f"{server.url} redirects to {plain.url}, which is not encrypted: expected https://."
+            assert told == (
+                f"{server.url} redirects to another address: {plain.url} is not encrypted: expected https://."
+            )
             assert plain.requests == []
 
     @pytest.mark.parametrize(
         ("url", "told"),
         [
-            ("http://example.com/x", "http://example.com/x is not encrypted"),
+            ("http://example.com/x", " redirects to another address: http://example.com/x is not encrypted"),
             ("ftp://example.com/x", "ftp://example.com/x is not encrypted"),
             ("file:///etc/passwd", "Redirection to url 'file:///etc/passwd' is not allowed"),
         ],
