@@ -85,9 +85,15 @@ def test_int8_has_the_same_integers_at_any_temperature(checkpoint: Checkpoint, d
     assert tops[1] == pytest.approx(tops[0] / 2, abs=warm.logits.scale)
 
 
+def always_right(labelled: CalibrationData) -> CalibrationData:
+    """The same pictures: each shows what the network takes it for."""
+    answers = {path: (number - (n % 4 == 0)) % CLASSES for n, (path, number) in enumerate(labelled.truth.items())}
+    return replace(labelled, truth=answers)
+
+
 def never_right(labelled: CalibrationData) -> CalibrationData:
     """The same pictures: two classes always show the other one, and all others are right."""
-    answers = {path: (number - (n % 4 == 0)) % CLASSES for n, (path, number) in enumerate(labelled.truth.items())}
+    answers = always_right(labelled).truth
     one, other = (number for number, _ in Counter(answers.values()).most_common()[-2:])
     shown = {one: other, other: one}
     return replace(labelled, truth={path: shown.get(number, number) for path, number in answers.items()})
@@ -170,7 +176,9 @@ def test_a_precision_sets_thresholds_of_classes_or_is_refused_before_anything_is
     plan = BundlePlan(
         name="tiny", checkpoints=(checkpoint,), resolutions=(64,), labels=LABELS, targets=("tflite",), min_agreement=0.0
     )
-    easy = build_bundle(replace(plan, thresholds=ThresholdOptions(precision=0.3)), labelled, tmp_path / "easy")
+    # In floats: what int8 makes of one picture of a class differs from CPU to CPU.
+    reachable = replace(plan, targets=("onnx-fp32",), thresholds=ThresholdOptions(precision=0.3))
+    easy = build_bundle(reachable, always_right(labelled), tmp_path / "easy")
     found = easy.variants[0].artifacts[0].confidence
     assert found and found.precision == 0.3
     strict = replace(plan, thresholds=ThresholdOptions(precision=1.0))

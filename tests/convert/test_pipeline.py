@@ -3,6 +3,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+import torch
 
 from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
@@ -12,10 +13,13 @@ from convert.pipeline.running import compare
 from convert.pipeline.variant import emit
 from edge.errors import BackendError
 from tests.conftest import draw
+from tests.convert.closeness import closeness, features_of
 from tests.convert.conftest import CLASSES, LABELS
 
 
-def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, data: CalibrationData) -> None:
+def test_every_format_is_run_and_compared_with_float(
+    checkpoint: Checkpoint, data: CalibrationData, tmp_path: Path
+) -> None:
     files = emit(checkpoint, 64, data, targets=("tflite", "onnx", "onnx-int8_full"), min_agreement=0)
     assert [file.file_name.removeprefix("mobilenet_v1_0.25_64_") for file in files] == [
         "int8.tflite",
@@ -26,8 +30,14 @@ def test_every_format_is_run_and_compared_with_float(checkpoint: Checkpoint, dat
     ]
     tflite, fp32, fp16, int8, full = files
     assert fp32.accuracy.agreement == 1.0
-    assert (fp16.accuracy.agreement or 0) >= 0.6
-    assert min(int8.accuracy.agreement or 0, tflite.accuracy.agreement or 0) >= 0.5
+    assert fp16.accuracy.confident_agreement == 1.0
+    assert min(file.accuracy.agreement or 0 for file in (tflite, int8, full)) > 2 / CLASSES, (
+        "twice as often as by chance"
+    )
+    pixels = data.held_out.pixels[64]
+    with torch.no_grad():
+        x = torch.from_numpy(data.preprocessing.real(pixels)).permute(0, 3, 1, 2)
+        assert closeness(features_of(tflite.content, pixels, tmp_path), checkpoint.model.features(x).numpy()) > 0.8
     assert (tflite.accuracy.pictures, tflite.accuracy.labelled, tflite.accuracy.top1) == (12, 0, None)
     assert [file.input.dtype for file in files] == ["int8", "float32", "float16", "float16", "float32"]
     assert {file.input.shape for file in (fp32, fp16, int8, full)} == {(1, 3, 64, 64)}

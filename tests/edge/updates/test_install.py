@@ -57,6 +57,14 @@ def second(tmp_path: Path) -> Path:
     return write_small_demo(tmp_path / "second", created="2026-01-01T00:00:00+00:00")
 
 
+@pytest.fixture(scope="module")
+def activated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where ``first`` was activated, to be copied: activating tries it in a process, which takes a while."""
+    folder = tmp_path_factory.mktemp("activated")
+    activate(str(write_small_demo(folder / "first")), folder=folder / "bundles")
+    return folder / "bundles"
+
+
 def version_of(folder: Path) -> str:
     return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16]
 
@@ -145,8 +153,8 @@ class TestRefusals:
     """Nothing of what is in use is touched, and nothing is left."""
 
     @pytest.fixture(autouse=True)
-    def unchanged(self, home: Path, first: Path) -> Any:
-        activate(str(first), folder=home)
+    def unchanged(self, activated: Path, home: Path, first: Path) -> Any:
+        shutil.copytree(activated, home, symlinks=True)
         before = names(home)
         yield
         assert in_use(home) == (version_of(first), None)
