@@ -191,6 +191,7 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         raise_on_signals()
         exit_code = command.main(arguments, prog_name=program, standalone_mode=False) or 0
         sys.stdout.flush()
+        end_on_interrupt()
         sys.exit(exit_code)
     except Terminated:
         fail(program, "stopped", 143)

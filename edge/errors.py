@@ -7,6 +7,7 @@
     ├── ImageError              (ValueError)      a picture that cannot be read or has the wrong form
     ├── BundleError             (ValueError)      a bundle that is missing, damaged or of another schema
     ├── SignatureError          (ValueError)      a bundle that no trusted key signed
+    │   ├── UntrustedKeyError   (SignatureError)  a channel that was signed, but not by a trusted key
     │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
     ├── ChannelError            (ValueError)      a channel that is damaged, expired, replayed or badly set up
     ├── ProfileError            (ValueError)      a latency profile that is missing, damaged or of another schema
@@ -54,6 +55,7 @@ __all__ = [
     "TeachingError",
     "UnequalBoardError",
     "UnlikeProfilesError",
+    "UntrustedKeyError",
     "VariantError",
     "WrongFileError",
     "opencv_reason",
@@ -85,6 +87,10 @@ class BundleError(EdgeError, ValueError):
 
 class SignatureError(EdgeError, ValueError):
     """A bundle that no trusted key signed, or whose signature cannot be checked."""
+
+
+class UntrustedKeyError(SignatureError):
+    """A channel that was signed, but not by a trusted key."""
 
 
 class OlderVersionError(SignatureError):

@@ -21,10 +21,10 @@ class Terminated(BaseException):
 def end_on_interrupt() -> None:
     """Let Ctrl-C end the process with exit code 130 and nothing else, unless something else was asked of it.
 
-    A console script calls this before it imports anything else of ours. Nothing is raised: an exception in the middle
-    of an import may be caught or printed by whoever imports.
+    A console script calls this before it imports anything else of ours, and when its command has ended. Nothing is
+    raised: an exception in the middle of an import, or while the interpreter ends, may be caught or printed by others.
     """
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, _raise):
         signal.signal(signal.SIGINT, _end)
 
 

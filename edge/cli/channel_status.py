@@ -10,7 +10,7 @@ import typer
 
 from edge.cli.options import AsJson
 from edge.console import note, say, stdout, table, write_json
-from edge.errors import ChannelError, SignatureError, os_reason
+from edge.errors import ChannelError, UntrustedKeyError, os_reason
 
 if TYPE_CHECKING:
     from edge.fleet.channel import Channel
@@ -132,8 +132,8 @@ def _read(place: str, key: Path | None) -> tuple[Channel, datetime | None]:
 
     try:
         looked = look_at(place, key, find_key=own_key)
-    except SignatureError as error:
-        raise SignatureError(f"{error} --channel-key KEY checks it with another key.") from error
+    except UntrustedKeyError as error:
+        raise UntrustedKeyError(f"{error} --channel-key KEY checks it with another key.") from error
     if not looked.is_checked:
         note(
             f"the channel's signature is not checked: there is neither channel-{looked.channel.name}.pub nor "

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from edge.errors import ChannelError, SignatureError
+from edge.errors import ChannelError, SignatureError, UntrustedKeyError
 from edge.files import parse_json, to_json
 from edge.updates.signature import public_keys, sign
 
@@ -109,13 +109,14 @@ def open_envelope(content: bytes, trusted: Sequence[str], what: str) -> str:
 
     Raises:
         ChannelError: It is cut short, or another file.
-        SignatureError: No trusted key signed it.
+        SignatureError: There are no signatures.
+        UntrustedKeyError: No trusted key signed it.
     """
     payload, signatures = read_envelope(content, what)
     data = payload.encode("utf-8", "surrogatepass")
     if not any(_is_by(key, data, signature) for signature in signatures[:_MOST_SIGNATURES] for key in trusted):
         signers = ", ".join(str(one.get("keyid"))[:16] for one in signatures[:3] if isinstance(one, dict))
-        raise SignatureError(
+        raise UntrustedKeyError(
             f"{what} is not signed by a key that is trusted here: it is by {signers or 'nobody'}, expected "
             f"{' or '.join(key_ids(trusted))}. It is of another origin, was changed, or the key was replaced."
         )

@@ -18,7 +18,7 @@ from edge.bundles.bundle import Bundle, open_bundle, shipped_folder
 from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE, SIGNATURE_BYTES
 from edge.bundles.registry import Installed, bundles_folder, find_installed, folder_of, is_name, version_of
-from edge.errors import BundleError, OlderVersionError
+from edge.errors import BundleError, OlderVersionError, OutputError
 from edge.files import parse_json, sha256_of
 from edge.inference.selftest import verify_answers
 from edge.locks import locked
@@ -32,6 +32,7 @@ from edge.updates.versions import clear, nothing_left, put_in_place
 __all__ = ["Activation", "activate", "check_signed", "deactivate", "roll_back"]
 
 _DOWNLOADS: Final = ".downloads"
+_LOCK: Final = ".lock"
 
 Announce = Callable[[str], None]
 
@@ -100,6 +101,9 @@ def activate(
         clear(installed, keep_versions=True)
         with nothing_left(installed):
             tested = put_in_place(files, manifest, heads, installed.folder(version), backend)
+            if not (folder / _LOCK).exists():  # which is held
+                shutil.rmtree(installed.folder(version), ignore_errors=True)
+                raise OutputError(f"{folder} was removed on the way: nothing is installed.")
         switched = installed.switch(version)
         clear(switched)
         return Activation(bundle=open_bundle(switched.folder(version)), installed=switched, tested=tested)
@@ -257,5 +261,5 @@ def _known(name: str, folder: Path) -> Installed:
 def _locked(folder: Path, announce: Announce) -> Iterator[None]:
     """Hold the folder while something is installed: processes take turns."""
     check_trusted(folder)
-    with locked(folder / ".lock", lambda: announce("another process is installing a bundle: waiting for it")):
+    with locked(folder / _LOCK, lambda: announce("another process is installing a bundle: waiting for it")):
         yield

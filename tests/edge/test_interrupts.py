@@ -46,6 +46,19 @@ run(lambda: app, "tool")
 """
 
 
+INTERRUPTED_AT_THE_END = """
+import atexit, os, signal, sys, typer
+from edge.console import run
+app = typer.Typer()
+@app.command()
+def quick():
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+    print("done")
+sys.argv = ["tool"]
+run(lambda: app, "tool")
+"""
+
+
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
 
@@ -72,6 +85,11 @@ def test_interrupts_while_an_object_is_destroyed_are_not_lost() -> None:
     ended = run(INTERRUPTED_IN_A_COMMAND)
     assert ended.returncode == 130
     assert ended.stderr in ("", "tool: stopped\n")  # as the version of typer has it
+
+
+def test_interrupts_after_the_command_leave_what_it_printed() -> None:
+    ended = run(INTERRUPTED_AT_THE_END)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "done\n", "")
 
 
 def test_interrupts_that_were_ignored_stay_so() -> None:

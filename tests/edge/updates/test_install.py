@@ -27,6 +27,7 @@ from edge.updates.archive import Source, pack
 from edge.updates.download import Limits
 from edge.updates.install import Activation, activate, deactivate, roll_back
 from edge.updates.signature import sign
+from edge.updates.versions import put_in_place
 from tests.edge.conftest import make_manifest, write_bundle
 from tests.edge.file_server import cut_after, moved, serving
 from tests.edge.small_demo import FILE, write_small_demo
@@ -98,6 +99,18 @@ class TestActivating:
         assert made.bundle.root == home / "small/versions" / version_of(first)
         assert in_use(home) == (version_of(first), None)
         assert sorted(path.name for path in home.iterdir()) == [".lock", "small"]
+
+    def test_nothing_is_put_where_the_folder_was_removed_on_the_way(
+        self, home: Path, first: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def removed_before(*arguments: Any) -> int:
+            shutil.rmtree(home)
+            return put_in_place(*arguments)
+
+        monkeypatch.setattr(activation, "put_in_place", removed_before)
+        with pytest.raises(OutputError, match="was removed on the way: nothing is installed"):
+            activate(str(first), folder=home)
+        assert names(home) == []
 
     def test_the_version_before_stays_and_the_one_before_that_goes(self, home: Path, tmp_path: Path) -> None:
         folders = [write_small_demo(tmp_path / str(n), created=f"2026-01-0{n}T00:00:00+00:00") for n in (1, 2, 3)]
