@@ -63,7 +63,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
             title="litert-torch 0.10.0, litert-quantizer 0.11.0, `static_wi8_ai8`",
             script="litert_static",
             environment="litert",
-            packages=("litert-torch==0.10.0", "litert-quantizer==0.11.0", "h5py"),
+            packages=("litert-torch==0.10.0", "litert-quantizer==0.11.0", "h5py", "onnx", "opencv-python-headless"),
         ),
         Tool(
             name="onnx2tf",

@@ -46,7 +46,12 @@ def _tflite(model: Path) -> bytes:
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    whole = schema.ModelT.InitFromPackedBuf(model.read_bytes(), 0)
+    content = model.read_bytes()
+    whole = schema.ModelT.InitFromPackedBuf(content, 0)
+    for buffer in whole.buffers:
+        if buffer.offset > 1:  # litert-quantizer puts its weights behind the model
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     (graph,) = whole.subgraphs
     codes = [whole.operatorCodes[operator.opcodeIndex].builtinCode for operator in graph.operators]
     if schema.BuiltinOperator.SOFTMAX not in codes:
