@@ -25,7 +25,7 @@ def test_the_layers_together_answer_as_the_file_does(
     report = report_layers(checkpoint, 64, data, form=form)
     file = emit(checkpoint, 64, data, targets=(form,), min_agreement=0)[0]
     assert len(report.layers) == 28 and report.pictures == file.accuracy.pictures
-    pictures = 1.1 if form == "tflite" else 2.1  # half floats round otherwise on another processor
+    pictures = 2.1  # of twelve: kernels and half floats round otherwise on another processor
     assert abs(report.agreement - (file.accuracy.agreement or 0)) <= pictures / report.pictures
     assert max(layer.alone_divergence for layer in report.layers) < report.divergence
     assert all(layer.output_sqnr_db > 5 for layer in report.layers)
