@@ -76,7 +76,7 @@ def test_every_form_answers_as_the_trained_network(checkpoint: Checkpoint, pictu
     trained_on = Preprocessing(colour_order=config.colour_order, mean=config.mean, std=config.std)
     with torch.no_grad():
         wanted = checkpoint.model.features(torch.from_numpy(trained_on.real(pixels)).permute(0, 3, 1, 2)).numpy()
-    least = 0.5 if config.activation == "relu" else 0.8  # without a cap, a few large values set all levels
+    least = 0.3 if config.activation == "relu" else 0.7  # without a cap, a few large values set all levels
     assert closeness(features_of(int8.content, pixels, tmp_path), wanted) > least
 
 

