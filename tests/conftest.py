@@ -61,6 +61,13 @@ def _interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def _signals_of_a_new_process(_interruptible: None) -> None:
+    """A command that ran in this process, as programs do not, has left handlers that end it at once."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Profiles, bundles and settings of tests lie in a folder of theirs: the user's are neither read nor changed.
