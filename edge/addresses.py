@@ -202,8 +202,15 @@ def _place(text: str) -> tuple[str, int | None] | None:
     if match is None or (match[2] and int(match[2]) > 65535):
         return None
     host = match[1].strip("[]").lower()
-    try:
-        is_name = bool(host.strip(".").encode("idna"))
-    except UnicodeError:  # a part of it is empty or too long
-        is_name = ":" in host
+    is_name = ":" in host or _is_name(host.strip("."))
     return (host, int(match[2]) if match[2] else None) if is_name else None
+
+
+def _is_name(host: str) -> bool:
+    """Whether no part of a host's name is empty or too long."""
+    if host.isascii():  # without the codec: an error is said by this code where there is no memory left to load it
+        return all(0 < len(part) < 64 for part in host.split("."))
+    try:
+        return bool(host.encode("idna"))
+    except UnicodeError:
+        return False

@@ -68,3 +68,11 @@ def test_an_encoding_that_there_is_no_memory_for(
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit_bytes, limit_bytes))
     assert bool(limit_reached(LookupError("unknown encoding: idna"))) is is_told
+
+
+def test_an_address_is_read_without_the_codec_of_names() -> None:
+    code = (
+        "import sys; from edge.addresses import split_address as read; "
+        "assert read('http://127.0.0.1:0').host == '127.0.0.1'; assert 'encodings.idna' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
