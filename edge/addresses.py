@@ -208,7 +208,7 @@ def _place(text: str) -> tuple[str, int | None] | None:
 
 def _is_name(host: str) -> bool:
     """Whether no part of a host's name is empty or too long."""
-    if host.isascii():  # without the codec: an error is said by this code where there is no memory left to load it
+    if host.isascii():  # needs no codec: error messages pass through here, even where no memory is left to load one
         return all(0 < len(part) < 64 for part in host.split("."))
     try:
         return bool(host.encode("idna"))

@@ -104,14 +104,14 @@ class FleetStatus:
     def worse_than(self, boards: int) -> BadRelease | None:
         """The newest release that did badly on more than so many boards, of those that a board may still install.
 
-        One before a release that is open to all rings is not installed any more: stopping the channel for it would
-        stop only what mends it.
+        One before a release that is open to all boards is not installed any more: pausing the channel for it would only
+        hold up the release that mends it.
         """
         bad = {one.version: one for one in self.bad if one.boards > boards}
         for release in reversed([one for one in self.channel.releases if one.withdrawn is None]):
             if release.version in bad:
                 return bad[release.version]
-            if release.open_rings == len(release.rings):
+            if any(ring.percent == 100 for ring in release.rings[: release.open_rings]):
                 return None
         return None
 

@@ -275,6 +275,15 @@ def test_a_bad_release_that_nobody_installs_any_more_does_not_stop_its_fix(
     assert not operator.read().paused
 
 
+def test_a_bad_release_that_some_boards_still_install_stops_the_channel(
+    operator: Operator, stop: Callable[..., Ended]
+) -> None:
+    old = operator.publish(label="old").version
+    operator.later(minutes=2)
+    operator.publish(label="lab's", to=None, rings=(Ring(name="lab", groups=("lab",)),))
+    assert "(old) is bad on 1 board," in stop(0, board("a", bad=(bad(old),))).err
+
+
 def test_the_host_may_lag_behind_the_folder(
     operator: Operator, site: Site, stop: Callable[..., Ended], tmp_path: Path
 ) -> None:
