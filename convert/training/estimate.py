@@ -15,8 +15,13 @@ from edge.progress import Progress, no_progress
 
 __all__ = ["Estimate", "estimated", "training_mb"]
 
+_COLD_STEPS: Final = 1
+"""Not timed: the first one makes threads and buffers."""
+_COLD_GPU_STEPS: Final = 16
+"""Not timed on a GPU, which loads and tries kernels for every new size: an H100 took 12 s a step at first, for a family
+whose sixteen sizes (α, ρ) these steps are likely to have seen. A fixed number: all processes take the same steps."""
 _STEPS: Final = 2
-"""Timed, after one that is not."""
+"""Timed, after those."""
 _COPIES: Final = 5
 """Of every weight: itself, its gradient, AdamW's two means, and its average."""
 _BASE_MB: Final = 330.0
@@ -54,11 +59,14 @@ def estimated(trial: Trainer, variants: Sequence[Variant], classes: int, progres
         progress: Called before each step.
     """
     steps = trial.steps()
-    progress("estimating: the first step", 0.0)
-    next(steps)
+    cold = _COLD_STEPS if trial.device.type == "cpu" else _COLD_GPU_STEPS
+    cold = min(cold, max(1, trial.recipe.steps - _STEPS))
+    for number in range(cold):
+        progress(f"estimating: step {number + 1}, not timed", number / (cold + _STEPS))
+        next(steps)
     started, done = time.perf_counter(), 0
     for done, _ in enumerate(itertools.islice(steps, _STEPS), start=1):
-        progress("estimating: timing a few steps", done / _STEPS)
+        progress("estimating: timing a few steps", (cold + done) / (cold + _STEPS))
     seconds = (time.perf_counter() - started) / max(1, done) * trial.recipe.steps
     steps.close()
     return Estimate(training_mb(variants, trial.batch, classes), seconds)

@@ -65,7 +65,9 @@ class Trainer:
         """The network with its weights averaged over the last steps."""
         self._source, self._workers = source, workers
         self._preprocessing = preprocessing or Preprocessing()
-        self._device, self._shard = device or torch.device("cpu"), shard or Shard()
+        self.device: Final = device or torch.device("cpu")
+        """Where it computes."""
+        self._shard = shard or Shard()
         if recipe.batch % self._shard.of or recipe.batch // self._shard.of < 2:
             raise TrainingError(
                 f"A batch of {recipe.batch} pictures does not divide among {self._shard.of} processes: expected a "
@@ -118,11 +120,11 @@ class Trainer:
 
     def _learn(self, batch: Batch) -> float:
         network, step = self.task.network.train(), self.step
-        labels = torch.from_numpy(batch.labels).to(self._device)
+        labels = torch.from_numpy(batch.labels).to(self.device)
 
         def pictures(resolution: int) -> Tensor:
             pixels = batch.pixels[self.recipe.scaled(resolution, step)]
-            return normalized(pixels, self._preprocessing, self._device)
+            return normalized(pixels, self._preprocessing, self.device)
 
         self._optimizer.zero_grad(set_to_none=True)
         first = self._backwards(step, pictures, labels)
@@ -147,7 +149,7 @@ class Trainer:
         last = self.task.passes(step) - 1
         for number in range(last + 1):
             with self._gradients_kept() if number < last else contextlib.nullcontext():
-                with torch.autocast(self._device.type, torch.bfloat16, enabled=is_half):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=is_half):
                     loss = next(losses)
                 values.append(float(loss.detach()))
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import BackendError, OutputError, os_reason
-from edge.files import read_json, sha256_of, to_json, write_atomically
+from edge.files import read_json, sha256_of, to_json, write_atomically, writing
 from edge.locks import locked
 from edge.paths import cache_folder
 
@@ -82,6 +82,18 @@ class EngineStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_folder() / "engines"
+
+    @classmethod
+    def below(cls, cache: Path) -> EngineStore:
+        """A new store in ``cache``, for a process whose ``$XDG_CACHE_HOME`` that is.
+
+        Raises:
+            OutputError: The folder cannot be made.
+        """
+        store = cls(cache / "mobilenet-edge/engines")
+        with writing(store.folder):
+            store.folder.mkdir(parents=True)
+        return store
 
     def path(self, source: Source, platform: Platform) -> Path:
         """Where the engine of ``source`` for ``platform`` stands, or would."""

@@ -181,9 +181,7 @@ def take_engine(
         store.folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".taking-", dir=store.folder))
     try:
-        staged = EngineStore(staging / "mobilenet-edge/engines")
-        with writing(staged.folder):
-            staged.folder.mkdir(parents=True)
+        staged = EngineStore.below(staging)
         folder: _Folder = _Served(place, limits, progress) if "://" in place else _Local(Path(place))
         name, content = staged.path(source, platform).name, staging / "engine"
         head = folder.read(record_path(Path(name)).name, _RECORD_BYTES, staging)

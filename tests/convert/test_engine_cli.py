@@ -15,7 +15,9 @@ import convert.export.tensorrt.engines as command
 from convert.cli.app import build
 from convert.errors import ConversionError
 from convert.export.tensorrt import make_engine
-from edge.errors import SignatureError
+from edge.bundles.bundle import Bundle
+from edge.bundles.variant import Variant
+from edge.errors import SelfTestError, SignatureError
 from edge.inference.engine_cache import Platform
 from edge.updates.engines import take_engine
 from tests.edge.inference.test_backends import hide
@@ -33,6 +35,7 @@ def jetson(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(command, "load_cuda", lambda: None)
     monkeypatch.setattr(command, "current_platform", lambda trt, cuda: PLATFORM)
     monkeypatch.setattr(command, "make_engine", functools.partial(make_engine, module="tensorrt_rtx"))
+    monkeypatch.setattr(command, "try_engine", lambda *arguments: True)
     return tmp_path / "mobilenet-edge/engines"
 
 
@@ -61,6 +64,27 @@ def test_a_table_tells_what_was_done(jetson: Path, tiny_bundle: Path) -> None:
     assert "mobilenet_v1_0.25_64_fp16" in told and "built" in told and str(jetson) in told.replace("\n", "")
     assert "was there" in run(*arguments).stdout
     assert json.loads(next(jetson.glob("*.json")).read_text())["build"]["workspace_mb"] == 64
+
+
+def test_a_new_engine_that_answers_wrongly_is_not_kept(
+    jetson: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an H100 with TensorRT 8.6: the fp32 and fp16 engines of a variant were right, the int8 one was wrong."""
+    seen = []
+
+    def refuse(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> bool:
+        alone = sorted((cache / "mobilenet-edge/engines").iterdir())
+        seen.append((variant.name, precision, [path.suffix for path in alone]))
+        raise SelfTestError("0.25_64 gives a wrong answer.")
+
+    monkeypatch.setattr(command, "try_engine", refuse)
+    with pytest.raises(ConversionError) as refused:
+        run(tiny_bundle, "--variant", "0.25_64")
+    assert str(refused.value) == (
+        "0.25_64 gives a wrong answer. The new engine is not kept: build another, --precision fp16 or fp32."
+    )
+    assert seen == [("mobilenet_v1_0.25_64", "int8", [".engine", ".json"])]
+    assert not list(jetson.glob("*.engine"))
 
 
 def test_a_precision_that_the_bundle_lacks_is_named(jetson: Path, tiny_bundle: Path) -> None:

@@ -165,6 +165,13 @@ class TestBadInput:
         assert told.startswith(f"This GPU, of compute capability {capability}, has no int8 arithmetic")
         assert told.endswith("Build the fp16 file instead.")
 
+    def test_a_gpu_that_tensorrt_rtx_does_not_know(self, make_onnx: MakeOnnx) -> None:
+        """An H100, of capability 9.0, on which TensorRT-RTX does not run either."""
+        told = self.broken(make_onnx(SMALL, "fp32"), capability="9.0")
+        assert told == (
+            f"TensorRT-RTX {trt.__version__} does not know GPUs of compute capability 9.0: build with TensorRT."
+        )
+
     def test_int8_where_tensorrt_itself_says_no(self) -> None:
         from convert.export.tensorrt.build import _has_int8
 

@@ -106,12 +106,6 @@ def loaded(bundle: Bundle, precision: str, platform: Platform, store: EngineStor
     return TensorRTBackend(content, load_cuda(), runtime(), graph=graph)
 
 
-def tell(line: str) -> None:
-    """A measured line past pytest's capture."""
-    if sys.__stdout__ is not None:
-        sys.__stdout__.write(f"\n{line}\n")
-
-
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_it_agrees_with_onnx_runtime(bundle: Bundle, precision: str, platform: Platform, store: EngineStore) -> None:
     engine_of(bundle, precision, platform, store)
@@ -129,7 +123,7 @@ def test_it_agrees_with_onnx_runtime(bundle: Bundle, precision: str, platform: P
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_graph_gives_the_same_answers_and_both_are_timed(
-    bundle: Bundle, precision: str, platform: Platform, store: EngineStore
+    bundle: Bundle, precision: str, platform: Platform, store: EngineStore, capfd: pytest.CaptureFixture[str]
 ) -> None:
     outputs = []
     for graph in (True, False):
@@ -144,10 +138,11 @@ def test_a_graph_gives_the_same_answers_and_both_are_timed(
                 times_ms.append(1e3 * (time.perf_counter() - start))
             outputs.append(backend.infer().copy())
             p50, p95 = np.percentile(times_ms[100:], [50, 95])
-            tell(
-                f"{variant_of(bundle).name} {precision} on {platform}: graph {graph}, "
-                f"transfers {backend.conditions.includes_transfers}, p50 {p50:.3f} ms, p95 {p95:.3f} ms"
-            )
+            with capfd.disabled():
+                sys.stdout.write(
+                    f"\n{variant_of(bundle).name} {precision} on {platform}: graph {graph}, "
+                    f"transfers {backend.conditions.includes_transfers}, p50 {p50:.3f} ms, p95 {p95:.3f} ms\n"
+                )
     assert np.abs(outputs[0] - outputs[1]).max() < 1e-3
 
 

@@ -180,9 +180,14 @@ def _dla_layers(network: Any, config: Any) -> int:
 def _set_target(trt: Any, config: Any, compute_capability: str) -> None:
     """Name the GPU where the builder does not need it to be there."""
     if hasattr(trt, "ComputeCapability"):
+        target = getattr(trt.ComputeCapability, f"SM{compute_capability.replace('.', '')}", None)
+        if target is None:
+            raise ConversionError(
+                f"TensorRT-RTX {trt.__version__} does not know GPUs of compute capability {compute_capability}: "
+                "build with TensorRT."
+            )
         config.num_compute_capabilities = 1
-        name = f"SM{compute_capability.replace('.', '')}"
-        config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+        config.set_compute_capability(target, 0)
 
 
 def _set_progress(trt: Any, config: Any, progress: Progress) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -15,10 +16,11 @@ from convert.export.tensorrt.subprocess_builder import Made, make_engine
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Artifact, BundledVariant
 from edge.bundles.variant import Variant
-from edge.errors import BackendError
+from edge.errors import BackendError, EdgeError
 from edge.inference.backends.tensorrt import current_platform, runtime
 from edge.inference.cuda import load_cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
+from edge.inference.engine_trial import try_engine
 from edge.progress import Progress, no_progress, part_of
 from edge.updates.download import shown
 from edge.updates.engines import take_engine
@@ -96,11 +98,21 @@ def build_engines(
                 store=store,
                 options=options,
                 force=rebuild,
+                trial=partial(_try, opened, entry.variant, precision),
                 announce=_log.info,
                 progress=part,
             )
         )
     return Engines(platform=platform, made=tuple(made))
+
+
+def _try(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> None:
+    """Run a new engine on the golden pictures before it is used: builders have made wrong ones."""
+    try:
+        try_engine(bundle, variant, precision, cache)
+    except EdgeError as reason:
+        others = " or ".join(each for each in ("int8", "fp16", "fp32") if each != precision)
+        raise ConversionError(f"{reason} The new engine is not kept: build another, --precision {others}.") from reason
 
 
 def _is_in(store: EngineStore, source: Source, platform: Platform) -> bool:

@@ -53,6 +53,7 @@ def make_engine(
     force: bool = False,
     module: str = "tensorrt",
     free_mb: Callable[[], float] = lambda: psutil.virtual_memory().available / 1e6,
+    trial: Callable[[Path], object] = lambda cache: None,
     announce: Callable[[str], None] = lambda message: None,
     progress: Progress = no_progress,
 ) -> Made:
@@ -68,6 +69,8 @@ def make_engine(
         force: Build even if there is one.
         module: The module that builds: ``tensorrt``, or ``tensorrt_rtx``.
         free_mb: Memory that programs can still get, in MB.
+        trial: Called before a new engine is put among the others, with a cache folder that has it alone. What it raises
+            ends the call.
         announce: Called with what a user should know.
         progress: Called as the builder goes on.
 
@@ -88,7 +91,10 @@ def make_engine(
             found = _run(request, progress)
             record = asdict(options) | found | {"precision": precision, "seconds": round(time.monotonic() - start, 1)}
             record["created"] = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            return Made(source=source, engine=store.add(source, platform, out, record), is_new=True)
+            staged = EngineStore.below(Path(folder))
+            new = staged.add(source, platform, out, record)
+            trial(Path(folder))
+            return Made(source=source, engine=store.add(source, platform, new.path, record), is_new=True)
 
 
 def _in_store(source: Source, platform: Platform, store: EngineStore, announce: Callable[[str], None]) -> Engine | None:
