@@ -21,8 +21,9 @@ def engine(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the shipped one's name.", metavar="BUNDLE")],
     variant: Annotated[list[str] | None, typer.Option(help="Only this variant; may be given again.")] = None,
     precision: Annotated[
-        Literal["fp32", "fp16", "int8", "int8_full"], typer.Option(help="Which of the bundle's ONNX files to build.")
-    ] = "int8",
+        Literal["auto", "fp32", "fp16", "int8", "int8_full"],
+        typer.Option(help="Which of the bundle's ONNX files to build. auto: int8, or fp16 where int8 answers wrongly."),
+    ] = "auto",
     options: BuildOptions = BuildOptions(),
     force: Annotated[bool, typer.Option("--force", help="Build even what is there.")] = False,
     like: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,24 +67,61 @@ def test_a_table_tells_what_was_done(jetson: Path, tiny_bundle: Path) -> None:
     assert json.loads(next(jetson.glob("*.json")).read_text())["build"]["workspace_mb"] == 64
 
 
-def test_a_new_engine_that_answers_wrongly_is_not_kept(
-    jetson: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+Refuse = Callable[..., list[tuple[str, str, list[str]]]]
+
+
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch) -> Refuse:
+    """Lets engines of these precisions answer wrongly; gives what is tried: variant, precision, files of the store."""
+
+    def refuse(*precisions: str) -> list[tuple[str, str, list[str]]]:
+        tried = []
+
+        def try_engine(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> bool:
+            alone = sorted((cache / "mobilenet-edge/engines").iterdir())
+            tried.append((variant.name, precision, [path.suffix for path in alone]))
+            if precision in precisions:
+                raise SelfTestError(f"{variant.name} gives a wrong answer.")
+            return True
+
+        monkeypatch.setattr(command, "try_engine", try_engine)
+        return tried
+
+    return refuse
+
+
+def test_a_new_engine_that_answers_wrongly_is_not_kept(jetson: Path, tiny_bundle: Path, refuse: Refuse) -> None:
     """As on an H100 with TensorRT 8.6: the fp32 and fp16 engines of a variant were right, the int8 one was wrong."""
-    seen = []
-
-    def refuse(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> bool:
-        alone = sorted((cache / "mobilenet-edge/engines").iterdir())
-        seen.append((variant.name, precision, [path.suffix for path in alone]))
-        raise SelfTestError("0.25_64 gives a wrong answer.")
-
-    monkeypatch.setattr(command, "try_engine", refuse)
+    tried = refuse("int8")
     with pytest.raises(ConversionError) as refused:
-        run(tiny_bundle, "--variant", "0.25_64")
+        run(tiny_bundle, "--variant", "0.25_64", "--precision", "int8")
     assert str(refused.value) == (
-        "0.25_64 gives a wrong answer. The new engine is not kept: build another, --precision fp16 or fp32."
+        "mobilenet_v1_0.25_64 gives a wrong answer. The new int8 engine of mobilenet_v1_0.25_64 is not kept. "
+        "Build another: --precision fp16 or fp32."
     )
-    assert seen == [("mobilenet_v1_0.25_64", "int8", [".engine", ".json"])]
+    assert tried == [("mobilenet_v1_0.25_64", "int8", [".engine", ".json"])]
+    assert not list(jetson.glob("*.engine"))
+
+
+def test_fp16_takes_the_place_of_int8_that_answers_wrongly(
+    jetson: Path, tiny_bundle: Path, refuse: Refuse, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried = refuse("int8")
+    rows = json.loads(run(tiny_bundle, "--json").stdout)["engines"]
+    assert [row["source"] for row in rows] == ["mobilenet_v1_0.25_96_fp16.onnx", "mobilenet_v1_0.25_64_fp16.onnx"]
+    assert [(name[-2:], precision) for name, precision, _ in tried] == [("96", "int8"), ("96", "fp16"), ("64", "fp16")]
+    assert [path.name.split(".trt")[0][-4:] for path in jetson.glob("*.engine")] == ["fp16", "fp16"]
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == (
+        "mobilenet_v1_0.25_96 gives a wrong answer. The new int8 engine of mobilenet_v1_0.25_96 is not kept. "
+        "fp16 is built instead, for this variant and those to come"
+    )
+
+
+def test_where_fp16_answers_wrongly_too_fp32_is_advised(jetson: Path, tiny_bundle: Path, refuse: Refuse) -> None:
+    refuse("int8", "fp16")
+    with pytest.raises(ConversionError, match=r"Build another: --precision fp32\.$"):
+        run(tiny_bundle)
     assert not list(jetson.glob("*.engine"))
 
 

@@ -32,6 +32,10 @@ OnnxPrecision = Literal["fp32", "fp16", "int8", "int8_full"]
 _log = logging.getLogger(__name__)
 
 
+class _WrongEngineError(ConversionError):
+    """A new engine gives other answers than its ONNX file, or none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engines:
     """What was built, and for which machine."""
@@ -45,7 +49,7 @@ def build_engines(
     bundle: str | PathLike[str] | Bundle,
     *,
     variants: Sequence[Variant | str] = (),
-    precision: OnnxPrecision = "int8",
+    precision: OnnxPrecision | Literal["auto"] = "auto",
     options: BuildOptions = BuildOptions(),
     rebuild: bool = False,
     like: str | PathLike[str] | None = None,
@@ -57,7 +61,8 @@ def build_engines(
     Args:
         bundle: The bundle, its folder, or its name.
         variants: Only these; empty for all.
-        precision: Which of the bundle's ONNX files to build.
+        precision: Which of the bundle's ONNX files to build; ``auto`` for int8, and fp16 from the first variant on
+            whose int8 engine answers wrongly on this machine.
         options: How to build.
         rebuild: Build even what is in the cache, or take it again.
         like: The folder in which an equal machine has published its engines: a path or ``https://...``. What it has for
@@ -75,35 +80,76 @@ def build_engines(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(str(bundle))
     wanted = [v if isinstance(v, Variant) else Variant.parse(v) for v in variants]
     entries = [opened.find(variant) for variant in wanted] or list(opened.variants)
-    artifacts = [_artifact(opened, entry, precision) for entry in entries]
-    sources = [Source(path=opened.path(artifact.file), sha256=artifact.sha256) for artifact in artifacts]
-    platform, store = current_platform(runtime(), load_cuda()), EngineStore()
-    made, trusted = [], key or configured_key()
-    for number, (entry, artifact, source) in enumerate(zip(entries, artifacts, sources, strict=True)):
-        part = part_of(progress, number / len(entries), 1 / len(entries), f"{source.name}: ")
-        if like is not None and (rebuild or not _is_in(store, source, platform)):
+    chosen: OnnxPrecision = "int8" if precision == "auto" else precision
+    for entry in entries:
+        _artifact(opened, entry, chosen)
+    platform = current_platform(runtime(), load_cuda())
+    work = _Work(opened, platform, EngineStore(), options, rebuild, like, key or configured_key())
+    made: list[Made] = []
+    for number, entry in enumerate(entries):
+        part = part_of(progress, number / len(entries), 1 / len(entries), f"{entry.variant.name}: ")
+        while len(made) == number:
+            try:
+                made.append(work.make(entry, chosen, part))
+            except _WrongEngineError as reason:
+                if precision != "auto" or chosen == "fp16":
+                    others = " or ".join(each for each in ("fp16", "fp32") if each != chosen)
+                    raise ConversionError(f"{reason} Build another: --precision {others}.") from reason
+                chosen = "fp16"
+                _log.warning("%s fp16 is built instead, for this variant and those to come", reason)
+    return Engines(platform=platform, made=tuple(made))
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is the same for all engines of a call."""
+
+    bundle: Bundle
+    platform: Platform
+    store: EngineStore
+    options: BuildOptions
+    rebuild: bool
+    like: str | PathLike[str] | None
+    key: Path | None
+
+    def make(self, entry: BundledVariant, precision: OnnxPrecision, progress: Progress) -> Made:
+        """Take one engine from an equal machine, or build it."""
+        artifact = _artifact(self.bundle, entry, precision)
+        source = Source(path=self.bundle.path(artifact.file), sha256=artifact.sha256)
+        if self.like is not None and (self.rebuild or not self._has(source)):
+            place = str(self.like)
             taken = take_engine(
-                str(like), opened, entry.variant, artifact, platform, store=store, key=trusted, progress=part
+                place,
+                self.bundle,
+                entry.variant,
+                artifact,
+                self.platform,
+                store=self.store,
+                key=self.key,
+                progress=progress,
             )
             if taken is not None:
-                made.append(Made(source=source, engine=taken, is_new=True, is_taken=True))
-                continue
-            _log.info("%s has no engine of %s for %s: it is built here", shown(str(like)), source.name, platform)
-        made.append(
-            make_engine(
-                source,
-                entry.variant,
-                precision,
-                platform,
-                store=store,
-                options=options,
-                force=rebuild,
-                trial=partial(_try, opened, entry.variant, precision),
-                announce=_log.info,
-                progress=part,
-            )
+                return Made(source=source, engine=taken, is_new=True, is_taken=True)
+            _log.info("%s has no engine of %s for %s: it is built here", shown(place), source.name, self.platform)
+        return make_engine(
+            source,
+            entry.variant,
+            precision,
+            self.platform,
+            store=self.store,
+            options=self.options,
+            force=self.rebuild,
+            trial=partial(_try, self.bundle, entry.variant, precision),
+            announce=_log.info,
+            progress=progress,
         )
-    return Engines(platform=platform, made=tuple(made))
+
+    def _has(self, source: Source) -> bool:
+        try:
+            self.store.find(source, self.platform)
+        except BackendError:
+            return False
+        return True
 
 
 def _try(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> None:
@@ -111,16 +157,7 @@ def _try(bundle: Bundle, variant: Variant, precision: str, cache: Path) -> None:
     try:
         try_engine(bundle, variant, precision, cache)
     except EdgeError as reason:
-        others = " or ".join(each for each in ("int8", "fp16", "fp32") if each != precision)
-        raise ConversionError(f"{reason} The new engine is not kept: build another, --precision {others}.") from reason
-
-
-def _is_in(store: EngineStore, source: Source, platform: Platform) -> bool:
-    try:
-        store.find(source, platform)
-    except BackendError:
-        return False
-    return True
+        raise _WrongEngineError(f"{reason} The new {precision} engine of {variant.name} is not kept.") from reason
 
 
 def _artifact(bundle: Bundle, entry: BundledVariant, precision: OnnxPrecision) -> Artifact:
