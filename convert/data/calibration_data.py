@@ -19,8 +19,8 @@ from convert.data.image_sets import (
 )
 from convert.errors import CalibrationError
 from convert.quantization import synthetic_images
+from edge.bundles.bundle import label_mismatch
 from edge.evaluation.truth import pictures_of_nothing, read_truth
-from edge.inference.classifier import label_mismatch
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 

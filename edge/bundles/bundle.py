@@ -18,7 +18,16 @@ from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
 from edge.files import is_there, parse_json
 
-__all__ = ["MANIFEST", "Bundle", "is_vouched_for", "open_bundle", "read_labels", "shipped_bundles", "shipped_folder"]
+__all__ = [
+    "MANIFEST",
+    "Bundle",
+    "is_vouched_for",
+    "label_mismatch",
+    "open_bundle",
+    "read_labels",
+    "shipped_bundles",
+    "shipped_folder",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +135,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if not lines:
         raise BundleError(f"Labels {path} are empty: expected one label a line, line N for class N.")
     return tuple(_without_numbers(lines))
+
+
+def label_mismatch(labels: int, classes: int) -> str:
+    """The likely cause of a wrong number of labels, as the end of a sentence."""
+    if abs(labels - classes) == 1:
+        return "off by one: background class? TF-slim's lists begin with 'background', Keras' do not."
+    return "they belong to another model."
 
 
 def _without_numbers(lines: list[str]) -> Iterable[str]:

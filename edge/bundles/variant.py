@@ -9,6 +9,7 @@ from typing import Final
 
 from edge.bundles.architecture import LayerCosts, costs
 from edge.errors import VariantError
+from edge.text import shortened
 
 __all__ = ["ALPHAS", "RESOLUTIONS", "Variant"]
 
@@ -48,18 +49,25 @@ class Variant:
             )
 
     @classmethod
-    def parse(cls, name: str) -> Variant:
-        """Read a name: ``mobilenet_v1_0.50_160``, and for short ``0.5_160`` or ``0.5-160``.
+    def parse(cls, name: Variant | str) -> Variant:
+        """Read a name: ``mobilenet_v1_0.50_160``, and for short ``0.5_160`` or ``0.5-160``. A variant stays as it is.
 
         Raises:
-            VariantError: The name has another form.
+            VariantError: The name has another form, or is none.
         """
+        if isinstance(name, Variant):
+            return name
+        if not isinstance(name, str):
+            hint = ": its attribute 'variant' is one" if isinstance(getattr(name, "variant", None), Variant) else ""
+            raise VariantError(f"Expected a variant or its name, got a {type(name).__name__}{hint}.")
         match = _NAME.fullmatch(name.strip())
         other = _OTHER_NAME.fullmatch(name.strip()) if match is None else None
         if other is not None and not other[1].startswith(_V1):
             return cls(1.0, int(other[2]), other[1])
         if match is None:
-            raise VariantError(f"'{name}' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160.")
+            raise VariantError(
+                f"'{shortened(name)}' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160."
+            )
         return cls(float(match[1]), int(match[2]))
 
     @property

@@ -30,7 +30,7 @@ from edge.control.loading import load_variants
 from edge.errors import VariantError
 from edge.inference.backends import Backend, Refusal
 from edge.inference.classifier import Classifier
-from edge.inference.live_classifier import Mode
+from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.inference.unknown import Unknown
 from edge.profiling.profile import LatencyProfile
@@ -123,7 +123,7 @@ class AdaptiveClassifier:
 
         def threads_of(variant: Variant) -> int:
             row = profile.find(variant)
-            return threads or (row and row.num_threads) or 1
+            return threads if threads is not None else (row and row.num_threads) or 1
 
         width, height = profile.frame_size or FRAME_SIZE
         self._loaded = load_variants(
@@ -254,7 +254,7 @@ class AdaptiveClassifier:
         Raises:
             VariantError: It is not loaded; the message says why, or what is.
         """
-        variant = Variant.parse(str(variant))
+        variant = Variant.parse(variant)
         if reason := self._loaded.left_out.get(variant):
             raise VariantError(f"{variant.name} is not loaded: {reason}. Raise the memory limit.")
         with self._lock:
@@ -266,10 +266,15 @@ class AdaptiveClassifier:
             self._note(self._controller.release(self._clock()))
 
     def close(self) -> None:
-        """Free every model. A second call does nothing."""
+        """Free every model, once another thread's picture is classified. A second call does nothing."""
         if self._sampler is not None:
             self._sampler.close()
         self._loaded.close()
+
+    def __repr__(self) -> str:
+        return f"<AdaptiveClassifier {self.variant.name} of {len(self.variants)}, {self.mode}>"
+
+    __reduce__ = refuse_copy
 
     def __enter__(self) -> AdaptiveClassifier:
         if self._sampler is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.board.affinity import default_threads
-from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.bundle import Bundle, label_mismatch, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, VariantError
 from edge.inference.backends import Backend, Refusal, open_backend
-from edge.inference.live_classifier import Mode
+from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.inference.recent_times import RecentTimes
 from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from edge.budget import Budget
     from edge.control.decision import Cause, Change
 
-__all__ = ["Classifier", "label_mismatch"]
+__all__ = ["Classifier"]
 
 
 class Classifier:
     """One variant of a bundle, loaded and ready: a :class:`~edge.inference.live_classifier.LiveClassifier`.
 
-    Buffers are made once; a call with an array allocates next to nothing.
+    Buffers are made once; a call with an array allocates next to nothing. Threads may share one: while a picture is
+    classified, the others wait. To classify several at once, open several.
 
     >>> with Classifier("demo", "0.25_128") as classifier:
     ...     classifier.classify("photo.jpg").best.label
@@ -88,8 +90,8 @@ class Classifier:
         parse_unknown(unknown)  # before a model is loaded
         bundle = open_bundle(bundle)
         class_thresholds("off", None, thresholds or {}, bundle.labels)
-        chosen = bundle.most_accurate if variant is None else Variant.parse(str(variant))
-        opened = open_backend(bundle, chosen, name=backend, threads=threads or default_threads())
+        chosen = bundle.most_accurate if variant is None else Variant.parse(variant)
+        opened = open_backend(bundle, chosen, name=backend, threads=default_threads() if threads is None else threads)
         try:
             self._join(opened.backend, bundle.labels, bundle.manifest.preprocessing, chosen, top_k)
         except BackendError:
@@ -131,6 +133,7 @@ class Classifier:
             cause = label_mismatch(len(labels), classes)
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
         self.backend, self.variant = backend, variant
+        self._lock = threading.RLock()  # a signal's handler may close what its thread is using
         self._labels, self._top_k = tuple(labels), min(top_k, classes)
         self._times = RecentTimes()
         self._preprocessing, self._preprocessor = preprocessing, Preprocessor(preprocessing, backend.input_spec)
@@ -140,7 +143,7 @@ class Classifier:
 
         Args:
             picture: uint8 (height, width, 3) BGR of any size, a file's path, or a PIL image. Reading or converting it
-                is not part of the times in the answer.
+                is not part of the times in the answer, nor is waiting for another thread's picture.
             prepared: What a :meth:`preparer` made of it. One for another resolution or preprocessing is ignored.
             rgb: Whether the array's channels are in the order RGB.
 
@@ -149,29 +152,27 @@ class Classifier:
             BackendError: The runtime failed.
         """
         frame = picture if isinstance(picture, np.ndarray) and not rgb else as_frame(picture, rgb=rgb)
-        start = time.perf_counter()
-        if (
-            prepared is not None
-            and len(prepared.pixels) == self._preprocessor.side
-            and prepared.preprocessing in (None, self._preprocessing)
-        ):
-            self._preprocessor.normalize(prepared.pixels, self.backend.input())
-            start_of_work = start - prepared.preprocess_ms / 1e3
-        else:
-            self._preprocessor(frame, self.backend.input())
-            start_of_work = start
-        ready = time.perf_counter()
-        output = self.backend.infer()
-        inferred = time.perf_counter()
-        labels = self._labels
-        best = top_k(output[0], self.backend.output_spec, self._top_k)
-        guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
-        is_unknown = guesses[0].probability < self.class_thresholds.get(guesses[0].class_id, self.unknown_below)
-        done = time.perf_counter()
-        self._times.add(1e3 * (done - start_of_work))
-        return Prediction(
-            guesses, 1e3 * (ready - start_of_work), 1e3 * (inferred - ready), 1e3 * (done - inferred), is_unknown
-        )
+        with self._lock:
+            start = time.perf_counter()
+            if (
+                prepared is not None
+                and len(prepared.pixels) == self._preprocessor.side
+                and prepared.preprocessing in (None, self._preprocessing)
+            ):
+                self._preprocessor.normalize(prepared.pixels, self.backend.input())
+                start -= prepared.preprocess_ms / 1e3
+            else:
+                self._preprocessor(frame, self.backend.input())
+            ready = time.perf_counter()
+            output = self.backend.infer()
+            inferred = time.perf_counter()
+            labels = self._labels
+            best = top_k(output[0], self.backend.output_spec, self._top_k)
+            guesses = tuple([Guess(class_id, labels[class_id], probability) for class_id, probability in best])
+            is_unknown = self.is_unknown(guesses[0])
+            done = time.perf_counter()
+            self._times.add(1e3 * (done - start))
+        return Prediction(guesses, 1e3 * (ready - start), 1e3 * (inferred - ready), 1e3 * (done - inferred), is_unknown)
 
     def is_unknown(self, best: Guess) -> bool:
         """Whether an answer with this best class, as averaged over frames, is unknown."""
@@ -197,9 +198,11 @@ class Classifier:
         Raises:
             ImageError: The frame is of another type or shape.
         """
-        spec, tensor = self.backend.input_spec, self.backend.input()
-        self._preprocessor(frame, tensor)
-        real = spec.real(tensor[0])
+        spec = self.backend.input_spec
+        with self._lock:
+            tensor = self.backend.input()
+            self._preprocessor(frame, tensor)
+            real = spec.real(tensor[0])
         return real.transpose(1, 2, 0) if spec.is_channels_first else real
 
     def probabilities(self, frame: Frame) -> NDArray[np.float32]:
@@ -209,8 +212,9 @@ class Classifier:
             ImageError: The frame is of another type or shape.
             BackendError: The runtime failed.
         """
-        self._preprocessor(frame, self.backend.input())
-        return self.backend.output_spec.real(self.backend.infer()[0])
+        with self._lock:
+            self._preprocessor(frame, self.backend.input())
+            return self.backend.output_spec.real(self.backend.infer()[0])
 
     @property
     def classifiers(self) -> Mapping[Variant, Classifier]:
@@ -266,7 +270,7 @@ class Classifier:
         Raises:
             VariantError: It is another one.
         """
-        if Variant.parse(str(variant)) != self.variant:
+        if Variant.parse(variant) != self.variant:
             raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
 
     def release(self) -> None:
@@ -278,8 +282,14 @@ class Classifier:
         raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
 
     def close(self) -> None:
-        """Free the model. A second call does nothing."""
-        self.backend.close()
+        """Free the model, once another thread's picture is classified. A second call does nothing."""
+        with self._lock:
+            self.backend.close()
+
+    def __repr__(self) -> str:
+        return f"<Classifier {self.variant.name} on {self.backend.version}>"
+
+    __reduce__ = refuse_copy
 
     def __enter__(self) -> Classifier:
         return self
@@ -288,10 +298,3 @@ class Classifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def label_mismatch(labels: int, classes: int) -> str:
-    """The likely cause of a wrong number of labels, as the end of a sentence."""
-    if abs(labels - classes) == 1:
-        return "off by one: background class? TF-slim's lists begin with 'background', Keras' do not."
-    return "they belong to another model."

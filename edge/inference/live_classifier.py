@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 
 from edge.bundles.variant import Variant
 from edge.inference.backends import Backend, Refusal
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge.control.decision import Cause, Change
     from edge.inference.classifier import Classifier
 
-__all__ = ["LiveClassifier", "Mode"]
+__all__ = ["LiveClassifier", "Mode", "refuse_copy"]
 
 Mode = Literal["auto", "pinned", "fixed"]
 """Who chooses the variant: the classifier, by the budget; you, until you release it; you, when it was opened."""
@@ -29,7 +29,7 @@ Mode = Literal["auto", "pinned", "fixed"]
 class LiveClassifier(Protocol):
     """The protocol of :class:`edge.Classifier` and :class:`edge.AdaptiveClassifier`.
 
-    One thread classifies; every other method may be called by any thread.
+    Any thread may call any method; pictures are classified one after the other.
     """
 
     @property
@@ -135,10 +135,19 @@ class LiveClassifier(Protocol):
         """
 
     def close(self) -> None:
-        """Free every model. A second call does nothing."""
+        """Free every model, once another thread's picture is classified. A second call does nothing."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def refuse_copy(classifier: object) -> NoReturn:
+    """What a classifier does instead of being copied or pickled: a loaded model belongs to its process.
+
+    Raises:
+        TypeError: Always.
+    """
+    raise TypeError(f"{type(classifier).__name__} cannot be copied or pickled: open one in each process.")

@@ -96,7 +96,7 @@ def profile(
             "A profile of an equal board is taken whole: name no variants, no prediction, no sustained run."
         )
     bundle, device = open_bundle(bundle), describe()
-    named = [bundle.find(Variant.parse(str(variant))).variant for variant in variants]
+    named = [bundle.find(Variant.parse(variant)).variant for variant in variants]
     path = profile_path(bundle, backend, threads, device)
 
     usable = partial(_usable, path, bundle, backend, threads, device, named)

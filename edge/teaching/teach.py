@@ -94,7 +94,7 @@ def teach(
     folder, parent = Path(out), open_bundle(bundle)
     check_free(folder, replace=overwrite)
     found = find_pictures(Path(pictures))
-    wanted = [parent.find(Variant.parse(str(one))) for one in variants] or list(parent.variants)
+    wanted = [parent.find(Variant.parse(one)) for one in variants] or list(parent.variants)
     students, notes = _students(parent, wanted)
     if (known := backbone_classes(parent)) < _FEW_CLASSES:
         notes.append(

@@ -17,14 +17,14 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edge.bundles.bundle import MANIFEST, Bundle, open_bundle, read_labels
+from edge.bundles.bundle import MANIFEST, Bundle, label_mismatch, open_bundle, read_labels
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.errors import BundleError, ImageError
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
 from edge.files import new_folder, sha256_of, to_json
-from edge.inference.classifier import Classifier, label_mismatch
+from edge.inference.classifier import Classifier
 from edge.inference.golden import write_golden
 from edge.intervals import wilson_interval
 from edge.progress import Progress, no_progress

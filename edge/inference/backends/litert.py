@@ -48,6 +48,7 @@ class LiteRTBackend:
         self.input_spec = _spec(inputs[0])
         stays = self._run_once()
         self.output_spec = _spec(self._interpreter.get_output_details()[0])  # where computed, known after a run alone
+        self._input: NDArray[np.generic] | None
         self._output: NDArray[np.generic] | None
         if stays:
             self._input, self._output = (self._memory(index) for index in self._indices)
@@ -56,7 +57,7 @@ class LiteRTBackend:
 
     def input(self) -> NDArray[np.generic]:
         """The interpreter's own input memory; where that moves, a buffer that :meth:`infer` copies there."""
-        if self._interpreter is None:
+        if self._input is None:
             raise closed(self.name)
         return self._input
 
@@ -76,10 +77,8 @@ class LiteRTBackend:
         return output
 
     def close(self) -> None:
-        """Free the interpreter, and with it the memory that :meth:`input` and :meth:`infer` showed."""
-        self._input = self._input.copy()
-        self._output = None if self._output is None else self._output.copy()
-        self._interpreter = None
+        """Free the interpreter, once nobody holds an array of :meth:`input` or :meth:`infer` any more."""
+        self._interpreter = self._input = self._output = None
 
     def _run_once(self) -> bool:
         """Run the model on zeros; whether that leaves the memory of its input and output where it was.
@@ -105,9 +104,10 @@ class LiteRTBackend:
             return None
 
     def _memory(self, index: int) -> NDArray[np.generic]:
-        """A tensor's memory without a reference to the interpreter, which does not run while one is held."""
+        """A tensor's memory as an array that is not the interpreter's own, which does not run while one is held."""
         tensor: NDArray[np.generic] = self._interpreter.tensor(index)()
         memory: Any = (ctypes.c_ubyte * tensor.nbytes).from_address(tensor.ctypes.data)
+        memory.owner = self._interpreter  # the memory is there for as long as the array
         return np.frombuffer(memory, tensor.dtype).reshape(tensor.shape)
 
 

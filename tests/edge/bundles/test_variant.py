@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import EdgeError, VariantError
+from edge.text import shortened
 
 ODD_ALPHAS = (0.125, 1.4, 0.35, 2.0)
 
@@ -85,7 +86,7 @@ def test_other_names_are_refused_with_an_example(name: str) -> None:
     with pytest.raises(VariantError) as refused:
         Variant.parse(name)
     assert str(refused.value) == (
-        f"'{name}' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160."
+        f"'{shortened(name)}' names no variant: expected mobilenet_v1_<α>_<ρ>, e.g. mobilenet_v1_0.50_160."
     )
 
 

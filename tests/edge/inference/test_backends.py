@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -204,6 +205,14 @@ class TestAfterClose:
                 with pytest.raises(BackendError) as refused:
                     use()
                 assert str(refused.value) == f"the {name} backend is closed: load the model again."
+
+    def test_the_memory_of_litert_is_there_for_as_long_as_an_array_of_it(self, bundle_of: BundleOf) -> None:
+        backend: Any = open_backend(bundle_of({"tflite": tflite_bytes()}), VARIANT, name="litert").backend
+        interpreter, shown = weakref.ref(backend._interpreter), [backend.input()[0], backend.infer()]
+        backend.close()
+        assert interpreter() is not None
+        shown.clear()
+        assert interpreter() is None
 
 
 class TestTable:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
-from edge.bundles.bundle import open_bundle
+from edge.bundles.bundle import label_mismatch, open_bundle
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, BundleError, ImageError
+from edge.errors import BackendError, BundleError, ImageError, VariantError
 from edge.inference.backends.fake import FakeBackend
-from edge.inference.classifier import Classifier, label_mismatch
+from edge.inference.classifier import Classifier
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.vision.preprocess import Frame, Preprocessing
 from edge.vision.tensor import TensorSpec
@@ -147,8 +152,61 @@ class TestClassifier:
         with pytest.raises(BackendError, match="is closed"):
             classifier.classify(grey(0))
 
+    def test_says_what_runs_and_is_not_copied(self) -> None:
+        classifier = make()
+        assert repr(classifier) == "<Classifier mobilenet_v1_0.25_32 on fake 1>"
+        for use in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(
+                TypeError, match=r"^Classifier cannot be copied or pickled: open one in each process\.$"
+            ):
+                use(classifier)
+
+
+class TestThreads:
+    def test_share_one_and_each_gets_its_own_answer(self) -> None:
+        classifier = make(latency_ms=1.0)  # during which another thread could write its picture
+        levels = {0: "red", 60: "green", 128: "blue", 255: "thin"}
+
+        def answers(level: int) -> list[str]:
+            frame = grey(level)
+            found: list[str] = []
+            for _ in range(5):
+                found += [classifier.classify(frame).label, LABELS[int(classifier.probabilities(frame).argmax())]]
+                assert classifier.network_input(frame).mean() == pytest.approx(level / 127.5 - 1, abs=0.01)
+            return found
+
+        with ThreadPoolExecutor(len(levels)) as threads:
+            assert list(threads.map(answers, levels)) == [[label] * 10 for label in levels.values()]
+
+    def test_closing_waits_for_the_picture_of_another(self) -> None:
+        class Closed(FakeBackend):
+            def infer(self) -> NDArray[np.generic]:
+                closing.start()
+                closing.join(0.05)
+                assert closing.is_alive()
+                return super().infer()
+
+        classifier = Classifier.of_backend(Closed(resolution=32, classes=5), LABELS, Preprocessing(), variant=VARIANT)
+        closing = threading.Thread(target=classifier.close)
+        assert classifier.classify(grey(255)).label == "thin"
+        closing.join()
+        with pytest.raises(BackendError, match="is closed"):
+            classifier.classify(grey(255))
+
 
 class TestOpening:
+    @pytest.mark.parametrize("threads", [0, -1])
+    def test_refuses_numbers_of_threads_that_cannot_be(self, bundle_folder: Path, threads: int) -> None:
+        with pytest.raises(BackendError, match=f"cannot use {threads} threads: expected 1 or more"):
+            Classifier(bundle_folder, backend="fake", threads=threads)
+
+    def test_an_entry_of_the_bundle_is_not_a_variant(self, bundle_folder: Path) -> None:
+        entry: Any = open_bundle(bundle_folder).variants[0]
+        with pytest.raises(VariantError) as refused:
+            Classifier(bundle_folder, entry, backend="fake")
+        expected = "Expected a variant or its name, got a BundledVariant: its attribute 'variant' is one."
+        assert str(refused.value) == expected
+
     def test_takes_what_the_bundle_says(self, bundle_folder: Path) -> None:
         bundle = open_bundle(bundle_folder)
         with Classifier(bundle, Variant(0.5, 160), backend="fake", threads=3, top_k=1) as classifier:
