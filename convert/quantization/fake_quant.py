@@ -13,7 +13,7 @@ from torch import Tensor
 
 from convert.quantization.folding import FoldedLayer, FoldedNetwork
 from convert.quantization.network import Quantization, QuantizedNetwork
-from convert.quantization.qdq import SymmetricLayer, SymmetricNetwork
+from convert.quantization.qdq import SymmetricNetwork
 from edge.vision.preprocess import HALF_UP
 
 __all__ = ["FakeQuantLayer", "Grid", "fake_quant_integers", "fake_quant_symmetric"]
@@ -103,20 +103,14 @@ def fake_quant_symmetric(network: FoldedNetwork, symmetric: SymmetricNetwork) ->
         weight = torch.from_numpy(layer.weight).float()
         if layer.weight_scales is not None:
             weight = weight * torch.from_numpy(layer.weight_scales)[:, None, None, None]
-        after = _shift(layer)
         layers.append(
             FakeQuantLayer(
                 exact=exact,
                 weight=weight,
-                bias=torch.from_numpy(layer.bias) + after - shift * weight.sum(dim=(1, 2, 3)),
+                bias=torch.from_numpy(layer.bias) + layer.shift - shift * weight.sum(dim=(1, 2, 3)),
                 input_grid=None if layer.input_scale is None else Grid(layer.input_scale, shift, -128, 127),
                 output_grid=None,
             )
         )
-        shift = after
+        shift = layer.shift
     return layers
-
-
-def _shift(layer: SymmetricLayer) -> float:
-    """How much lower than in float the layer's output is."""
-    return -layer.limits[0] if layer.limits else 0.0

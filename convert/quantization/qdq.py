@@ -4,6 +4,9 @@ A ReLU6 output over [0, 6] quantized with zero point 0 leaves half of the int8 l
 so its input may be shifted exactly: the depthwise layer before it gives ``clip(x - c, -c, 6 - c)``, with ``-c`` in its
 own bias and ``c`` times the sum of the weights in the bias after. Likewise before the classifier, through the pool.
 
+Rounding saturates at -128 and 127 levels, which are the ends of that clip: so none is written before it, and a ReLU is
+enough where the input is not shifted. Builders know convolution and ReLU before rounding best.
+
 Two forms: ``mixed`` rounds only what goes into pointwise layers and the classifier, 95 % of the mult-adds, and leaves
 the stem and the depthwise layers in half floats; ``full`` rounds the input of every layer, for DLAs and for GPUs on
 which that is faster. Biases are corrected as :mod:`convert.quantization.quantizer` does: layer by layer, so that each
@@ -12,6 +15,7 @@ channel keeps the mean it has in float. The shifts fall out of the same equation
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -32,7 +36,8 @@ from edge.vision.preprocess import Preprocessing
 __all__ = ["Form", "SymmetricLayer", "SymmetricNetwork", "symmetrize"]
 
 Form = Literal["mixed", "full"]
-_LEVELS: Final = 127
+_LOWEST: Final = -128
+_HIGHEST: Final = 127
 _NARROWEST: Final = 1e-3
 """The least range of a tensor, as of a layer that never fires."""
 _POOL_HEADROOM: Final = 1.25
@@ -60,8 +65,10 @@ class SymmetricLayer:
     stride: int
     pads: tuple[int, int, int, int]
     """Zeros around the input: (left, right, top, bottom)."""
+    shift: float
+    """How much lower than in float the output is."""
     limits: tuple[float, float] | None
-    """Where the activation ends below and above; None for no activation."""
+    """Where the activation ends below and above; None for none, or where rounding the output ends it there as well."""
     input_scale: float | None
     """The input's int8 step; None where the input is not rounded."""
     pools: bool = False
@@ -111,7 +118,7 @@ def symmetrize(
             integers,
             statistics[index],
             current,
-            is_int8=layer.kind in _IN_INT8[form],
+            form=form,
             feeds=network.layers[index + 1] if index + 1 < len(network.layers) else None,
         )
         layers.append(made)
@@ -129,12 +136,12 @@ class _Activations:
 
     @property
     def scale(self) -> float:
-        return float(np.float32(max(self.largest, _NARROWEST) / _LEVELS))
+        return float(np.float32(max(self.largest, _NARROWEST) / _HIGHEST))
 
     def rounded(self, x: Tensor) -> Tensor:
         """A batch as int8 holds it, in float32."""
         scale = self.scale
-        levels = (x.float() / scale).round_().clamp_(-_LEVELS - 1, _LEVELS)
+        levels = (x.float() / scale).round_().clamp_(_LOWEST, _HIGHEST)
         return levels.mul_(scale).half().float()
 
 
@@ -149,10 +156,11 @@ def _layer(
     statistics: FloatStatistics,
     current: _Activations,
     *,
-    is_int8: bool,
+    form: Form,
     feeds: FoldedLayer | None,
 ) -> tuple[SymmetricLayer, _Activations]:
     """The layer, and its output for the input ``current``; ``feeds`` is the layer that takes it."""
+    is_int8 = layer.kind in _IN_INT8[form]
     weight, real = _weights(layer, integers, is_int8)
     means = _replaced_by_sums(current, layer, real, is_int8=is_int8)
     bias = (statistics.mean - means).float()[:, None, None]
@@ -161,8 +169,8 @@ def _layer(
     if feeds is not None and feeds.pools:  # the pool comes at once: what it gives is rounded, not what it takes
         outputs = [layer.activate_(y.float().add_(bias)).mean(dim=(2, 3), keepdim=True) for y in outputs]
         largest = min(statistics.high, _POOL_HEADROOM * max(y.max().item() for y in outputs))
-    if feeds is not None and feeds.kind in _SHIFTED:
-        shift = largest / 2
+    if feeds is not None and feeds.kind in _SHIFTED and layer.cap is not None:
+        shift = largest * _LOWEST / (_LOWEST - _HIGHEST)  # zero is the lowest level
     for number, y in enumerate(outputs):
         out = y if feeds is not None and feeds.pools else layer.activate_(y.float().add_(bias))
         outputs[number] = (out - shift).half()
@@ -174,11 +182,19 @@ def _layer(
         bias=bias.flatten().numpy() - np.float32(shift),
         stride=layer.stride,
         pads=layer.pads,
-        limits=None if layer.cap is None else (-shift, layer.cap - shift),
+        shift=shift,
+        limits=_limits(layer, shift, is_rounded=feeds is not None and not feeds.pools and feeds.kind in _IN_INT8[form]),
         input_scale=current.scale if is_int8 else None,
         pools=layer.pools,
     )
     return made, _Activations(outputs, largest - shift)
+
+
+def _limits(layer: FoldedLayer, shift: float, *, is_rounded: bool) -> tuple[float, float] | None:
+    """Where the activation must end; ``is_rounded`` tells that its output is rounded at once, which ends it too."""
+    if layer.cap is None or (is_rounded and shift):
+        return None
+    return (0.0, math.inf) if is_rounded else (-shift, layer.cap - shift)
 
 
 def _replaced_by_sums(current: _Activations, layer: FoldedLayer, weight: Tensor, *, is_int8: bool) -> Tensor:

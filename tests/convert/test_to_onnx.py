@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -114,8 +115,40 @@ def test_q_and_dq_stand_where_tensorrt_fuses_them(symmetric: MakeSymmetric) -> N
         if is_int8:
             assert makers[makers[node.input[0]].input[0]].op_type == "QuantizeLinear"
     assert sum(node.op_type == "QuantizeLinear" for node in graph.node) == 14
-    users = {name: node.op_type for node in graph.node for name in node.input}
-    assert {users[node.output[0]] for node in convolutions} == {"Clip", "Flatten"}
+
+
+@pytest.mark.parametrize("activation", ["relu6", "relu"])
+@pytest.mark.parametrize("form", ["mixed", "full"])
+def test_no_clip_stands_before_rounding_which_saturates(
+    data: CalibrationData, activation: Activation, form: Form
+) -> None:
+    """A builder that moves Q before a clip must scale the clip's ends, too: none is there to get wrong."""
+    network, pixels = shallow(activation), data.calibration.pixels[SIDE]
+    integers = quantize(network, pixels, data.preprocessing)
+    graph = graph_of(to_qdq(symmetrize(network, integers, pixels, form)))
+    users = {name: node for node in graph.node for name in node.input}
+
+    def follow(node: onnx.NodeProto) -> list[str]:
+        after: list[str] = []
+        while node.op_type != "Conv" or not after:
+            node = users[node.output[0]]
+            if node.op_type in ("Conv", "Flatten", "GlobalAveragePool"):
+                return after
+            after += [node.op_type] if node.op_type != "Cast" else []
+        return after
+
+    found = {node.name.removesuffix("/sum"): follow(node) for node in graph.node if node.op_type == "Conv"}
+    q_dq, cap = ["QuantizeLinear", "DequantizeLinear"], ["Clip" if activation == "relu6" else "Relu"]
+    before_depthwise = cap if form == "mixed" else ["Relu", *q_dq]
+    for name, after in found.items():
+        if "depthwise" in name:
+            assert after == q_dq, name
+        elif name == "block3/pointwise":  # the pool is next
+            assert after in (["Clip"], ["Clip", *q_dq]), name
+        elif name == "classifier":
+            assert after == []
+        else:
+            assert after == before_depthwise, name
 
 
 def test_integers_are_symmetric_and_biases_float(symmetric: MakeSymmetric) -> None:
@@ -145,12 +178,12 @@ def test_a_shift_changes_nothing_that_is_computed(symmetric: MakeSymmetric, form
     """The input of a pointwise layer uses the whole int8 range, though TensorRT's zero point is 0."""
     for before, after in zip(symmetric(form).layers, symmetric(form).layers[1:], strict=False):
         if after.kind in ("pointwise", "classifier"):
-            assert before.limits is not None and after.input_scale is not None
-            low, high = before.limits
-            assert low == pytest.approx(-127 * after.input_scale, rel=1e-3)
-            assert high - low == pytest.approx(6)
-        elif before.limits is not None:
-            assert before.limits[0] == 0, "a depthwise layer pads with zeros: its input is not shifted"
+            assert after.input_scale is not None
+            assert before.shift == pytest.approx(128 * after.input_scale, rel=1e-6), "zero is the lowest level"
+            assert before.limits == ((-before.shift, 6 - before.shift) if after.pools else None)
+        else:
+            assert before.shift == 0, "a depthwise layer pads with zeros: its input is not shifted"
+            assert before.limits == ((0, math.inf) if form == "full" else (0, 6))
 
 
 def test_the_same_network_gives_the_same_bytes(network: FoldedNetwork, symmetric: MakeSymmetric) -> None:
