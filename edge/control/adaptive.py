@@ -36,7 +36,7 @@ from edge.inference.unknown import Unknown
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
 from edge.selection import OperatingPoint, operating_points
-from edge.vision.images import Picture
+from edge.vision.picture import Picture
 from edge.vision.preprocess import Frame
 
 __all__ = ["AdaptiveClassifier", "Counts"]

@@ -21,7 +21,7 @@ from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.inference.recent_times import RecentTimes
 from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
-from edge.vision.images import Picture, as_frame
+from edge.vision.picture import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
@@ -134,16 +134,15 @@ class Classifier:
             raise BackendError(f"The model has {classes} outputs for {len(labels)} labels: {cause}")
         self.backend, self.variant = backend, variant
         self._lock = threading.RLock()  # a signal's handler may close what its thread is using
-        self._labels, self._top_k = tuple(labels), min(top_k, classes)
-        self._times = RecentTimes()
+        self._labels, self._top_k, self._times = tuple(labels), min(top_k, classes), RecentTimes()
         self._preprocessing, self._preprocessor = preprocessing, Preprocessor(preprocessing, backend.input_spec)
 
     def classify(self, picture: Picture, prepared: Prepared | None = None, *, rgb: bool = False) -> Prediction:
         """Classify one picture.
 
         Args:
-            picture: uint8 (height, width, 3) BGR of any size, a file's path, or a PIL image. Reading or converting it
-                is not part of the times in the answer, nor is waiting for another thread's picture.
+            picture: uint8 (height, width, 3) BGR of any size, the path of a picture file or its bytes, or a PIL image.
+                Reading or converting it is not part of the times in the answer, nor is waiting for other threads.
             prepared: What a :meth:`preparer` made of it. One for another resolution or preprocessing is ignored.
             rgb: Whether the array's channels are in the order RGB.
 
@@ -205,13 +204,14 @@ class Classifier:
             real = spec.real(tensor[0])
         return real.transpose(1, 2, 0) if spec.is_channels_first else real
 
-    def probabilities(self, frame: Frame) -> NDArray[np.float32]:
+    def probabilities(self, picture: Picture, *, rgb: bool = False) -> NDArray[np.float32]:
         """The probability of every class, float32 (classes,): slower than :meth:`classify`, and the whole answer.
 
         Raises:
-            ImageError: The frame is of another type or shape.
+            ImageError: The picture cannot be read, or is of another type or shape.
             BackendError: The runtime failed.
         """
+        frame = as_frame(picture, rgb=rgb)
         with self._lock:
             self._preprocessor(frame, self.backend.input())
             return self.backend.output_spec.real(self.backend.infer()[0])

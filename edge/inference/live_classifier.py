@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Protocol
 from edge.bundles.variant import Variant
 from edge.inference.backends import Backend, Refusal
 from edge.inference.prediction import Guess, Prediction, Prepared
-from edge.vision.images import Picture
+from edge.vision.picture import Picture
 from edge.vision.preprocess import Frame
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class LiveClassifier(Protocol):
         """Classify one picture.
 
         Args:
-            picture: uint8 (height, width, 3) BGR of any size, a file's path, or a PIL image.
+            picture: uint8 (height, width, 3) BGR of any size, the path of a picture file or its bytes, or a PIL image.
             prepared: What :meth:`preparer` made of it; ignored if the resolution has changed since.
             rgb: Whether the array's channels are in the order RGB.
 

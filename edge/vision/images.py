@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Final
 
 import cv2
 import numpy as np
@@ -15,23 +16,15 @@ from edge.vision.jpeg import JPEG_START, is_progressive, jpeg_end
 from edge.vision.picture_size import picture_size
 from edge.vision.preprocess import Frame
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 __all__ = [
     "IMAGE_SUFFIXES",
     "PICTURE_KINDS",
-    "Picture",
-    "as_frame",
     "hidden_folders",
     "image_files",
     "is_picture",
     "read_image",
     "unread_pictures",
 ]
-
-Picture: TypeAlias = "Frame | str | Path | Image"
-"""What can be classified: uint8 (height, width, 3) BGR, a file's path, or a PIL image."""
 
 IMAGE_SUFFIXES: Final = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".avif", ".ppm", ".pgm", ".tif", ".tiff"}
@@ -100,73 +93,50 @@ def hidden_folders(folder: Path) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def as_frame(picture: object, *, rgb: bool = False) -> Frame:
-    """Any picture as a frame, uint8 (height, width, 3) BGR.
-
-    Args:
-        picture: A :data:`Picture`. A PIL image is turned as its EXIF says, like a file.
-        rgb: Whether an array's channels are in the order RGB.
-
-    Raises:
-        ImageError: It is none of these, or cannot be read.
-    """
-    if isinstance(picture, (str, Path)):
-        return read_image(Path(picture))
-    if isinstance(picture, np.ndarray):
-        is_colour = picture.ndim == 3 and picture.shape[2] == 3  # others are refused by the preprocessing
-        return np.ascontiguousarray(picture[..., ::-1]) if rgb and is_colour else picture
-    if picture is None:
-        raise ImageError("There is no picture: cv2.imread returns None when a file cannot be read.")
-    if hasattr(picture, "getexif") and hasattr(picture, "convert"):
-        return _of_pil(picture)
-    raise ImageError(
-        f"Cannot classify a {type(picture).__name__}: expected a path, a uint8 (height, width, 3) BGR array or a "
-        "PIL image."
-    )
-
-
-def _of_pil(image: Any) -> Frame:
-    from PIL import ImageOps  # there is an image of it, so it is installed
-
-    try:
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as reason:
-        raise ImageError(f"The PIL image cannot be decoded: {reason}.") from reason
-    return np.ascontiguousarray(np.asarray(upright, np.uint8)[..., ::-1])
-
-
-def read_image(path: str | Path) -> Frame:
-    """The picture in ``path`` as a frame, uint8 (height, width, 3) BGR, turned as its EXIF says.
+def read_image(picture: str | PathLike[str] | bytes) -> Frame:
+    """A picture as a frame, uint8 (height, width, 3) BGR, turned as its EXIF says.
 
     Greyscale becomes three equal channels, 16 bits become 8, transparency is dropped.
+
+    Args:
+        picture: A file's path, or what such a file holds.
 
     Raises:
         ImageError: The file is missing, is not a picture, or is cut short.
     """
+    if isinstance(picture, bytes):
+        return _decoded(picture, "in memory")
     try:
-        size_bytes = Path(path).stat().st_size
-        if size_bytes > _MOST_BYTES:
-            size, most = f"{size_bytes / 1e9:.1f} GB", f"{_MOST_BYTES / 1e9:.0f} GB"
-            raise ImageError(f"Image {path} has {size}: expected at most {most}.")
-        data = Path(path).read_bytes()
+        size_bytes = Path(picture).stat().st_size
+        data = Path(picture).read_bytes() if size_bytes <= _MOST_BYTES else b""
     except OSError as reason:
-        raise ImageError(f"Cannot read image {path}: {os_reason(reason)}.") from reason
+        raise ImageError(f"Cannot read image {picture}: {os_reason(reason)}.") from reason
+    except ValueError as reason:
+        raise ImageError(f"Cannot read image {str(picture)!r}: {reason}.") from reason
+    if size_bytes > _MOST_BYTES:
+        size, most = f"{size_bytes / 1e9:.1f} GB", f"{_MOST_BYTES / 1e9:.0f} GB"
+        raise ImageError(f"Image {picture} has {size}: expected at most {most}.")
+    return _decoded(data, str(picture))
+
+
+def _decoded(data: bytes, name: str) -> Frame:
+    """The picture that a file of this name holds."""
     if not data:
-        raise ImageError(f"Image {path} is empty: the file has no bytes.")
+        raise ImageError(f"Image {name} is empty: the file has no bytes.")
     end = _end(data)
     if end is None:
-        raise ImageError(f"Image {path} is cut short: its end marker is missing. Copy the file again.")
+        raise ImageError(f"Image {name} is cut short: its end marker is missing. Copy the file again.")
     try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), _flag(path, data))
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8, end), _flag(name, data))
     except cv2.error as reason:
-        raise ImageError(f"Image {path} cannot be decoded: {opencv_reason(reason)}.") from reason
+        raise ImageError(f"Image {name} cannot be decoded: {opencv_reason(reason)}.") from reason
     if frame is None and is_heic(data):
         raise ImageError(
-            f"{path} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-convert IN.heic OUT.jpg "
+            f"Image {name} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-convert IN.heic OUT.jpg "
             "(apt-get install libheif-examples)."
         )
     if frame is None:
-        raise ImageError(f"{path} is not an image that OpenCV can read: expected {PICTURE_KINDS}.")
+        raise ImageError(f"Image {name} is not one that OpenCV can read: expected {PICTURE_KINDS}.")
     return upright(np.asarray(frame, np.uint8), data) if is_avif(data) else np.asarray(frame, np.uint8)
 
 
@@ -183,7 +153,7 @@ def _end(data: bytes) -> int | None:
     return len(data)
 
 
-def _flag(path: str | Path, data: bytes) -> int:
+def _flag(name: str, data: bytes) -> int:
     """How to decode a picture, so that it takes no more memory than :data:`MOST_PIXELS` do.
 
     A JPEG is decoded at a half, a quarter or an eighth of its size, for which its decoder needs no more.
@@ -199,6 +169,6 @@ def _flag(path: str | Path, data: bytes) -> int:
             if width * height <= MOST_PIXELS * scale**2:
                 return flag
     raise ImageError(
-        f"Image {path} has {width}x{height} pixels: expected at most {MOST_PIXELS // 1_000_000} million. "
+        f"Image {name} has {width}x{height} pixels: expected at most {MOST_PIXELS // 1_000_000} million. "
         "Shrink it first."
     )

@@ -310,7 +310,7 @@ class TestClassify:
         assert ended.code == 1
         assert ended.out.count(str(photo)) == 2
         assert ended.err.splitlines() == [
-            f"note: {bad} is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF.",
+            f"note: Image {bad} is not one that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF.",
             f"note: Cannot read image {tmp_path / 'no.png'}: no such file or directory.",
             "edge: 2 of 4 pictures could not be classified.",
         ]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
@@ -88,7 +88,9 @@ class TestPictures:
     def test_a_path_an_array_rgb_and_pil_give_one_answer(self, live: edge.LiveClassifier, picture: Path) -> None:
         frame = np.asarray(cv2.imread(str(picture)), np.uint8)
         pil = Image.open(picture)
-        given = (picture, str(picture), edge.read_image(picture), frame, pil, pil.convert("RGBA"))
+        data = picture.read_bytes()
+        files = (picture, str(picture), PurePath(picture), data, bytearray(data), memoryview(data))
+        given = (*files, edge.read_image(picture), edge.read_image(data), frame, pil, pil.convert("RGBA"))
 
         def tensor(one: Any, *, rgb: bool = False) -> bytes:
             """What the network got."""
@@ -112,11 +114,56 @@ class TestPictures:
                 tensors.append(classifier.backend.input().tobytes())
         assert tensors == [tensors[0]] * 3
 
+    def test_arrays_of_every_layout_give_one_answer(self, live: edge.LiveClassifier) -> None:
+        frame = np.random.default_rng(0).integers(0, 256, (60, 90, 3), np.uint8)
+        fixed = frame.copy()
+        fixed.flags.writeable = False
+        layouts = (
+            frame[::-1].copy()[::-1],
+            frame[:, ::-1].copy()[:, ::-1],
+            frame[..., ::-1].copy()[..., ::-1],
+            np.asfortranarray(frame),
+            frame.transpose(2, 0, 1).copy().transpose(1, 2, 0),
+            frame.repeat(2, 0).repeat(2, 1)[::2, ::2],
+            fixed,
+        )
+        live.classify(frame)
+        expected = live.backend.input().tobytes()
+        for layout in layouts:
+            live.classify(layout)
+            assert live.backend.input().tobytes() == expected, layout.strides
+
+    def test_every_mode_of_pil_gives_the_answer_of_the_file_or_is_refused(
+        self, live: edge.LiveClassifier, tmp_path: Path
+    ) -> None:
+        def tensor(one: Any) -> bytes:
+            live.classify(one)
+            return live.backend.input().tobytes()
+
+        grey = np.tile(np.linspace(0, 255, 90, dtype=np.uint8), (60, 1))
+        Image.fromarray(grey).save(tmp_path / "grey.png")
+        cv2.imwrite(str(tmp_path / "deep.png"), grey.astype(np.uint16) * 257)
+        clear = Image.fromarray(grey).convert("P")
+        clear.info["transparency"] = bytes(range(256))
+        expected = tensor(tmp_path / "grey.png")
+        assert tensor(tmp_path / "deep.png") == expected
+        opened = Image.open(tmp_path / "deep.png")
+        older = Image.fromarray(grey.astype(np.int32) * 257)  # what PIL made of such a file before its version 10
+        older.format = "PNG"
+        for image in (Image.fromarray(grey), Image.fromarray(grey).convert("LA"), clear, opened, older):
+            assert tensor(image) == expected, image.mode
+        for mode in ("I", "F"):
+            with pytest.raises(edge.ImageError, match=f"has the mode {mode}, which does not say what is white"):
+                live.classify(Image.fromarray(grey).convert(mode))
+        opened.close()
+        with pytest.raises(edge.ImageError, match="The PIL image cannot be decoded: Operation on closed image"):
+            live.classify(opened)
+
     @pytest.mark.parametrize(
         ("picture", "message"),
         [
             (None, "There is no picture: cv2.imread returns None when a file cannot be read."),
-            ([[1, 2], [3, 4]], "Cannot classify a list: expected a path, a uint8 (height, width, 3) BGR array or a "),
+            ([[1, 2], [3, 4]], "Cannot classify a list: expected a path, a uint8 (height, width, 3) BGR array, the "),
             (np.zeros((4, 4, 3)), "Expected a frame uint8 (height, width, 3) BGR, got float64 (4, 4, 3)."),
             (np.zeros((4, 4), np.uint8), "Expected a frame uint8 (height, width, 3) BGR, got uint8 (4, 4)."),
             (np.zeros((0, 4, 3), np.uint8), "Expected a frame uint8 (height, width, 3) BGR, got uint8 (0, 4, 3)."),

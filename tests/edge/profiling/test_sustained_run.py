@@ -14,7 +14,7 @@ from edge.inference.prediction import Prediction, Prepared
 from edge.profiling.energy import energy_mj
 from edge.profiling.sustained_run import sustained_run
 from edge.profiling.timing import timing_frames
-from edge.vision.images import Picture
+from edge.vision.picture import Picture
 
 SMALL = Variant(0.25, 128)
 

@@ -20,7 +20,7 @@ from edge.vision.images import hidden_folders, image_files, is_picture, read_ima
 from edge.vision.picture_size import picture_size
 from tests.conftest import draw
 
-NOT_AN_IMAGE = "is not an image that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
+NOT_AN_IMAGE = "is not one that OpenCV can read: expected JPEG, PNG, BMP, WebP, AVIF, PNM or TIFF."
 
 
 def encoded(suffix: str, seed: int = 0) -> bytes:
@@ -148,7 +148,7 @@ def test_every_ending_of_a_kind_that_is_read_counts(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize(("suffix", "keep"), [(".bmp", 900), (".webp", 900), (".ppm", 900), (".tiff", 900)])
 def test_other_formats_cut_short_are_refused(tmp_path: Path, suffix: str, keep: int) -> None:
     path = write(tmp_path / f"cut{suffix}", encoded(suffix)[:keep])
-    assert complaint(path) == f"{path} {NOT_AN_IMAGE}"
+    assert complaint(path) == f"Image {path} {NOT_AN_IMAGE}"
 
 
 @pytest.mark.parametrize("place", [20, 0.5])
@@ -156,17 +156,17 @@ def test_a_png_with_a_flipped_byte_is_refused(tmp_path: Path, place: float) -> N
     data = bytearray(encoded(".png"))
     data[int(place if place > 1 else place * len(data))] ^= 0xFF
     path = write(tmp_path / "damaged.png", bytes(data))
-    assert complaint(path) == f"{path} {NOT_AN_IMAGE}"
+    assert complaint(path) == f"Image {path} {NOT_AN_IMAGE}"
 
 
 def test_a_jpeg_of_markers_only_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "hollow.jpg", b"\xff\xd8\xff\xd9")
-    assert complaint(path) == f"{path} {NOT_AN_IMAGE}"
+    assert complaint(path) == f"Image {path} {NOT_AN_IMAGE}"
 
 
 def test_a_text_file_called_jpg_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "letter.jpg", b"Dear friend, this is no picture.")
-    assert complaint(path) == f"{path} {NOT_AN_IMAGE}"
+    assert complaint(path) == f"Image {path} {NOT_AN_IMAGE}"
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
@@ -177,6 +177,21 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "no.png"
     assert complaint(path) == f"Cannot read image {path}: no such file or directory."
+
+
+def test_a_path_that_no_file_can_have_is_refused() -> None:
+    assert complaint(Path("a\0b.png")) == "Cannot read image 'a\\x00b.png': embedded null byte."
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_what_a_file_holds_is_a_picture_without_a_file(tmp_path: Path, suffix: str) -> None:
+    data = encoded(suffix)
+    assert (read_image(data) == read_image(write(tmp_path / f"picture{suffix}", data))).all()
+    with pytest.raises(ImageError, match=r"^Image in memory is cut short: its end marker is missing"):
+        read_image(data[:-40])
+    with pytest.raises(ImageError) as refused:
+        read_image(b"\0" * 300)
+    assert str(refused.value) == f"Image in memory {NOT_AN_IMAGE}"
 
 
 def test_a_folder_is_no_picture(tmp_path: Path) -> None:
@@ -197,7 +212,9 @@ HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x08meta"
 def test_a_heic_is_called_so_whatever_its_name(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, HEIC)
     assert is_picture(path)
-    assert complaint(path).startswith(f"{path} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-")
+    assert complaint(path).startswith(
+        f"Image {path} is a HEIC picture, which OpenCV cannot read. Save it as JPEG: heif-"
+    )
 
 
 def test_a_file_is_a_picture_by_its_ending_or_by_what_it_holds(tmp_path: Path) -> None:
