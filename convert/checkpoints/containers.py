@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from convert.checkpoints.bounds import check_archive, check_arrays, check_header, check_size
 from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
+from edge.zip_files import open_archive
 
 __all__ = ["read_numpy", "read_safetensors", "read_torch"]
 
@@ -75,8 +76,11 @@ def read_safetensors(path: Path) -> tuple[Arrays, dict[str, str]]:
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
 
 
-def read_torch(path: Path) -> Arrays:
+def read_torch(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     """The tensors of a state dict that ``torch.save`` wrote, bare or within a training's checkpoint, in their order.
+
+    Returns:
+        The tensors, and what was chosen among several sets of them.
 
     Raises:
         CheckpointError: It is damaged, or holds more than plain values, such as a whole pickled model.
@@ -85,6 +89,7 @@ def read_torch(path: Path) -> Arrays:
         with warnings.catch_warnings(), _plain_values_allowed():
             if zipfile.is_zipfile(path):
                 check_archive(path)
+                _check_sums(path)
             warnings.simplefilter("ignore")  # on pickles that other programs wrote: what counts is whether it loads
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as reason:
@@ -98,34 +103,53 @@ def read_torch(path: Path) -> Arrays:
         raise
     except Exception as reason:
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
-    found = _state_dict(content)
-    if found is None:
+    found = _state_dicts(content)
+    if not found:
         kind = (
             f"keys {', '.join(map(repr, list(content)[:5]))}"
             if isinstance(content, Mapping)
             else type(content).__name__
         )
         raise CheckpointError(f"{path} holds no state dict but {kind}: expected tensors by name.")
-    check_size(path, "its tensors", sum(4 * tensor.numel() for tensor in found.values()))
-    return {name: _tensor(path, name, tensor) for name, tensor in found.items()}
+    key, tensors = next(iter(found.items()))
+    packed = next((name for name in tensors if "_packed_params" in name), "")
+    if packed:
+        raise CheckpointError(f"{path} is quantized already ('{packed}'): expected the floats that it was made from.")
+    check_size(path, "its tensors", sum(4 * tensor.numel() for tensor in tensors.values()))
+    others = [other for other in list(found)[1:] if len(found[other]) >= _FEWEST]
+    note = f"of several sets of weights that under '{key}' is taken, not that under {' or '.join(map(repr, others))}"
+    notes = (note + f" (to take the other: torch.save(checkpoint['{others[0]}'], FILE))",) if others else ()
+    return {name: _tensor(path, name, tensor) for name, tensor in tensors.items()}, notes
 
 
-def _state_dict(content: object) -> Mapping[str, torch.Tensor] | None:
-    """``content`` or what it holds, if that is tensors by name."""
+def _check_sums(path: Path) -> None:
+    """Refuse an archive whose content is not what was written: torch looks at no checksum, and one bit is a weight."""
+    with open_archive(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise CheckpointError(f"{path} is damaged: the checksum of {broken[:80]!r} does not match. Copy it again.")
+
+
+def _state_dicts(content: object) -> dict[str, Mapping[str, torch.Tensor]]:
+    """``content`` or what it holds, of what is tensors by name, the likeliest first; its key is "" if it is all."""
     if not isinstance(content, Mapping):
-        return None
-    if content and all(isinstance(value, torch.Tensor) for value in content.values()):
-        return content if all(isinstance(name, str) for name in content) else None
-    wrapped = [key for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-    known = next((found for key in wrapped if (found := _state_dict(content[key])) is not None), None)
-    if known is not None:
-        return known
-    others = [found for value in content.values() if len(found := _state_dict(value) or {}) >= _FEWEST]
-    return others[0] if len(others) == 1 else None
+        return {}
+    tensors = {key: value for key, value in content.items() if isinstance(value, torch.Tensor)}
+    named = all(isinstance(name, str) for name in tensors)
+    if named and tensors and (len(tensors) == len(content) or len(tensors) >= _FEWEST):
+        return {"": tensors | {key: value for key, value in content.items() if "_packed_params" in str(key)}}
+    found: dict[str, Mapping[str, torch.Tensor]] = {}
+    for key in (*(key for key in _WRAPPERS if key in content), *content):
+        if isinstance(content.get(key), Mapping) and key not in found:
+            inner = _state_dicts(content[key])
+            if inner and (key in _WRAPPERS or len(next(iter(inner.values()))) >= _FEWEST):
+                found[str(key)] = next(iter(inner.values()))
+    known = [key for key in found if key in _WRAPPERS]
+    return found if known or len(found) == 1 else {}
 
 
 def _plain_values_allowed() -> contextlib.AbstractContextManager[object]:
-    """Lets the values pass that trainings keep beside the weights: settings, NumPy's numbers, paths, dates.
+    """Lets the values pass that trainings keep beside the weights: settings, NumPy's numbers and arrays, paths, dates.
 
     None of them runs code when it is made.
     """
@@ -133,14 +157,18 @@ def _plain_values_allowed() -> contextlib.AbstractContextManager[object]:
     if allowed is None:  # PyTorch before 2.5
         return contextlib.nullcontext()
     core = importlib.import_module("numpy._core.multiarray" if np.__version__ >= "2" else "numpy.core.multiarray")
-    numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefd"]
+    numbers = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdUS"]
     dates = [datetime.datetime, datetime.date, datetime.time, datetime.timedelta, datetime.timezone]
     paths = [(pathlib.PurePosixPath, f"pathlib.{name}") for name in ("PosixPath", "PurePosixPath")]
     paths += [(pathlib.PurePosixPath, f"pathlib._local.{name}") for name in ("PosixPath", "PurePosixPath")]
     windows = [(pathlib.PureWindowsPath, f"pathlib.{name}") for name in ("WindowsPath", "PureWindowsPath")]
-    scalars = [(core.scalar, f"{module}.multiarray.scalar") for module in ("numpy._core", "numpy.core")]
+    scalars = [
+        (getattr(core, name), f"{module}.multiarray.{name}")
+        for module in ("numpy._core", "numpy.core")
+        for name in ("scalar", "_reconstruct")
+    ]
     found: contextlib.AbstractContextManager[object] = allowed(
-        [argparse.Namespace, np.dtype, *numbers, *dates, *paths, *windows, *scalars]
+        [argparse.Namespace, np.dtype, np.ndarray, *numbers, *dates, *paths, *windows, *scalars]
     )
     return found
 

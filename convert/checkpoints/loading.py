@@ -131,7 +131,8 @@ def _read(path: Path, head: bytes) -> Weights:
         return assembled(path, state_dict.read(path, arrays, is_ordered=False))
     is_torch = any(name.endswith("data.pkl") for name in names) and not any("/code/" in name for name in names)
     if head.startswith(_PICKLE) or is_torch or (head.startswith(_ZIP) and not names):
-        return assembled(path, state_dict.read(path, read_torch(path), is_ordered=True))
+        arrays, notes = read_torch(path)
+        return assembled(path, state_dict.read(path, arrays, is_ordered=True, notes=notes))
     raise refusal(path, head, names)
 
 

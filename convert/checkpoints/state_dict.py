@@ -10,16 +10,14 @@ tensors do not tell, such as the activation or the pixels' normalization, follow
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convert.checkpoints.huggingface import beside
 from convert.checkpoints.network import ActivationLayer, Convolution, Dense, Layer, Network, Norm, Pool
+from convert.checkpoints.state_dict_layers import Module, state_layers
 from convert.checkpoints.weights import Arrays
 from convert.errors import CheckpointError
 from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD, pads
@@ -27,8 +25,8 @@ from edge.bundles.architecture import BLOCKS, STEM_STRIDE
 
 __all__ = ["read"]
 
-_Module = dict[str, NDArray[np.float32]]
 _MOST_LINEAR: Final = 4
+_COUNTERS: Final = ("num_batches_tracked", "n_averaged")
 _OURS: Final = {"stem.conv.weight", "blocks.12.1.bn.weight"}
 
 
@@ -85,13 +83,14 @@ _CUSTOMS: Final = (
 )
 
 
-def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Network:
+def read(path: Path, arrays: Arrays, *, is_ordered: bool, notes: Sequence[str] = ()) -> Network:
     """The network in a state dict.
 
     Args:
         path: Where it was read, for messages.
         arrays: The tensors by name.
         is_ordered: Whether they stand in the order of the layers; else their names tell it.
+        notes: What was chosen when they were read.
 
     Raises:
         CheckpointError: They are not those of a MobileNet v1.
@@ -104,26 +103,27 @@ def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Network:
         )
     custom = next(c for c in _CUSTOMS if all(any(re.search(p, name) for name in arrays) for p in c.names))
     settings = {**custom.config, **beside(path, custom.layout)}
-    names = list(arrays) if is_ordered else _by_name(arrays, custom)
-    convolutions, norms, linears = _modules(path, {name: arrays[name] for name in names})
-    if not linears and len(convolutions) == len(norms) + 1:  # a classifier that is a convolution
+    found = state_layers(path, arrays, is_ordered=is_ordered, first=custom.first)
+    convolutions, norms, linears = found.convolutions, found.norms, found.linears
+    if not linears and len(convolutions) == (len(norms) or 1 + 2 * len(BLOCKS)) + 1:  # a classifier that is one
         name = next(reversed(convolutions))
         linears[name] = convolutions.pop(name)
     _check_counts(path, convolutions, norms, linears)
     layers: list[Layer] = []
-    for place, (name, layer), norm in zip(_places(convolutions), convolutions.items(), norms.items(), strict=True):
-        layers += _unit(path, place, name, layer, *norm, settings)
+    own: list[tuple[str, Module] | None] = [*norms.items()] or [None] * len(convolutions)
+    for place, (name, layer), norm in zip(_places(convolutions), convolutions.items(), own, strict=True):
+        layers += _unit(path, place, name, layer, norm, settings)
     layers.append(Pool(name="pool"))
     for number, (name, layer) in enumerate(linears.items(), start=1):
         weight = layer["weight"].reshape(layer["weight"].shape[:2])
         layers.append(Dense(name=name, weight=weight, bias=layer.get("bias")))
         layers += [ActivationLayer(name=f"{name}.relu", function="relu")] * (number < len(linears))
-    notes = ("between its linear layers the activation is taken for ReLU",) if len(linears) > 1 else ()
+    between = ("between its linear layers the activation is taken for ReLU",) if len(linears) > 1 else ()
     return Network(
         layout=custom.layout,
         layers=tuple(layers),
         settings=settings,
-        notes=(*filter(None, (custom.note,)), *notes),
+        notes=(*notes, *found.notes, *filter(None, (custom.note,)), *between),
         has_known_pixels=True,
         has_background=custom.layout == "transformers",
     )
@@ -131,7 +131,7 @@ def read(path: Path, arrays: Arrays, *, is_ordered: bool) -> Network:
 
 def _without_wrappers(arrays: Arrays) -> Arrays:
     """Without counters, and without what DataParallel and torch.compile put before every name."""
-    kept = {name: values for name, values in arrays.items() if not name.endswith("num_batches_tracked")}
+    kept = {name: values for name, values in arrays.items() if not name.endswith(_COUNTERS)}
     for prefix in ("module.", "_orig_mod."):
         if kept and all(name.startswith(prefix) for name in kept):
             kept = {name.removeprefix(prefix): values for name, values in kept.items()}
@@ -150,44 +150,8 @@ def _of_the_widest(arrays: Arrays) -> Arrays:
     return kept
 
 
-def _by_name(arrays: Arrays, custom: _Custom) -> list[str]:
-    """The names in the order of the layers: numbers by their value, and the stem, which takes three colours, first."""
-    stems = [name.rpartition(".")[0].rpartition(".")[0] for name, v in arrays.items() if v.shape[1:] == (3, 3, 3)]
-
-    def place(name: str) -> tuple[bool, list[tuple[int, str]]]:
-        module = name.rpartition(".")[0]
-        is_stem = any(stem and module.startswith(f"{stem}.") for stem in stems) or re.search(custom.first, module)
-        return not is_stem, [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
-
-    return sorted(arrays, key=place)
-
-
-def _modules(path: Path, arrays: Arrays) -> tuple[dict[str, _Module], dict[str, _Module], dict[str, _Module]]:
-    """The convolutions, batch norms and linear layers, each kind in order."""
-    modules: dict[str, _Module] = {}
-    for name, values in arrays.items():
-        parent, _, leaf = name.rpartition(".")
-        modules.setdefault(parent, {})[leaf] = values
-    kinds: tuple[dict[str, _Module], ...] = ({}, {}, {})
-    for name, module in modules.items():
-        ndim = module["weight"].ndim if "weight" in module else 0
-        kind = 1 if "running_mean" in module else {4: 0, 2: 2}.get(ndim)
-        expected = {"weight", "bias", "running_mean", "running_var"} if kind == 1 else {"weight", "bias"}
-        odd = sorted(set(module) - expected) if kind is not None else sorted(module)
-        if kind is None or odd:
-            if ndim == 1 and not set(module) - {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}:
-                raise CheckpointError(
-                    f"{path} has batch norm '{name}' without its running mean and variance: expected all of a trained "
-                    "network's model.state_dict()."
-                )
-            tensor = f"{name}.{odd[0]}".lstrip(".")
-            raise CheckpointError(f"{path} has tensor '{tensor}', which no MobileNet v1 has.")
-        kinds[kind][name] = module
-    return kinds[0], kinds[1], kinds[2]
-
-
 def _check_counts(
-    path: Path, convolutions: dict[str, _Module], norms: dict[str, _Module], linears: dict[str, _Module]
+    path: Path, convolutions: dict[str, Module], norms: dict[str, Module], linears: dict[str, Module]
 ) -> None:
     count = 1 + 2 * len(BLOCKS)
     if len(linears) > _MOST_LINEAR or (not linears and len(convolutions) != count):
@@ -196,28 +160,31 @@ def _check_counts(
             f"a MobileNet v1 has {count} convolutions with a batch norm each, and a classifier. A detector is another "
             "network."
         )
-    if len(convolutions) not in (count, count + 1) or len(norms) != len(convolutions):
+    if len(convolutions) not in (count, count + 1) or len(norms) not in (0, len(convolutions)):
         raise CheckpointError(
             f"{path} has {len(convolutions)} convolutions and {len(norms)} batch norms before its classifier: "
-            f"MobileNet v1 has {count} of each, or {count + 1} with a head. This is another architecture."
+            f"MobileNet v1 has {count} of each, or {count + 1} with a head. This is another architecture, or a part of "
+            "the state dict is missing."
+        )
+    bare = [*(name for name, one in convolutions.items() if not norms and "bias" not in one)]
+    bare += [name for name, one in linears.items() if "bias" not in one]
+    if bare:
+        raise CheckpointError(
+            f"{path}: layer '{bare[0]}' has weights and no biases. If it was trained without any (bias=False), add "
+            f"zeros and save again: state_dict['{bare[0]}.bias'] = torch.zeros(len(state_dict['{bare[0]}.weight']))."
         )
 
 
-def _places(convolutions: dict[str, _Module]) -> list[str]:
+def _places(convolutions: dict[str, Module]) -> list[str]:
     places = ["stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1)), "head"]
     return places[: len(convolutions)]
 
 
 def _unit(
-    path: Path, place: str, name: str, layer: _Module, norm_name: str, norm: _Module, settings: Mapping[str, Any]
+    path: Path, place: str, name: str, layer: Module, norm: tuple[str, Module] | None, settings: Mapping[str, Any]
 ) -> list[Layer]:
-    """One convolution, its batch norm and the activation."""
-    weight = layer["weight"]
-    channels, is_depthwise = len(weight), place.endswith(".0")
-    missing = {"running_var", "weight", "bias"} - set(norm)
-    if missing or any(values.shape != (channels,) for values in norm.values()):
-        found = f"lacks {sorted(missing)[0]}" if missing else f"has {len(norm['running_mean'])} channels"
-        raise CheckpointError(f"{path}: batch norm '{norm_name}' {found}, expected {channels} channels of all four.")
+    """One convolution, its batch norm, unless that was folded, and the activation."""
+    weight, is_depthwise = layer["weight"], place.endswith(".0")
     stride = settings.get("stem_stride", STEM_STRIDE) if place == "stem" else 1
     stride = BLOCKS[int(place.split(".")[1])].stride if is_depthwise else stride
     return [
@@ -229,13 +196,21 @@ def _unit(
             pads=pads(weight.shape[-1], stride, settings["padding"]),
             is_depthwise=is_depthwise and weight.shape[1] == 1,
         ),
-        Norm(
-            name=norm_name,
-            gamma=norm["weight"],
-            beta=norm["bias"],
-            mean=norm["running_mean"],
-            variance=norm["running_var"],
-            eps=settings["bn_eps"],
-        ),
+        *([] if norm is None else [_norm(path, *norm, len(weight), settings)]),
         ActivationLayer(name=f"{name}.act", function=settings["activation"]),
     ]
+
+
+def _norm(path: Path, name: str, norm: Module, channels: int, settings: Mapping[str, Any]) -> Norm:
+    missing = {"running_var", "weight", "bias"} - set(norm)
+    if missing or any(values.shape != (channels,) for values in norm.values()):
+        found = f"lacks {sorted(missing)[0]}" if missing else f"has {len(norm['running_mean'])} channels"
+        raise CheckpointError(f"{path}: batch norm '{name}' {found}, expected {channels} channels of all four.")
+    return Norm(
+        name=name,
+        gamma=norm["weight"],
+        beta=norm["bias"],
+        mean=norm["running_mean"],
+        variance=norm["running_var"],
+        eps=settings["bn_eps"],
+    )

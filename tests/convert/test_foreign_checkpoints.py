@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 import convert
 from convert.checkpoints import Checkpoint, load_checkpoint
@@ -164,6 +165,106 @@ def test_what_trainings_wrap_around_a_state_dict_is_taken_off(wrap: Callable[[St
     assert torch.allclose(ours.model.classifier.weight, wanted, atol=1e-3)
 
 
+class Named(nn.Module):
+    """Layers of any names: alphabetical order is not that of the network."""
+
+    def __init__(self, stem: str, block: str, first: str, second: str, classifier: str, channels: int = 3) -> None:
+        super().__init__()
+        self.names = [[stem, f"{stem}_norm"]]
+        self.add_module(stem, conv(channels, 8, 3, 2))
+        self.add_module(f"{stem}_norm", nn.BatchNorm2d(8))
+        for number, (a, b, stride) in enumerate(widths()):
+            layers = {first: conv(a, a, 3, stride, a), f"{first}_norm": nn.BatchNorm2d(a)}
+            layers |= {second: conv(a, b, 1), f"{second}_norm": nn.BatchNorm2d(b)}
+            self.add_module(f"{block}{number}", nn.ModuleDict(layers))
+            self.names += [[f"{block}{number}.{name}", f"{block}{number}.{name}_norm"] for name in (first, second)]
+        self.add_module(classifier, nn.Conv2d(256, CLASSES, 1))
+        self.classifier = classifier
+
+    def forward(self, x: Tensor) -> Tensor:
+        for convolution, norm in self.names:
+            x = functional.relu(self.get_submodule(norm)(self.get_submodule(convolution)(x)))
+        return self.get_submodule(self.classifier)(x.mean(dim=(2, 3), keepdim=True)).flatten(1)  # type: ignore[no-any-return]
+
+
+NAMED = {
+    "stem last": ("stem", "blocks", "depthwise", "pointwise", "head"),
+    "pointwise first": ("first", "layer", "spatial", "channel", "zz"),
+    "classifier first": ("c", "body", "dw", "pw", "answer"),
+}
+
+
+@pytest.mark.parametrize("names", NAMED.values(), ids=NAMED)
+@pytest.mark.parametrize("channels", [3, 1])
+def test_names_in_any_order_are_put_in_that_of_the_layers(
+    names: tuple[str, str, str, str, str], channels: int, tmp_path: Path
+) -> None:
+    theirs, path = trained(Named(*names, channels=channels)), tmp_path / "m.safetensors"
+    save_file(theirs.state_dict(), path)
+    ours, x = load_checkpoint(path), torch.randn(2, channels, 32, 32, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        assert torch.allclose(ours.model(x), theirs(x), rtol=1e-4, atol=1e-4)
+
+
+def folded(theirs: nn.Module) -> State:
+    """As after ``fuse_modules``: convolutions with biases, and no norm."""
+    state, given = {}, theirs.state_dict()
+    modules = list(theirs.named_modules())
+    convolutions = [name for name, module in modules if isinstance(module, nn.Conv2d)]
+    norms = [(name, module.eps) for name, module in modules if isinstance(module, nn.BatchNorm2d)]
+    for convolution, (norm, eps) in zip(convolutions, norms, strict=True):
+        gain = given[f"{norm}.weight"] / (given[f"{norm}.running_var"] + eps).sqrt()
+        state[f"{convolution}.weight"] = given[f"{convolution}.weight"] * gain[:, None, None, None]
+        state[f"{convolution}.bias"] = given[f"{norm}.bias"] - given[f"{norm}.running_mean"] * gain
+    return state | {name: value for name, value in given.items() if name.startswith("fc.")}
+
+
+def pruned(theirs: nn.Module) -> State:
+    for module in theirs.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            prune.l1_unstructured(module, "weight", 0.1)  # type: ignore[no-untyped-call]
+    return theirs.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (folded, ""),
+        (pruned, ""),
+        (lambda m: torch.optim.swa_utils.AveragedModel(m).state_dict(), ""),
+        (
+            lambda m: {f"net.{k}": v for k, v in m.state_dict().items()} | {"criterion.weight": torch.ones(CLASSES)},
+            "left out: criterion, which the training kept beside the network; ",
+        ),
+        (lambda m: m.state_dict() | {"epoch": 3}, ""),
+    ],
+    ids=["folded", "pruned", "averaged", "loss", "flat"],
+)
+def test_other_shapes_of_the_same_state_are_read(change: Callable[[nn.Module], Any], note: str, tmp_path: Path) -> None:
+    theirs = trained(Sequential())
+    ours = load_checkpoint(saved(change(theirs), tmp_path / "m.pth"))
+    assert_same_answers(ours, theirs)
+    assert ours.note.startswith(note + "ReLU, symmetric")
+
+
+def test_which_of_several_sets_of_weights_is_taken_is_said(tmp_path: Path) -> None:
+    theirs, average = trained(Sequential()), Sequential().state_dict()
+    ours = load_checkpoint(saved({"state_dict_ema": average, "state_dict": theirs.state_dict()}, tmp_path / "m.pth"))
+    assert_same_answers(ours, theirs)
+    assert ours.note.startswith(
+        "of several sets of weights that under 'state_dict' is taken, not that under 'state_dict_ema' (to take the "
+        "other: torch.save(checkpoint['state_dict_ema'], FILE)); "
+    )
+
+
+def test_one_wrong_bit_is_seen(tmp_path: Path) -> None:
+    path = saved(trained(Sequential()).state_dict(), tmp_path / "m.pth")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    path.write_bytes(content)
+    assert " is damaged: the checksum of 'm/data/" in refusal(path)
+
+
 @pytest.mark.parametrize("make", [Sequential, Cifar, ConvolutionsFirst])
 def test_safetensors_are_put_in_the_order_of_the_layers(make: Callable[[], nn.Module], tmp_path: Path) -> None:
     theirs, path = trained(make()), tmp_path / "m.safetensors"
@@ -278,7 +379,21 @@ def without(name: str) -> Callable[[State], State]:
             without("model.3.4.running_var"),
             ": batch norm 'model.3.4' lacks running_var, expected 32 channels of all four.",
         ),
-        (without("fc.weight"), " has tensor 'fc.bias', which no MobileNet v1 has."),
+        (without("fc.weight"), " has tensor 'fc.bias' without its weight: "),
+        (without("fc.bias"), ": layer 'fc' has weights and no biases. If it was trained without any (bias=False)"),
+        (lambda s: s | {"mean": torch.zeros(3)}, " has tensor 'mean', which no MobileNet v1 has. If the network does "),
+        (
+            lambda s: {f"{who}.{k}": v for who in ("student", "teacher") for k, v in s.items()},
+            " holds 2 networks, 'student', 'teacher': save one of them: torch.save({k[8:]: v for k, v in ",
+        ),
+        (
+            lambda s: without("fc.weight")(s) | {"fc.weight_g": torch.ones(CLASSES, 1), "fc.weight_v": torch.ones(1)},
+            ": the weights of 'fc' are not there, but what they are computed from, as by weight norm.",
+        ),
+        (
+            lambda s: without("fc.weight")(s) | {"fc.parametrizations.weight.original0": torch.ones(CLASSES, 1)},
+            ": the weights of 'fc' are not there, but what they are computed from, as by weight norm.",
+        ),
         (
             lambda s: {k: v for k, v in s.items() if "fc" not in k and "model.3" not in k},
             " has 0 linear layers, 25 convolutions and 25 batch ",
@@ -335,6 +450,8 @@ def test_plain_values_beside_the_weights_are_allowed(tmp_path: Path) -> None:
         "started": datetime.datetime(2024, 1, 1),
         "folder": Path("runs"),
         "optimizer": {"state": {}, "param_groups": []},
+        "history": np.arange(5.0),
+        "names": np.array(["cat", "dog"]),
     }
     for key in ("state_dict", "model_state", "whatever"):
         ours = load_checkpoint(saved({**beside, key: theirs.state_dict()}, tmp_path / "training.pth.tar"))
