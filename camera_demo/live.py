@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -28,9 +27,11 @@ from camera_demo.turns import Turns, part_of
 from camera_demo.uri import parse_source
 from edge.board.sampler import HealthSampler
 from edge.budget import Budget
-from edge.bundles.bundle import open_bundle
+from edge.bundles.bundle import Bundle, open_bundle
+from edge.bundles.variant import Variant
 from edge.inference.live_classifier import LiveClassifier
 from edge.inference.prediction import Guess, Prediction
+from edge.paths import AnyPath
 
 __all__ = ["USUAL_FPS", "Answers", "answers"]
 
@@ -230,12 +231,13 @@ class Answers(Iterator[Result]):
 
 
 def answers(
-    source: str | int | Path | None = None,
+    source: AnyPath | int | None = None,
     *,
-    bundle: str | Path = "demo",
+    bundle: Bundle | AnyPath = "demo",
     fps: float | None = None,
+    budget_ms: float | None = None,
     budget: Budget | None = None,
-    variant: str | None = None,
+    variant: Variant | str | None = None,
     backend: str = "auto",
     threads: int | None = None,
     options: ClassifyOptions = ClassifyOptions(),
@@ -251,8 +253,9 @@ def answers(
     Args:
         source: ``0``, ``/dev/video0``, ``csi://0``, ``rtsp://HOST/PATH``, ``http://HOST:81/stream``, a video file, a
             folder, ``synthetic:`` or ``demo``; None for the first camera, else the demo clip.
-        bundle: A bundle's folder, or the name of an installed or shipped bundle.
+        bundle: An opened bundle, a bundle's folder, or the name of an installed or shipped bundle.
         fps: The rate to keep, by changing the variant; 30 by default.
+        budget_ms: The same as the longest a frame may take.
         budget: The same as a budget, which may hold more conditions.
         variant: A variant to use whatever its latency; None lets the budget choose.
         backend: A backend's name, or ``auto``.
@@ -265,11 +268,12 @@ def answers(
     Raises:
         EdgeError: The source, the bundle or the model cannot be opened, or no variant keeps the budget.
     """
-    if fps is None and budget is None:
+    if fps is None and budget_ms is None and budget is None:
         fps = USUAL_FPS
-    budget = Budget.of(budget, fps=fps)
+    budget = Budget.of(budget, fps=fps, budget_ms=budget_ms)
     uri = default_source(_log.info) if source is None else parse_source(str(source))
-    model = ModelOptions(bundle=str(bundle), variant=variant, backend=backend, threads=threads)
+    name = None if variant is None else Variant.parse(variant).name
+    model = ModelOptions(variant=name, backend=backend, threads=threads)
     opened = ExitStack()
     try:
         frames = open_source(uri, SourceStatus(uri.name), capture_format=capture_format, playback=playback)

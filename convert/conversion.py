@@ -12,7 +12,7 @@ from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
-from convert.pipeline.inputs import AnyCheckpoint, AnyPath, labels_of, load_pictures, loaded, own_resolutions
+from convert.pipeline.inputs import AnyCheckpoint, labels_of, load_pictures, loaded, own_resolutions
 from convert.pipeline.layers import NetworkReport
 from convert.pipeline.running import compare
 from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, emit, quantize_variant, report_layers
@@ -24,6 +24,7 @@ from edge.evaluation.options import ThresholdOptions
 from edge.evaluation.result import Evaluation
 from edge.files import check_parent, write_atomically
 from edge.inference.metadata_writer import ModelCard
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
 

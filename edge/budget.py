@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Final
 
 from edge.errors import BudgetError
@@ -12,6 +13,7 @@ from edge.profiling.latency import PERCENTILES
 __all__ = ["Budget"]
 
 _LONGEST_MS: Final = 600_000.0
+_LIMITS: Final = ("min_top1", "max_mb", "max_rss_mb", "max_cpu_percent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +34,10 @@ class Budget:
     """The largest share of all CPUs that one frame every :attr:`latency_ms` may keep busy."""
 
     def __post_init__(self) -> None:
+        _check_number("latency_ms", self.latency_ms)
+        for name in _LIMITS:
+            if getattr(self, name) is not None:
+                _check_number(name, getattr(self, name))
         if not (math.isfinite(self.latency_ms) and 0 < self.latency_ms <= _LONGEST_MS):
             raise BudgetError(f"A budget must be above 0 and at most {_LONGEST_MS:.0f} ms, got {self.latency_ms:g} ms.")
         if self.percentile not in PERCENTILES:
@@ -55,13 +61,31 @@ class Budget:
     ) -> Budget:
         """The budget as a budget, as frames a second or as milliseconds a frame, of which one must be given.
 
+        Args:
+            budget: A whole budget.
+            fps: Frames a second to keep up with.
+            budget_ms: The longest a frame may take.
+            **conditions: The budget's other fields; None for those that are not given. A whole budget has its own.
+
         Raises:
             BudgetError: None or several of them are given, or a value is out of range.
         """
         if sum(one is not None for one in (budget, fps, budget_ms)) != 1:
             raise BudgetError("A budget is needed: give one of fps, budget_ms and budget, e.g. fps=30.")
+        given = {name: value for name, value in conditions.items() if value is not None}
         if budget is not None:
+            if not isinstance(budget, cls):
+                raise BudgetError(f"Expected a Budget, got {budget!r}: give fps, budget_ms or Budget(latency_ms=...).")
+            if given:
+                raise BudgetError(f"A Budget is given, and {', '.join(given)} beside it: set them in the Budget.")
             return budget
-        if fps is not None and not (math.isfinite(fps) and fps > 0):
-            raise BudgetError(f"fps must be a number above 0, got {fps:g}.")
-        return cls(latency_ms=1000 / fps if fps else budget_ms, **conditions)  # type: ignore[arg-type]
+        if fps is not None:
+            _check_number("fps", fps)
+            if not (math.isfinite(fps) and fps > 0):
+                raise BudgetError(f"fps must be a number above 0, got {fps:g}.")
+        return cls(latency_ms=1000 / fps if fps else budget_ms, **given)  # type: ignore[arg-type]
+
+
+def _check_number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise BudgetError(f"{name} must be a number, got {value!r}.")

@@ -6,11 +6,14 @@ the home folder in the system's password database counts, never a folder that se
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-__all__ = ["cache_folder", "config_folder", "data_folder", "state_folder"]
+__all__ = ["AnyPath", "cache_folder", "config_folder", "data_folder", "state_folder"]
 
+AnyPath: TypeAlias = "str | PathLike[str]"
+"""A path as a program gives it."""
 _NO_HOME: Final = Path("/nonexistent")
 """Debian's home folder for users without one. Nothing is found there and nothing can be written."""
 

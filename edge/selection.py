@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, TypeVar
 
 from edge.board.affinity import most_threads
@@ -15,6 +14,7 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
 from edge.errors import NoVariantFits, ProfileError
+from edge.paths import AnyPath
 from edge.profiling.profile import LatencyProfile, ProfileRow, Provenance
 
 __all__ = [
@@ -106,13 +106,13 @@ class Selection:
 
 
 def select(
-    bundle: Bundle | str | Path,
+    bundle: Bundle | AnyPath,
     profile: LatencyProfile,
     budget: Budget | None = None,
     *,
     fps: float | None = None,
     budget_ms: float | None = None,
-    percentile: str = "p95",
+    percentile: str | None = None,
     min_top1: float | None = None,
     max_mb: float | None = None,
     max_rss_mb: float | None = None,
@@ -126,10 +126,10 @@ def select(
     Args:
         bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
         profile: What its variants take.
-        budget: What a variant may cost; or give ``fps`` or ``budget_ms``, and conditions, as fields of a budget.
+        budget: What a variant may cost, conditions included; or give ``fps`` or ``budget_ms``, and conditions.
         fps: Frames a second to keep up with.
         budget_ms: The longest a frame may take.
-        percentile: The latency to compare with the budget.
+        percentile: The latency to compare with the budget; None for ``p95``.
         min_top1: The least accuracy, in percent.
         max_mb: The largest model file.
         max_rss_mb: The most memory the process may take.

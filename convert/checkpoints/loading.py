@@ -23,6 +23,7 @@ from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import os_reason
 from edge.files import sha256_of
+from edge.paths import AnyPath
 from edge.zip_files import DAMAGE, open_archive
 
 __all__ = ["Checkpoint", "load_checkpoint", "reconfigured"]
@@ -64,7 +65,7 @@ class Checkpoint:
         return self.model.config
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: AnyPath) -> Checkpoint:
     """Read a trained MobileNet v1.
 
     Args:

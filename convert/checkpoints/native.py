@@ -13,13 +13,14 @@ from convert.checkpoints.weights import Arrays, Weights
 from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
 from edge.files import write_atomically
+from edge.paths import AnyPath
 
 __all__ = ["is_native", "read", "save_checkpoint"]
 
 _KEY = "mobilenet_edge_config"
 
 
-def save_checkpoint(model: MobileNetV1, path: str | Path, statistics: Statistics | None = None) -> None:
+def save_checkpoint(model: MobileNetV1, path: AnyPath, statistics: Statistics | None = None) -> None:
     """Write a trained network, its configuration inside.
 
     Args:

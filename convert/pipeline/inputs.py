@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
@@ -16,13 +16,13 @@ from convert.pipeline.trained import check_trained
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
 from edge.bundles.variant import RESOLUTIONS, Variant
+from edge.paths import AnyPath
 from edge.progress import Progress
 from edge.vision.preprocess import Preprocessing
 
-__all__ = ["AnyCheckpoint", "AnyPath", "labels_of", "load_pictures", "loaded", "own_resolutions"]
+__all__ = ["AnyCheckpoint", "labels_of", "load_pictures", "loaded", "own_resolutions"]
 
-AnyPath = str | PathLike[str]
-AnyCheckpoint = AnyPath | Checkpoint
+AnyCheckpoint: TypeAlias = "AnyPath | Checkpoint"
 _FEW: Final = 32
 """Fewer calibration pictures than this are warned of."""
 _log = logging.getLogger(__name__)

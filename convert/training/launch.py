@@ -14,7 +14,7 @@ from convert.data.image_sets import MOST_TO_MEASURE, at_most, read_pictures
 from convert.errors import FolderInUseError, UnfinishedRunError
 from convert.options import TrainingOptions
 from convert.pipeline.confidence import evaluation_of
-from convert.pipeline.inputs import AnyCheckpoint, AnyPath, loaded
+from convert.pipeline.inputs import AnyCheckpoint, loaded
 from convert.pipeline.verification import float_answers
 from convert.quantization import fold, folded_recipe
 from convert.training.distributed import device_of, joined
@@ -29,6 +29,7 @@ from convert.training.state import STATE
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import OutputError
 from edge.evaluation.result import Evaluation
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress
 
 __all__ = ["TrainingResult", "estimate_training", "train"]

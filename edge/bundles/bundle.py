@@ -17,6 +17,7 @@ from edge.bundles.registry import bundles_folders, find_installed, installed_bun
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
 from edge.files import is_there, parse_json
+from edge.paths import AnyPath
 
 __all__ = [
     "MANIFEST",
@@ -74,7 +75,7 @@ class Bundle:
         return self.root / PurePosixPath(file)
 
 
-def open_bundle(place: str | Path | Bundle) -> Bundle:
+def open_bundle(place: AnyPath | Bundle) -> Bundle:
     """Open a bundle and check every file in it.
 
     Args:
@@ -156,7 +157,7 @@ def _home() -> Path:
     return Path(str(files("edge") / "bundles"))
 
 
-def _locate(place: str | Path) -> Path:
+def _locate(place: AnyPath) -> Path:
     path = Path(place)
     if is_there(path, Path.is_dir):
         return path

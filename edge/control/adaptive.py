@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -33,6 +32,7 @@ from edge.inference.classifier import Classifier
 from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.inference.unknown import Unknown
+from edge.paths import AnyPath
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
 from edge.selection import OperatingPoint, operating_points
@@ -69,11 +69,12 @@ class AdaptiveClassifier:
 
     def __init__(
         self,
-        bundle: Bundle | str | Path,
+        bundle: Bundle | AnyPath,
         profile: LatencyProfile,
         budget: Budget | None = None,
         *,
         fps: float | None = None,
+        budget_ms: float | None = None,
         backend: str = "auto",
         threads: int | None = None,
         top_k: int = 5,
@@ -92,8 +93,9 @@ class AdaptiveClassifier:
         Args:
             bundle: An opened bundle, or what :func:`edge.bundles.bundle.open_bundle` opens.
             profile: What its variants take on this machine.
-            budget: The budget to keep; or give ``fps``.
+            budget: The budget to keep; or give ``fps`` or ``budget_ms``.
             fps: Frames a second to keep up with.
+            budget_ms: The longest a frame may take.
             backend: A backend's name, or ``auto``.
             threads: Threads for the inference; None for those that each variant has in the profile, or half as many
                 while other processes take CPUs.
@@ -111,7 +113,7 @@ class AdaptiveClassifier:
             NoVariantFits: No variant meets the other conditions.
             BackendError: No backend runs one of them.
         """
-        bundle, budget = open_bundle(bundle), Budget.of(budget, fps=fps)
+        bundle, budget = open_bundle(bundle), Budget.of(budget, fps=fps, budget_ms=budget_ms)
         points = operating_points(bundle, profile, budget)
         limit_mb = _SHARE_OF_MEMORY * available_mb() if memory_limit_mb is None else memory_limit_mb
         start = make_controller(points, budget).variant
@@ -126,14 +128,9 @@ class AdaptiveClassifier:
             return threads if threads is not None else (row and row.num_threads) or 1
 
         width, height = profile.frame_size or FRAME_SIZE
+        blank, may_have_fewer = np.zeros((height, width, 3), np.uint8), threads is None
         self._loaded = load_variants(
-            points,
-            start,
-            limit_mb,
-            threads_of,
-            open_with,
-            np.zeros((height, width, 3), np.uint8),
-            may_have_fewer=threads is None,
+            points, start, limit_mb, threads_of, open_with, blank, may_have_fewer=may_have_fewer
         )
         self._controller = make_controller([p for p in points if p.variant in self._loaded.classifiers], budget)
         self._clock, self._lock = clock, threading.Lock()
@@ -244,7 +241,12 @@ class AdaptiveClassifier:
             self._note(self._controller.on_health(health, self._clock()))
 
     def set_budget(self, budget: Budget) -> None:
-        """Replace the budget from the next frame on. Only its latency counts; other conditions stay as opened."""
+        """Replace the budget from the next frame on. Only its latency counts; other conditions stay as opened.
+
+        Raises:
+            BudgetError: It is no budget.
+        """
+        budget = Budget.of(budget)
         with self._lock:
             self._note(self._controller.set_budget(budget, self._clock()))
 

@@ -13,6 +13,7 @@ from edge.evaluation.result import Evaluation
 from edge.evaluation.truth import pictures_of_nothing, read_truth, unknown_folders
 from edge.inference.classifier import Classifier
 from edge.inference.unknown import Unknown, class_number
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress
 from edge.vision.images import PICTURE_KINDS, hidden_folders, image_files, unread_pictures
 from edge.vision.label_table import LABEL_TABLE
@@ -23,12 +24,12 @@ _NAMED = 5
 
 
 def evaluate(
-    bundle: Bundle | str | Path,
-    pictures: str | Path,
+    bundle: Bundle | AnyPath,
+    pictures: AnyPath,
     variant: Variant | str | None = None,
     *,
-    truth: str | Path | None = None,
-    nothing: str | Path | None = None,
+    truth: AnyPath | None = None,
+    nothing: AnyPath | None = None,
     background: str | None = None,
     unknown: Unknown = "auto",
     thresholds: Mapping[str, float] | None = None,

@@ -20,6 +20,7 @@ from edge.fleet.clock import EARLIEST
 from edge.fleet.signed import key_id, open_envelope, public_key_of, seal
 from edge.fleet.state import timestamp
 from edge.locks import locked
+from edge.paths import AnyPath
 from edge.unfinished import folder_made
 
 __all__ = ["DEFAULT_DAYS", "Clock", "change", "create", "now_utc", "read_channel"]
@@ -37,7 +38,7 @@ def now_utc() -> datetime:
 
 
 def create(
-    folder: Path | str, name: str, keys: Sequence[Path | str], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
+    folder: AnyPath, name: str, keys: Sequence[AnyPath], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
 ) -> Channel:
     """A channel without releases; see :func:`edge.fleet.publishing.init`."""
     at, signers = Path(folder), [Path(key) for key in keys]
@@ -64,7 +65,7 @@ def create(
     return channel
 
 
-def read_channel(folder: Path | str, keys: Sequence[Path | str]) -> Channel:
+def read_channel(folder: AnyPath, keys: Sequence[AnyPath]) -> Channel:
     """The channel in a folder, signed by one of the keys.
 
     Args:
@@ -85,8 +86,8 @@ def read_channel(folder: Path | str, keys: Sequence[Path | str]) -> Channel:
 
 
 def change(
-    folder: Path | str,
-    keys: Sequence[Path | str],
+    folder: AnyPath,
+    keys: Sequence[AnyPath],
     edit: Callable[[Channel, datetime], Channel],
     *,
     clock: Clock,

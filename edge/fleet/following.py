@@ -18,6 +18,7 @@ from edge.fleet.signed import read_keys
 from edge.fleet.state import FollowState, fleet_folder
 from edge.fleet.step import DOWNLOADS, Step
 from edge.locks import locked
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress
 from edge.updates.download import Limits, check_url
 from edge.updates.trusted import check_trusted
@@ -31,11 +32,11 @@ def _now() -> datetime:
 
 def follow(
     url: str,
-    key: Path | str,
+    key: AnyPath,
     board: Board,
     *,
-    folder: Path | None = None,
-    bundle_key: Path | None = None,
+    folder: AnyPath | None = None,
+    bundle_key: AnyPath | None = None,
     backend: str = "auto",
     retries_bad: bool = False,
     limits: Limits = Limits(),
@@ -71,7 +72,7 @@ def follow(
         BackendError: No backend runs it here.
         OutputError: Something cannot be written.
     """
-    folder = folder or fleet_folder()
+    folder = fleet_folder() if folder is None else Path(folder)
     check_url(url)
     configured = read_keys(Path(key))
     check_trusted(folder / DOWNLOADS)
@@ -85,7 +86,7 @@ def follow(
             configured=configured,
             board=board,
             folder=folder,
-            bundle_key=bundle_key,
+            bundle_key=None if bundle_key is None else Path(bundle_key),
             backend=backend,
             limits=limits,
             progress=progress,

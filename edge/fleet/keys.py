@@ -13,7 +13,7 @@ from edge.errors import ChannelError, SignatureError
 from edge.files import write_atomically, writing
 from edge.fleet.channel import CHANNEL_FILE
 from edge.parts import failed_import
-from edge.paths import config_folder
+from edge.paths import AnyPath, config_folder
 from edge.unfinished import folder_made
 
 __all__ = ["KeyPair", "default_key", "key_taken", "take_key"]
@@ -73,7 +73,7 @@ def _names(channel: Path, private: Path) -> bool:
         return True
 
 
-def take_key(private: Path | str, folder: Path | str) -> KeyPair:
+def take_key(private: AnyPath, folder: AnyPath) -> KeyPair:
     """The key in a PEM file; made, if there is no such file. Its public half is written beside it, as ``.pub``.
 
     Args:

@@ -13,6 +13,7 @@ from edge.fleet.channel import Channel, Release
 from edge.fleet.channel_folder import DEFAULT_DAYS, Clock, change, create, now_utc, read_channel
 from edge.fleet.offering import Offer, add_release
 from edge.fleet.signed import key_id, public_key_of
+from edge.paths import AnyPath
 from edge.text import one_line, shortened
 
 __all__ = [
@@ -33,7 +34,7 @@ _LONGEST_REASON: Final = 300
 
 
 def init(
-    folder: Path | str, name: str, keys: Sequence[Path | str], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
+    folder: AnyPath, name: str, keys: Sequence[AnyPath], *, days: float = DEFAULT_DAYS, clock: Clock = now_utc
 ) -> Channel:
     """Begin a channel without releases.
 
@@ -53,9 +54,9 @@ def init(
 
 
 def publish(
-    folder: Path | str,
-    bundle: str,
-    keys: Sequence[Path | str],
+    folder: AnyPath,
+    bundle: AnyPath,
+    keys: Sequence[AnyPath],
     offer: Offer = Offer(),
     *,
     clock: Clock = now_utc,
@@ -79,14 +80,17 @@ def publish(
         OutputError: Something cannot be written.
     """
     channel = change(
-        folder, keys, lambda channel, now: add_release(channel, bundle, offer, Path(folder), now, announce), clock=clock
+        folder,
+        keys,
+        lambda channel, now: add_release(channel, str(bundle), offer, Path(folder), now, announce),
+        clock=clock,
     )
     return channel.releases[-1]
 
 
 def promote(
-    folder: Path | str,
-    keys: Sequence[Path | str],
+    folder: AnyPath,
+    keys: Sequence[AnyPath],
     *,
     version: str | None = None,
     to: str | None = None,
@@ -124,9 +128,7 @@ def promote(
     return made[0]
 
 
-def withdraw(
-    folder: Path | str, keys: Sequence[Path | str], version: str, reason: str, *, clock: Clock = now_utc
-) -> Release:
+def withdraw(folder: AnyPath, keys: Sequence[AnyPath], version: str, reason: str, *, clock: Clock = now_utc) -> Release:
     """Take a release back: nobody installs it any more, and boards that have it go back to the one before.
 
     Raises:
@@ -142,29 +144,27 @@ def withdraw(
     return made[0]
 
 
-def pause(folder: Path | str, keys: Sequence[Path | str], reason: str, *, clock: Clock = now_utc) -> Channel:
+def pause(folder: AnyPath, keys: Sequence[AnyPath], reason: str, *, clock: Clock = now_utc) -> Channel:
     """Let no board install anything; what they have stays, and is still watched."""
     why = _reason(reason)
     return change(folder, keys, lambda channel, now: replace(channel, paused=True, paused_reason=why), clock=clock)
 
 
-def resume(folder: Path | str, keys: Sequence[Path | str], *, clock: Clock = now_utc) -> Channel:
+def resume(folder: AnyPath, keys: Sequence[AnyPath], *, clock: Clock = now_utc) -> Channel:
     """Let boards install again."""
     return change(folder, keys, lambda channel, now: replace(channel, paused=False, paused_reason=None), clock=clock)
 
 
-def renew(
-    folder: Path | str, keys: Sequence[Path | str], *, days: float | None = None, clock: Clock = now_utc
-) -> Channel:
+def renew(folder: AnyPath, keys: Sequence[AnyPath], *, days: float | None = None, clock: Clock = now_utc) -> Channel:
     """Sign the same again, so that it does not expire; ``days`` changes for how long."""
     return change(folder, keys, lambda channel, now: channel, days=days, clock=clock)
 
 
 def rotate(
-    folder: Path | str,
-    keys: Sequence[Path | str],
+    folder: AnyPath,
+    keys: Sequence[AnyPath],
     *,
-    to: Path | str | None = None,
+    to: AnyPath | None = None,
     retire: str | None = None,
     clock: Clock = now_utc,
 ) -> Channel:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.inference.recent_times import RecentTimes
 from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
+from edge.paths import AnyPath
 from edge.vision.picture import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 
@@ -58,7 +58,7 @@ class Classifier:
 
     def __init__(
         self,
-        bundle: Bundle | str | Path,
+        bundle: Bundle | AnyPath,
         variant: Variant | str | None = None,
         *,
         backend: str = "auto",

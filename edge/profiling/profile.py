@@ -15,6 +15,7 @@ from edge.board.health import Health
 from edge.bundles.variant import Variant
 from edge.errors import ProfileError
 from edge.files import read_json, to_json, write_atomically
+from edge.paths import AnyPath
 from edge.profiling.equal_board import EqualBoard
 from edge.profiling.latency import Latency
 from edge.text import shortened
@@ -176,22 +177,22 @@ class LatencyProfile:
         values = {name: value for name, value in values.items() if value is not None or name not in ("host", "equal")}
         return {"schema_version": SCHEMA_VERSION, **values, "variants": [row.to_dict() for row in self.rows]}
 
-    def save(self, path: Path) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the profile as JSON, atomically.
 
         Raises:
             OutputError: The file cannot be written.
         """
-        write_atomically(path, to_json(self.to_dict()))
+        write_atomically(Path(path), to_json(self.to_dict()))
 
 
-def load_profile(path: Path) -> LatencyProfile:
+def load_profile(path: AnyPath) -> LatencyProfile:
     """Read a profile.
 
     Raises:
         ProfileError: The file is missing or damaged, or a value in it is missing or impossible.
     """
-    values = read_json(path, "latency profile", ProfileError)
+    values = read_json(Path(path), "latency profile", ProfileError)
     version = values.pop("schema_version", None)
     if version != SCHEMA_VERSION:
         newer = isinstance(version, int) and version > SCHEMA_VERSION

@@ -22,7 +22,7 @@ from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, OutputError, ProfileError
 from edge.inference.backends import backend_reports, open_backend
 from edge.locks import locked
-from edge.paths import state_folder
+from edge.paths import AnyPath, state_folder
 from edge.profiling.equals import take_from_equal
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
@@ -51,7 +51,7 @@ def profile_path(bundle: Bundle, backend: str, threads: ThreadChoice, device: De
 
 
 def profile(
-    bundle: Bundle | str | Path,
+    bundle: Bundle | AnyPath,
     *,
     variants: Sequence[Variant | str] = (),
     backend: str = "auto",
@@ -59,7 +59,7 @@ def profile(
     stop: StopRule = QUICK,
     sustained_s: float = 0.0,
     predict_rest: bool = False,
-    like: str | Path | None = None,
+    like: AnyPath | None = None,
     refresh: bool = False,
     keep: bool = True,
     progress: Progress = no_progress,

@@ -21,6 +21,7 @@ from edge.evaluation.result import Evaluation
 from edge.files import check_free, new_folder
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.trial import check_artifact
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress, part_of
 from edge.teaching.graph import Backbone
 from edge.teaching.head import Array, Lesson, learn
@@ -58,10 +59,10 @@ class Taught:
 
 
 def teach(
-    pictures: str | Path,
-    out: str | Path,
+    pictures: AnyPath,
+    out: AnyPath,
     *,
-    bundle: Bundle | str | Path = "imagenet",
+    bundle: Bundle | AnyPath = "imagenet",
     variants: Sequence[Variant | str] = (),
     name: str | None = None,
     overwrite: bool = False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from os import PathLike
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from edge.errors import ImageError, opencv_reason, os_reason
+from edge.paths import AnyPath
 from edge.vision.avif import is_avif, is_heic, upright
 from edge.vision.jpeg import JPEG_START, is_progressive, jpeg_end
 from edge.vision.picture_size import picture_size
@@ -93,7 +93,7 @@ def hidden_folders(folder: Path) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def read_image(picture: str | PathLike[str] | bytes) -> Frame:
+def read_image(picture: AnyPath | bytes) -> Frame:
     """A picture as a frame, uint8 (height, width, 3) BGR, turned as its EXIF says.
 
     Greyscale becomes three equal channels, 16 bits become 8, transparency is dropped.

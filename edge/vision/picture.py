@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import ImageError
+from edge.paths import AnyPath
 from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Picture", "as_frame"]
 
-Picture: TypeAlias = "NDArray[Any] | str | PathLike[str] | bytes | Image"
+Picture: TypeAlias = "NDArray[Any] | AnyPath | bytes | Image"
 """What can be classified: uint8 (height, width, 3) BGR, a file's path, the bytes of such a file, or a PIL image."""
 
 _UNBOUNDED_MODES: Final = ("I", "F")

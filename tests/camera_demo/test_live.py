@@ -26,6 +26,7 @@ from camera_demo.sources.prefetch import BackgroundSource, latest_frames, read_a
 from camera_demo.stop import Stop
 from camera_demo.summary import FrameRate, Stats
 from edge.budget import Budget
+from edge.bundles.bundle import open_bundle
 from edge.errors import BudgetError, BundleError
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
@@ -213,6 +214,14 @@ def test_answers_adapt_unless_a_variant_is_named(
         assert [result.budget_ms for result in adapting] == [200.0, 200.0]
     with answers(make_clip([1]), bundle=bundle_folder, backend="fake", variant="0.25_128") as fixed:
         assert fixed.classifier.mode == "fixed"
+
+
+def test_answers_take_what_the_rest_of_the_package_gives(make_clip: Callable[..., Path], bundle_folder: Path) -> None:
+    bundle = open_bundle(bundle_folder)
+    variant = bundle.variants[-1].variant
+    with answers(make_clip([1]), bundle=bundle, backend="fake", variant=variant, budget_ms=40) as opened:
+        [result] = opened
+    assert (result.variant, result.budget_ms) == (variant.name, 40.0)
 
 
 @pytest.mark.parametrize("ending", ["break", "error", "with", "gc", "end", "close"])

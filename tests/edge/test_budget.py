@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge.budget import Budget
@@ -77,3 +78,29 @@ def test_a_budget_given_as_such_stays_as_it_is() -> None:
     budget = Budget(latency_ms=10, min_top1=60)
     assert Budget.of(budget) is budget
     assert Budget.of(budget_ms=10, min_top1=60) == budget
+
+
+@pytest.mark.parametrize("value", ["30", True, b"1", [30]])
+@pytest.mark.parametrize("name", ["fps", "budget_ms", "min_top1", "max_mb", "max_rss_mb", "max_cpu_percent"])
+def test_what_is_no_number_is_refused_by_name(name: str, value: Any) -> None:
+    ways = {name: value} if name in ("fps", "budget_ms") else {"fps": 30, name: value}
+    with pytest.raises(BudgetError) as refused:
+        Budget.of(**ways)
+    assert str(refused.value) == f"{'latency_ms' if name == 'budget_ms' else name} must be a number, got {value!r}."
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    assert Budget.of(fps=np.float32(50), max_mb=np.int64(2)) == Budget(latency_ms=20, max_mb=2)
+
+
+def test_a_number_is_no_budget() -> None:
+    wrong: Any = 33
+    with pytest.raises(BudgetError) as refused:
+        Budget.of(wrong)
+    assert str(refused.value) == "Expected a Budget, got 33: give fps, budget_ms or Budget(latency_ms=...)."
+
+
+def test_conditions_beside_a_budget_are_refused_not_ignored() -> None:
+    with pytest.raises(BudgetError) as refused:
+        Budget.of(Budget(latency_ms=33), min_top1=90, max_mb=None, percentile="p50")
+    assert str(refused.value) == "A Budget is given, and min_top1, percentile beside it: set them in the Budget."

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +20,7 @@ from edge.inference.backends.tensorrt import current_platform, runtime
 from edge.inference.cuda import load_cuda
 from edge.inference.engine_cache import EngineStore, Platform, Source
 from edge.inference.engine_trial import try_engine
+from edge.paths import AnyPath
 from edge.progress import Progress, no_progress, part_of
 from edge.updates.download import shown
 from edge.updates.engines import take_engine
@@ -46,13 +46,13 @@ class Engines:
 
 
 def build_engines(
-    bundle: str | PathLike[str] | Bundle,
+    bundle: AnyPath | Bundle,
     *,
     variants: Sequence[Variant | str] = (),
     precision: OnnxPrecision | Literal["auto"] = "auto",
     options: BuildOptions = BuildOptions(),
     rebuild: bool = False,
-    like: str | PathLike[str] | None = None,
+    like: AnyPath | None = None,
     key: Path | None = None,
     progress: Progress = no_progress,
 ) -> Engines:
@@ -109,7 +109,7 @@ class _Work:
     store: EngineStore
     options: BuildOptions
     rebuild: bool
-    like: str | PathLike[str] | None
+    like: AnyPath | None
     key: Path | None
 
     def make(self, entry: BundledVariant, precision: OnnxPrecision, progress: Progress) -> Made:

@@ -17,7 +17,7 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.control import loading
 from edge.control.adaptive import AdaptiveClassifier
-from edge.errors import BackendError, NoVariantFits, VariantError
+from edge.errors import BackendError, BudgetError, NoVariantFits, VariantError
 from edge.inference.backends import ModelFile, fake
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
@@ -101,6 +101,15 @@ def test_it_stands_where_a_classifier_stands(adaptive: AdaptiveClassifier, bundl
 def test_every_variant_is_loaded(adaptive: AdaptiveClassifier) -> None:
     assert set(adaptive.variants) == {BIG, MIDDLE, SMALL}
     assert adaptive.left_out == {}
+
+
+def test_it_takes_milliseconds_and_no_number_for_a_budget(bundle: Bundle) -> None:
+    with AdaptiveClassifier(bundle, PROFILE, budget_ms=6.0, backend="fake", sample_health=False) as adaptive:
+        assert adaptive.budget == Budget(latency_ms=6.0)
+        wrong: Any = 30
+        with pytest.raises(BudgetError, match="Expected a Budget, got 30: give fps, budget_ms or Budget"):
+            adaptive.set_budget(wrong)
+        assert adaptive.budget == Budget(latency_ms=6.0)
 
 
 def test_a_change_takes_hold_between_two_frames_and_is_logged(

@@ -47,7 +47,7 @@ class Operator:
     def publish(self, bundle: Path | None = None, *, to: str | None = "all", **offer: Any) -> Release:
         """Publish a new version, open to all unless told otherwise."""
         release = publishing.publish(
-            self.folder, str(bundle or self.bundle()), self.keys, publishing.Offer(**offer), clock=self.clock
+            self.folder, bundle or self.bundle(), self.keys, publishing.Offer(**offer), clock=self.clock
         )
         if to is None:
             return release

@@ -101,7 +101,7 @@ class TestBoard:
             self.url,
             self.key,
             Board(id=self.id, group=self.group),
-            folder=self.folder,
+            folder=str(self.folder),
             clock=lambda: self.now,
             **{"limits": QUICK, **self.options, **options},
         )

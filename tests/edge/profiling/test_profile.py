@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from edge.board.device import Device
 from edge.board.health import Health
 from edge.bundles.variant import Variant
 from edge.errors import OutputError, ProfileError
+from edge.paths import AnyPath
 from edge.profiling.latency import Latency
 from edge.profiling.profile import HeatPoint, LatencyProfile, ProfileRow, load_profile
 from tests.edge.conftest import damaged, make_profile
@@ -42,10 +44,11 @@ def without(values: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 class TestFiles:
-    def test_a_profile_reads_back(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("kind", [Path, str])
+    def test_a_profile_reads_back(self, tmp_path: Path, kind: Callable[[Path], AnyPath]) -> None:
         profile = replace(PROFILE, valid=False, objections=("The board reports throttled now.",), source="somebody")
-        profile.save(tmp_path / "profile.json")
-        assert load_profile(tmp_path / "profile.json") == profile
+        profile.save(kind(tmp_path / "profile.json"))
+        assert load_profile(kind(tmp_path / "profile.json")) == profile
 
     def test_its_json_begins_with_the_schema_version_and_ends_with_the_variants(self) -> None:
         assert next(iter(WHOLE)) == "schema_version"
