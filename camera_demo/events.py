@@ -20,7 +20,7 @@ An answer that is unknown, or below the threshold, counts for none of the classe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -142,7 +142,7 @@ class Event:
     """Of the best frame."""
     best: Moment
     """The best frame: that in which the class is most probable."""
-    image: Frame | None = None
+    image: Frame | None = field(default=None, repr=False, compare=False)
     """The best frame's picture."""
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
 
@@ -16,11 +16,11 @@ NOT_SURE: Final = "not sure"
 """What is shown where no class reaches the threshold that you set."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CapturedFrame:
-    """One picture from a source, and when it came."""
+    """One picture from a source, and when it came. Each equals itself alone."""
 
-    image: Frame
+    image: Frame = field(repr=False)
     """uint8 (height, width, 3) BGR. Draw on a copy: others hold it too."""
     index: int
     """Number of the frame since the source was opened, from 0; frames that were dropped leave gaps."""
@@ -32,9 +32,9 @@ class CapturedFrame:
     """The picture's file, if it has one."""
     region: Region | None = None
     """The part whose turn it was at the capture; None for all of it."""
-    cells: Frame | None = None
+    cells: Frame | None = field(default=None, repr=False)
     """The region shrunk to a few cells, which show whether it has changed: see :mod:`camera_demo.motion`."""
-    prepared: Prepared | None = None
+    prepared: Prepared | None = field(default=None, repr=False)
     """The region, resized for the network by the thread that captured it."""
 
 
@@ -70,7 +70,7 @@ class Result:
     """The label that is announced now in this region; None for none."""
     elsewhere: tuple[Result, ...] = ()
     """The newest answers of the other regions, in the regions' order."""
-    picture: Frame | None = None
+    picture: Frame | None = field(default=None, repr=False, compare=False)
     """The frame with the answer drawn on it, if a sink wanted one."""
 
     @property

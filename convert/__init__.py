@@ -72,4 +72,4 @@ if not TYPE_CHECKING:  # type checkers see the imports above, and report other n
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "__version__"})

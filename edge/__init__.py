@@ -8,6 +8,7 @@
 ...     print(classifier.classify("photo.jpg").best.label)
 
 Everything that the commands and the live demo do, a program can do with these names; each is loaded when first used.
+Whatever goes wrong as it may is an :class:`EdgeError`; :mod:`edge.errors` shows their tree.
 Needs numpy, OpenCV, psutil and one inference backend; never torch.
 """
 
@@ -24,13 +25,25 @@ if TYPE_CHECKING:
         BackendError,
         BudgetError,
         BundleError,
+        ChannelError,
+        ConfidenceError,
+        DownloadError,
         EdgeError,
+        ExistsError,
         ImageError,
+        MissingFileError,
         NoVariantFits,
+        OlderVersionError,
+        OutputError,
         ProfileError,
         SelfTestError,
+        SignatureError,
         TeachingError,
+        UnequalBoardError,
+        UnlikeProfilesError,
+        UntrustedKeyError,
         VariantError,
+        WrongFileError,
     )
     from edge.evaluation.evaluate import evaluate
     from edge.evaluation.result import Evaluation
@@ -55,24 +68,36 @@ __all__ = [
     "Bundle",
     "BundleError",
     "Change",
+    "ChannelError",
     "Classifier",
+    "ConfidenceError",
+    "DownloadError",
     "EdgeError",
     "Evaluation",
+    "ExistsError",
     "Guess",
     "Health",
     "HealthSampler",
     "ImageError",
     "LatencyProfile",
     "LiveClassifier",
+    "MissingFileError",
     "NoVariantFits",
+    "OlderVersionError",
+    "OutputError",
     "Prediction",
     "ProfileError",
     "Selection",
     "SelfTestError",
+    "SignatureError",
     "Taught",
     "TeachingError",
+    "UnequalBoardError",
+    "UnlikeProfilesError",
+    "UntrustedKeyError",
     "Variant",
     "VariantError",
+    "WrongFileError",
     "evaluate",
     "load_profile",
     "open_bundle",
@@ -96,13 +121,25 @@ _MODULES = {
         "BackendError",
         "BudgetError",
         "BundleError",
+        "ChannelError",
+        "ConfidenceError",
+        "DownloadError",
         "EdgeError",
+        "ExistsError",
         "ImageError",
+        "MissingFileError",
         "NoVariantFits",
+        "OlderVersionError",
+        "OutputError",
         "ProfileError",
         "SelfTestError",
+        "SignatureError",
         "TeachingError",
+        "UnequalBoardError",
+        "UnlikeProfilesError",
+        "UntrustedKeyError",
         "VariantError",
+        "WrongFileError",
     ),
     "evaluation.evaluate": ("evaluate",),
     "evaluation.result": ("Evaluation",),
@@ -129,4 +166,4 @@ if not TYPE_CHECKING:  # type checkers see the imports above, and report other n
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__, "__version__"})

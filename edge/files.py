@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,8 +55,12 @@ def is_there(path: Path, is_kind: Callable[[Path], bool]) -> bool:
     """
     try:
         return is_kind(path)
-    except PermissionError:
+    except ValueError:  # a null character
         return False
+    except OSError as reason:
+        if isinstance(reason, PermissionError) or reason.errno == ENAMETOOLONG:
+            return False
+        raise
 
 
 def sha256_of(path: Path) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from edge.parts import extra_of, failed_import
 
 __all__ = ["load"]
 
@@ -20,6 +23,7 @@ def load(package: str, name: str, modules: Mapping[str, Sequence[str]]) -> objec
 
     Raises:
         AttributeError: No module has the name.
+        ModuleNotFoundError: A library that it needs is not installed; the message says how to get it.
     """
     if name == "__version__":
         try:
@@ -28,5 +32,14 @@ def load(package: str, name: str, modules: Mapping[str, Sequence[str]]) -> objec
             return "0+unknown"
     for module, names in modules.items():
         if name in names:
-            return getattr(import_module(f"{package}.{module}"), name)
+            return getattr(_imported(f"{package}.{module}", f"{package}.{name}"), name)
     raise AttributeError(f"module '{package}' has no attribute '{name}'")
+
+
+def _imported(module: str, needed_for: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        if extra_of((error.name or "").partition(".")[0]) is None:
+            raise
+        raise ModuleNotFoundError(failed_import(error, needed_for), name=error.name, path=error.path) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from edge.board.affinity import most_threads
@@ -79,7 +79,7 @@ class Selection:
 
     budget: Budget
     chosen: Candidate
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...] = field(repr=False)
     """All variants of the bundle, best first."""
     ranked_by: RankedBy
 

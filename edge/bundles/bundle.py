@@ -36,8 +36,8 @@ class Bundle:
     """An opened bundle, whose files were all verified against the manifest."""
 
     root: Path
-    manifest: Manifest
-    labels: tuple[str, ...]
+    manifest: Manifest = field(repr=False)
+    labels: tuple[str, ...] = field(repr=False)
     """The classes' names, in the order of the network's outputs."""
     version: str = field(default="", compare=False)
     """What tells its content from any other's: :func:`edge.bundles.registry.version_of`; empty while it is written."""

@@ -92,8 +92,8 @@ class Evaluation:
     """Bundle and variant, or file."""
     measured_on: str
     """The pictures' folder."""
-    labels: tuple[str, ...]
-    answers: tuple[PictureAnswer, ...]
+    labels: tuple[str, ...] = field(repr=False)
+    answers: tuple[PictureAnswer, ...] = field(repr=False)
     unread: tuple[str, ...] = ()
     """Why each picture that cannot be read was passed over."""
     left_out: Mapping[str, int] = field(default_factory=dict)

@@ -109,7 +109,7 @@ class LatencyProfile:
     bundle: str
     created: str
     """ISO 8601, UTC."""
-    device: Device = field(metadata=OPEN)
+    device: Device = field(metadata=OPEN, repr=False)
     backend: str
     backend_version: str
     threads: int | None
@@ -118,9 +118,9 @@ class LatencyProfile:
     """Width and height of the frames that were classified, in pixels; None where the inference alone was timed."""
     cpus: tuple[int, ...] = ()
     """The CPUs that the process was bound to; empty for no bounds."""
-    before: Health = field(metadata=OPEN)
+    before: Health = field(metadata=OPEN, repr=False)
     """The machine when the measurement began."""
-    after: Health = field(metadata=OPEN)
+    after: Health = field(metadata=OPEN, repr=False)
     """The machine when it ended."""
     load_percent: float | None = None
     """Work of other processes during the measurement, in percent of one CPU."""
@@ -134,9 +134,9 @@ class LatencyProfile:
     """The name of the machine, where it published this profile for its equals."""
     equal: EqualBoard | None = None
     """The board that was measured, if not this one but its equal; date, health and figures are that board's."""
-    sustained: tuple[HeatPoint, ...] = ()
+    sustained: tuple[HeatPoint, ...] = field(default=(), repr=False)
     """The sustained run over time, if there was one."""
-    rows: tuple[ProfileRow, ...] = field(metadata=named("variants"))
+    rows: tuple[ProfileRow, ...] = field(metadata=named("variants"), repr=False)
 
     def __post_init__(self) -> None:
         names = [row.variant.name for row in self.rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +47,7 @@ class Taught:
     """What came of it."""
 
     bundle: Bundle
-    evaluations: Mapping[Variant, Evaluation]
+    evaluations: Mapping[Variant, Evaluation] = field(repr=False)
     """Of each variant, its answers to each picture, learned without the picture's burst."""
     notes: tuple[str, ...]
     """What lowers the result, or was passed over, in sentences."""

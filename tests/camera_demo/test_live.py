@@ -222,6 +222,9 @@ def test_answers_take_what_the_rest_of_the_package_gives(make_clip: Callable[...
     with answers(make_clip([1]), bundle=bundle, backend="fake", variant=variant, budget_ms=40) as opened:
         [result] = opened
     assert (result.variant, result.budget_ms) == (variant.name, 40.0)
+    assert "array" not in repr(result), "no pixels"
+    again = replace(result, fps=1.0)
+    assert (result in [again, result], again == result, len({again, result})) == (True, False, 2)
 
 
 @pytest.mark.parametrize("ending", ["break", "error", "with", "gc", "end", "close"])

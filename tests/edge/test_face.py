@@ -16,7 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import camera_demo
+import convert
 import edge
+import edge.errors
+import edge.fleet
 from edge.inference.backends.fake import FakeBackend
 from edge.vision.preprocess import Frame, Preprocessing
 from tests.edge.conftest import LABELS, make_profile
@@ -51,6 +55,32 @@ class TestNames:
         for name in edge.__all__:
             assert inspect.getdoc(getattr(edge, name)), name
         assert set(edge.__all__) <= set(dir(edge))
+
+    def test_completion_offers_them_and_nothing_of_how_they_are_loaded(self) -> None:
+        for package in (edge, edge.fleet, camera_demo, convert):
+            offered = {name for name in dir(package) if not name.startswith("__")}
+            assert offered == set(package.__all__), package.__name__
+
+    def test_every_error_is_there(self) -> None:
+        classes = {one.__name__ for one in vars(edge.errors).values() if isinstance(one, type)}
+        assert {name for name in classes if issubclass(getattr(edge, name), edge.EdgeError)} == classes
+        assert classes <= set(edge.__all__)
+
+    def test_a_library_that_is_missing_is_named_with_the_way_to_get_it(self) -> None:
+        code = "import sys; sys.modules['cv2'] = None; import edge, convert\ntry: edge.Classifier\n"
+        code += "except ModuleNotFoundError as error: print(error.name, error)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert done.stdout == "cv2 edge.Classifier needs cv2, which is not installed: ./install.sh.\n"
+
+    def test_what_is_printed_fits_a_line_or_two(self, bundle: edge.Bundle) -> None:
+        choice = edge.select(bundle, PROFILE, fps=30)
+        for value, start in (
+            (bundle, "Bundle(root="),
+            (PROFILE, "LatencyProfile(bundle="),
+            (choice, "Selection(budget="),
+        ):
+            assert repr(value).startswith(start)
+            assert len(repr(value).replace(str(bundle.root), "")) < 640, start
 
     def test_the_version_is_the_distribution_s(self) -> None:
         assert edge.__version__ == version("mobilenet-edge")

@@ -118,6 +118,10 @@ class TestPlaces:
         write_bundle(shipped.parent / "secret")
         assert complaint("../secret").startswith("There is no bundle ../secret")
 
+    @pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+    def test_a_name_that_no_file_can_have_is_that_of_no_bundle(self, name: str) -> None:
+        assert complaint(name).startswith(f"There is no bundle {name}")
+
     def test_the_real_home_is_in_the_package(self) -> None:
         assert bundle_module._home() == Path(bundle_module.__file__).parent
 
