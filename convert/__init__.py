@@ -5,8 +5,8 @@
 ...     ["weights.h5"], "my-bundle", labels="labels.txt", calibration="photos", resolutions=[224, 128]
 ... )
 
-Everything that ``edge-convert`` does, a program can do with these names; each is loaded when first used. What can go
-wrong is in :mod:`convert.errors`. Needs PyTorch.
+Everything that ``edge-convert`` does, a program can do with these names; each is loaded when first used. Whatever goes
+wrong as it may is an :class:`edge.EdgeError`; :mod:`convert.errors` shows their tree. Needs PyTorch.
 """
 
 TYPE_CHECKING = False  # as typing's, without the time that importing typing takes
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
         write_onnx,
         write_tflite,
     )
+    from convert.errors import (
+        AccuracyError,
+        CalibrationError,
+        CheckpointError,
+        ConversionError,
+        DivergedError,
+        FolderInUseError,
+        OtherSettingsError,
+        TrainingError,
+        UnfinishedRunError,
+        UntrainedError,
+    )
     from convert.export.tensorrt import BuildOptions, build_engines
     from convert.export.tflite import to_tflite
     from convert.fetch import fetch_imagenet
@@ -29,13 +41,23 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AccuracyError",
     "BuildOptions",
     "BundleOptions",
+    "CalibrationError",
     "CheckOptions",
     "Checkpoint",
+    "CheckpointError",
+    "ConversionError",
     "ConversionOptions",
+    "DivergedError",
+    "FolderInUseError",
+    "OtherSettingsError",
     "TfliteOptions",
+    "TrainingError",
     "TrainingOptions",
+    "UnfinishedRunError",
+    "UntrainedError",
     "build_engines",
     "estimate_training",
     "examine_layers",
@@ -54,6 +76,18 @@ __all__ = [
 _MODULES = {
     "checkpoints": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
     "conversion": ("examine_layers", "quantize", "verify", "write_bundle", "write_onnx", "write_tflite"),
+    "errors": (
+        "AccuracyError",
+        "CalibrationError",
+        "CheckpointError",
+        "ConversionError",
+        "DivergedError",
+        "FolderInUseError",
+        "OtherSettingsError",
+        "TrainingError",
+        "UnfinishedRunError",
+        "UntrainedError",
+    ),
     "export.tensorrt": ("BuildOptions", "build_engines"),
     "export.tflite": ("to_tflite",),
     "fetch": ("fetch_imagenet",),
