@@ -11,7 +11,7 @@ from convert.data.calibration_data import CalibrationData
 from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
-from convert.pipeline.bundle import BundlePlan, build_bundle, check_place
+from convert.pipeline.bundle import BundlePlan, build_bundle
 from convert.pipeline.inputs import AnyCheckpoint, labels_of, load_pictures, loaded, own_resolutions
 from convert.pipeline.layers import NetworkReport
 from convert.pipeline.running import compare
@@ -20,6 +20,7 @@ from convert.pipeline.verification import require
 from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import Accuracy
+from edge.bundles.members import check_place
 from edge.evaluation.options import ThresholdOptions
 from edge.evaluation.result import Evaluation
 from edge.files import check_parent, write_atomically

@@ -11,6 +11,7 @@ import typer
 from convert.cli.formatting import check_html, report, show_bundle
 from convert.cli.options import AsJson, Calibration, Force, Html, Targets, numbers, targets_of
 from convert.options import BundleOptions
+from edge.bundles.members import check_place
 from edge.console import progress_bar
 from edge.evaluation.options import ThresholdOptions
 from edge.grouping import grouped
@@ -46,7 +47,6 @@ def bundle(
     Example: edge-convert bundle a_1.0.h5 a_0.5.h5 --calibration photos --labels labels.txt --out bundle
     """
     from convert.conversion import write_bundle
-    from convert.pipeline.bundle import check_place
 
     check_place(out, replace=force)
     check_html(html)

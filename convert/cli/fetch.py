@@ -12,6 +12,7 @@ import typer
 from convert.cli.formatting import show_bundle
 from convert.cli.options import AsJson, Calibration, Force, Targets, numbers, targets_of
 from convert.options import BundleOptions, ConversionOptions
+from edge.bundles.members import check_place
 from edge.console import progress_bar, stdout, table, write_json
 from edge.errors import VariantError
 from edge.grouping import grouped
@@ -48,7 +49,6 @@ def fetch(
     from convert.conversion import write_bundle
     from convert.fetch import Lock, fetch_imagenet, published
     from convert.fetch.imagenet import AUTHOR, LICENSE, default_folder
-    from convert.pipeline.bundle import check_place
 
     chosen_targets = targets_of(targets)
     if bundle is not None:

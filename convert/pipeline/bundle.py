@@ -18,14 +18,13 @@ from convert.errors import CheckpointError
 from convert.pipeline.golden import CANDIDATES, add_golden
 from convert.pipeline.variant import Emitted, Target, Tune, emit
 from convert.quantization import folded_recipe
-from edge.bundles.bundle import MANIFEST, Bundle
+from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Manifest
-from edge.bundles.members import FileEntry
+from edge.bundles.members import FileEntry, check_place
 from edge.bundles.variant import Variant
-from edge.errors import OutputError
 from edge.evaluation.options import ThresholdOptions
 from edge.evaluation.result import Evaluation
-from edge.files import check_free, new_folder, sha256_of
+from edge.files import new_folder, sha256_of
 from edge.inference.metadata_writer import ModelCard
 from edge.inference.unknown import class_number
 from edge.profiling.timing import timing_frames
@@ -33,7 +32,7 @@ from edge.progress import Progress, no_progress, part_of
 from edge.vision.images import read_image
 from edge.vision.preprocess import Frame
 
-__all__ = ["BundlePlan", "build_bundle", "check_place"]
+__all__ = ["BundlePlan", "build_bundle"]
 
 _LABELS = "labels.txt"
 
@@ -92,17 +91,6 @@ class BundlePlan:
     def tasks(self) -> tuple[tuple[Checkpoint, int], ...]:
         """Each checkpoint at each of its resolutions."""
         return tuple((c, r) for c in self.checkpoints for r in self.resolutions if r in (c.only_at or (r,)))
-
-
-def check_place(out: Path, *, replace: bool) -> None:
-    """Refuse a place that a bundle cannot take, before work is spent on it.
-
-    Raises:
-        OutputError: There is a file or folder that may not be replaced; only bundles ever may.
-    """
-    check_free(out, replace=replace)
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
-        raise OutputError(f"{out} is not a bundle, and only bundles are replaced: choose another name.")
 
 
 def build_bundle(

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
-from edge.errors import BundleError, os_reason
+from edge.errors import BundleError, OutputError, os_reason
+from edge.files import check_free
 from edge.text import shortened
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "check_member",
     "check_names",
     "check_picture",
+    "check_place",
     "open_member",
     "read_member",
 ]
@@ -65,6 +67,17 @@ class FileEntry:
             raise BundleError(f"invalid file name '{self.file}': expected '{path}'")
         if not 0 <= self.size_bytes <= _LARGEST_BYTES or len(self.sha256) != 64:
             raise BundleError(f"file '{self.file}' has an impossible size or SHA-256")
+
+
+def check_place(out: Path, *, replace: bool) -> None:
+    """Refuse a place that a new bundle cannot take, before work is spent on it.
+
+    Raises:
+        OutputError: There is a file or folder that may not be replaced; only bundles ever may.
+    """
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise OutputError(f"{out} is not a bundle, and only bundles are replaced: choose another name.")
+    check_free(out, replace=replace)
 
 
 def check_names(entries: Iterable[FileEntry]) -> None:

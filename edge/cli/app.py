@@ -10,11 +10,12 @@ import typer
 
 from edge.cli.doctor import doctor
 from edge.console import run
-from edge.errors import EdgeError, UnequalBoardError, UnlikeProfilesError
+from edge.errors import EdgeError, ExistsError, UnequalBoardError, UnlikeProfilesError
 
 __all__ = ["build", "main"]
 
 _HINTS: Final[Mapping[type[EdgeError], str]] = {
+    ExistsError: "--force replaces it.",
     UnlikeProfilesError: "--force compares them nevertheless.",
     UnequalBoardError: "edge profile without --like measures this board in full.",
 }

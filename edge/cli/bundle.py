@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from edge.bundles.table import bundle_table
 from edge.cli.bundle_text import only_one, print_activation, tested_text
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.errors import BundleError, OlderVersionError
+from edge.errors import BundleError, OlderVersionError, OutputError
 
 __all__ = ["app"]
 
@@ -104,7 +105,9 @@ def list_bundles(json: AsJson = False) -> None:
 
 @app.command()
 def activate(
-    source: Annotated[str, typer.Argument(help="https://HOST/PATH, a .zip file, or a bundle's folder.")],
+    source: Annotated[
+        str, typer.Argument(help="https://HOST/PATH, a .zip file, or a bundle's folder.", metavar="SOURCE")
+    ],
     sha256: Annotated[str | None, typer.Option("--sha256", help="What the .zip file's SHA-256 must be.")] = None,
     key: Annotated[
         Path | None,
@@ -201,7 +204,7 @@ def import_files(
     truth: Annotated[
         Path | None, typer.Option(help="Their classes: JSON of file names and numbers. Default: from folder names.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")] = False,
     json: AsJson = False,
 ) -> None:
     """Make a bundle of ready .tflite classifiers, on this machine, without torch.
@@ -227,7 +230,7 @@ def import_files(
         write_json(bundle.manifest.to_dict())
     else:
         stdout().print(bundle_table(bundle.manifest))
-        stdout().print(f"{out}: ready. Try it: camera-demo --bundle {out}", soft_wrap=True)
+        stdout().print(f"{out}: ready. Try it: camera-demo --bundle {shlex.quote(str(out))}", soft_wrap=True)
 
 
 @app.command()
@@ -269,6 +272,8 @@ def pack(
     from edge.files import sha256_of
     from edge.updates import archive, signature
 
+    if out.suffix.lower() != ".zip":
+        raise OutputError(f"Cannot write {out}: expected a name that ends in .zip.")
     opened = open_bundle(bundle)
     signed = None if sign is None else signature.sign(opened.path(MANIFEST).read_bytes(), sign)
     archive.pack(opened, out, signed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def teach(
     ] = "imagenet",
     variant: Annotated[list[str] | None, typer.Option(help="Teach only this variant; repeat for several.")] = None,
     threads: Threads = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there already.")] = False,
     json: AsJson = False,
 ) -> None:
     """Learn new classes from a few pictures of each, on this machine, without torch.
@@ -45,4 +46,4 @@ def teach(
     show_evaluation(taught.best)
     for one in taught.notes:
         note(one)
-    stdout().print(f"{out}: ready. Try it: camera-demo --bundle {out}", soft_wrap=True)
+    stdout().print(f"{out}: ready. Try it: camera-demo --bundle {shlex.quote(str(out))}", soft_wrap=True)

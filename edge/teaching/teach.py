@@ -14,11 +14,12 @@ import numpy as np
 from edge.board.affinity import default_threads
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
+from edge.bundles.members import check_place
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, ImageError, TeachingError
+from edge.errors import BackendError, ImageError, OutputError, TeachingError
 from edge.evaluation.picture_answer import PictureAnswer
 from edge.evaluation.result import Evaluation
-from edge.files import check_free, new_folder
+from edge.files import new_folder
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.trial import check_artifact
 from edge.paths import AnyPath
@@ -82,7 +83,7 @@ def teach(
         bundle: What to learn from: a bundle whose networks know much.
         variants: Only these; empty for all that can be taught.
         name: The new bundle's name; None for the folder's.
-        overwrite: Whether a folder that is there is replaced.
+        overwrite: Whether a bundle that is there is replaced.
         threads: Threads for the inference; None for the default.
         progress: Called as the work goes on.
 
@@ -93,7 +94,9 @@ def teach(
         OutputError: The folder exists or cannot be written.
     """
     folder, parent = Path(out), open_bundle(bundle)
-    check_free(folder, replace=overwrite)
+    check_place(folder, replace=overwrite)
+    if Path(pictures).resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{folder} holds the pictures: choose another folder for the bundle.")
     found = find_pictures(Path(pictures))
     wanted = [parent.find(Variant.parse(one)) for one in variants] or list(parent.variants)
     students, notes = _students(parent, wanted)

@@ -19,7 +19,7 @@ import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle, label_mismatch, open_bundle, read_labels
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
-from edge.bundles.members import FileEntry
+from edge.bundles.members import FileEntry, check_place
 from edge.errors import BundleError, ImageError
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
@@ -75,7 +75,7 @@ def import_models(
         out: The folder to write; it appears whole or not at all.
         options: What the files do not say.
         name: The bundle's name; None for the folder's.
-        overwrite: Whether a folder that is there is replaced.
+        overwrite: Whether a bundle that is there is replaced.
         progress: Called as the work goes on.
 
     Raises:
@@ -84,6 +84,7 @@ def import_models(
         ImageError: The labelled pictures cannot be read.
         OutputError: The folder exists or cannot be written.
     """
+    check_place(out, replace=overwrite)
     models = []
     for number, path in enumerate(files):
         progress(f"examining {path.name}", number / (2 * len(files)))

@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.bundles.architecture import BLOCKS, STEM_FILTERS, scaled
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, BundleError, VariantError
+from edge.errors import BackendError, BundleError, VariantError, os_reason
 from edge.inference.inspection import Inspection, inspect_model
 from edge.inference.tflite_metadata import FileMetadata, read_metadata
 from edge.inference.tflite_structure import check_structure
@@ -77,7 +77,7 @@ def _check_magic(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as reason:
-        raise BackendError(f"Cannot read {path}: {reason.strerror}.") from reason
+        raise BackendError(f"Cannot read {path}: {os_reason(reason)}.") from reason
     if head[4:8] != _MAGIC:
         raise BackendError(
             f"{path} is not a TensorFlow Lite model: its bytes 4 to 8 are not TFL3. A checkpoint is converted on a "

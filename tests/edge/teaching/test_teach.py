@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,9 +158,21 @@ def test_the_same_pictures_give_the_same_file(taught: Taught, pictures: Path, pa
 def test_what_is_there_stays(pictures: Path, parent: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")
-    with pytest.raises(OutputError, match="already exists"):
-        edge.teach(pictures, tmp_path / "mine", bundle=parent)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="is not a bundle, and only bundles are replaced: choose another name"):
+            edge.teach(pictures, tmp_path / "mine", bundle=parent, overwrite=overwrite)
     assert (tmp_path / "mine/file").read_text() == "mine"
+
+
+def test_the_pictures_are_never_replaced(pictures: Path, parent: Path, tmp_path: Path) -> None:
+    out = write_small_demo(tmp_path / "out")
+    shutil.copytree(pictures, out / "pictures")
+    shutil.copytree(pictures, tmp_path / "pictures")
+    for folder, place in ((out / "pictures", out), (tmp_path / "pictures", tmp_path / "pictures")):
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(OutputError, match=r"holds the pictures|is not a bundle"):
+            edge.teach(folder, place, bundle=parent, overwrite=True)
+        assert sorted(folder.rglob("*")) == before
 
 
 def test_a_bundle_of_onnx_alone_is_refused(pictures: Path, parent: Path, tmp_path: Path) -> None:
@@ -178,13 +191,13 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_shows_what_came_of_it(pictures: Path, parent: Path, tmp_path: Path) -> None:
-    out = tmp_path / "shapes"
+    out = tmp_path / "my shapes"
     done = command(pictures, "--bundle", parent, "--out", out, "--threads", 1)
     assert done.returncode == 0, done.stderr
-    assert "recall %" in done.stdout and f"{out}: ready. Try it: camera-demo --bundle {out}" in done.stdout
+    assert "recall %" in done.stdout and f"{out}: ready. Try it: camera-demo --bundle '{out}'" in done.stdout
     assert "note: " in done.stderr and "Traceback" not in done.stderr
     refused = command(pictures, "--bundle", parent, "--out", out)
-    assert refused.returncode == 1 and "already exists" in refused.stderr
+    assert refused.returncode == 1 and refused.stderr.endswith("expected a name that is free. --force replaces it.\n")
     again = command(pictures, "--bundle", parent, "--out", out, "--force", "--json", "--threads", 1)
     assert json.loads(again.stdout)["variants"]["mobilenet_v1_0.25_128"]["pictures"] == 24
 

@@ -143,6 +143,12 @@ class TestTensorFlowsOwn:
             for answer in live[::20]:
                 assert answer.prediction.guesses == classifier.classify(answer.frame.image).guesses
 
+    def test_a_folder_that_is_no_bundle_is_never_replaced(self, labels: Path, tmp_path: Path) -> None:
+        (tmp_path / "thesis.txt").write_text("precious")
+        with pytest.raises(OutputError, match="is not a bundle, and only bundles are replaced: choose another name"):
+            import_models([UINT8], tmp_path, ImportOptions(labels=labels), overwrite=True)
+        assert (tmp_path / "thesis.txt").read_text() == "precious"
+
     def test_a_float_file_has_to_be_told_its_range(self, labels: Path, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match=r"float pixels and does not say of which range: expected one of -1\.\.1"):
             import_models([FLOAT], tmp_path / "bundle", ImportOptions(labels=labels))
@@ -202,7 +208,7 @@ class TestAnotherNetwork:
 class TestRefusals:
     def test_what_is_not_a_model_is_said_to_be_none(self, tmp_path: Path) -> None:
         path = tmp_path / "model.tflite"
-        with pytest.raises(BackendError, match="No such file"):
+        with pytest.raises(BackendError, match="no such file or directory"):
             read_ready_model(path)
         path.write_bytes(b"PK\x03\x04not a model")
         with pytest.raises(BackendError, match="is not a TensorFlow Lite model"):
