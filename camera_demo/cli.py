@@ -47,6 +47,7 @@ def camera_demo(
     input: Annotated[
         str | None,
         typer.Argument(
+            metavar="[INPUT]",
             help="0, /dev/video0, /dev/v4l/by-id/NAME, csi://0, rtsp://HOST/PATH, http://HOST:81/stream, a video file, "
             "a folder, 'photos/*.jpg', synthetic:640x480@30, or demo, the clip that ships. Default: the first camera, "
             "else demo.",
@@ -57,7 +58,7 @@ def camera_demo(
         typer.Argument(
             metavar="[OUTPUT]...",
             help="terminal (the default), json:-, json:FILE, a video file (out.mp4), display, http://127.0.0.1:8000, "
-            "mqtt://HOST/TOPIC. Several at once.",
+            "mqtt://HOST/TOPIC, collect:DIR. Several at once.",
         ),
     ] = None,
     config: Annotated[

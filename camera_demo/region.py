@@ -39,7 +39,8 @@ class Region:
         if not (0 <= self.left < self.right <= 1 and 0 <= self.top < self.bottom <= 1):
             raise SourceError(
                 f"invalid region {self.left:g},{self.top:g},{self.right:g},{self.bottom:g}: expected LEFT,TOP,RIGHT,"
-                "BOTTOM as fractions from 0 to 1, e.g. 0.25,0,0.75,1 for the middle half."
+                "BOTTOM as fractions from 0 to 1, LEFT below RIGHT and TOP below BOTTOM, e.g. 0.25,0,0.75,1 for the "
+                "middle half."
             )
 
     @classmethod

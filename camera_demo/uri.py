@@ -211,8 +211,8 @@ def _unsupported(error: type[EdgeError], text: str, table: tuple[Scheme, ...]) -
     name = redacted(text)
     if name != text and "://" not in name:
         return error(
-            f"unknown {kind}, which is not shown as it may be an address with a password: expected "
-            f"{'rtsp' if table is SOURCES else 'mqtt'}://USER:PASSWORD@HOST/PATH, or {_examples(table)}."
+            f"unknown {kind}, which is not shown as it may be an address with a password: begin an address with "
+            f"{'rtsp:// or http://' if table is SOURCES else 'http:// or mqtt://'}. Expected {_examples(table)}."
         )
     return error(f"unknown {kind} '{name}': expected {_examples(table)}.")
 

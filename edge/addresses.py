@@ -36,6 +36,8 @@ _UNSAFE: Final = re.compile(r"[\s\x00-\x1f\x7f\ud800-\udfff]")
 _GIVEN: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}):/{0,2}((?<=://).*|.*@.*)", re.DOTALL)
 """What is an address in an argument, maybe behind an option and ``=``."""
 _FORMAT: Final = re.compile(r"synthetic:[/\dx.]*@[\d.]*")
+_MARKS: Final = 0xF0000
+"""The first of the characters that no text has, which stand for what is hidden while it is being hidden."""
 _NESTED: Final = 3
 """Addresses in addresses that are looked for, as in ``json:rtsp://...``."""
 _LIKE_ADDRESS: Final = re.compile(
@@ -112,6 +114,8 @@ def split_address(text: str, *, may_log_in: bool = True) -> Address:
         raise ValueError(f"'{name}' holds a space or a control character: write a space as %20.")
     scheme, authority, rest = match.groups()
     login, at, place = authority.rpartition("@")
+    if not authority and rest.strip("/") == "":
+        raise ValueError(f"'{scheme}://' names no host: expected {scheme.lower()}://USER:PASSWORD@HOST:PORT/PATH.")
     parts = _place(place)
     if parts is None or (may_log_in and "@" in rest and not _IP.match(place)):
         raise ValueError(
@@ -169,9 +173,10 @@ def without_secrets(text: str, given: Iterable[str], *, with_paths: bool = False
     shown: dict[str, str] = {}
     for argument in given:
         shown |= _shown_forms(argument, with_paths=with_paths)
-    for secret in sorted(shown, key=len, reverse=True):
-        text = text.replace(secret, shown[secret])
-    return text
+    marks = {chr(_MARKS + number): secret for number, secret in enumerate(sorted(shown, key=len, reverse=True))}
+    for mark, secret in marks.items():  # so that no part of what is shown for one is taken for another
+        text = text.replace(secret, mark)
+    return text.translate({ord(mark): shown[secret] for mark, secret in marks.items()})
 
 
 def _shown_forms(argument: str, *, with_paths: bool) -> dict[str, str]:
@@ -182,6 +187,8 @@ def _shown_forms(argument: str, *, with_paths: bool) -> dict[str, str]:
         if match is None or _FORMAT.fullmatch(match[0]):
             break
         address, scheme, rest = match[0], match[1], match[2]
+        if not rest.strip("/"):  # a scheme alone holds nothing to hide
+            break
         argument = rest
         name = redacted(address, with_path=with_paths)
         shown |= {address: name, re.sub("/+", "/", address): name, f"{scheme}:{rest}": name}

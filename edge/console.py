@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,11 +35,17 @@ __all__ = ["fail", "note", "progress_bar", "run", "say", "stderr", "stdout", "ta
 
 _LINE_EVERY_S: Final = 10.0
 _WIDTH: Final = 120
-"""Columns of a table that goes to a file or another program."""
+"""Columns of a table that goes to a file or another program, or does not fit the terminal."""
+_WIDEST: Final = 10_000
 _OF_CAMERAS: Final = "camera-demo"
 """The program whose addresses have passwords in their paths; those of the others name files."""
 _shows_paths = True
 _LONGEST_LINE: Final = 4000
+_NOT_A_NUMBER: Final = re.compile(r"\bis not a valid (int|float)(?: range)?(?=\.?$)")
+_LINE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
+"""A line's end within a paragraph."""
+_NUMBERS: Final = {"int": "is not a whole number", "float": "is not a number"}
+"""Plain words for what typer says of a value."""
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
 
@@ -55,12 +62,25 @@ def stderr() -> Console:
 
 
 def _console(file: Any, width: int | None = None) -> Console:
-    """A console that cleans what it prints, and takes brackets in it as text."""
+    """A console that cleans what it prints, takes brackets in it as text, and cuts nothing."""
     from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.measure import Measurement
     from rich.segment import Segment
+    from rich.table import Table
 
     class CleanConsole(Console):
+        def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
+            super().print(*objects, crop=crop, **options)
+
         def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            if isinstance(renderable, Table):  # a narrow terminal wraps its lines, and no figure is cut
+                wide = self.options.update(width=_WIDEST)
+                for column in renderable.columns:
+                    found = [Measurement.get(self, wide, cell) for cell in (column.header, *column.cells)]
+                    column.min_width = max(one.maximum if column.no_wrap else one.minimum for one in found)
+                least, options = Measurement.get(self, wide, renderable).minimum, options or self.options
+                if least > options.max_width:
+                    options = options.update(width=max(least, _WIDTH))
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(clean(segment.text), segment.style)
 
@@ -238,7 +258,9 @@ def _discard_output() -> None:
 
 
 def _add_options(command: Any, program: str, *, is_root: bool = True) -> None:
-    """Declare ``--debug`` on a command and all below it, and ``--version`` on the first."""
+    """Declare ``--debug`` on a command and all below it, and ``--version`` on the first; let help wrap."""
+    if command.help:
+        command.help = _LINE_BREAK.sub(" ", command.help)
     declared = {name for parameter in command.params for name in parameter.opts}
     if is_root and "--version" not in declared:
         command.params.append(
@@ -276,8 +298,9 @@ def _explained(error: Exception, program: str, hints: Mapping[type[EdgeError], s
         return limit, 1
     usage = getattr(error, "format_message", None)  # typer's own, whose class differs from version to version
     if usage is not None:
-        message = str(usage()).strip()
-        return f"{message}{'' if message.endswith(tuple('.?!')) else '.'} See {program} --help.", 2
+        message = _NOT_A_NUMBER.sub(lambda match: _NUMBERS[match[1]], str(usage()).strip())
+        place = getattr(getattr(error, "ctx", None), "command_path", program)
+        return f"{message}{'' if message.endswith(tuple('.?!')) else '.'} See {place} --help.", 2
     if isinstance(error, ImportError):
         return failed_import(error), 1
     if isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:

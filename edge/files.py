@@ -18,6 +18,7 @@ from edge.errors import EdgeError, ExistsError, OutputError, os_reason
 from edge.unfinished import begin, finish
 
 __all__ = [
+    "check_folder",
     "check_free",
     "check_parent",
     "check_room",
@@ -171,7 +172,7 @@ def writing(path: Path) -> Iterator[None]:
     except EdgeError:
         raise
     except OSError as reason:
-        raise OutputError(f"Cannot write {path}: {_advice(reason, path.parent)}") from reason
+        raise OutputError(f"Cannot write {path}: {_advice(reason, path)}") from reason
 
 
 @contextlib.contextmanager
@@ -219,6 +220,17 @@ def check_free(path: Path, *, replace: bool) -> None:
         raise ExistsError(f"{path} already exists: expected a name that is free.")
 
 
+def check_folder(path: Path) -> None:
+    """Refuse a folder to put files into where something else is, before work is spent on them.
+
+    Raises:
+        OutputError: It is a file, or lies in one.
+    """
+    there = next((one for one in (path, *path.parents) if one.exists()), path)
+    if there.exists() and not there.is_dir():
+        raise OutputError(f"Cannot write {path}: {there} is not a folder. Choose another place.")
+
+
 def check_parent(path: Path) -> None:
     """Refuse a file whose folder is missing, before work is spent on its content.
 
@@ -226,7 +238,7 @@ def check_parent(path: Path) -> None:
         OutputError: The folder is missing.
     """
     if not path.parent.is_dir():
-        raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path.parent)}")
+        raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path)}")
 
 
 def sync(path: Path) -> None:
@@ -280,13 +292,14 @@ def _umask() -> int:
     return mask
 
 
-def _advice(reason: OSError, folder: Path) -> str:
-    """Why a write failed and what to do, as the end of a sentence."""
+def _advice(reason: OSError, path: Path) -> str:
+    """Why a file or folder could not be written and what to do, as the end of a sentence."""
+    folder = path.parent
     match reason:
         case FileNotFoundError() if not folder.exists():
             return f"there is no folder {folder}. Make it first."
         case FileExistsError() | NotADirectoryError():
-            return f"{folder} is not a folder. Choose another place."
+            return f"{path if folder.is_dir() else folder} is not a folder. Choose another place."
         case PermissionError():
             return f"{os_reason(reason)} in {folder}. Choose a folder that is yours."
         case OSError(errno=28):

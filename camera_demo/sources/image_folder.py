@@ -97,5 +97,6 @@ def _matching(pattern: Path) -> list[Path]:
     found = sorted(Path(name) for name in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - as the shell reads it
     pictures = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not pictures:
-        raise SourceError(f"No picture matches {pattern}: {len(found)} names do, and none is a picture's file.")
+        what = f"none of the {len(found)} files and folders that match is a picture" if found else "no file matches"
+        raise SourceError(f"{pattern} has no pictures: {what}. Expected {', '.join(sorted(IMAGE_SUFFIXES))}.")
     return pictures

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import math
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -220,7 +219,7 @@ def _budget_ms(request: dict[str, Any]) -> float | None:
                 value = float(request[name])
             except OverflowError:
                 raise HTTPException(400, f"{name} is too large.") from None
-            return value if name == "budget_ms" else 1000 / value if value else math.inf
+            return value if name == "budget_ms" else Budget.of(fps=value).latency_ms
     return None
 
 

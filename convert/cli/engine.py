@@ -10,6 +10,7 @@ import typer
 from convert.cli.options import AsJson
 from convert.export.tensorrt import BuildOptions, Engines, Made, build_engines
 from edge.console import note, progress_bar, stdout, table, write_json
+from edge.files import check_folder
 from edge.grouping import grouped
 from edge.updates import engines as updates
 
@@ -48,6 +49,8 @@ def engine(
 
     Example: edge-convert engine my-bundle --variant 0.50_160 --precision fp16
     """
+    if publish is not None:
+        check_folder(publish)
     with progress_bar("building") as progress:
         built = build_engines(
             bundle,

@@ -22,7 +22,7 @@ _UNIT: Final = {"mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0)}
 
 
 def import_(
-    checkpoint: Annotated[Path, typer.Argument(help="A file of any format this package reads.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A file of any format this package reads.", metavar="CHECKPOINT")],
     out: Annotated[
         Path | None, typer.Option(help="Write it as a .safetensors with its configuration; default: only inspect.")
     ] = None,

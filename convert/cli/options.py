@@ -27,7 +27,8 @@ __all__ = [
 ]
 
 CheckpointFile = Annotated[
-    Path, typer.Argument(help="A trained network: .keras, .h5, .onnx, .tflite, .pth, .safetensors...")
+    Path,
+    typer.Argument(help="A trained network: .keras, .h5, .onnx, .tflite, .pth, .safetensors...", metavar="CHECKPOINT"),
 ]
 Side = Annotated[int, typer.Option("--resolution", help="Input height and width ρ, a multiple of 32.")]
 Labels = Annotated[Path | None, typer.Option(help="One label a line, line N for class N.")]

@@ -22,7 +22,10 @@ __all__ = ["train"]
 
 @grouped
 def train(
-    data: Annotated[Path, typer.Argument(help="A folder for each class, or a CSV of path, label and perhaps split.")],
+    data: Annotated[
+        Path,
+        typer.Argument(help="A folder for each class, or a CSV of path, label and perhaps split.", metavar="PICTURES"),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoints.")],
     single: Annotated[float | None, typer.Option(help="Train one α alone; default: all in one set of weights.")] = None,
     resolutions: Annotated[str, typer.Option(help="Every ρ, separated by commas.")] = "224,192,160,128",

@@ -20,8 +20,8 @@ __all__ = ["verify"]
 
 @grouped
 def verify(
-    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.")],
-    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint it was made from.")],
+    model: Annotated[Path, typer.Argument(help="A .tflite or .onnx file.", metavar="MODEL")],
+    checkpoint: Annotated[Path, typer.Argument(help="The checkpoint it was made from.", metavar="CHECKPOINT")],
     pictures: Annotated[Path, typer.Option(help="Folder of pictures it was not calibrated on.")],
     labels: Labels = None,
     options: CheckOptions = CheckOptions(),

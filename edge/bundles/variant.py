@@ -40,12 +40,12 @@ class Variant:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
-            raise VariantError(f"Width multiplier {self.alpha} cannot be: α must be greater than 0, e.g. 0.5.")
+            raise VariantError(f"invalid width multiplier {self.alpha}: α must be greater than 0, e.g. 0.5.")
         if self.network != _V1 and (self.alpha != 1.0 or _OTHER_NAME.fullmatch(self.name) is None):
             raise VariantError(f"Invalid network name '{self.network}': expected lower-case letters, digits, '_', '.'.")
         if self.resolution <= 0 or (self.resolution % 32 and self.network == _V1):
             raise VariantError(
-                f"Resolution {self.resolution} cannot be: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
+                f"invalid resolution {self.resolution}: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
             )
 
     @classmethod

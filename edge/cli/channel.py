@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -141,7 +142,7 @@ def promote(
 @app.command()
 def withdraw(
     folder: Folder,
-    version: Annotated[str, typer.Argument(help="A version or its label.")],
+    version: Annotated[str, typer.Argument(help="A version or its label.", metavar="VERSION")],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the boards' state and logs.")],
     key: Keys = None,
     json: AsJson = False,
@@ -233,7 +234,7 @@ def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
 
     path = folder / CHANNEL_FILE
     if not path.is_file():
-        raise ChannelError(f"There is no channel in {folder}: edge channel init {folder} makes one.")
+        raise ChannelError(f"There is no channel in {folder}: edge channel init {shlex.quote(str(folder))} makes one.")
     payload = read_json(path, "channel file", ChannelError).get("payload")  # its name is all that is taken from it
     name = parse_json(str(payload).encode("utf-8", "replace"), f"Channel file {path}", ChannelError).get("name")
     place = default_key(str(name))
@@ -278,7 +279,7 @@ def _print_release(folder: Path, release: Release, as_json: bool) -> None:
         rings.add_row(str(ring), "yes" if index < release.open_rings else "not yet")
     stdout().print(rings)
     if release.open_rings < len(release.rings):
-        stdout().print(f"The next ring: edge channel promote {folder}", soft_wrap=True)
+        stdout().print(f"The next ring: edge channel promote {shlex.quote(str(folder))}", soft_wrap=True)
 
 
 def _print_channel(folder: Path, channel: Channel, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import ProfileError
-from edge.files import check_parent
+from edge.files import check_folder, check_parent
 from edge.plot import check_plot, profile_charts, write_charts
 from edge.profiling.measure import QUICK, THOROUGH
 from edge.profiling.profile import LatencyProfile, ProfileRow
@@ -73,6 +73,8 @@ def profile(
         check_plot(plot)
     if out is not None:
         check_parent(out)
+    if publish is not None:
+        check_folder(publish)
     if budget_ms is not None:
         Budget(latency_ms=budget_ms)  # checks it before the measurement
     if publish is not None and (like is not None or variant):

@@ -7,6 +7,7 @@ read back before: the channel as it was, the bundles it names, and the new text 
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -80,7 +81,9 @@ def read_channel(folder: AnyPath, keys: Sequence[AnyPath]) -> Channel:
     try:
         content = path.read_bytes()
     except OSError as reason:
-        raise ChannelError(f"There is no channel in {folder}: edge channel init {folder} makes one.") from reason
+        raise ChannelError(
+            f"There is no channel in {folder}: edge channel init {shlex.quote(str(folder))} makes one."
+        ) from reason
     payload = open_envelope(content, [public_key_of(Path(key)) for key in keys], f"Channel file {path}")
     return parse_channel(payload, f"Channel file {path}", all_keys_known=True)
 
@@ -112,7 +115,7 @@ def change(
     """
     at, signers = Path(folder), [Path(key) for key in keys]
     if not at.is_dir():
-        raise ChannelError(f"There is no folder {at}: edge channel init {at} makes a channel.")
+        raise ChannelError(f"There is no folder {at}: edge channel init {_word(at)} makes a channel.")
     with _alone(at):
         before = read_channel(at, signers)
         if not {public_key_of(key) for key in signers} & set(before.keys):
@@ -133,6 +136,11 @@ def change(
             raise ChannelError(f"Cannot change the channel: {reason}.") from reason
         _write(at, changed, signers)
         return changed
+
+
+def _word(folder: Path | str) -> str:
+    """A folder as a shell reads it."""
+    return shlex.quote(str(folder))
 
 
 def _days(days: float) -> timedelta:

@@ -67,11 +67,12 @@ def add_release(
         offer = replace(offer, label=_label(channel, offer.label))
         url = offer.url or f"{_BUNDLES}/{package.bundle_name}-{package.version}.zip"
         release = _release(channel, package, offer, url, now)
+        changed = replace(channel, releases=(*channel.releases, release)[-_KEPT:])  # checked before anything is written
         if offer.url is None:
             _place(source, folder / url, package)
     if remark is not None:
         announce(remark)
-    return replace(channel, releases=(*channel.releases, release)[-_KEPT:])
+    return changed
 
 
 def _label(channel: Channel, text: str | None) -> str | None:

@@ -115,7 +115,7 @@ def test_a_model_below_the_agreement_is_not_written(checkpoint: Checkpoint, pict
     [
         (["{missing}", "--resolution", "64"], "Cannot read checkpoint {missing}: no such file or directory."),
         (["{empty}", "--resolution", "64"], "{empty} is an empty file."),
-        (["{checkpoint}", "--resolution", "100"], "Resolution 100 cannot be: ρ must be a multiple of 32"),
+        (["{checkpoint}", "--resolution", "100"], "invalid resolution 100: ρ must be a multiple of 32"),
     ],
 )
 def test_bad_input_is_refused_on_one_line(

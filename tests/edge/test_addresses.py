@@ -148,13 +148,22 @@ def test_the_parts_of_an_address(text: str, parts: Address) -> None:
     "text",
     [
         "rtsp://me:s/x@cam/live", "rtsp://me:s#x@cam/live", "rtsp://me:s?x@cam/live", "rtsp://me:1/x@cam/live",
-        "rtsp://me:s@x/y@cam", "rtsp://cam:99999", "rtsp://cam:x", "rtsp://", "rtsp:///live", "rtsp://me:s@",
+        "rtsp://me:s@x/y@cam", "rtsp://cam:99999", "rtsp://cam:x", "rtsp:///live", "rtsp://me:s@",
         "rtsp://[::1", "rtsp://[x]/",
     ],
 )  # fmt: skip
 def test_what_cannot_be_told_apart_is_refused_with_the_way_to_write_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"Cannot tell user, password, host and port apart in .* / as %2F, #"):
         split_address(text)
+
+
+@pytest.mark.parametrize("text", ["rtsp://", "rtsp:///"])
+def test_a_scheme_alone_is_told_what_it_lacks(text: str) -> None:
+    message = "'rtsp://' names no host: expected rtsp://USER:PASSWORD@HOST:PORT/PATH."
+    with pytest.raises(ValueError) as refused:
+        split_address(text)
+    assert str(refused.value) == message
+    assert without_secrets(message, [text]) == message
 
 
 @pytest.mark.parametrize("text", ["rtsp://cam/a b", "rtsp://cam/a\r\nX: y", "rtsp://cam/\ud800", "rtsp://cam/\0"])
@@ -177,6 +186,7 @@ def test_where_nobody_logs_in_an_at_sign_belongs_to_the_path() -> None:
         ("no file https:/me:secret", "https://me:secret@h/x", "no file https:/***"),
         ("no 'https://h/x?token=secret'", "--bundle=https://h/x?token=secret", "no 'https://h/***'"),
         ("no 'secret@cam' and me:secret@cam", "me:secret@cam", "no '***' and ***"),
+        ("no 'http://***@h/***' as rtsp://tom@h/b", "rtsp://tom@h/b", "no 'http://***@h/***' as rtsp://***@h/***"),
         ("synthetic:5x5@30 makes no picture", "synthetic:5x5@30", "synthetic:5x5@30 makes no picture"),
         ("no file photo@2x.png", "photo@2x.png", "no file photo@2x.png"),
     ],

@@ -107,6 +107,31 @@ class TestTheWhole:
         assert ended.code == 0
         assert f"Example: edge {command}" in ended.out
 
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("select --fps thirty", "Invalid value for '--fps': 'thirty' is not a number. See edge select --help."),
+            ("profile --sustained x", "Invalid value for '--sustained': 'x' is not a number. See edge profile --help."),
+            ("classify a --top-k x", "'--top-k' / '--topk': 'x' is not a whole number. See edge classify --help."),
+            ("bundle pack", "Missing argument 'BUNDLE'. See edge bundle pack --help."),
+        ],
+    )
+    def test_it_says_what_was_expected_and_whose_help_to_read(self, edge: Edge, line: str, expected: str) -> None:
+        ended = edge(*line.split())
+        assert (ended.code, ended.out) == (2, "")
+        assert expected in ended.err
+
+    @pytest.mark.parametrize(
+        ("line", "expected"),
+        [
+            ("bundle pack demo photo.jpg", "Cannot write photo.jpg: expected a name that ends in .zip."),
+            ("profile --publish {file}", "Cannot write {file}: {file} is not a folder. Choose another place."),
+        ],
+    )
+    def test_a_place_that_cannot_be_is_refused_first(self, edge: Edge, photo: Path, line: str, expected: str) -> None:
+        ended = edge(*line.format(file=photo).split())
+        assert (ended.code, ended.err) == (1, f"edge: {expected.format(file=photo)}\n")
+
     @pytest.mark.parametrize("arguments", [("fly",), ("select", "--budget-ms", "soon"), ("classify",), ("--quick",)])
     def test_a_line_that_cannot_be_understood_ends_with_2(self, edge: Edge, arguments: tuple[str, ...]) -> None:
         ended = edge(*arguments)

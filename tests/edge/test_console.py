@@ -80,6 +80,22 @@ def shell(line: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("columns", [20, 60, 80, 200])
+def test_a_narrow_terminal_cuts_no_figure(
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = console.table("Bundle", "variant", "file", "top-1 %", "unknown <", "verdict", text=("file", "verdict"))
+    for name in ("mobilenet_v1_0.50_224", "mobilenet_v1_0.50_192"):
+        rows.add_row(name, "tflite int8", "94.82", "88 %", "fits; less accurate")
+    console.stdout().print(rows)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert all(out.count(word) == 2 for word in ("tflite", "94.82", "88 %", "accurate")) and out.count("0.50_224") == 1
+    longest = max(len(line.rstrip()) for line in out.splitlines())
+    assert longest <= columns or columns < 80
+
+
 class TestOptions:
     @pytest.mark.parametrize("line", [("--version",), ("--debug", "--version"), ("--version", "measure")])
     def test_version(self, run: Run, line: tuple[str, ...]) -> None:
@@ -120,7 +136,8 @@ class TestOptions:
         code, out, err = run(program(), *line.split())
         assert (code, out) == (2, "")
         assert err.startswith(f"tool: {start}")
-        assert err.endswith(" See tool --help.\n")
+        below = line.split()[0] if line.split()[0] in ("measure", "bundle") else ""
+        assert err.endswith(f" See {' '.join(['tool', below]).strip()} --help.\n")
         assert err.count("?") == is_suggestion
         assert not any(pair in err for pair in ("?.", "..", ").."))
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from edge.errors import BundleError, OutputError, ProfileError
-from edge.files import check_free, new_folder, read_json, sha256_of, to_json, write_atomically
+from edge.files import check_folder, check_free, new_folder, read_json, sha256_of, to_json, write_atomically, writing
 
 
 def names(folder: Path) -> list[str]:
@@ -264,6 +264,20 @@ class TestNewFolder:
         with pytest.raises(OutputError) as refused, new_folder(locked_disk / "new"):
             pytest.fail("the block ran")
         assert str(refused.value) == f"Cannot write {locked_disk / 'new'}: read-only file system."
+
+
+def test_what_stands_in_a_folder_s_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "below")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        expected = f"Cannot write {path}: {tmp_path / 'file'} is not a folder. Choose another place."
+        with pytest.raises(OutputError) as refused:
+            check_folder(path)
+        assert str(refused.value) == expected
+        with pytest.raises(OutputError) as refused, writing(path):
+            path.mkdir(exist_ok=True)
+        assert str(refused.value) == expected
 
 
 def test_a_free_place_is_found_free(tmp_path: Path) -> None:

@@ -222,6 +222,15 @@ def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     )
 
 
+def test_a_pattern_without_a_picture_is_an_error(tmp_path: Path) -> None:
+    expected = ".avif, .bmp, .jfif, .jpe, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp."
+    for found, what in ((0, "no file matches"), (1, "none of the 1 files and folders that match is a picture")):
+        with pytest.raises(SourceError) as raised:
+            open_pictures(f"{tmp_path}/*")
+        assert str(raised.value) == f"{tmp_path}/* has no pictures: {what}. Expected {expected}", found
+        (tmp_path / "notes.txt").touch()
+
+
 def test_one_picture_is_a_source_too(tmp_path: Path, make_grey: Callable[..., Frame]) -> None:
     path = tmp_path / "one.png"
     cv2.imwrite(str(path), make_grey(6))

@@ -94,7 +94,7 @@ def test_other_names_are_refused_with_an_example(name: str) -> None:
 def test_impossible_widths_are_refused(alpha: float) -> None:
     with pytest.raises(VariantError) as refused:
         Variant(alpha, 160)
-    assert str(refused.value) == f"Width multiplier {alpha} cannot be: α must be greater than 0, e.g. 0.5."
+    assert str(refused.value) == f"invalid width multiplier {alpha}: α must be greater than 0, e.g. 0.5."
 
 
 @pytest.mark.parametrize("resolution", [0, -32, 100, 225])
@@ -102,14 +102,14 @@ def test_impossible_resolutions_are_refused(resolution: int) -> None:
     with pytest.raises(VariantError) as refused:
         Variant(0.5, resolution)
     assert str(refused.value) == (
-        f"Resolution {resolution} cannot be: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
+        f"invalid resolution {resolution}: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
     )
 
 
 def test_a_name_of_the_right_form_may_still_be_impossible() -> None:
-    with pytest.raises(VariantError, match="Resolution 100 cannot be"):
+    with pytest.raises(VariantError, match="invalid resolution 100"):
         Variant.parse("0.5_100")
-    with pytest.raises(VariantError, match=r"Width multiplier 0\.0 cannot be"):
+    with pytest.raises(VariantError, match=r"invalid width multiplier 0\.0"):
         Variant.parse("0_128")
 
 

@@ -190,6 +190,7 @@ class TestRefusals:
     def test_a_bundle_of_another_name(self, operator: Operator, tmp_path: Path) -> None:
         with pytest.raises(ChannelError, match="a channel brings one bundle"):
             operator.publish(operator.bundle(name="fish"))
+        assert not list(operator.folder.rglob("fish*"))
 
     def test_a_bundle_with_a_damaged_file(self, operator: Operator, tmp_path: Path) -> None:
         from edge.bundles.bundle import open_bundle
