@@ -217,7 +217,7 @@ class Teacher:
                 bundle=self._parent,
                 name=self._installed.name,
                 variants=names,
-                overwrite=True,
+                replace=True,
                 threads=1,
                 progress=self._progress,
             )

@@ -225,7 +225,7 @@ def import_files(
         truth=truth,
     )
     with progress_bar(f"importing {len(files)} file{'s' if len(files) > 1 else ''}") as progress:
-        bundle = import_models(files, out, options, overwrite=force, progress=progress)
+        bundle = import_models(files, out, options, replace=force, progress=progress)
     if json:
         write_json(bundle.manifest.to_dict())
     else:

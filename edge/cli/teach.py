@@ -36,7 +36,7 @@ def teach(
     """
     with progress_bar("teaching") as progress:
         taught = edge.teach(
-            pictures, out, bundle=bundle, variants=variant or (), overwrite=force, threads=threads, progress=progress
+            pictures, out, bundle=bundle, variants=variant or (), replace=force, threads=threads, progress=progress
         )
     if json:
         evaluations = {one.name: found.to_dict() for one, found in taught.evaluations.items()}

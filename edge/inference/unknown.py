@@ -41,8 +41,8 @@ def parse_unknown(text: str | float) -> Unknown:
     if text == "off":
         return "off"
     try:
-        probability = float(text)
-    except ValueError:
+        probability = -1.0 if isinstance(text, bool) else float(text)
+    except (TypeError, ValueError):
         probability = -1.0
     if not 0 <= probability <= 1:
         raise ConfidenceError(f"invalid unknown '{text}': expected auto, off or a probability between 0 and 1.")

@@ -66,7 +66,7 @@ def teach(
     bundle: Bundle | AnyPath = "imagenet",
     variants: Sequence[Variant | str] = (),
     name: str | None = None,
-    overwrite: bool = False,
+    replace: bool = False,
     threads: int | None = None,
     progress: Progress = no_progress,
 ) -> Taught:
@@ -83,7 +83,7 @@ def teach(
         bundle: What to learn from: a bundle whose networks know much.
         variants: Only these; empty for all that can be taught.
         name: The new bundle's name; None for the folder's.
-        overwrite: Whether a bundle that is there is replaced.
+        replace: Whether a bundle that is there is replaced.
         threads: Threads for the inference; None for the default.
         progress: Called as the work goes on.
 
@@ -94,7 +94,7 @@ def teach(
         OutputError: The folder exists or cannot be written.
     """
     folder, parent = Path(out), open_bundle(bundle)
-    check_place(folder, replace=overwrite)
+    check_place(folder, replace=replace)
     if Path(pictures).resolve().is_relative_to(folder.resolve()):
         raise OutputError(f"{folder} holds the pictures: choose another folder for the bundle.")
     found = find_pictures(Path(pictures))
@@ -113,7 +113,7 @@ def teach(
     for number, student in enumerate(students):
         progress(f"learning {student.entry.variant.name}", 0.8 + 0.1 * number / len(students))
         lessons[student.entry.variant] = learn(features[student.entry.variant], classes, kept.bursts, len(kept.labels))
-    with new_folder(folder, replace=overwrite) as temporary:
+    with new_folder(folder, replace=replace) as temporary:
         write_taught(
             temporary,
             name or folder.resolve().name,

@@ -65,7 +65,7 @@ def import_models(
     options: ImportOptions = ImportOptions(),
     *,
     name: str | None = None,
-    overwrite: bool = False,
+    replace: bool = False,
     progress: Progress = no_progress,
 ) -> Bundle:
     """Write a bundle of ready ``.tflite`` classifiers.
@@ -75,7 +75,7 @@ def import_models(
         out: The folder to write; it appears whole or not at all.
         options: What the files do not say.
         name: The bundle's name; None for the folder's.
-        overwrite: Whether a bundle that is there is replaced.
+        replace: Whether a bundle that is there is replaced.
         progress: Called as the work goes on.
 
     Raises:
@@ -84,7 +84,7 @@ def import_models(
         ImageError: The labelled pictures cannot be read.
         OutputError: The folder exists or cannot be written.
     """
-    check_place(out, replace=overwrite)
+    check_place(out, replace=replace)
     models = []
     for number, path in enumerate(files):
         progress(f"examining {path.name}", number / (2 * len(files)))
@@ -94,7 +94,7 @@ def import_models(
         models.append(model)
     _check_alike(models)
     labels = _labels(models, options.labels)
-    with new_folder(out, replace=overwrite) as folder:
+    with new_folder(out, replace=replace) as folder:
         (folder / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
         entries = tuple(_entry(model, folder, options) for model in models)
         manifest = Manifest(

@@ -126,7 +126,7 @@ class Preprocessor:
         self._region = (slice(None), slice(None))
         self._linear = cv2.INTER_LINEAR_EXACT if is_exact else cv2.INTER_LINEAR
         self._interpolation = self._linear
-        self._frame_shape: tuple[int, ...] = ()
+        self._frame_shape: tuple[int, ...] | None = None
         table = _table(preprocessing, spec)
         # Where levels are the pixels, or differ from them in one bit only, the picture is made in the tensor itself.
         self._is_flip = spec.dtype == "int8" and _is_shift(table, 128)
@@ -191,7 +191,8 @@ class Preprocessor:
     def _adopt(self, frame: Frame) -> None:
         """Check a frame of a new size and prepare the buffers it needs."""
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
-            raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, got {frame.dtype} {frame.shape}.")
+            got = f"got {frame.dtype} {frame.shape}.{_way_out(frame)}"
+            raise ImageError(f"Expected a frame uint8 (height, width, 3) BGR, {got}")
         recipe = self._preprocessing
         self._region = _region(recipe, frame.shape[0], frame.shape[1], self.side)
         height, width = frame[self._region].shape[:2]
@@ -226,6 +227,19 @@ def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[
         rows = columns = exact
     top, left = (height - rows) // 2, (width - columns) // 2
     return slice(top, top + rows), slice(left, left + columns)
+
+
+def _way_out(frame: NDArray[Any]) -> str:
+    """What makes a frame of an array that is none, as a sentence; empty where nothing is likely to."""
+    channels = frame.shape[2] if frame.ndim == 3 else 1
+    if frame.ndim == 4:
+        return " Classify one picture at a time."
+    if frame.dtype != np.uint8:
+        return " Scale it to 0 to 255 and convert it: frame.astype(np.uint8)." if channels == 3 else ""
+    if frame.ndim == 3 and frame.shape[0] == 3 and channels != 3:
+        return " Put the channels last: frame.transpose(1, 2, 0)."
+    conversion = {1: "GRAY", 4: "BGRA"}.get(channels) if frame.ndim in (2, 3) else None
+    return f" Convert it: cv2.cvtColor(frame, cv2.COLOR_{conversion}2BGR)." if conversion else ""
 
 
 def _are_usable(means: Sequence[float], stds: Sequence[float]) -> bool:

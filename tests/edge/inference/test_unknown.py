@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def test_a_choice_is_a_word_or_a_probability(text: str | float, value: str | flo
     assert parse_unknown(text) == value
 
 
-@pytest.mark.parametrize("text", ["on", "", "1.2", "-0.1", "nan", "40 %"])
-def test_other_choices_are_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["on", "", "1.2", "-0.1", "nan", "40 %", True, None])
+def test_other_choices_are_refused(text: Any) -> None:
     with pytest.raises(ConfidenceError, match=f"invalid unknown '{text}': expected auto, off or a probability"):
         parse_unknown(text)
 

@@ -158,9 +158,9 @@ def test_the_same_pictures_give_the_same_file(taught: Taught, pictures: Path, pa
 def test_what_is_there_stays(pictures: Path, parent: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/file").write_text("mine")
-    for overwrite in (False, True):
+    for replace in (False, True):
         with pytest.raises(OutputError, match="is not a bundle, and only bundles are replaced: choose another name"):
-            edge.teach(pictures, tmp_path / "mine", bundle=parent, overwrite=overwrite)
+            edge.teach(pictures, tmp_path / "mine", bundle=parent, replace=replace)
     assert (tmp_path / "mine/file").read_text() == "mine"
 
 
@@ -171,7 +171,7 @@ def test_the_pictures_are_never_replaced(pictures: Path, parent: Path, tmp_path:
     for folder, place in ((out / "pictures", out), (tmp_path / "pictures", tmp_path / "pictures")):
         before = sorted(folder.rglob("*"))
         with pytest.raises(OutputError, match=r"holds the pictures|is not a bundle"):
-            edge.teach(folder, place, bundle=parent, overwrite=True)
+            edge.teach(folder, place, bundle=parent, replace=True)
         assert sorted(folder.rglob("*")) == before
 
 
@@ -208,7 +208,7 @@ def test_killed_at_any_point_the_old_bundle_is_whole(stage: str, pictures: Path,
     program = (
         "import sys, edge, os, signal\n"
         f"def progress(stage, share):\n    if stage.startswith({stage!r}): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "edge.teach(sys.argv[1], sys.argv[2], bundle=sys.argv[3], overwrite=True, threads=1, progress=progress)"
+        "edge.teach(sys.argv[1], sys.argv[2], bundle=sys.argv[3], replace=True, threads=1, progress=progress)"
     )
     line = [sys.executable, "-c", program, str(pictures), str(out), str(parent)]
     done = subprocess.run(line, capture_output=True, timeout=120, env=os.environ)

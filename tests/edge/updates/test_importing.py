@@ -146,7 +146,7 @@ class TestTensorFlowsOwn:
     def test_a_folder_that_is_no_bundle_is_never_replaced(self, labels: Path, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("precious")
         with pytest.raises(OutputError, match="is not a bundle, and only bundles are replaced: choose another name"):
-            import_models([UINT8], tmp_path, ImportOptions(labels=labels), overwrite=True)
+            import_models([UINT8], tmp_path, ImportOptions(labels=labels), replace=True)
         assert (tmp_path / "thesis.txt").read_text() == "precious"
 
     def test_a_float_file_has_to_be_told_its_range(self, labels: Path, tmp_path: Path) -> None:

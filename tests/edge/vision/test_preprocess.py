@@ -28,6 +28,7 @@ IMAGENET = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.
 PLAIN = Preprocessing(mean=(0, 0, 0), std=(1, 1, 1))
 EVERY_VALUE: Frame = np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE, 1).repeat(3, axis=2)
 """Each of the 256 values once in each channel, of the network's size."""
+SCALE = "Scale it to 0 to 255 and convert it: frame.astype(np.uint8)."
 
 
 def run(recipe: Preprocessing, spec: TensorSpec, frame: Frame) -> NDArray[Any]:
@@ -248,19 +249,23 @@ class TestFrames:
     @pytest.mark.parametrize(
         ("frame", "form"),
         [
-            (np.zeros((4, 4), np.uint8), "uint8 (4, 4)"),
-            (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4)"),
-            (np.zeros((4, 4, 1), np.uint8), "uint8 (4, 4, 1)"),
-            (np.zeros((4, 4, 3), np.float32), "float32 (4, 4, 3)"),
-            (np.zeros((4, 4, 3), np.int8), "int8 (4, 4, 3)"),
-            (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3)"),
-            (np.zeros((1, 4, 4, 3), np.uint8), "uint8 (1, 4, 4, 3)"),
+            (np.zeros((4, 4), np.uint8), "uint8 (4, 4). Convert it: cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)."),
+            (np.zeros((4, 4, 1), np.uint8), "uint8 (4, 4, 1). Convert it: cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR)."),
+            (np.zeros((4, 4, 4), np.uint8), "uint8 (4, 4, 4). Convert it: cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR)."),
+            (np.zeros((3, 4, 4), np.uint8), "uint8 (3, 4, 4). Put the channels last: frame.transpose(1, 2, 0)."),
+            (np.zeros((4, 4, 3), np.float32), f"float32 (4, 4, 3). {SCALE}"),
+            (np.zeros((4, 4, 3), np.int8), f"int8 (4, 4, 3). {SCALE}"),
+            (np.zeros((4, 4), np.int8), "int8 (4, 4)."),
+            (np.zeros((0, 4, 3), np.uint8), "uint8 (0, 4, 3)."),
+            (np.zeros((), np.uint8), "uint8 ()."),
+            (np.zeros(4, np.uint8), "uint8 (4,)."),
+            (np.zeros((1, 4, 4, 3), np.uint8), "uint8 (1, 4, 4, 3). Classify one picture at a time."),
         ],
     )
     def test_other_forms_are_refused(self, frame: NDArray[Any], form: str) -> None:
         with pytest.raises(ImageError) as refused:
             run(Preprocessing(), INT8, frame)
-        assert str(refused.value) == f"Expected a frame uint8 (height, width, 3) BGR, got {form}."
+        assert str(refused.value) == f"Expected a frame uint8 (height, width, 3) BGR, got {form}"
 
     def test_another_type_is_refused_after_good_frames_of_the_same_shape(self) -> None:
         preprocessor, out = Preprocessor(Preprocessing(), INT8), INT8.empty()
