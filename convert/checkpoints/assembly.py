@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from convert.checkpoints.network import (
     Affine,
     Array,
     Convolution,
+    Dense,
     Layer,
     Network,
     Norm,
     Pads,
+    Pool,
     ZeroPadding,
 )
 from convert.checkpoints.pixels import pixel_settings
@@ -62,7 +65,7 @@ def assembled(path: Path, network: Network) -> Weights:
     if first is None:
         raise CheckpointError(f"{path} has no convolution: expected a MobileNet v1.")
     body, head_layers = _parted(network.layers[first:])
-    units = list(_units(path, body))
+    units, head_layers = _linear_last(list(_units(path, body)), head_layers)
     _check_shapes(path, units)
     channels = units[0].conv.weight.shape[1]
     settings, notes = pixel_settings(path, network, network.layers[:first], channels)
@@ -78,7 +81,7 @@ def assembled(path: Path, network: Network) -> Weights:
         config=config,
         tensors=tensors,
         note="; ".join((*network.notes, *notes, *head.notes)),
-        resolution=network.resolution,
+        resolution=network.resolution if head.side is None else head.side * math.prod(u.conv.stride for u in units),
         is_headless=head.is_missing,
     ).without_background(network.has_background)
 
@@ -88,6 +91,21 @@ def _parted(layers: tuple[Layer, ...]) -> tuple[tuple[Layer, ...], tuple[Layer, 
     kinds = (Convolution, Norm, Affine, ActivationLayer, ZeroPadding)
     end = next((n for n, layer in enumerate(layers) if not isinstance(layer, kinds)), len(layers))
     return layers[:end], layers[end:]
+
+
+def _linear_last(units: list[_Unit], head: tuple[Layer, ...]) -> tuple[list[_Unit], tuple[Layer, ...]]:
+    """A 1x1 layer with nothing behind it but the pool goes behind the pool: means and it can change places."""
+    last = units[-1] if len(units) == len(_PLACES) + 1 else None
+    is_linear = last is not None and not last.function and last.norm is None and last.scale is None
+    if (
+        last is None
+        or not is_linear
+        or last.conv.weight.shape[2:] != (1, 1)
+        or not (head and isinstance(head[0], Pool))
+    ):
+        return units, head
+    dense = Dense(name=last.conv.name, weight=last.conv.weight[:, :, 0, 0], bias=last.conv.bias)
+    return units[:-1], (head[0], dense, *head[1:])
 
 
 def _units(path: Path, layers: tuple[Layer, ...]) -> Iterator[_Unit]:

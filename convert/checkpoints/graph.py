@@ -95,5 +95,9 @@ def side_of(path: Path, shape: Sequence[int | None], *, is_channels_last: bool) 
     """
     rows, columns = (shape[1], shape[2]) if is_channels_last else (shape[2], shape[3])
     if rows != columns or (rows is not None and rows < 1):
-        raise CheckpointError(f"{path} takes pictures of {rows}x{columns}: expected square ones.")
+        raise CheckpointError(
+            f"{path} takes pictures of {rows or 'any height'}x{columns or 'any width'}: expected square ones. Behind a "
+            "global average pool the same weights serve square ones too: build the network for those, load the "
+            "weights, evaluate and save it."
+        )
     return rows

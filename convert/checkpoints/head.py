@@ -44,6 +44,8 @@ class Head:
     notes: tuple[str, ...] = ()
     is_missing: bool = False
     """Whether the file has the features alone; ``tensors`` is a classifier of zeros then."""
+    side: int | None = None
+    """The side of the picture before the pool, where the pool's window tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,12 +85,15 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
     """
     stage, tensors = _Stage(channels=channels), Arrays()
     hidden: list[HiddenLayer] = []
-    is_pooled, answer = side == 1, ""
+    is_pooled, answer, window = side == 1, "", None
     for layer in layers:
         if answer:
             raise CheckpointError(f"{path}: layer '{layer.name}' stands behind the {answer}: expected nothing there.")
         if isinstance(layer, Pool):
             _check_pool(path, layer, side)
+            if is_pooled and window is not None:
+                raise _not_global(path, layer, f"averages what a window of {window}x{window} leaves")
+            window = layer.side if side is None else None
             is_pooled = True
         elif isinstance(layer, Dense) or _is_pointwise(layer, is_pooled):
             assert isinstance(layer, (Dense, Convolution))
@@ -105,7 +110,7 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
             elif layer.function not in _ACTIVATIONS:
                 raise CheckpointError(
                     f"{path}: layer '{layer.name}' is {layer.function}: between fully connected layers expected ReLU "
-                    "or ReLU6."
+                    "or ReLU6, and behind the last a softmax, one sigmoid or nothing."
                 )
             elif stage.weight is not None or stage.scale is not None:  # else of means that no ReLU changes
                 stage = stage if stage.weight is not None else stage.dense(np.eye(stage.channels), None)
@@ -125,16 +130,26 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
         )
     stage, notes = _two_classes(path, stage, answer)
     return Head(
-        tensors=tensors | _named("classifier", stage), classes=stage.channels, hidden=tuple(hidden), notes=notes
+        tensors=tensors | _named("classifier", stage),
+        classes=stage.channels,
+        hidden=tuple(hidden),
+        notes=notes,
+        side=window,
     )
 
 
 def _check_pool(path: Path, layer: Pool, side: int | None) -> None:
+    if layer.is_maximum:
+        raise _not_global(path, layer, "takes the maximum of the places")
     if layer.side is not None and side is not None and layer.side != side:
-        raise CheckpointError(
-            f"{path}: layer '{layer.name}' averages {layer.side}x{layer.side} of {side}x{side} places: expected a "
-            "global average pool. Use GlobalAveragePooling2D, and train the head again."
-        )
+        raise _not_global(path, layer, f"averages {layer.side}x{layer.side} of {side}x{side} places")
+
+
+def _not_global(path: Path, layer: Layer, does: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: layer '{layer.name}' {does}: expected a global average pool. Use GlobalAveragePooling2D, and train "
+        "the head again."
+    )
 
 
 def _is_pointwise(layer: Layer, is_pooled: bool) -> bool:

@@ -99,6 +99,8 @@ class Pool(Layer):
 
     side: int | None = None
     """The window's side where it is an ordinary average pool, which has to be the whole picture; None for all."""
+    is_maximum: bool = False
+    """Whether it takes the maximum instead of the mean."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

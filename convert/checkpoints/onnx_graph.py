@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +38,15 @@ _AFFINE: Final = {"Mul": "mul", "Add": "add", "Sub": "sub", "Div": "div"}
 _SKIPPED: Final = ("Identity", "Dropout", "Cast")
 _FLAT: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 _FUNCTIONS: Final = {"Relu": "relu", "Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+_FIELDS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+"""How producer, its version, domain, version, text, graph and operator sets begin."""
+_MAXIMA: Final = ("GlobalMaxPool", "MaxPool", "ReduceMax")
 _TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
 
 def is_onnx(head: bytes) -> bool:
-    """Whether a file that begins so is ONNX: the version of its format, then its producer or its graph."""
-    return len(head) > 2 and head[0] == 0x08 and 3 <= head[1] < 32 and head[2] in (0x12, 0x3A)
+    """Whether a file that begins so is ONNX: the version of its format, then another field of ``ModelProto``."""
+    return len(head) > 2 and head[0] == 0x08 and 3 <= head[1] < 32 and head[2] in _FIELDS
 
 
 def read_onnx(path: Path) -> Network:
@@ -59,8 +63,13 @@ def read_onnx(path: Path) -> Network:
     graph = model.graph
     if not graph.node:
         raise CheckpointError(f"{path} is ONNX without an operator: it is damaged or cut short. Export it again.")
+    _check_float(path, graph)
     constants = dict(_constants(path, graph))
     inputs = [value for value in graph.input if value.name not in constants]
+    if len(inputs) > 1 and not graph.initializer:
+        raise CheckpointError(
+            f"{path} has its weights as inputs and not in the file: export it with them (export_params=True)."
+        )
     if len(inputs) != 1 or len(graph.output) != 1:
         raise CheckpointError(
             f"{path} has {len(inputs)} inputs and {len(graph.output)} outputs: expected one picture and one answer, as "
@@ -72,7 +81,7 @@ def read_onnx(path: Path) -> Network:
     is_last = shape[1] not in (1, 3) and shape[3] in (1, 3)
     nodes = [_node(node) for node in graph.node if node.op_type != "Constant"]
     layers: list[Layer] = []
-    for node, taken in row(path, nodes, inputs[0].name, graph.output[0].name):
+    for node, taken in _whole_means(row(path, nodes, inputs[0].name, graph.output[0].name), constants):
         if node.kind == "Transpose":
             is_last = not is_last if node.attributes.get("perm") in (_TO_FIRST, _TO_LAST) else is_last
         layers += _layers(path, node, taken, constants, is_last)
@@ -80,6 +89,38 @@ def read_onnx(path: Path) -> Network:
     settings = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if is_torch else {"mean": HALF_RANGE, "std": HALF_RANGE}
     side = side_of(path, shape, is_channels_last=shape[1] not in (1, 3) and shape[3] in (1, 3))
     return Network(layout="onnx", layers=tuple(layers), resolution=side, settings=settings, has_background=True)
+
+
+def _check_float(path: Path, graph: onnx.GraphProto) -> None:
+    for node in graph.node:
+        if "uantizeLinear" in node.op_type or node.op_type.startswith("QLinear") or node.op_type.endswith("Integer"):
+            raise CheckpointError(
+                f"{path} is quantized already (operator '{node.name or node.output[0]}', {node.op_type}): expected the "
+                "float network that it was made from."
+            )
+
+
+def _whole_means(steps: list[tuple[_Node, str]], constants: dict[str, Array]) -> Iterator[tuple[_Node, str]]:
+    """The operators, with two means over one direction each (``x.mean(3).mean(2)``) as one over both."""
+    before: tuple[_Node, str] | None = None
+    for node, taken in steps:
+        axes = _axes(node, constants) if node.kind == "ReduceMean" else []
+        if before is not None:
+            first, keeps = _axes(before[0], constants)[0], before[0].attributes.get("keepdims", 1)
+            axes = axes if keeps else _axes(node, constants, 3) if axes else []
+            both = sorted([first, axes[0] + (not keeps and axes[0] >= first)]) if len(axes) == 1 else []
+            if both not in ([1, 2], [2, 3]):
+                yield before
+                yield node, taken
+            else:
+                yield replace(node, kind="ReduceMean", inputs=node.inputs[:1], attributes={"axes": both}), taken
+            before = None
+        elif len(axes) == 1 and axes[0] != 0:
+            before = node, taken
+        else:
+            yield node, taken
+    if before is not None:
+        yield before
 
 
 def _constants(path: Path, graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
@@ -150,7 +191,11 @@ def _layers(path: Path, node: _Node, taken: str, constants: dict[str, Array], is
         yield affine(path, node, _AFFINE[kind], other, is_first=node.inputs[0] == taken)
     elif kind == "Pad":
         yield _padding(path, node, constants, is_last)
-    elif kind == "GlobalAveragePool" or (kind == "ReduceMean" and _axes(node, constants) in ([1, 2], [2, 3])):
+    elif kind in _MAXIMA:
+        yield Pool(name=name, is_maximum=True)
+    elif kind == "GlobalAveragePool" or (
+        kind == "ReduceMean" and _axes(node, constants) == ([1, 2] if is_last else [2, 3])
+    ):
         yield Pool(name=name)
     elif kind == "AveragePool" and len(set(given["kernel_shape"])) == 1 and not any(given.get("pads", ())):
         yield Pool(name=name, side=int(given["kernel_shape"][0]))
@@ -158,10 +203,15 @@ def _layers(path: Path, node: _Node, taken: str, constants: dict[str, Array], is
         yield Flatten(name=name)
     elif kind in ("Gemm", "MatMul"):
         yield _dense(path, node, constants)
-    elif "Quantize" in kind or kind.startswith("QLinear") or kind.endswith("Integer"):
+    elif kind.startswith("com.microsoft."):
         raise CheckpointError(
-            f"{path} is quantized already (operator '{name}', {kind}): expected the float network that it was made "
-            "from."
+            f"{path}: operator '{name}' is a {kind}, as ONNX Runtime writes where it optimizes a model for a machine: "
+            "use the file that this was made from."
+        )
+    elif kind in ("ArgMax", "TopK"):
+        raise CheckpointError(
+            f"{path}: operator '{name}' ({kind}) leaves the number of the best class: export the network without it, "
+            "so that it answers with one number for each class."
         )
     else:
         raise CheckpointError(
@@ -232,8 +282,8 @@ def _padding(path: Path, node: _Node, constants: dict[str, Array], is_last: bool
     return padding(path, node, rows, columns, sum(map(abs, before + after)) - sum(rows) - sum(columns))
 
 
-def _axes(node: _Node, constants: dict[str, Array]) -> list[int]:
+def _axes(node: _Node, constants: dict[str, Array], rank: int = 4) -> list[int]:
     given = node.attributes.get("axes")
     if given is None and len(node.inputs) > 1 and node.inputs[1] in constants:
         given = constants[node.inputs[1]].ravel().tolist()
-    return sorted(int(n) % 4 for n in given or ())
+    return sorted(int(n) % rank for n in given or ())

@@ -21,7 +21,7 @@ def pixel_settings(
     """Mean, deviation and colour order, with the network's other settings, and notes on what was assumed.
 
     ``layers`` turn pixels x into x * scale + shift, so the mean is -shift / scale and the deviation 1 / scale. Where
-    these are below 2, the pixels are 0 to 1 and not 0 to 255.
+    these are below 2, the pixels are 0 to 1 and not 0 to 255; unless means are subtracted that only the latter have.
     """
     order: ColourOrder = "GRAY" if channels == 1 else network.settings.get("colour_order", "RGB")
     if not layers:
@@ -48,7 +48,7 @@ def pixel_settings(
             f"{path}: layer '{layers[0].name}' multiplies pixels by {scale.tolist()}: expected numbers above 0."
         )
     mean, std = -shift / scale, 1 / scale
-    unit = 255.0 if std.max() < 2 else 1.0
+    unit = 255.0 if std.max() < 2 and np.abs(mean).max() <= 2 else 1.0
     notes = ("its normalization is for pixels of 0 to 1",) if unit != 1 else ()
     rounded = [tuple(round(float(v) * unit, 6) + 0.0 for v in values) for values in (mean, std)]
     return {**network.settings, "mean": rounded[0], "std": rounded[1], "colour_order": order}, notes

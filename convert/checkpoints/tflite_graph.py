@@ -145,6 +145,13 @@ def _layers(path: Path, node: _Node, taken: int, constants: dict[int, Array]) ->
         yield Pool(name=name)
     elif kind == "AVERAGE_POOL_2D" and given["filterWidth"] == given["filterHeight"]:
         yield Pool(name=name, side=int(given["filterWidth"]))
+    elif kind in ("REDUCE_MAX", "MAX_POOL_2D"):
+        yield Pool(name=name, is_maximum=True)
+    elif kind in ("ARG_MAX", "TOPK_V2"):
+        raise CheckpointError(
+            f"{path}: operator '{name}' ({kind}) leaves the number of the best class: convert the network without it, "
+            "so that it answers with one number for each class."
+        )
     elif kind in _FLAT:
         yield Flatten(name=name)
     elif kind in _FUNCTIONS:

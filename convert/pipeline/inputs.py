@@ -23,6 +23,8 @@ from edge.vision.preprocess import Preprocessing
 __all__ = ["AnyCheckpoint", "labels_of", "load_pictures", "loaded", "own_resolutions"]
 
 AnyCheckpoint: TypeAlias = "AnyPath | Checkpoint"
+_STEP: Final = 32
+"""ρ is a multiple of this."""
 _FEW: Final = 32
 """Fewer calibration pictures than this are warned of."""
 _log = logging.getLogger(__name__)
@@ -44,10 +46,20 @@ def loaded(checkpoint: AnyCheckpoint, *, needs_classifier: bool = True) -> Check
 
 
 def own_resolutions(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
-    """The resolutions that the checkpoints' files ask for, largest first; the paper's where one asks for none."""
-    sides = {checkpoint.resolution for checkpoint in checkpoints}
-    own = {side for side in sides if side is not None and side % 32 == 0}
-    return tuple(sorted(own, reverse=True)) if own == sides else RESOLUTIONS
+    """The resolutions that the checkpoints' files ask for, largest first; the paper's where one asks for none.
+
+    What is not a multiple of 32 becomes the nearest that is, with a warning.
+    """
+    sides = [checkpoint.resolution for checkpoint in checkpoints]
+    own = {max(1, round(side / _STEP)) * _STEP for side in sides if side is not None}
+    for checkpoint, side in zip(checkpoints, sides, strict=True):
+        if side is not None and side % _STEP and None not in sides:
+            _log.warning(
+                "%s: it asks for pictures of %dx%d, which is not a multiple of %d: made for ρ=%d, where its answers "
+                "are a little different (--resolutions names others)",
+                *(checkpoint.path, side, side, _STEP, max(1, round(side / _STEP)) * _STEP),
+            )
+    return RESOLUTIONS if None in sides else tuple(sorted(own, reverse=True))
 
 
 def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.errors import CheckpointError
 from convert.model import MobileNetV1
+from convert.pipeline.inputs import own_resolutions
 from edge.bundles.architecture import BLOCKS
+from edge.bundles.variant import RESOLUTIONS
 from edge.vision.images import read_image
 
 BN = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
@@ -145,6 +149,110 @@ def test_a_file_without_its_top_is_loaded_to_train_from(model: MobileNetV1, kera
     loaded = load_checkpoint(keras_file)
     assert loaded.is_headless
     assert torch.equal(loaded.model.blocks.state_dict()["12.1.conv.weight"], model.blocks[12][1].conv.weight)  # type: ignore[index]
+
+
+def with_dense(file: h5py.File) -> None:
+    """A head of one's own: Keras 2 lists all layers, also those without weights."""
+    kernel, bias = file["conv_preds/conv_preds/kernel:0"][0, 0], file["conv_preds/conv_preds/bias:0"][()]
+    del file["conv_preds"]
+    file["dense/dense/kernel:0"], file["dense/dense/bias:0"] = kernel, bias
+
+
+def listed(file: h5py.File, *others: str) -> None:
+    """The attributes by which Keras 2 keeps the order."""
+    in_order = sorted(file, key=lambda name: (name[:5] != "conv1", [int(n) for n in re.findall(r"\d+", name)], name))
+    names = [*others, *in_order]
+    file.attrs["layer_names"] = [name.encode() for name in names]
+    for name in others:
+        file.create_group(name).attrs["weight_names"] = np.zeros(0, "S1")
+    for name in sorted(set(names) - set(others)):
+        file[name].attrs["weight_names"] = [f"{name}/{leaf}".encode() for leaf in file[name][name]]
+
+
+def test_weights_alone_say_what_is_assumed(model: MobileNetV1, keras_file: Path) -> None:
+    assert load_checkpoint(keras_file).note == ""  # Keras Applications' own, by all its names
+    with h5py.File(keras_file, "r+") as file:
+        with_dense(file)
+    loaded = load_checkpoint(keras_file)
+    assert torch.equal(loaded.model.classifier.weight, model.classifier.weight)
+    assert loaded.note == (
+        "the file holds weights alone: ReLU6, SAME padding, eps 1e-3, a global average pool and a softmax are taken, "
+        "as Keras Applications has them; the file does not say what its pixels are: taken as -1 to 1"
+    )
+
+
+def test_a_layer_that_changes_pixels_is_seen_by_its_name(keras_file: Path) -> None:
+    with h5py.File(keras_file, "r+") as file:
+        listed(file, "rescaling_1")
+    assert load_checkpoint(keras_file).note == "the file does not say what its pixels are: taken as -1 to 1"
+
+
+def maximum(file: h5py.File) -> None:
+    with_dense(file)
+    listed(file, "global_max_pooling2d")
+
+
+def convolution_before(file: h5py.File) -> None:
+    with_dense(file)
+    channels = file["dense/dense/kernel:0"].shape[0]
+    file["conv_z/conv_z/kernel:0"] = np.eye(channels, dtype=np.float32)[None, None]
+
+
+def without_biases(file: h5py.File) -> None:
+    with_dense(file)
+    del file["dense/dense/bias:0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (maximum, "layer 'global_max_pooling2d' takes the maximum of the places"),
+        (convolution_before, "with layer 'conv_z' between the body and the Dense layers: save the whole model"),
+        (without_biases, "none says whether 'dense' is to have no biases: save the whole model"),
+        (lambda f: f.__delitem__("conv1_bn/conv1_bn/gamma:0"), "(3 of 4 are there): it is not a whole Keras MobileNet"),
+    ],
+)
+def test_what_weights_alone_do_not_tell_is_refused(
+    change: Callable[[h5py.File], None], message: str, keras_file: Path
+) -> None:
+    with h5py.File(keras_file, "r+") as file:
+        change(file)
+    assert message in refusal(keras_file)
+
+
+def test_a_classifier_listed_before_the_body_is_found(model: MobileNetV1, tmp_path: Path) -> None:
+    """Keras 3 lists outer layers first: ``layers/conv2d`` before ``layers/functional/layers/conv2d``."""
+    state = {k: v.numpy() for k, v in model.state_dict().items()}
+    path = tmp_path / "k.weights.h5"
+    with h5py.File(path, "w") as file:
+        file["layers/conv2d/vars/0"] = state["classifier.weight"].T[None, None]
+        file["layers/conv2d/vars/1"] = state["classifier.bias"]
+        inner = "layers/functional/layers"
+        places = ["stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1))]
+        counts = {"conv2d": 0, "depthwise_conv2d": 0}
+        for number, place in enumerate(places):
+            kind, order = ("depthwise_conv2d", (2, 3, 0, 1)) if place.endswith(".0") else ("conv2d", (2, 3, 1, 0))
+            own = f"{kind}_{counts[kind]}" if counts[kind] else kind
+            counts[kind] += 1
+            file[f"{inner}/{own}/vars/0"] = state[f"{place}.conv.weight"].transpose(order)
+            for index, leaf in enumerate(BN.values()):
+                norm = f"batch_normalization_{number}" if number else "batch_normalization"
+                file[f"{inner}/{norm}/vars/{index}"] = state[f"{place}.bn.{leaf}"]
+    loaded, x = load_checkpoint(path), torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(loaded.model(x), model(x), atol=1e-5)
+
+
+def test_a_resolution_that_is_no_multiple_of_32_becomes_the_nearest(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    def own(*sides: int | None) -> tuple[int, ...]:
+        return own_resolutions([dataclasses.replace(checkpoint, resolution=side) for side in sides])
+
+    assert (own(96), own(160, 96), own(None), own(96, None)) == ((96,), (160, 96), RESOLUTIONS, RESOLUTIONS)
+    assert not caplog.records
+    assert (own(180), own(100), own(10), own(150, 160)) == ((192,), (96,), (32,), (160,))
+    assert "it asks for pictures of 180x180, which is not a multiple of 32: made for ρ=192" in caplog.text
 
 
 def replace(file: h5py.File, name: str, values: np.ndarray) -> None:

@@ -80,6 +80,64 @@ def test_normalization_nodes_of_the_graph_decide(written: onnx.ModelProto, tmp_p
     assert config.std == pytest.approx((58.395, 57.12, 57.375), abs=1e-3)
 
 
+def without_scaling(graph: Any) -> None:
+    """Pixels of 0 to 255 less a mean, as Caffe's networks have them."""
+    graph.initializer.append(numpy_helper.from_array(np.array([103.94, 116.78, 123.68], "f4").reshape(3, 1, 1), "mean"))
+    graph.node[0].input[0] = "less"
+    graph.node.insert(0, helper.make_node("Sub", ["input", "mean"], ["less"]))
+
+
+def test_means_of_bytes_are_for_pixels_of_0_to_255(written: onnx.ModelProto, tmp_path: Path) -> None:
+    found = load_checkpoint(changed(written, without_scaling, tmp_path / "n.onnx"))
+    assert found.config.mean == pytest.approx((103.94, 116.78, 123.68), abs=1e-3)
+    assert (found.config.std, found.note) == ((1.0, 1.0, 1.0), "")
+
+
+def pool_of(graph: Any) -> int:
+    return next(n for n, node in enumerate(graph.node) if node.op_type == "GlobalAveragePool")
+
+
+def means(first: list[int], second: list[int], keeps: int) -> Callable[[Any], None]:
+    """The pool as two means, over one direction each; what follows takes four dimensions again."""
+
+    def change(graph: Any) -> None:
+        place = pool_of(graph)
+        pool = graph.node[place]
+        graph.initializer.append(numpy_helper.from_array(np.array([1, -1, 1, 1]), "four"))
+        graph.node.insert(place, helper.make_node("Reshape", ["flat", "four"], [pool.output[0]]))
+        graph.node.insert(place, helper.make_node("ReduceMean", ["half"], ["flat"], axes=second, keepdims=keeps))
+        graph.node.insert(place, helper.make_node("ReduceMean", [pool.input[0]], ["half"], axes=first, keepdims=keeps))
+        graph.node.remove(pool)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "keeps"), [([3], [2], 0), ([2], [2], 0), ([-1], [-1], 0), ([2], [3], 1), ([3], [-2], 1)]
+)
+def test_two_means_are_a_global_pool(
+    first: list[int], second: list[int], keeps: int, network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    assert_same(changed(written, means(first, second, keeps), tmp_path / "means.onnx"), network)
+
+
+@pytest.mark.parametrize(("first", "second"), [([3], [1]), ([1], [1]), ([2], [0])])
+def test_means_over_channels_are_no_pool(
+    first: list[int], second: list[int], written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    path = changed(written, means(first, second, 0), tmp_path / "means.onnx")
+    assert " is a ReduceMean: MobileNet v1 has none such there." in refusal(path)
+
+
+@pytest.mark.parametrize("field", ["producer_version", "domain", "model_version", "doc_string"])
+def test_onnx_is_known_whichever_field_is_first(field: str, written: onnx.ModelProto, tmp_path: Path) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(written)
+    model.ClearField("producer_name")
+    setattr(model, field, 3 if field == "model_version" else "1")
+    assert load_checkpoint(saved(model, tmp_path / "m.onnx")).layout == "onnx"
+
+
 def free(graph: Any) -> None:
     for place, name in ((0, "batch"), (2, "height"), (3, "width")):
         graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
@@ -131,6 +189,33 @@ def of_kind(kind: str) -> Callable[[Any], None]:
     return change
 
 
+def of_pool(kind: str) -> Callable[[Any], None]:
+    def change(graph: Any) -> None:
+        graph.node[pool_of(graph)].op_type = kind
+
+    return change
+
+
+def unpacked(graph: Any) -> None:
+    graph.node.insert(0, helper.make_node("DequantizeLinear", ["bytes", "scale"], ["weights"]))
+    graph.node[1].input[1] = "weights"
+
+
+def optimized(graph: Any) -> None:
+    graph.node[0].op_type, graph.node[0].domain = "FusedConv", "com.microsoft"
+
+
+def without_weights(graph: Any) -> None:
+    for tensor in graph.initializer:
+        graph.input.append(helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, tensor.dims))
+    graph.ClearField("initializer")
+
+
+def best(graph: Any) -> None:
+    graph.node.append(helper.make_node("ArgMax", [graph.output[0].name], ["best"]))
+    graph.output[0].name = "best"
+
+
 def computed(graph: Any) -> None:
     graph.node[0].input[1] = "unknown"
 
@@ -143,6 +228,12 @@ def computed(graph: Any) -> None:
         (two_answers, " has 1 inputs and 2 outputs: expected one picture and one answer"),
         (of_kind("LSTM"), " is a LSTM: MobileNet v1 has none such there."),
         (of_kind("QLinearConv"), " is quantized already (operator "),
+        (unpacked, " is quantized already (operator 'weights', DequantizeLinear): expected the float network"),
+        (optimized, " is a com.microsoft.FusedConv, as ONNX Runtime writes where it optimizes a model for a machine"),
+        (of_pool("GlobalMaxPool"), " takes the maximum of the places: expected a global average pool."),
+        (of_pool("MaxPool"), " takes the maximum of the places: expected a global average pool."),
+        (without_weights, " has its weights as inputs and not in the file: export it with them"),
+        (best, "(ArgMax) leaves the number of the best class: export the network without it"),
         (computed, " takes weights that are computed or missing ('unknown')"),
         (lambda g: g.ClearField("node"), " is ONNX without an operator"),
         (lambda g: g.input[0].type.tensor_type.shape.dim.pop(), " takes 3 dimensions: expected pictures"),
@@ -199,6 +290,23 @@ def test_another_tflite_file_is_refused(
 ) -> None:
     (tmp_path / "odd.tflite").write_bytes(rewritten(int8, change))
     assert message in refusal(tmp_path / "odd.tflite")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("REDUCE_MAX", " takes the maximum of the places: expected"), ("ARG_MAX", " (ARG_MAX) leaves the number of")],
+)
+def test_a_tflite_file_of_a_maximum_is_refused(kind: str, message: str, shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "forms/whole_float.tflite"
+    if not source.is_file():
+        pytest.skip("shared/data/forms is not beside the checkout")
+
+    def change(model: Any) -> None:
+        code = next(one for one in model.operatorCodes if one.builtinCode == schema.BuiltinOperator.MEAN)
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, kind)
+
+    (tmp_path / "max.tflite").write_bytes(rewritten(source.read_bytes(), change))
+    assert message in refusal(tmp_path / "max.tflite")
 
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.8])

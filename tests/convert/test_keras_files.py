@@ -116,6 +116,7 @@ def test_a_sequential_network_is_read_and_knows_its_resolution(network: MobileNe
         (("r", "Rescaling", {"scale": 1 / 255, "offset": 0.0}, []), 0.0, 255.0),
         (("r", "Normalization", {"mean": [0.5] * 3, "variance": [0.0625] * 3}, []), 127.5, 63.75),
         (("r", "Normalization", {"mean": [120.0] * 3, "variance": [3600.0] * 3}, []), 120.0, 60.0),
+        (("r", "Normalization", {"mean": [116.0] * 3, "variance": [1.0] * 3}, []), 116.0, 1.0),
     ],
 )
 def test_the_normalization_comes_from_the_file(
@@ -129,7 +130,12 @@ def test_the_normalization_comes_from_the_file(
 
 def test_what_does_nothing_when_a_network_answers_is_passed_over(network: MobileNetV1, tmp_path: Path) -> None:
     rows = body(network)
-    rows[1:1] = [("f", "RandomFlip", {}, []), ("z", "RandomZoom", {}, []), ("g", "GaussianNoise", {}, [])]
+    rows[1:1] = [
+        ("c", "Cast", {"dtype": "float32"}, []),
+        ("f", "RandomFlip", {}, []),
+        ("z", "RandomZoom", {}, []),
+        ("g", "GaussianNoise", {}, []),
+    ]
     path = write(tmp_path / "aug.keras", [*rows, head(network)[0], ("d", "Dropout", {}, []), head(network)[1]])
     assert torch.allclose(answers(path, X), wanted(network), atol=1e-5)
 
@@ -192,7 +198,7 @@ def test_one_sigmoid_is_the_softmax_of_zero_and_its_logit(network: MobileNetV1, 
             ": layer 'f' is a Lambda, which holds code",
         ),
         ([("f", "MyHead", {}, [])], ": layer 'f' is a MyHead: MobileNet v1 has none such."),
-        ([("f", "GlobalMaxPooling2D", {}, [])], ": layer 'f' is a GlobalMaxPooling2D: MobileNet v1 has none such."),
+        ([("f", "GlobalMaxPooling2D", {}, [])], ": layer 'f' takes the maximum of the places: expected a global "),
         ([dense("a", np.zeros((7, 4)), np.zeros(4))], ": layer 'a' takes 7 values, expected 256."),
     ],
 )
@@ -224,6 +230,67 @@ def test_other_activations_and_dilations_are_refused(network: MobileNetV1, tmp_p
     assert "is relu6, behind 'c0' relu: expected the same everywhere" in refusal(write(tmp_path / "a.keras", rows))
     rows[1][2]["dilation_rate"] = 2
     assert "layer 'c0' has dilation 2" in refusal(write(tmp_path / "a.keras", rows))
+
+
+def test_a_layer_of_1x1_before_the_pool_is_the_classifier_behind_it(network: MobileNetV1, tmp_path: Path) -> None:
+    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    name, kind, config, arrays = convolution(
+        "last", state["classifier.weight"][:, :, None, None], 1, is_depthwise=False
+    )
+    arrays.append(state["classifier.bias"])
+    rows: Rows = [*body(network), (name, kind, config | {"use_bias": True}, arrays), head(network)[0]]
+    rows.append(("end", "Softmax", {}, []))
+    assert torch.allclose(answers(write(tmp_path / "c.keras", rows), X), wanted(network), atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", [{"max_value": 1.0}, {"max_value": 6.0, "negative_slope": 0.1}])
+def test_a_relu_as_a_layer_s_activation_is_read_with_its_settings(
+    activation: dict[str, Any], network: MobileNetV1, tmp_path: Path
+) -> None:
+    relu = {"class_name": "ReLU", "config": activation}
+    rows: Rows = [*body(network), head(network)[0], dense("a", np.zeros((256, 4)), np.zeros(4), relu)]
+    assert ": layer 'a' is a ReLU " in refusal(write(tmp_path / "r.keras", rows))
+
+
+def test_the_window_of_a_pool_tells_the_resolution_where_the_file_does_not(
+    network: MobileNetV1, tmp_path: Path
+) -> None:
+    rows = body(network)
+    rows[0][2]["batch_shape"] = [None, None, None, 3]
+    pool: Any = ("pool", "AveragePooling2D", {"pool_size": [2, 2]}, [])
+    path = write(tmp_path / "p.keras", [*rows, pool, ("flat", "Flatten", {}, []), head(network)[1]])
+    assert load_checkpoint(path).resolution == 64
+    assert torch.allclose(answers(path, X), wanted(network), atol=1e-5)
+    rest: Rows = [pool, ("means", "GlobalAveragePooling2D", {}, []), head(network)[1]]
+    assert "'means' averages what a window of 2x2 leaves" in refusal(write(tmp_path / "q.keras", [*rows, *rest]))
+
+
+def test_pictures_that_are_not_square_are_refused(network: MobileNetV1, tmp_path: Path) -> None:
+    rows = body(network) + head(network)
+    rows[0][2]["batch_shape"] = [None, 96, 128, 3]
+    assert refusal(write(tmp_path / "r.keras", rows)).startswith(" takes pictures of 96x128: expected square ones.")
+
+
+def bfloat16(file: h5py.File) -> None:
+    """Every array in half, as Keras 3 writes it."""
+    names: list[str] = []
+    file.visititems(lambda name, one: names.append(name) if isinstance(one, h5py.Dataset) else None)
+    for name in names:
+        upper = (np.asarray(file[name], np.float32).view(np.uint32) >> 16).astype(np.uint16)
+        del file[name]
+        file[name] = upper.view("V2")
+        file[name].attrs["dtype"] = "bfloat16"
+
+
+def test_bfloat16_is_read_and_int8_is_not(network: MobileNetV1, tmp_path: Path) -> None:
+    rows = body(network) + head(network)
+    found = load_checkpoint(write(tmp_path / "half.keras", rows, spoil=bfloat16)).model.classifier.weight
+    wanted = (network.classifier.weight.detach().view(torch.int32) >> 16 << 16).view(torch.float32)
+    assert torch.equal(found, wanted)
+    rows[-1][3][0] = np.ones((256, CLASSES), np.int8)
+    assert ": array 'layers/dense/vars/0' is of int8: it is quantized already." in refusal(
+        write(tmp_path / "int8.keras", rows)
+    )
 
 
 def external(file: h5py.File) -> None:

@@ -31,6 +31,8 @@ class KerasLayer:
     """The name of the layer itself, or of the network in the whole network that it is a part of."""
     constants: tuple[float, ...] = ()
     """Numbers that it is called with beside the picture, as operations on tensors are."""
+    texts: tuple[str, ...] = ()
+    """Texts that it is called with, such as a type's name."""
 
 
 def flattened(path: Path, model: Mapping[str, Any]) -> list[KerasLayer]:
@@ -67,13 +69,15 @@ def _flat(path: Path, model: Mapping[str, Any], group: str, outermost: str, dept
         if layer["class_name"] in _MODELS:
             yield from _flat(path, layer, groups[id(layer)] + "/", outermost or name, depth + 1)
         else:
+            values = list(_constants(layer.get("inbound_nodes", ())))
             yield KerasLayer(
                 name=name,
                 kind=layer["class_name"],
                 config=layer["config"],
                 group=groups[id(layer)],
                 outermost=outermost or name,
-                constants=tuple(_constants(layer.get("inbound_nodes", ()))),
+                constants=tuple(float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)),
+                texts=tuple(v for v in values if isinstance(v, str)),
             )
 
 
@@ -150,8 +154,8 @@ def _sources(nodes: Any) -> Iterator[str]:
                 yield from _sources(value)
 
 
-def _constants(nodes: Any) -> Iterator[float]:
-    """The numbers beside the tensors: ``args`` in Keras 3, ``{"y": 127.5}`` in 2."""
+def _constants(nodes: Any) -> Iterator[Any]:
+    """The values beside the tensors: ``args`` in Keras 3, ``{"y": 127.5}`` in 2."""
     if not isinstance(nodes, Sequence) or isinstance(nodes, str):
         return
     for node in nodes:
@@ -161,4 +165,4 @@ def _constants(nodes: Any) -> Iterator[float]:
         elif isinstance(node, Sequence) and not isinstance(node, str):
             flat = node[0] if node and isinstance(node[0], Sequence) and not isinstance(node[0], str) else node
             values = [v for part in flat if isinstance(part, Mapping) for v in part.values()]
-        yield from (float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
+        yield from values

@@ -45,6 +45,7 @@ _SKIPPED: Final = (
     "RandAugment",
 )
 """What does nothing when a network answers, or what the device does: resizing. Layers named Random... as well."""
+_FLOATS: Final = ("float", "bfloat")
 _OPERATIONS: Final = {
     "TrueDivide": "divide",
     "Divide": "divide",
@@ -70,7 +71,7 @@ def translated(path: Path, layer: KerasLayer, arrays: Arrays) -> Iterator[Layer]
         CheckpointError: A MobileNet v1 has none such, or its arrays do not fit its configuration.
     """
     kind, config, name = layer.kind, layer.config, layer.name
-    if kind in _SKIPPED or kind.startswith("Random"):
+    if kind in _SKIPPED or kind.startswith("Random") or _is_cast(layer):
         return
     if kind in _BUILDERS:
         yield from _BUILDERS[kind](path, layer, arrays)
@@ -87,6 +88,13 @@ def translated(path: Path, layer: KerasLayer, arrays: Arrays) -> Iterator[Layer]
             f"{path}: layer '{name}' is a {kind}: MobileNet v1 has none such. This is another architecture, or a layer "
             "of your own that has to go before the model is saved."
         )
+
+
+def _is_cast(layer: KerasLayer) -> bool:
+    """Whether it makes floats of a picture's bytes; ``config`` has the type in Keras 3, the call in 2."""
+    if layer.kind == "Cast":
+        return str(layer.config.get("dtype")).startswith(_FLOATS)
+    return layer.config.get("function") == "cast" and any(text.startswith(_FLOATS) for text in layer.texts)
 
 
 def _convolution(path: Path, layer: KerasLayer, arrays: Arrays) -> Iterator[Layer]:
@@ -170,12 +178,14 @@ def _operation(path: Path, layer: KerasLayer, operation: str) -> Layer:
 
 
 def _relu(path: Path, layer: KerasLayer, arrays: Arrays) -> Iterator[Layer]:
-    config = layer.config
+    yield ActivationLayer(name=layer.name, function=_rectifier(layer.config))
+
+
+def _rectifier(config: Mapping[str, Any]) -> str:
     top, slope = config.get("max_value"), config.get("negative_slope", 0.0) or 0.0
-    function = "relu" if top is None else "relu6" if float(top) == 6 else f"a ReLU up to {top}"
     if float(slope) or float(config.get("threshold", 0.0) or 0.0):
-        function = f"a ReLU of slope {slope} and threshold {config.get('threshold')}"
-    yield ActivationLayer(name=layer.name, function=function)
+        return f"a ReLU of slope {slope} and threshold {config.get('threshold')}"
+    return "relu" if top is None else "relu6" if float(top) == 6 else f"a ReLU up to {top}"
 
 
 def _activation(layer: KerasLayer) -> Iterator[Layer]:
@@ -189,7 +199,7 @@ def _function(value: Any) -> str:
     if isinstance(value, Mapping):
         config = value.get("config")
         if value.get("class_name") == "ReLU" and isinstance(config, Mapping):
-            return "relu6" if config.get("max_value") == 6 else "relu"
+            return _rectifier(config)
         return _function(config if isinstance(config, str) else value.get("class_name"))
     return "linear" if value is None else str(value).rpartition(">")[2].lower()
 
@@ -252,6 +262,9 @@ _BUILDERS: Final[dict[str, Callable[[Path, KerasLayer, Arrays], Iterator[Layer]]
     "Softmax": _just(lambda layer: ActivationLayer(name=layer.name, function="softmax")),
     "ZeroPadding2D": _padding,
     "AveragePooling2D": _average,
+    "MaxPooling2D": _just(lambda layer: Pool(name=layer.name, is_maximum=True)),
+    "GlobalMaxPooling2D": _just(lambda layer: Pool(name=layer.name, is_maximum=True)),
+    "GlobalMaxPool2D": _just(lambda layer: Pool(name=layer.name, is_maximum=True)),
     "GlobalAveragePooling2D": _just(lambda layer: Pool(name=layer.name)),
     "GlobalAvgPool2D": _just(lambda layer: Pool(name=layer.name)),
     "Flatten": _just(lambda layer: Flatten(name=layer.name)),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from convert.checkpoints.bounds import LARGEST_RATIO, check_archive
+from convert.checkpoints.graph import side_of
 from convert.checkpoints.keras.config import KerasLayer, flattened
 from convert.checkpoints.keras.layers import translated
 from convert.checkpoints.keras.store import Store, opened
@@ -116,7 +117,11 @@ def _from_config(path: Path, config: Mapping[str, Any], store: Store) -> Network
                 f"{type(reason).__name__} {str(reason)[:80]}."
             ) from reason
     resized = next((layer for layer in layers if layer.kind in ("Resizing", "CenterCrop")), None)
-    side = _side(layers) if resized is None else resized.config.get("height")
+    side = _side(path, layers)
+    if resized is not None:
+        side = side_of(
+            path, [None, resized.config.get("height"), resized.config.get("width"), 3], is_channels_last=True
+        )
     if resized is not None:
         notes.append(f"layer '{resized.name}' ({resized.kind}) is left to the device, which resizes in its own way")
     return Network(layout="keras", layers=tuple(found), resolution=side, notes=tuple(notes))
@@ -137,11 +142,11 @@ def _array(path: Path, store: Store, layer: KerasLayer, name: str, index: int) -
     return store.array(inside[0])
 
 
-def _side(layers: list[KerasLayer]) -> int | None:
+def _side(path: Path, layers: list[KerasLayer]) -> int | None:
     """The side of the square pictures that the first layer asks for."""
+    resized = any(layer.kind in ("Resizing", "CenterCrop") for layer in layers)
     for layer in layers:
         shape = layer.config.get("batch_shape") or layer.config.get("batch_input_shape")
-        if shape and len(shape) == 4:
-            side = shape[2]
-            return side if isinstance(side, int) and side in (shape[1], shape[3]) else None
+        if shape and len(shape) == 4 and not resized:
+            return side_of(path, shape, is_channels_last=shape[3] in (1, 3) or shape[1] not in (1, 3))
     return None

@@ -19,6 +19,7 @@ __all__ = ["Store", "opened"]
 
 _DEEPEST: Final = 32
 _MOST_OBJECTS: Final = 100_000
+_BFLOAT16_BYTES: Final = 2
 
 
 class Store:
@@ -51,14 +52,23 @@ class Store:
                 f"{self._path} lacks array '{path}': its configuration and its weights disagree. "
                 "Save both at once: model.save('model.keras')."
             )
-        if found.dtype.kind not in "fiu" or found.is_virtual or found.external:
+        if found.dtype.kind in "iu" and found.ndim > 1:
+            raise CheckpointError(
+                f"{self._path}: array '{path}' is of {found.dtype}: it is quantized already. Expected the float "
+                "network, as it was before model.quantize."
+            )
+        is_half = found.dtype.kind == "V" and found.dtype.itemsize == _BFLOAT16_BYTES
+        if (found.dtype.kind not in "fiu" and not is_half) or found.is_virtual or found.external:
             raise CheckpointError(f"{self._path}: array '{path}' does not hold its numbers itself: expected floats.")
         chunk = math.prod(found.chunks or ()) * found.dtype.itemsize
         self._left -= max(found.size * found.dtype.itemsize, chunk)  # a chunk is expanded whole
         if self._left < 0:
             raise CheckpointError(f"{self._path}: array '{path}' is larger than the file can hold: it is damaged.")
         try:
-            return np.asarray(found[()], np.float32)
+            values = np.asarray(found[()])
+            if is_half:  # bfloat16, which HDF5 knows as two bytes: the upper half of a float
+                values = (values.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+            return values.astype(np.float32)
         except (OSError, RuntimeError) as reason:
             raise CheckpointError(f"{self._path}: array '{path}' cannot be read: the file is cut short.") from reason
 

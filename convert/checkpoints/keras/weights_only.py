@@ -32,6 +32,13 @@ _APPLICATIONS: Final = ("conv1", *(f"conv_{part}_{n + 1}" for n in range(len(BLO
 """The convolutions' names in Keras Applications."""
 _CLASSIFIER: Final = "conv_preds"
 _NORM: Final = ("gamma", "beta", "moving_mean", "moving_variance")
+_PREPARING: Final = re.compile(r"(rescaling|normalization|lambda|tf[._])", re.IGNORECASE)
+"""Keras' names for layers that turn pixels into what the first convolution takes."""
+_CUSTOMS: Final = (
+    "the file holds weights alone: ReLU6, SAME padding, eps 1e-3, a global average pool and a softmax are taken, as "
+    "Keras Applications has them"
+)
+_SAVE_WHOLE: Final = "save the whole model, model.save('model.keras')."
 _Arrays = dict[str, Array]
 
 
@@ -64,7 +71,9 @@ def from_weights(path: Path, store: Store) -> Network:
             depthwise[name] = arrays
         else:
             convolutions[name] = arrays
+    convolutions = _in_order(convolutions)
     _check_counts(path, depthwise, convolutions, norms)
+    _check_head(path, store, convolutions, dense)
     bodies = [next(iter(convolutions))]
     for first, second in zip(depthwise, list(convolutions)[1:], strict=False):
         bodies += [first, second]
@@ -78,9 +87,41 @@ def from_weights(path: Path, store: Store) -> Network:
     for number, (name, arrays) in enumerate(dense.items(), start=1):
         layers.append(Dense(name=name, weight=arrays["kernel"].T, bias=arrays.get("bias")))
         layers += [ActivationLayer(name=f"{name}_relu", function="relu")] * (number < len(dense))
-    notes = ("between its Dense layers the activation is taken for ReLU",) if len(dense) > 1 else ()
-    is_theirs = set(_APPLICATIONS) <= set(groups)
-    return Network(layout="keras", layers=tuple(layers), notes=notes, has_known_pixels=is_theirs)
+    is_theirs = set(_APPLICATIONS) <= set(groups) and (not dense or _CLASSIFIER in groups)
+    between = ["between its Dense layers the activation is taken for ReLU"] * (len(dense) > 1)
+    notes = (*([] if is_theirs else [_CUSTOMS]), *between)
+    has_known_pixels = is_theirs and not any(map(_PREPARING.match, store.layer_names()))
+    return Network(layout="keras", layers=tuple(layers), notes=notes, has_known_pixels=has_known_pixels)
+
+
+def _in_order(convolutions: dict[str, _Arrays]) -> dict[str, _Arrays]:
+    """The stem first, which takes colours, and last what does not take the blocks' channels: a classifier."""
+    stem = next((name for name, one in convolutions.items() if one["kernel"].shape[:3] == (3, 3, 3)), "")
+    others = [name for name in convolutions if name != stem]
+    if stem and others and convolutions[others[0]]["kernel"].shape[2] != convolutions[stem]["kernel"].shape[3]:
+        others.append(others.pop(0))
+    return {name: convolutions[name] for name in ([stem] if stem else []) + others}
+
+
+def _check_head(path: Path, store: Store, convolutions: dict[str, _Arrays], dense: dict[str, _Arrays]) -> None:
+    """Refuse what arrays alone do not tell: where a layer stands, and what is behind it."""
+    maximum = next((name for name in store.layer_names() if name.startswith("global_max_pool")), "")
+    if maximum:
+        raise CheckpointError(
+            f"{path}: layer '{maximum}' takes the maximum of the places: expected a global average pool. Use "
+            "GlobalAveragePooling2D, and train the head again."
+        )
+    if dense and len(convolutions) > len(BLOCKS) + 1:
+        raise CheckpointError(
+            f"{path} holds weights without a configuration, with layer '{list(convolutions)[-1]}' between the body and "
+            f"the Dense layers: {_SAVE_WHOLE}"
+        )
+    bare = next((name for name, arrays in dense.items() if "bias" not in arrays), "")
+    if bare:
+        raise CheckpointError(
+            f"{path} holds weights without a configuration, and none says whether '{bare}' is to have no biases: "
+            f"{_SAVE_WHOLE}"
+        )
 
 
 def _groups(path: Path, store: Store) -> dict[str, _Arrays]:
@@ -159,6 +200,9 @@ def _convolution(name: str, arrays: _Arrays, *, is_depthwise: bool = False, stri
 def _norm(path: Path, name: str, arrays: _Arrays) -> Norm:
     for leaf in _NORM:
         if leaf not in arrays:
-            raise CheckpointError(f"{path} lacks array '{name}/{leaf}': it is not a whole Keras MobileNet v1.")
+            raise CheckpointError(
+                f"{path} lacks array '{name}/{leaf}' ({len(arrays)} of 4 are there): it is not a whole Keras MobileNet "
+                f"v1. If it was trained without (scale=False, center=False), {_SAVE_WHOLE}"
+            )
     gamma, beta, mean, variance = (arrays[leaf] for leaf in _NORM)
     return Norm(name=name, gamma=gamma, beta=beta, mean=mean, variance=variance, eps=1e-3)
