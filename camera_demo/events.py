@@ -92,6 +92,11 @@ class Steady:
     end: Span | None = None
     """None for twice ``begin``."""
 
+    def __post_init__(self) -> None:
+        for span in (self.begin, self.end):
+            if not isinstance(span, Span | None):
+                raise ConfigError(f"Steady takes spans, got {span!r}: Span(answers=5) or Span(seconds=0.5).")
+
     @property
     def release(self) -> Span:
         """What it takes to end a class."""

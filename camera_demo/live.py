@@ -31,6 +31,7 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.live_classifier import LiveClassifier
 from edge.inference.prediction import Guess, Prediction
+from edge.inference.unknown import class_number
 from edge.paths import AnyPath
 
 __all__ = ["USUAL_FPS", "Answers", "answers"]
@@ -266,7 +267,8 @@ def answers(
         on_event: Called with each event when it begins and when it is over, if ``options.steady`` is set.
 
     Raises:
-        EdgeError: The source, the bundle or the model cannot be opened, or no variant keeps the budget.
+        EdgeError: The source, the bundle or the model cannot be opened, no variant keeps the budget, or the bundle has
+            no class that the options name.
     """
     if fps is None and budget_ms is None and budget is None:
         fps = USUAL_FPS
@@ -278,8 +280,11 @@ def answers(
     try:
         frames = open_source(uri, SourceStatus(uri.name), capture_format=capture_format, playback=playback)
         opened.callback(frames.close)
+        opened_bundle = open_bundle(bundle)
+        for label in options.watched:
+            class_number(label, opened_bundle.labels)
         classifier, _ = load(
-            open_bundle(bundle),
+            opened_bundle,
             model,
             budget,
             top_k=options.computed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
@@ -169,3 +170,10 @@ def test_an_end_takes_twice_as_long_unless_it_is_set() -> None:
     assert Steady(Span(seconds=0.5)).release == Span(seconds=1.0)
     assert Steady(Span(4), Span(seconds=3.0)).release == Span(seconds=3.0)
     assert Steady(Span(9_000)).release == Span(10_000)
+
+
+@pytest.mark.parametrize("spans", [(5,), (Span(answers=5), 5)])
+def test_a_number_is_no_span(spans: tuple[Any, ...]) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Steady(*spans)
+    assert str(refused.value) == "Steady takes spans, got 5: Span(answers=5) or Span(seconds=0.5)."

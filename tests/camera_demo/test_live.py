@@ -27,7 +27,7 @@ from camera_demo.stop import Stop
 from camera_demo.summary import FrameRate, Stats
 from edge.budget import Budget
 from edge.bundles.bundle import open_bundle
-from edge.errors import BudgetError, BundleError
+from edge.errors import BudgetError, BundleError, ConfidenceError
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
 from edge.inference.prediction import Prepared
@@ -290,6 +290,8 @@ def test_what_cannot_be_opened_leaves_nothing_open(bundle_folder: Path, make_cli
         answers("nowhere.mp4", bundle=bundle_folder)
     with pytest.raises(BudgetError, match="give one of fps, budget_ms and budget"):
         answers(make_clip([1]), bundle=bundle_folder, fps=30, budget=Budget(latency_ms=3))
+    with pytest.raises(ConfidenceError, match="There is no class 'gren': did you mean"):
+        answers(make_clip([1]), bundle=bundle_folder, options=ClassifyOptions(watched=("gren",)))
     assert set(threading.enumerate()) == before
 
 
