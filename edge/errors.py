@@ -6,6 +6,7 @@
     ├── VariantError            (ValueError)      an invalid variant name, width or resolution
     ├── ImageError              (ValueError)      a picture that cannot be read or has the wrong form
     ├── BundleError             (ValueError)      a bundle that is missing, damaged or of another schema
+    │   └── UnsaidError         (BundleError)     a model that does not say its labels or what its pixels are
     ├── SignatureError          (ValueError)      a bundle that no trusted key signed
     │   ├── UntrustedKeyError   (SignatureError)  a channel that was signed, but not by a trusted key
     │   └── OlderVersionError   (SignatureError)  a bundle that is older than the version in use
@@ -55,6 +56,7 @@ __all__ = [
     "TeachingError",
     "UnequalBoardError",
     "UnlikeProfilesError",
+    "UnsaidError",
     "UntrustedKeyError",
     "VariantError",
     "WrongFileError",
@@ -83,6 +85,15 @@ class ImageError(EdgeError, ValueError):
 
 class BundleError(EdgeError, ValueError):
     """A bundle that is missing, damaged or written by another schema."""
+
+
+class UnsaidError(BundleError):
+    """A ready model that does not say its labels or what its pixels are."""
+
+    def __init__(self, message: str, *, needs: str) -> None:
+        """``needs`` is what has to be given: ``labels`` or ``pixels``."""
+        super().__init__(message)
+        self.needs = needs
 
 
 class SignatureError(EdgeError, ValueError):

@@ -15,7 +15,7 @@ from edge.bundles.table import bundle_table
 from edge.cli.bundle_text import only_one, print_activation, tested_text
 from edge.cli.options import AsJson, BackendName
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.errors import BundleError, OlderVersionError, OutputError
+from edge.errors import BundleError, OlderVersionError, OutputError, UnsaidError
 
 __all__ = ["app"]
 
@@ -225,7 +225,11 @@ def import_files(
         truth=truth,
     )
     with progress_bar(f"importing {len(files)} file{'s' if len(files) > 1 else ''}") as progress:
-        bundle = import_models(files, out, options, replace=force, progress=progress)
+        try:
+            bundle = import_models(files, out, options, replace=force, progress=progress)
+        except UnsaidError as error:
+            value = "FILE" if error.needs == "labels" else "RANGE"
+            raise BundleError(f"{error} Pass --{error.needs} {value}.") from error
     if json:
         write_json(bundle.manifest.to_dict())
     else:

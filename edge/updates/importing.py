@@ -20,7 +20,7 @@ import numpy as np
 from edge.bundles.bundle import MANIFEST, Bundle, label_mismatch, open_bundle, read_labels
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry, check_place
-from edge.errors import BundleError, ImageError
+from edge.errors import BundleError, ImageError, UnsaidError
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
 from edge.files import new_folder, sha256_of, to_json
@@ -134,7 +134,9 @@ def _labels(models: Sequence[ReadyModel], path: Path | None) -> tuple[str, ...]:
     labels = read_labels(path) if path is not None else inside
     classes = models[0].classes
     if labels is None:
-        raise BundleError(f"{models[0].path} holds no labels: expected a file of {classes} labels, one a line.")
+        raise UnsaidError(
+            f"{models[0].path} holds no labels: expected a file of {classes} labels, one a line.", needs="labels"
+        )
     if len(labels) != classes:
         raise BundleError(
             f"There are {len(labels)} labels for a model of {classes} classes: {label_mismatch(len(labels), classes)}"

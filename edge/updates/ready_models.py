@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.bundles.architecture import BLOCKS, STEM_FILTERS, scaled
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, BundleError, VariantError, os_reason
+from edge.errors import BackendError, BundleError, UnsaidError, VariantError, os_reason
 from edge.inference.inspection import Inspection, inspect_model
 from edge.inference.tflite_metadata import FileMetadata, read_metadata
 from edge.inference.tflite_structure import check_structure
@@ -169,9 +169,10 @@ def _preprocessing(
         level = taken.zero_point + (128 if taken.dtype == "int8" else 0)
         mean, std = [float(level)], [1 / taken.scale]
     else:
-        raise BundleError(
+        raise UnsaidError(
             f"{path} takes float pixels and does not say of which range: expected one of {', '.join(PIXEL_RANGES)}. "
-            "Keras' MobileNet and Teachable Machine use -1..1, Edge Impulse 0..1."
+            "Keras' MobileNet and Teachable Machine use -1..1, Edge Impulse 0..1.",
+            needs="pixels",
         )
     order: ColourOrder = "GRAY" if taken.shape[3] == 1 else colour_order
     channels = channels_of(order)

@@ -154,6 +154,16 @@ class TestTensorFlowsOwn:
             import_models([FLOAT], tmp_path / "bundle", ImportOptions(labels=labels))
         assert not (tmp_path / "bundle").exists()
 
+    @pytest.mark.parametrize(
+        ("given", "way_on"), [("--labels", "Pass --pixels RANGE."), ("--pixels=-1..1", "Pass --labels FILE.")]
+    )
+    def test_the_command_names_the_option_that_is_missing(
+        self, given: str, way_on: str, labels: Path, tmp_path: Path
+    ) -> None:
+        arguments = [given, labels] if given == "--labels" else [given]
+        done = run_in_process(main, "edge", "bundle", "import", FLOAT, "--out", tmp_path / "bundle", *arguments)
+        assert done.returncode == 1 and done.stderr.endswith(f". {way_on}\n")
+
     def test_labels_are_needed_and_as_many_as_classes(self, labels: Path, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match="holds no labels: expected a file of 5 labels"):
             import_models([UINT8], tmp_path / "bundle")
