@@ -90,7 +90,7 @@ class BundleError(EdgeError, ValueError):
 class UnsaidError(BundleError):
     """A ready model that does not say its labels or what its pixels are."""
 
-    def __init__(self, message: str, *, needs: str) -> None:
+    def __init__(self, message: str, *, needs: str = "labels") -> None:
         """``needs`` is what has to be given: ``labels`` or ``pixels``."""
         super().__init__(message)
         self.needs = needs
