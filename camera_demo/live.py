@@ -76,10 +76,10 @@ class Answers(Iterator[Result]):
             wall_clock: Seconds since 1970.
         """
         self._opened = opened or ExitStack()
-        self.source, self.classifier = source, classifier
+        self.source: LiveSource = source
+        self.classifier: LiveClassifier = classifier
         self._options, self._stop, self._beat = options, stop or Stop(), beat
-        self._clock, self._wall_clock = clock, wall_clock
-        self._on_event = on_event
+        self._clock, self._wall_clock, self._on_event = clock, wall_clock, on_event
         self._turns = Turns(classifier, options.regions, is_live=source.is_live, is_idle=options.idle)
         self._smoothings: dict[str, Smoothing] = {}
         self._events: dict[str, EventState] = {}

@@ -136,7 +136,7 @@ class AdaptiveClassifier:
         self._clock, self._lock = clock, threading.Lock()
         self._active = self._current()
         self._sampler = HealthSampler(self.on_health) if sample_health else None
-        self.counts = Counts()
+        self.counts: Counts = Counts()
 
     @property
     def classifiers(self) -> Mapping[Variant, Classifier]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path, PurePath
 from typing import Any
@@ -240,6 +242,25 @@ class TestProtocol:
         live.close()
         with pytest.raises(edge.BackendError, match="is closed"):
             live.classify(grey(0))
+
+    def test_threads_share_either_while_another_changes_its_budget(self, live: edge.LiveClassifier) -> None:
+        def labels(level: int) -> set[str]:
+            return {live.classify(grey(level)).label for _ in range(25)}
+
+        with ThreadPoolExecutor(4) as threads:
+            answers = [threads.submit(labels, level) for level in (0, 255, 0, 255)]
+            for number in range(25):
+                live.set_budget(edge.Budget(latency_ms=(0.5, 6, 33)[number % 3]))
+        assert [answer.result() for answer in answers] == [{"red"}, {"thin"}, {"red"}, {"thin"}]
+
+    def test_values_travel_between_processes_and_classifiers_do_not(
+        self, live: edge.LiveClassifier, bundle: edge.Bundle
+    ) -> None:
+        choice = edge.select(bundle, PROFILE, fps=30)
+        for value in (bundle, PROFILE, choice, choice.variant, choice.budget, live.classify(grey(0)), edge.Health()):
+            assert pickle.loads(pickle.dumps(value)) == value
+        with pytest.raises(TypeError, match="cannot be copied or pickled: open one in each process"):
+            pickle.dumps(live)
 
     def test_the_modes_differ(self, bundle: edge.Bundle) -> None:
         with edge.Classifier(bundle, BIG, backend="fake") as fixed:
