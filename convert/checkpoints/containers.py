@@ -102,6 +102,11 @@ def read_torch(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     except CheckpointError:
         raise
     except Exception as reason:
+        if "Invalid magic number" in str(reason):
+            raise CheckpointError(
+                f"{path} is a pickle that torch.save did not write, as PaddlePaddle's and joblib's are. Where it was "
+                "made, save its arrays by their names: np.savez('weights.npz', **arrays)."
+            ) from reason
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
     found = _state_dicts(content)
     if not found:

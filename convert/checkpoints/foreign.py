@@ -50,6 +50,10 @@ def _folder(path: Path) -> str:
             f"--saved-model {path.name} --output model.onnx"
         )
     inside = {one.name for one in path.iterdir()}
+    if {"config.json", "model.weights.h5"} <= inside:
+        return f"a .keras file that was unpacked: pack it again: cd {path.name} && zip -r ../model.keras *"
+    if "Manifest.json" in inside and (path / "Data").is_dir():
+        return f"Core ML's, {_MADE_FROM}"
     weights = sorted(n for n in inside if n.endswith((".safetensors", ".keras", ".h5", ".pth", ".bin", ".onnx")))
     if weights:
         return f"a folder: name the file in it, {path.name}/{weights[0]}"
@@ -59,6 +63,10 @@ def _folder(path: Path) -> str:
 
 
 def _archive(names: list[str]) -> str:
+    if any(name.endswith(("/archive_format", "serialized_exported_program.json")) for name in names):
+        return (
+            "a program of torch.export. In Python: torch.save(torch.export.load('model.pt2').state_dict, 'weights.pth')"
+        )
     if any(re.fullmatch(r"[^/]+/(constants\.pkl|code/.+)", name) for name in names):
         return (
             "TorchScript, which is code. In Python: model = torch.jit.load('model.pt', map_location='cpu'); "
@@ -84,6 +92,10 @@ def _file(path: Path, head: bytes) -> str:
             return what
     if end == _TF_INDEX or re.search(r"\.data-\d{5}-of-\d{5}$", path.name):
         return f"a part of a TensorFlow checkpoint. In Python: {_SLIM}; of a Keras model: build it, load_weights, save"
+    if _is_caffe(path, start):
+        return f"a Caffe network: {_CAFFE}"
+    if start[257:262] == b"ustar":
+        return _PACKED
     if head[4:8] == b"ET12":
         return "an ExecuTorch program, which is for running only: use the PyTorch model that it was made from"
     if text.startswith(b"{"):
@@ -97,17 +109,37 @@ def _file(path: Path, head: bytes) -> str:
     return "" if start else "an empty file"
 
 
+_PACKED: Final = "a packed archive: unpack it and name the file in it"
+_CAFFE: Final = "convert the model to ONNX where Caffe is"
+_MADE_FROM: Final = "for running only: use the network that it was made from"
 _BEGINNINGS: Final = (
     (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: git lfs pull"),
     (b"<!doctype html", "a web page: the download went wrong, perhaps for want of a login"),
     (b"<html", "a web page: the download went wrong, perhaps for want of a login"),
     (b"<?xml", "XML, as of OpenVINO: use the ONNX file or the framework's that it was made from"),
     (b"<net", "OpenVINO's: use the ONNX file or the framework's that it was made from"),
-    (b"\x1f\x8b", "a gzip archive: unpack it and name the file in it"),
+    *((magic, _PACKED) for magic in (b"\x1f\x8b", b"7z\xbc\xaf", b"rar!", b"\xfd7zxz", b"bzh", b"\x28\xb5\x2f\xfd")),
     (b"ftrt", "a TensorRT engine, whose weights cannot be read: use the ONNX file that it was made from"),
-    (b"name:", "a Caffe description without weights: convert the model to ONNX where Caffe is"),
+    *(
+        (word, f"a Caffe description without weights: {_CAFFE}")
+        for word in (b"name:", b"input:", b"layer {", b"layer{")
+    ),
+    (b"\x12\x01\x00\x00\x00\x00\x00\x00", "MXNet's: export it to ONNX where MXNet is (mxnet.onnx.export_model)"),
+    (b"7767517", f"ncnn's, {_MADE_FROM}"),
+    (b"rknn", f"RKNN's, {_MADE_FROM}"),
+    (b"\x01hef", f"Hailo's, {_MADE_FROM}"),
+    (b"gguf", f"GGUF: {_READ}"),
 )
 """How text and archives begin."""
+
+
+def _is_caffe(path: Path, start: bytes) -> bool:
+    """Whether it is a ``NetParameter``: perhaps a name, field 1, and then a layer, field 100."""
+    place = 0
+    if start[:1] == b"\n":
+        length, begin = _varint(start, 1)
+        place = begin + length
+    return start[place : place + 2] == b"\xa2\x06" or (place > 0 and path.suffix == ".caffemodel")
 
 
 def _json(path: Path) -> str:
@@ -121,6 +153,10 @@ def _json(path: Path) -> str:
             "TensorFlow.js': pip install tensorflowjs, then tensorflowjs_converter --input_format=tfjs_layers_model "
             f"--output_format=keras {path.name} model.h5"
         )
+    if "weight_map" in keys:
+        return "the list of files that weights were split into: save them as one, model.save_pretrained(FOLDER)"
+    if "arg_nodes" in keys:
+        return "an MXNet description without weights: export the model to ONNX where MXNet is"
     if "class_name" in keys:
         return "the configuration of a Keras model without its weights: model.save('model.keras') writes both"
     return f"JSON, not weights: {_READ}"

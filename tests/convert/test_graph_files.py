@@ -1,6 +1,8 @@
 """ONNX and TensorFlow Lite graphs: other ways to write the same network, and what is not one."""
 
 import copy
+import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -333,7 +335,18 @@ def test_a_truncated_tflite_file_is_refused(share: float, int8: bytes, tmp_path:
             bytes(40) + bytes.fromhex("57fb808b247547db"),
             " is a part of a TensorFlow checkpoint",
         ),
-        ("a.tar.gz", b"\x1f\x8b\x08\x00", " is a gzip archive: unpack it"),
+        ("a.tar.gz", b"\x1f\x8b\x08\x00", " is a packed archive: unpack it"),
+        ("a.tar", bytes(257) + b"ustar\x0000", " is a packed archive: unpack it"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c\x00", " is a packed archive: unpack it"),
+        ("a.caffemodel", b"\n\x01M\xa2\x06\x03\n\x01c", " is a Caffe network: convert the model to ONNX"),
+        ("a.caffemodel", b"\n\x01M\x12\x03\n\x01c", " is a Caffe network: convert the model to ONNX"),
+        ("weights", b"\xa2\x06\x03\n\x01c", " is a Caffe network: convert the model to ONNX"),
+        ("a.prototxt", b'input: "data"\n', " is a Caffe description without weights"),
+        ("a.params", b"\x12\x01\x00\x00\x00\x00\x00\x00\x00", " is MXNet's: export it to ONNX"),
+        ("a-symbol.json", b'{"nodes": [], "arg_nodes": [0]}', " is an MXNet description without weights"),
+        ("model.safetensors.index.json", b'{"weight_map": {}}', " is the list of files that weights were split into"),
+        ("a.param", b"7767517\n75 83\n", " is ncnn's, for running only"),
+        ("a.pdparams", pickle.dumps({"a": [1]}, protocol=2), " is a pickle that torch.save did not write"),
         ("a.pte", b"\x00\x00\x00\x00ET12", " is an ExecuTorch program"),
         ("a.h5", b"", " is an empty file."),
     ],
@@ -341,3 +354,16 @@ def test_a_truncated_tflite_file_is_refused(share: float, int8: bytes, tmp_path:
 def test_other_files_are_named_by_their_bytes(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert refusal(tmp_path / name).startswith(message)
+
+
+def test_other_archives_and_folders_are_named_by_what_is_in_them(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").mkdir()
+    for name in ("config.json", "model.weights.h5", "metadata.json"):
+        (tmp_path / "model.keras" / name).write_text("{}")
+    assert refusal(tmp_path / "model.keras").startswith(" is a .keras file that was unpacked: pack it again: cd model.")
+    (tmp_path / "m.mlpackage/Data").mkdir(parents=True)
+    (tmp_path / "m.mlpackage/Manifest.json").write_text("{}")
+    assert refusal(tmp_path / "m.mlpackage").startswith(" is Core ML's, for running only")
+    with zipfile.ZipFile(tmp_path / "m.pt2", "w") as archive:
+        archive.writestr("m/archive_format", "pt2")
+    assert refusal(tmp_path / "m.pt2").startswith(" is a program of torch.export. In Python: torch.save(torch.export.")
