@@ -41,6 +41,7 @@ _OF_CAMERAS: Final = "camera-demo"
 """The program whose addresses have passwords in their paths; those of the others name files."""
 _shows_paths = True
 _LONGEST_LINE: Final = 4000
+_INTERRUPTED: Final = 130
 _NOT_A_NUMBER: Final = re.compile(r"\bis not a valid (int|float)(?: range)?(?=\.?$)")
 _LINE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 """A line's end within a paragraph."""
@@ -210,13 +211,15 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
             arguments = ["--help"]
         raise_on_signals()
         exit_code = command.main(arguments, prog_name=program, standalone_mode=False) or 0
+        if exit_code == _INTERRUPTED:  # some versions of typer return it for Ctrl-C, others raise
+            raise KeyboardInterrupt
         sys.stdout.flush()
         end_on_interrupt()
         sys.exit(exit_code)
     except Terminated:
         fail(program, "stopped", 143)
     except (KeyboardInterrupt, typer.Abort):
-        fail(program, "stopped", 130)
+        fail(program, "stopped", _INTERRUPTED)
     except BrokenPipeError:
         _discard_output()
         sys.exit(141)

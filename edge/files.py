@@ -200,7 +200,10 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             for written in (*temporary.rglob("*"), temporary):
                 sync(written)
             temporary.chmod(0o777 & ~_umask())
-            _swap_in(temporary, path)
+            if replace:
+                _swap_in(temporary, path)
+            else:
+                _take_free_place(temporary, path)
             sync(path.parent)
     finally:
         if temporary is not None:
@@ -265,6 +268,15 @@ def check_room(path: Path, needed_bytes: int) -> None:
     if free < needed_bytes:
         free_mb, needed_mb = free / 1e6, math.ceil(needed_bytes / 1e6)
         raise OutputError(f"Cannot write {path}: {free_mb:.0f} MB are free and {needed_mb} MB needed. Free some space.")
+
+
+def _take_free_place(new: Path, path: Path) -> None:
+    """Rename in one step that fails where somebody else has put a folder meanwhile."""
+    try:
+        new.rename(path)
+    except OSError:
+        check_free(path, replace=False)
+        raise
 
 
 def _swap_in(new: Path, path: Path) -> None:

@@ -30,7 +30,8 @@ def camera_demo_send(
     to: Annotated[
         str,
         typer.Argument(
-            help="USER@HOST:FOLDER or rsync://HOST/MODULE (rsync), rclone:REMOTE:BUCKET (S3 and others), or https://….",
+            help="USER@HOST:FOLDER or rsync://HOST/MODULE (rsync), rclone:REMOTE:BUCKET (S3 and others), https://…, or "
+            "a folder that exists.",
             metavar="TO",
         ),
     ],

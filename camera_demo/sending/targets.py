@@ -19,6 +19,7 @@ from typing import Final
 
 from camera_demo.errors import ConfigError, SinkError
 from edge.addresses import is_this_machine, redacted, split_address
+from edge.errors import os_reason
 
 __all__ = ["Deliver", "Target", "open_target"]
 
@@ -58,6 +59,10 @@ def open_target(place: str, environment: Mapping[str, str] = os.environ) -> Targ
     host = rest.removeprefix("rsync://").rpartition("@")[2]
     if not rest or rest.startswith("-") or host.startswith("-") or not rest.isprintable():
         raise ConfigError(f"invalid target {place!r}: expected HOST:FOLDER, rclone:REMOTE:FOLDER or https://….")
+    if kind == "rsync" and ":" not in rest and not Path(rest).is_dir():
+        raise ConfigError(
+            f"There is no folder {rest}: expected HOST:FOLDER, rclone:REMOTE:FOLDER, https://…, or one that exists."
+        )
     if kind == "rclone" and ":" not in rest:
         raise ConfigError(f"invalid target {place!r}: expected rclone:REMOTE:FOLDER, as 'rclone listremotes' names it.")
     program = shutil.which(kind, path=environment.get("PATH"))
@@ -107,6 +112,16 @@ def _run(line: Sequence[str], program: str, shown: str) -> None:
         raise SinkError(f"{program} to {shown} ended with code {done.returncode}: {why}.")
 
 
+def _why(error: BaseException) -> str:
+    """Why a server was not reached, in the operating system's words where it has some."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, OSError):
+            return os_reason(link).rstrip(".")
+        link = link.__cause__ or link.__context__
+    return f"it does not answer ({type(error).__name__})"
+
+
 def _web(place: str, token: str) -> Target:
     parts, shown = split_address(place, may_log_in=False), redacted(place)
     if parts.scheme != "https" and not is_this_machine(parts.host):
@@ -131,7 +146,7 @@ def _web(place: str, token: str) -> Target:
         try:
             answer = client.post(place, files={"picture": (name, data, "image/jpeg")}, data={"about": about})
         except httpx.HTTPError as reason:
-            raise SinkError(f"Cannot send to {shown}: {type(reason).__name__}.") from None
+            raise SinkError(f"Cannot send to {shown}: {_why(reason)}.") from None
         if not answer.is_success:
             raise SinkError(f"{shown} answered {answer.status_code} to {json.dumps(name)}: expected 200.")
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import pytest
 
-from edge.errors import BundleError, OutputError, ProfileError
+from edge.errors import BundleError, ExistsError, OutputError, ProfileError
 from edge.files import check_folder, check_free, new_folder, read_json, sha256_of, to_json, write_atomically, writing
 
 
@@ -252,6 +252,14 @@ class TestNewFolder:
         with pytest.raises(OutputError, match="no space left on device"), new_folder(small_disk / "new") as folder:
             (folder / "file").write_bytes(bytes(1 << 20))
         assert names(small_disk) == []
+
+    def test_what_somebody_else_puts_there_meanwhile_stays(self, tmp_path: Path) -> None:
+        with pytest.raises(ExistsError), new_folder(tmp_path / "new") as folder:
+            (folder / "file").write_text("ours")
+            with new_folder(tmp_path / "new") as other:
+                (other / "file").write_text("theirs")
+        assert (tmp_path / "new/file").read_text() == "theirs"
+        assert names(tmp_path) == ["new"]
 
     def test_cannot_stand_below_a_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("old")

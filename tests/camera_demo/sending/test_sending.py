@@ -54,6 +54,7 @@ def expected(count: int = 25) -> set[str]:
 
 @needs_rsync
 def test_rsync_takes_each_hard_picture_once_with_what_is_known_of_it(seen: Path, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
     target, before = open_target(str(tmp_path / "home")), files_of(seen)
     assert send(seen, target, FAST).pictures == 25
     assert files_of(tmp_path / "home") == expected()
@@ -131,8 +132,9 @@ def test_a_server_that_is_away_is_told(seen: Path, tmp_path: Path, rsync_daemon:
 @needs_rsync
 def test_killed_in_the_middle_it_goes_on_where_it_was(seen: Path, tmp_path: Path) -> None:
     line = [sys.executable, "-m", "camera_demo.sending", str(seen), str(tmp_path / "home")]
+    (tmp_path / "home").mkdir()
     process = subprocess.Popen([*line, "--kbps", "30"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (tmp_path / "home").exists():
+    while not any((tmp_path / "home").iterdir()):
         assert process.poll() is None
     process.kill()
     process.wait()
@@ -243,11 +245,17 @@ def test_a_full_disk_loses_nothing(seen: Path, web: Server, monkeypatch: pytest.
         ("rclone:nowhere", "expected rclone:REMOTE:FOLDER"),
         ("http://example.com/in", "by https:// only"),
         ("", "invalid target"),
+        ("nas", "There is no folder nas: expected HOST:FOLDER"),
     ],
 )
 def test_what_is_no_target_is_refused(place: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         open_target(place, {"PATH": "/usr/bin"})
+
+
+def test_a_server_that_is_not_there_is_told_in_the_system_s_words(seen: Path) -> None:
+    with pytest.raises(SinkError, match=r"^Cannot send to https://127\.0\.0\.1:1/\*\*\*: connection refused\.$"):
+        send(seen, open_target("https://127.0.0.1:1/in"), FAST)
 
 
 def test_what_is_missing_is_said(tmp_path: Path, seen: Path, web: Server) -> None:
