@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import edge
-from edge.bundles.variant import Variant
 from edge.cli.options import AsJson, BackendName, BundlePlace, Threads, UnknownChoice
 from edge.console import note, stdout, write_json
 from edge.errors import ImageError
@@ -46,7 +45,7 @@ def classify(
                 failed += 1
                 note(str(reason))
                 continue
-            results.append(_as_dict(path, prediction, classifier.variant))
+            results.append({"image": str(path), "variant": classifier.variant.name, **prediction.to_dict()})
             if not json:
                 stdout().print(_line(path, prediction), soft_wrap=True, markup=False)
     if json:
@@ -69,17 +68,3 @@ def _line(path: Path, prediction: Prediction) -> str:
     guesses = ", ".join(f"{guess.label} {guess.probability:.1%}" for guess in prediction.guesses)
     unknown = f"{UNKNOWN}, perhaps " if prediction.is_unknown else ""
     return f"{path}: {unknown}{guesses}  ({prediction.total_ms:.1f} ms)"
-
-
-def _as_dict(path: Path, prediction: Prediction, variant: Variant) -> dict[str, Any]:
-    return {
-        "image": str(path),
-        "variant": variant.name,
-        "unknown": prediction.is_unknown,
-        "classes": [
-            {"index": guess.class_id, "label": guess.label, "probability": round(guess.probability, 6)}
-            for guess in prediction.guesses
-        ],
-        "preprocess_ms": round(prediction.preprocess_ms, 3),
-        "infer_ms": round(prediction.infer_ms, 3),
-    }

@@ -49,6 +49,18 @@ class Prediction(NamedTuple):
         """From frame to answer."""
         return self.preprocess_ms + self.infer_ms + self.top_k_ms
 
+    def to_dict(self) -> dict[str, Any]:
+        """The answer as JSON values, as in ``edge classify --json``."""
+        return {
+            "unknown": self.is_unknown,
+            "classes": [
+                {"index": guess.class_id, "label": guess.label, "probability": round(guess.probability, 6)}
+                for guess in self.guesses
+            ],
+            "preprocess_ms": round(self.preprocess_ms, 3),
+            "infer_ms": round(self.infer_ms, 3),
+        }
+
 
 class Prepared(NamedTuple):
     """A frame cropped and resized ahead of time, by another thread than the one that classifies."""

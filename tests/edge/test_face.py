@@ -311,6 +311,11 @@ class TestWithTheCommands:
         with edge.Classifier("demo") as classifier:
             answer = classifier.classify(picture)
         assert printed["variant"] == bundle.most_accurate.name == classifier.variant.name
+        expected = answer.to_dict()
+        assert {name: printed[name] for name in ("unknown", "classes")} == {
+            name: expected[name] for name in ("unknown", "classes")
+        }
+        assert list(printed) == ["image", "variant", *expected]
         assert [(one["index"], one["probability"]) for one in printed["classes"]] == [
             (guess.class_id, round(guess.probability, 6)) for guess in answer.guesses
         ]
