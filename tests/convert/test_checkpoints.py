@@ -209,6 +209,14 @@ def without_biases(file: h5py.File) -> None:
         (maximum, "layer 'global_max_pooling2d' takes the maximum of the places"),
         (convolution_before, "with layer 'conv_z' between the body and the Dense layers: save the whole model"),
         (without_biases, "none says whether 'dense' is to have no biases: save the whole model"),
+        (
+            lambda f: f.__delitem__("conv_preds/conv_preds/bias:0"),
+            "none says whether 'conv_preds' is to have no biases",
+        ),
+        (
+            lambda f: f.__delitem__("conv_preds/conv_preds/kernel:0"),
+            "lacks array 'conv_preds/kernel' ('conv_preds/bias",
+        ),
         (lambda f: f.__delitem__("conv1_bn/conv1_bn/gamma:0"), "(3 of 4 are there): it is not a whole Keras MobileNet"),
     ],
 )

@@ -60,6 +60,11 @@ def from_weights(path: Path, store: Store) -> Network:
             scale = 1 / np.sqrt(arrays["variance"].ravel().astype(np.float64))
             layers.append(Affine(name=name, scale=scale, shift=-arrays["mean"].ravel() * scale))
         elif kernel is None:
+            if not set(arrays) & {"moving_mean", "moving_variance"}:
+                raise CheckpointError(
+                    f"{path} lacks array '{name}/kernel' ('{name}/{next(iter(arrays))}' is there): it is not a whole "
+                    "Keras MobileNet v1."
+                )
             norms[name] = arrays
         elif kernel.ndim not in (2, 4) or (kernel.ndim == 2 and name in _APPLICATIONS):
             raise CheckpointError(f"{path}: array '{name}/kernel' is {kernel.shape}, expected 4 dimensions.")
@@ -116,7 +121,8 @@ def _check_head(path: Path, store: Store, convolutions: dict[str, _Arrays], dens
             f"{path} holds weights without a configuration, with layer '{list(convolutions)[-1]}' between the body and "
             f"the Dense layers: {_SAVE_WHOLE}"
         )
-    bare = next((name for name, arrays in dense.items() if "bias" not in arrays), "")
+    last = dense or {name: convolutions[name] for name in list(convolutions)[len(BLOCKS) + 1 :]}
+    bare = next((name for name, arrays in last.items() if "bias" not in arrays), "")
     if bare:
         raise CheckpointError(
             f"{path} holds weights without a configuration, and none says whether '{bare}' is to have no biases: "
@@ -140,11 +146,11 @@ def _by_name(arrays: _Arrays) -> _Arrays:
     """Numbered arrays under the names that their shapes tell."""
     if not all(leaf.isdigit() for leaf in arrays):
         return arrays
-    row = [arrays[leaf] for leaf in sorted(arrays, key=int)]
-    names: tuple[str, ...] = ("kernel", "bias") if row[0].ndim > 1 else _NORM
-    if len(row) == 3 and row[2].ndim == 0:
+    row = {int(leaf): values for leaf, values in arrays.items()}
+    names: tuple[str, ...] = ("kernel", "bias") if any(values.ndim > 1 for values in row.values()) else _NORM
+    if len(row) == 3 and min(row[number].ndim for number in sorted(row)[2:]) == 0:
         names = ("mean", "variance", "count")
-    return dict(zip(names, row, strict=False))
+    return {names[number]: row[number] for number in sorted(row) if number < len(names)}
 
 
 def _ordered(store: Store) -> list[str]:
