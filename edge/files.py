@@ -229,9 +229,9 @@ def check_folder(path: Path) -> None:
     Raises:
         OutputError: It is a file, or lies in one.
     """
-    there = next((one for one in (path, *path.parents) if one.exists()), path)
+    there = _nearest(path)
     if there.exists() and not there.is_dir():
-        raise OutputError(f"Cannot write {path}: {there} is not a folder. Choose another place.")
+        raise OutputError(f"Cannot write {path}: {_advice(NotADirectoryError(), path)}")
 
 
 def check_parent(path: Path) -> None:
@@ -304,6 +304,11 @@ def _umask() -> int:
     return mask
 
 
+def _nearest(path: Path) -> Path:
+    """What is there of a path, seen from its end."""
+    return next((one for one in (path, *path.parents) if one.exists()), path)
+
+
 def _advice(reason: OSError, path: Path) -> str:
     """Why a file or folder could not be written and what to do, as the end of a sentence."""
     folder = path.parent
@@ -311,7 +316,7 @@ def _advice(reason: OSError, path: Path) -> str:
         case FileNotFoundError() if not folder.exists():
             return f"there is no folder {folder}. Make it first."
         case FileExistsError() | NotADirectoryError():
-            return f"{path if folder.is_dir() else folder} is not a folder. Choose another place."
+            return f"{_nearest(path)} is not a folder. Choose another place."
         case PermissionError():
             return f"{os_reason(reason)} in {folder}. Choose a folder that is yours."
         case OSError(errno=28):

@@ -164,7 +164,7 @@ def _spec(values: dict[str, Any]) -> TensorSpec:
 def _examine_tflite(path: str) -> dict[str, Any]:
     """Run the file here, in the child."""
     module, _ = litert.runtime()
-    interpreter = module.Interpreter(model_path=path, num_threads=1)
+    interpreter = module.Interpreter(model_path=os.fsencode(path), num_threads=1)
     tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
     operators = [_operator(step, tensors) for step in interpreter._get_ops_details() if step["op_name"] != "DELEGATE"]
     interpreter.allocate_tensors()

@@ -20,6 +20,7 @@ from edge.board.health import objections, read_health
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, OutputError, ProfileError
+from edge.files import writing
 from edge.inference.backends import backend_reports, open_backend
 from edge.locks import locked
 from edge.paths import AnyPath, state_folder
@@ -212,7 +213,8 @@ def _store(
         )
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         whole.save(path)
     except OSError as reason:
         announce(f"the profile is not stored: {reason}")

@@ -7,6 +7,7 @@ the built-in kernels.
 from __future__ import annotations
 
 import ctypes
+import os
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -37,7 +38,7 @@ class LiteRTBackend:
         self.threads = threads
         try:
             with quiet_native_output():
-                self._interpreter: Any = module.Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter: Any = module.Interpreter(model_path=os.fsencode(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, SystemError) as reason:
             raise BackendError(f"{self.version} cannot load {path}: {first_line(reason)}") from reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import sys
 import weakref
 from pathlib import Path
@@ -27,6 +28,7 @@ from edge.inference.backends import (
     open_backend,
 )
 from edge.inference.backends.fake import FakeBackend
+from edge.inference.inspection import inspect_model
 from edge.vision.tensor import TensorSpec
 from tests.edge.conftest import BundleOf
 from tests.edge.tflite_files import computed_shape
@@ -35,6 +37,15 @@ SIDE = 32
 VARIANT = Variant(0.25, SIDE)
 NAME = VARIANT.name
 JUNK = b"This is no model. " * 20
+
+
+def test_a_model_in_a_folder_whose_name_is_no_utf8_is_run(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"w\xfcrfel")
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(tflite_bytes())
+    backend = litert.LiteRTBackend(folder / "model.tflite", 1)
+    assert backend.input_spec.shape == (1, SIDE, SIDE, 3)
+    inspect_model(folder / "model.tflite")
 
 
 def tflite_bytes() -> bytes:

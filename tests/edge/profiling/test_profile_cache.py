@@ -227,7 +227,10 @@ def test_a_folder_that_cannot_be_made_costs_the_file_only(
     profile = desk.ask(bundle)
     assert len(profile.rows) == 3
     assert len(desk.announced) == 2
-    assert desk.announced[1].startswith("the profile is not stored: ")
+    assert desk.announced[1] == (
+        f"the profile is not stored: Cannot write {desk.folder / FILE}: {tmp_path / blocked} is not a folder. Choose "
+        "another place."
+    )
 
 
 def test_a_full_disk_costs_the_file_only(desk: Desk, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
