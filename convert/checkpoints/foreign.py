@@ -21,6 +21,12 @@ _READ: Final = (
 )
 _TF_INDEX: Final = bytes.fromhex("57fb808b247547db")
 """The end of a TensorFlow checkpoint's index (``leveldb``'s table magic, little endian)."""
+_TF2: Final = b".ATTRIBUTES"
+"""In the names of TensorFlow 2's variables."""
+_SAVED_MODEL: Final = "saved_model.pb"
+_SAVED_MODEL_HEAD: Final = b"\x08\x01\x12"
+"""The version of its format, 1, and its graph."""
+_LARGEST_INDEX: Final = 16_000_000
 _MOST: Final = 1 << 16
 _SLIM: Final = (
     "reader = tf.train.load_checkpoint(PREFIX); np.savez('weights.npz', **{name: reader.get_tensor(name) for name in "
@@ -43,12 +49,8 @@ def refusal(path: Path, head: bytes, names: list[str]) -> CheckpointError:
 
 
 def _folder(path: Path) -> str:
-    if (path / "saved_model.pb").is_file():
-        return (
-            "a TensorFlow SavedModel, whose layers are code. In Python, load the model with Keras and "
-            "model.save('model.keras'); or, of the SavedModel: pip install tf2onnx, then python -m tf2onnx.convert "
-            f"--saved-model {path.name} --output model.onnx"
-        )
+    if (path / _SAVED_MODEL).is_file():
+        return f"a TensorFlow SavedModel, {_saved_model(path.name)}"
     inside = {one.name for one in path.iterdir()}
     if {"config.json", "model.weights.h5"} <= inside:
         return f"a .keras file that was unpacked: pack it again: cd {path.name} && zip -r ../model.keras *"
@@ -57,8 +59,9 @@ def _folder(path: Path) -> str:
     weights = sorted(n for n in inside if n.endswith((".safetensors", ".keras", ".h5", ".pth", ".bin", ".onnx")))
     if weights:
         return f"a folder: name the file in it, {path.name}/{weights[0]}"
-    if any(name.endswith(".index") for name in inside):
-        return f"a folder of TensorFlow checkpoints: in Python, {_SLIM}"
+    index = next((name for name in sorted(inside) if name.endswith(".index")), "")
+    if index:
+        return f"a folder of TensorFlow checkpoints. In Python: {_of_checkpoint(path / index)}"
     return f"a folder: {_READ}"
 
 
@@ -90,8 +93,11 @@ def _file(path: Path, head: bytes) -> str:
     for begins, what in _BEGINNINGS:
         if text.startswith(begins):
             return what
-    if end == _TF_INDEX or re.search(r"\.data-\d{5}-of-\d{5}$", path.name):
-        return f"a part of a TensorFlow checkpoint. In Python: {_SLIM}; of a Keras model: build it, load_weights, save"
+    if path.name == _SAVED_MODEL or start.startswith(_SAVED_MODEL_HEAD):
+        return f"a part of a TensorFlow SavedModel, {_saved_model(path.absolute().parent.name)}"
+    if end == _TF_INDEX or re.search(r"\.(data-\d{5}-of-\d{5}|meta)$", path.name):
+        index = path.with_name(re.sub(r"\.(data-[\d-]+of-\d+|meta)$", ".index", path.name))
+        return f"a part of a TensorFlow checkpoint. In Python: {_of_checkpoint(index)}"
     if _is_caffe(path, start):
         return f"a Caffe network: {_CAFFE}"
     if start[257:262] == b"ustar":
@@ -125,12 +131,32 @@ _BEGINNINGS: Final = (
         for word in (b"name:", b"input:", b"layer {", b"layer{")
     ),
     (b"\x12\x01\x00\x00\x00\x00\x00\x00", "MXNet's: export it to ONNX where MXNet is (mxnet.onnx.export_model)"),
+    (b"node {", "a TensorFlow graph as text: freeze it with its weights, then convert it with tf2onnx"),
+    (b"model_checkpoint_path:", "the list of a TensorFlow training's checkpoints: name the folder that it is in"),
     (b"7767517", f"ncnn's, {_MADE_FROM}"),
     (b"rknn", f"RKNN's, {_MADE_FROM}"),
     (b"\x01hef", f"Hailo's, {_MADE_FROM}"),
     (b"gguf", f"GGUF: {_READ}"),
 )
 """How text and archives begin."""
+
+
+def _saved_model(folder: str) -> str:
+    return (
+        "whose layers are code. In Python, load the model with Keras and model.save('model.keras'); or, of the "
+        "SavedModel: pip install tf2onnx, then python -m tf2onnx.convert --saved-model "
+        f"{folder} --output model.onnx"
+    )
+
+
+def _of_checkpoint(index: Path) -> str:
+    """What to do with a checkpoint of TensorFlow 2, which names objects, or of TF-slim, which names variables."""
+    if index.is_file() and index.stat().st_size < _LARGEST_INDEX and _TF2 in index.read_bytes():
+        return (
+            "build the network with Keras, tf.train.Checkpoint(model=model).restore(PREFIX), or "
+            "model.load_weights(PREFIX) in Keras 2, and model.save('model.keras')"
+        )
+    return f"{_SLIM}; of a Keras model: build it, load_weights, save"
 
 
 def _is_caffe(path: Path, start: bytes) -> bool:

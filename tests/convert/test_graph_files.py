@@ -336,6 +336,18 @@ def test_a_truncated_tflite_file_is_refused(share: float, int8: bytes, tmp_path:
             " is a part of a TensorFlow checkpoint",
         ),
         ("a.tar.gz", b"\x1f\x8b\x08\x00", " is a packed archive: unpack it"),
+        (
+            "saved_model.pb",
+            b"\x08\x01\x12\x92\xdcT\n\x91",
+            " is a part of a TensorFlow SavedModel, whose layers are code.",
+        ),
+        (
+            "model.ckpt-0.meta",
+            b"\n\xaf\x11\x12",
+            " is a part of a TensorFlow checkpoint. In Python: reader = tf.train.",
+        ),
+        ("checkpoint", b'model_checkpoint_path: "a"', " is the list of a TensorFlow training's checkpoints: name the"),
+        ("graph.pbtxt", b"node {\n  name: 'x'", " is a TensorFlow graph as text: freeze it with its weights"),
         ("a.tar", bytes(257) + b"ustar\x0000", " is a packed archive: unpack it"),
         ("a.7z", b"7z\xbc\xaf\x27\x1c\x00", " is a packed archive: unpack it"),
         ("a.caffemodel", b"\n\x01M\xa2\x06\x03\n\x01c", " is a Caffe network: convert the model to ONNX"),
@@ -354,6 +366,17 @@ def test_a_truncated_tflite_file_is_refused(share: float, int8: bytes, tmp_path:
 def test_other_files_are_named_by_their_bytes(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert refusal(tmp_path / name).startswith(message)
+
+
+def test_a_checkpoint_of_tensorflow_2_is_told_from_slims(tmp_path: Path) -> None:
+    names = b"\x00layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE" + bytes.fromhex("57fb808b247547db")
+    (tmp_path / "ck").mkdir()
+    (tmp_path / "ck/ck-1.index").write_bytes(names)
+    (tmp_path / "ck/ck-1.data-00000-of-00001").write_bytes(bytes(64))
+    way = "In Python: build the network with Keras, tf.train.Checkpoint(model=model).restore(PREFIX)"
+    assert refusal(tmp_path / "ck").startswith(f" is a folder of TensorFlow checkpoints. {way}")
+    for name in ("ck-1.index", "ck-1.data-00000-of-00001"):
+        assert refusal(tmp_path / "ck" / name).startswith(f" is a part of a TensorFlow checkpoint. {way}")
 
 
 def test_other_archives_and_folders_are_named_by_what_is_in_them(tmp_path: Path) -> None:
