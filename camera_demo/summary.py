@@ -16,7 +16,7 @@ __all__ = ["FrameRate", "Stats", "Summary"]
 
 _KEPT_FRAMES: Final = 100_000
 """Latencies kept for the percentiles, the newest: most of an hour at 30 frames a second."""
-_MOST_RUNS: Final = 20
+_MOST_RUNS: Final = 30
 """Runs that are listed one by one; of more, only each label's share is given."""
 _MOST_LABELS: Final = 10
 _WINDOW: Final = 31

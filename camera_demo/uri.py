@@ -94,6 +94,7 @@ SINKS: Final = (
 )
 """Every kind of sink."""
 
+_SOURCE_PREFIXES: Final = ("v4l2", "csi", "synthetic")
 _NUMBER = re.compile(r"[0-9]{1,4}")
 _PREFIX = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?://)?(.*)", re.DOTALL)
 
@@ -157,6 +158,10 @@ def parse_sink(text: str) -> Uri:
             return _remote(SINKS, "mqtt", text, SinkError)
         case (("" | "file"), location) if Path(location).suffix.lower() in VIDEO_CODECS:
             return _uri(SINKS, "video", location)
+        case name, _ if (
+            text == "demo" or text.startswith("/dev/") or name in _SOURCE_PREFIXES or re.fullmatch("[0-9]{1,2}", text)
+        ):
+            raise SinkError(f"{text} is an input: name it first, then the outputs.")
     raise _unsupported(SinkError, text, SINKS)
 
 

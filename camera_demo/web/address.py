@@ -34,8 +34,8 @@ def address_of(address: str) -> tuple[str, int]:
     if not is_place:
         name = redacted(f"http://{address}")
         raise SinkError(
-            f"invalid address '{name}': expected http://HOST:PORT, e.g. http://{_HOST}:{_PORT}. "
-            "A camera is an input: name it first."
+            f"invalid address '{name}': expected http://HOST:PORT, with a port up to 65535, e.g. "
+            f"http://{_HOST}:{_PORT}. A camera is an input: name it first."
         )
     return parts.host, _PORT if parts.port is None else parts.port
 

@@ -32,6 +32,16 @@ def test_a_summary_tells_frames_times_labels_and_variant(
     )
 
 
+@pytest.mark.parametrize(("runs", "is_listed"), [(30, True), (31, False)])
+def test_as_many_changes_as_the_demo_has_are_listed(
+    make_result: Callable[..., Result], ticks: Iterator[float], runs: int, is_listed: bool
+) -> None:
+    stats = tally_of(ticks)
+    for index in range(runs):
+        stats.add(make_result(index, label="odd" if index % 2 else "even"))
+    assert (len(stats.summary().seen) == runs) == is_listed
+
+
 def test_many_changes_are_told_as_shares(make_result: Callable[..., Result], ticks: Iterator[float]) -> None:
     stats = tally_of(ticks)
     for index in range(100):

@@ -101,6 +101,13 @@ def test_an_output_in_the_input_s_place_is_told_so(text: str) -> None:
     assert str(raised.value) == f"{text} is an output: name the input before it, e.g. camera-demo 0 {text}."
 
 
+@pytest.mark.parametrize("text", ["0", "demo", "/dev/video0", "csi://0", "synthetic:640x480@30"])
+def test_an_input_in_an_output_s_place_is_told_so(text: str) -> None:
+    with pytest.raises(SinkError) as raised:
+        parse_sink(text)
+    assert str(raised.value) == f"{text} is an input: name it first, then the outputs."
+
+
 def test_a_password_is_never_shown() -> None:
     assert parse_source("rtsp://me:secret@cam/live").name == "rtsp://***@cam/***"
     assert parse_sink("mqtt://me:secret@broker/attic").name == "mqtt://***@broker/***"
@@ -131,7 +138,7 @@ def test_an_output_is_understood(text: str, scheme: str, place: str) -> None:
     assert (uri.scheme.name, uri.location) == (scheme, place)
 
 
-@pytest.mark.parametrize("text", ["rtsp://***", "https://h", "out.xyz", "out", "", "0"])
+@pytest.mark.parametrize("text", ["rtsp://***", "https://h", "out.xyz", "out", "", "8000"])
 def test_an_output_of_another_kind_is_refused_with_all_that_there_are(text: str) -> None:
     with pytest.raises(SinkError) as raised:
         parse_sink(text)

@@ -504,8 +504,8 @@ def test_an_invalid_address_is_refused(place: str, shown: str) -> None:
     with pytest.raises(SinkError) as raised:
         address_of(place)
     assert str(raised.value) == (
-        f"invalid address 'http://{shown}': expected http://HOST:PORT, e.g. http://127.0.0.1:8000. "
-        "A camera is an input: name it first."
+        f"invalid address 'http://{shown}': expected http://HOST:PORT, with a port up to 65535, e.g. "
+        "http://127.0.0.1:8000. A camera is an input: name it first."
     )
 
 
