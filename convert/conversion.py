@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
@@ -49,13 +50,13 @@ _READING: Final = 0.1
 
 
 def write_bundle(
-    checkpoints: Sequence[AnyCheckpoint],
+    checkpoints: AnyCheckpoint | Sequence[AnyCheckpoint],
     out: AnyPath,
     *,
     labels: AnyPath | Sequence[str],
     calibration: AnyPath | None = None,
     resolutions: Sequence[int] | None = None,
-    targets: Sequence[Target] = ("tflite",),
+    targets: Target | Sequence[Target] = ("tflite",),
     options: BundleOptions = BundleOptions(),
     thresholds: ThresholdOptions = ThresholdOptions(),
     replace: bool = False,
@@ -65,13 +66,13 @@ def write_bundle(
     """Convert, measure and bundle every α and ρ.
 
     Args:
-        checkpoints: One for each α; or several of one α, each with its ``only_at``.
+        checkpoints: The trained network, or one for each α; or several of one α, each with its ``only_at``.
         out: The bundle's folder; it appears whole or not at all.
         labels: The classes' names, or a file with one a line.
         calibration: A folder of pictures like those the camera will see, half of which is held back to measure on; or
             a training's ``splits.csv``; None to calibrate on synthetic ones.
         resolutions: Every ρ; None for that which the checkpoints' files ask for, or else the paper's four.
-        targets: The formats to write.
+        targets: The formats to write, or the one.
         options: How to convert and to check.
         thresholds: What the thresholds of unknown and of single classes are to achieve.
         replace: Whether a bundle that is there already may be replaced.
@@ -87,7 +88,8 @@ def write_bundle(
     """
     out = Path(out)
     check_place(out, replace=replace)
-    names, networks = labels_of(labels), tuple(map(loaded, checkpoints))
+    given = [checkpoints] if isinstance(checkpoints, (str, PathLike, Checkpoint)) else checkpoints
+    names, networks = labels_of(labels), tuple(map(loaded, given))
     sides = own_resolutions(networks) if resolutions is None else tuple(resolutions)
     plan = BundlePlan(
         name=options.name or out.resolve().name,
@@ -96,7 +98,7 @@ def write_bundle(
         labels=names,
         author=options.author,
         license=options.license,
-        targets=tuple(targets),
+        targets=(targets,) if isinstance(targets, str) else tuple(targets),
         tune=_tuner(options.fine_tune_on, names) if options.fine_tune_on else None,
         min_agreement=options.min_agreement,
         temperature=options.temperature,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from edge.settings import Doc
+from convert.errors import ConversionError, TrainingError
+from edge.settings import Doc, check_numbers
 
 __all__ = ["BundleOptions", "CheckOptions", "ConversionOptions", "Doc", "TfliteOptions", "TrainingOptions"]
 
@@ -21,6 +22,9 @@ class CheckOptions:
     truth: Annotated[Path | None, Doc('Classes of the pictures, {"photo.jpg": 3}; default: folder names.')] = None
     resize: Annotated[Literal["bilinear", "halving", "area"], Doc("How the device shrinks frames.")] = "bilinear"
     min_agreement: Annotated[float, Doc("Refuse a file that agrees with float less often.", 0.0, 1.0)] = 0.85
+
+    def __post_init__(self) -> None:
+        check_numbers(self, ConversionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +78,6 @@ class TrainingOptions:
     workers: Annotated[int, Doc("Threads that read pictures.", 1)] = 2
     save_every: Annotated[float, Doc("Seconds between states to resume from.", 0.0)] = 60.0
     tensorboard: Annotated[Path | None, Doc("Folder for TensorBoard's events, too.")] = None
+
+    def __post_init__(self) -> None:
+        check_numbers(self, TrainingError)

@@ -14,14 +14,15 @@ from convert.checkpoints import Checkpoint
 from convert.complexity import layer_costs, mult_adds_of, parameters_of
 from convert.data.calibration_data import CalibrationData
 from convert.data.image_sets import at_most
-from convert.errors import CheckpointError
+from convert.errors import CheckpointError, ConversionError
 from convert.pipeline.golden import CANDIDATES, add_golden
-from convert.pipeline.variant import Emitted, Target, Tune, emit
+from convert.pipeline.variant import FILES, Emitted, Target, Tune, emit
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry, check_place
 from edge.bundles.variant import Variant
+from edge.errors import VariantError
 from edge.evaluation.options import ThresholdOptions
 from edge.evaluation.result import Evaluation
 from edge.files import new_folder, sha256_of
@@ -65,6 +66,12 @@ class BundlePlan:
     def __post_init__(self) -> None:
         if self.background is not None:
             class_number(self.background, self.labels)
+        if not self.checkpoints:
+            raise CheckpointError("There is no checkpoint to make a bundle of: give one for each α.")
+        if not self.targets or not {*self.targets} <= {*FILES}:
+            raise ConversionError(f"invalid targets {list(self.targets)}: expected some of {', '.join(FILES)}.")
+        if len(set(self.resolutions)) != len(self.resolutions):
+            raise VariantError(f"duplicate resolution in {', '.join(map(str, self.resolutions))}: name each once.")
         first = self.checkpoints[0]
         for other in self.checkpoints[1:]:
             if other.config.classes != first.config.classes:

@@ -16,6 +16,7 @@ from convert.pipeline.trained import check_trained
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
 from edge.bundles.variant import RESOLUTIONS, Variant
+from edge.errors import BundleError
 from edge.paths import AnyPath
 from edge.progress import Progress
 from edge.vision.preprocess import Preprocessing
@@ -63,8 +64,17 @@ def own_resolutions(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
 
 
 def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
-    """The labels, read if they are a path."""
-    return read_labels(Path(labels)) if isinstance(labels, (str, PathLike)) else tuple(labels)
+    """The labels, read if they are a path.
+
+    Raises:
+        BundleError: They cannot be read, or one is no line of text.
+    """
+    if isinstance(labels, (str, PathLike)):
+        return read_labels(Path(labels))
+    for label in labels:
+        if not isinstance(label, str) or len(label.strip().splitlines()) != 1:
+            raise BundleError(f"invalid label {label!r}: expected one line of text.")
+    return tuple(labels)
 
 
 def load_pictures(

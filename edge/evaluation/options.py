@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from edge.errors import ConfidenceError
-from edge.settings import Doc
+from edge.settings import Doc, check_numbers
 
 __all__ = ["ThresholdOptions"]
 
@@ -24,7 +24,4 @@ class ThresholdOptions:
     ] = None
 
     def __post_init__(self) -> None:
-        for name, low in (("keep", 0.5), ("false_alarms", 0.0), ("precision", 0.0)):
-            value = getattr(self, name)
-            if value is not None and not low <= value <= 1:
-                raise ConfidenceError(f"{name} must be between {low:g} and 1, got {value}.")
+        check_numbers(self, ConfidenceError)

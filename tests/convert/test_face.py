@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ import convert
 from convert.checkpoints import Checkpoint
 from convert.errors import AccuracyError, UntrainedError
 from convert.model import MobileNetV1, ModelConfig
-from edge.errors import ExistsError
-from tests.convert.conftest import CLASSES, LABELS
+from edge.errors import EdgeError, ExistsError
+from tests.convert.conftest import CLASSES, LABELS, lively
 
 LENIENT = convert.BundleOptions(min_agreement=0.0, author="me")
 
@@ -28,12 +30,51 @@ def test_every_name_is_there_and_importing_loads_nothing_heavy() -> None:
         _ = convert.bundle  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"checkpoints": []}, "There is no checkpoint to make a bundle of: give one for each α."),
+        ({"resolutions": [32, 32]}, "duplicate resolution in 32, 32: name each once."),
+        ({"targets": ["coreml"]}, "invalid targets ['coreml']: expected some of tflite, onnx, onnx-fp32, onnx-fp16, "),
+        ({"targets": []}, "invalid targets []: expected some of tflite, "),
+        ({"labels": ["a\nb", "c"]}, "invalid label 'a\\nb': expected one line of text."),
+        ({"labels": ["a", ""]}, "invalid label '': expected one line of text."),
+        ({"labels": [0, 1]}, "invalid label 0: expected one line of text."),
+    ],
+)
+def test_what_no_bundle_can_be_made_of_is_refused_at_once(
+    checkpoint: Checkpoint, tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    given = {"checkpoints": checkpoint, "labels": LABELS, "resolutions": [32], **wrong}
+    with pytest.raises(EdgeError) as refused:
+        convert.write_bundle(out=tmp_path / "mine", **given)
+    assert str(refused.value).startswith(message)
+    assert not (tmp_path / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: convert.BundleOptions(min_agreement=85), "min_agreement must be between 0 and 1, got 85."),
+        (lambda: convert.CheckOptions(min_agreement=float("nan")), "min_agreement must be between 0 and 1, got nan."),
+        (lambda: convert.ConversionOptions(temperature=0), "temperature must be between 0.05 and 20, got 0."),
+        (lambda: convert.TrainingOptions(epochs=0), "epochs must be at least 0.01, got 0."),
+        (lambda: convert.TrainingOptions(workers=True), "workers must be at least 1, got True."),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(build: Callable[[], object], message: str) -> None:
+    with pytest.raises(EdgeError) as refused:
+        build()
+    assert str(refused.value) == message
+
+
 def test_a_bundle_is_written_by_one_call_and_comes_back_open(
     checkpoint: Checkpoint, pictures: Path, labels_file: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[str, float]] = []
     bundle = convert.write_bundle(
-        [str(checkpoint.path)],
+        str(checkpoint.path),
+        targets="tflite",
         calibration=str(pictures),
         labels=str(labels_file),
         out=str(tmp_path / "mine"),
@@ -58,8 +99,10 @@ def test_one_model_is_written_verified_and_the_same_as_its_integers(
     assert out.read_bytes() == emitted.content
     found = convert.verify(out, checkpoint, pictures, options=convert.CheckOptions(min_agreement=0.0))
     assert found.pictures == 24
+    other = tmp_path / "other.safetensors"
+    convert.save_checkpoint(lively(ModelConfig(alpha=0.25, classes=CLASSES), seed=9), other)
     with pytest.raises(AccuracyError):
-        convert.verify(out, checkpoint, pictures, options=convert.CheckOptions(min_agreement=1.01))
+        convert.verify(out, other, pictures, options=convert.CheckOptions(min_agreement=1.0))
     network = convert.quantize(checkpoint, 32, calibration=pictures)
     assert network.classes == CLASSES and convert.to_tflite(network)[4:8] == b"TFL3"
 
