@@ -205,7 +205,8 @@ def _prepare(options: argparse.Namespace) -> None:
     """Convert the checkpoint twice: to the TFLite file that all share, with a bundle around it, and to float ONNX."""
     sys.path.insert(0, str(ROOT))
     from edge.bundles.bundle import Bundle, open_bundle
-    from edge.files import sha256_of, to_json
+    from edge.files import sha256_of
+    from edge.json_files import to_json
 
     folder, side = options.folder, str(options.resolution)
     convert = [sys.executable, "-m", "convert"]

@@ -37,7 +37,8 @@ from convert.pipeline.verification import Reference, float_answers, verify
 from convert.quantization import fold
 from edge.bundles.variant import Variant
 from edge.evaluation.truth import read_truth
-from edge.files import to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import to_json
 from edge.vision.preprocess import Preprocessing
 
 RESULTS: Final = ROOT / "docs/quantization.json"

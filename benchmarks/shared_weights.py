@@ -32,7 +32,8 @@ from convert.training.recipe import Recipe
 from convert.training.tasks import FamilyTask, SingleTask, Task
 from convert.training.trainer import Trainer
 from edge.bundles.variant import ALPHAS, RESOLUTIONS
-from edge.files import to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import to_json
 from edge.vision.preprocess import Frame, Preprocessing
 
 __all__ = ["Digits", "main"]

@@ -15,9 +15,9 @@ from camera_demo.logs import log_what_nobody_catches, set_up_logs
 from camera_demo.opencv import prepare_opencv
 from camera_demo.settings import Settings
 from edge.addresses import without_secrets
-from edge.console import run as run_command
 from edge.errors import EdgeError
 from edge.grouping import grouped
+from edge.program import run as run_command
 
 __all__ = ["app", "main"]
 

@@ -15,7 +15,8 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.registry import TAUGHT as PREFIX
 from edge.bundles.registry import Installed, find_installed, taught_folder
 from edge.errors import BundleError, OutputError, SignatureError, TeachingError
-from edge.files import read_json, to_json, write_atomically, writing
+from edge.files import write_atomically, writing
+from edge.json_files import read_json, to_json
 from edge.updates.install import activate, check_signed, deactivate, roll_back
 from edge.updates.signature import configured_key
 

@@ -122,7 +122,7 @@ SERVERS: Final = {"starlette", "uvicorn", "prometheus_client", "paho"}
 
 
 def test_edge_loads_no_runtime_and_nothing_that_only_a_command_needs() -> None:
-    libraries = loaded(("edge",), but=("edge.cli", "edge.console", "edge.grouping"))
+    libraries = loaded(("edge",), but=("edge.cli", "edge.console", "edge.grouping", "edge.program"))
     assert not libraries & (RUNTIMES | CONVERTERS | SERVERS | {"typer", "rich"})
 
 

@@ -11,8 +11,8 @@ import typer
 from camera_demo.errors import ConfigError
 from camera_demo.sending.send import SendOptions, send
 from camera_demo.sending.targets import open_target
-from edge.console import run as run_command
 from edge.console import stdout, write_json
+from edge.program import run as run_command
 
 __all__ = ["app", "main"]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import OutputError
-from edge.files import read_json, to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import read_json, to_json
 
 __all__ = ["LEDGER", "Ledger"]
 

@@ -17,8 +17,9 @@ from convert.errors import (
     UnfinishedRunError,
     UntrainedError,
 )
-from edge.console import run, say
+from edge.console import say
 from edge.errors import ExistsError
+from edge.program import run
 
 __all__ = ["build", "main"]
 

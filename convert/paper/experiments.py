@@ -25,7 +25,8 @@ from convert.training.evaluation import Recalibration, accuracy, recalibrate_bat
 from convert.training.recipe import Recipe
 from convert.training.tasks import SingleTask
 from convert.training.trainer import Trainer
-from edge.files import read_json, to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import read_json, to_json
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Preprocessing
 

@@ -11,9 +11,9 @@ import numpy as np
 from convert.model import IMAGENET_MEAN, IMAGENET_STD
 from edge.bundles.bundle import MANIFEST, Bundle
 from edge.bundles.manifest import BundledVariant, Manifest
-from edge.files import to_json
 from edge.inference.classifier import Classifier
 from edge.inference.golden import RUNTIMES, open_artifact, small_picture, write_golden
+from edge.json_files import to_json
 from edge.vision.preprocess import ColourOrder, Frame, Preprocessing
 
 __all__ = ["CANDIDATES", "add_golden", "mistakes"]

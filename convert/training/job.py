@@ -28,7 +28,8 @@ from convert.training.state import STATE, StateFile
 from convert.training.tasks import FamilyTask, SingleTask, Task, Teacher
 from convert.training.trainer import Trainer
 from edge.bundles.variant import Variant
-from edge.files import to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import to_json
 from edge.progress import Progress, no_progress
 
 __all__ = ["Job"]

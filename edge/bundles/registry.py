@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import BundleError
-from edge.files import is_there, read_json, to_json, write_atomically
+from edge.files import is_there, write_atomically
+from edge.json_files import read_json, to_json
 from edge.paths import data_folder, state_folder
 
 __all__ = [

@@ -9,8 +9,8 @@ from typing import Final, NoReturn
 import typer
 
 from edge.cli.doctor import doctor
-from edge.console import run
 from edge.errors import EdgeError, ExistsError, UnequalBoardError, UnlikeProfilesError
+from edge.program import run
 
 __all__ = ["build", "main"]
 

@@ -228,9 +228,9 @@ def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
     """The private keys: those given, or the one where ``init`` puts it."""
     if given:
         return given
-    from edge.files import parse_json, read_json
     from edge.fleet.channel import CHANNEL_FILE
     from edge.fleet.keys import default_key
+    from edge.json_files import parse_json, read_json
 
     path = folder / CHANNEL_FILE
     if not path.is_file():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edge.errors import EdgeError, ImageError
-from edge.files import read_json
+from edge.json_files import read_json
 from edge.vision.images import image_files
 from edge.vision.label_table import read_label_table
 

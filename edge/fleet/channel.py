@@ -15,11 +15,11 @@ from typing import Any, Final
 
 from edge.bundles.registry import is_name
 from edge.errors import ChannelError
-from edge.files import parse_json, to_json
 from edge.fleet.health import Gate
 from edge.fleet.rings import Ring, check_rings
 from edge.fleet.signed import key_id
 from edge.fleet.state import parse_time
+from edge.json_files import parse_json, to_json
 from edge.text import shortened
 from edge.typed_json import OPEN, from_json
 

@@ -15,12 +15,13 @@ from edge.bundles.bundle import open_bundle
 from edge.bundles.manifest import read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES
 from edge.errors import BundleError, ChannelError
-from edge.files import new_file, parse_json, writing
+from edge.files import new_file, writing
 from edge.fleet.channel import Channel, Release, Runtime
 from edge.fleet.health import Gate
 from edge.fleet.package import Package, inspect, read_head
 from edge.fleet.rings import DEFAULT_RINGS, Ring
 from edge.fleet.state import parse_time, timestamp
+from edge.json_files import parse_json
 from edge.text import one_line, shortened
 from edge.updates.archive import pack, reading
 

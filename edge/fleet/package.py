@@ -9,7 +9,8 @@ from pathlib import Path
 from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE, SIGNATURE_BYTES
 from edge.errors import BundleError
-from edge.files import parse_json, sha256_of
+from edge.files import sha256_of
+from edge.json_files import parse_json
 from edge.updates.archive import reading
 
 __all__ = ["Package", "inspect", "read_head"]

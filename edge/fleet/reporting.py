@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from edge.errors import ChannelError
-from edge.files import parse_json
 from edge.fleet.state import FollowState, parse_time, timestamp
+from edge.json_files import parse_json
 from edge.text import json_text, one_line, shortened
 from edge.typed_json import from_json
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import ChannelError, SignatureError, UntrustedKeyError
-from edge.files import parse_json, to_json
+from edge.json_files import parse_json, to_json
 from edge.updates.signature import public_keys, sign
 
 __all__ = ["key_id", "key_ids", "open_envelope", "public_key_of", "read_envelope", "read_keys", "seal"]

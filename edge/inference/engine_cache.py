@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import BackendError, OutputError, os_reason
-from edge.files import read_json, sha256_of, to_json, write_atomically, writing
+from edge.files import sha256_of, write_atomically, writing
+from edge.json_files import read_json, to_json
 from edge.locks import locked
 from edge.paths import cache_folder
 

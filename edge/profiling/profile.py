@@ -14,7 +14,8 @@ from edge.board.device import Device
 from edge.board.health import Health
 from edge.bundles.variant import Variant
 from edge.errors import ProfileError
-from edge.files import read_json, to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import read_json, to_json
 from edge.paths import AnyPath
 from edge.profiling.equal_board import EqualBoard
 from edge.profiling.latency import Latency

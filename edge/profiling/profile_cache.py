@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 from edge.board.affinity import default_threads
 from edge.board.device import Device, describe
-from edge.board.health import objections, read_health
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, OutputError, ProfileError
 from edge.files import writing
-from edge.inference.backends import backend_reports, open_backend
+from edge.inference.backends import open_backend
 from edge.locks import locked
 from edge.paths import AnyPath, state_folder
 from edge.profiling.equals import take_from_equal
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
 from edge.profiling.profile import LatencyProfile, ProfileRow, load_profile
+from edge.profiling.staleness import stale_reason
 from edge.profiling.threads import ThreadChoice
 from edge.profiling.timing import StopRule
 from edge.progress import Progress, no_progress
 
-__all__ = ["merged", "profile", "profile_path", "profiles_folder", "stale_reason", "stored_profile"]
+__all__ = ["merged", "profile", "profile_path", "profiles_folder", "stored_profile"]
 
 _LOCK: Final = "measuring.lock"
 _ACTS: Final = ("measuring", "checking an equal board's profile of")
-_KEPT_S: Final = 3600.0
-"""A profile that is not valid is used for this long without another try: a measurement takes a while at every start."""
 
 
 def profiles_folder() -> Path:
@@ -250,52 +243,3 @@ def _kept_rows(path: Path, found: LatencyProfile, bundle: Bundle) -> tuple[Profi
         return ()
     files = {file.sha256 for entry in bundle.variants for file in entry.artifacts}
     return tuple(row for row in kept.rows if row.model_sha256 in files)
-
-
-def _is_worth_another_try(profile: LatencyProfile) -> bool:
-    """Whether a profile that is not valid may turn out better now.
-
-    That is an hour later, or after the machine was started again, and if the machine is calm now: one that is always
-    busy is not measured at every start.
-    """
-    try:
-        created_s = datetime.fromisoformat(profile.created).timestamp()
-    except ValueError:
-        created_s = -math.inf
-    if created_s >= max(time.time() - _KEPT_S, psutil.boot_time()):
-        return False
-    now = read_health()
-    return not objections(now, now, now.load_percent)
-
-
-def stale_reason(
-    profile: LatencyProfile,
-    bundle: Bundle,
-    threads: ThreadChoice,
-    device: Device,
-    variants: Collection[Variant] = (),
-) -> str:
-    """Why a profile cannot be used for these variants, or all, of a bundle on this machine; empty when it can."""
-    if not profile.valid and _is_worth_another_try(profile):
-        return f"the last profile is not valid: {profile.objections[0].rstrip('.')}"
-    if profile.device.board != device.board:
-        return f"the profile is of another board ({profile.device.board})"
-    wanted = None if threads == "auto" else threads or default_threads()
-    if profile.threads != wanted:
-        return f"the profile is for {_count(profile.threads)}, not {_count(wanted)}"
-    versions = [report.detail for report in backend_reports() if report.is_available]
-    if profile.backend != "fake" and profile.backend_version not in versions:
-        return f"the profile was measured with {profile.backend_version}, which is not installed"
-    for entry in bundle.variants:
-        if variants and entry.variant not in variants:
-            continue
-        row = profile.find(entry.variant)
-        if row is None or row.model_sha256 is None or entry.artifact_of(row.model_sha256) is None:
-            return f"the profile does not have this bundle's {entry.variant.name}"
-    return ""
-
-
-def _count(threads: int | None) -> str:
-    if threads is None:
-        return "each variant's own threads"
-    return f"{threads} thread{'s' if threads > 1 else ''}"

@@ -11,7 +11,8 @@ from typing import Final
 
 from edge.bundles.bundle import Bundle
 from edge.errors import ProfileError, UnequalBoardError
-from edge.files import read_json, sha256_of, to_json, write_atomically, writing
+from edge.files import sha256_of, write_atomically, writing
+from edge.json_files import read_json, to_json
 from edge.locks import locked
 from edge.profiling.conditions import Conditions, conditions_of
 from edge.profiling.profile import LatencyProfile, load_profile

@@ -16,13 +16,14 @@ from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
 from edge.errors import TeachingError
-from edge.files import sha256_of, to_json
+from edge.files import sha256_of
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.golden import small_picture, write_golden
 from edge.inference.inspection import Inspection, inspect_models
 from edge.inference.metadata_writer import ModelCard, ModelFacts
 from edge.inference.tflite_metadata import read_metadata
 from edge.intervals import wilson_interval
+from edge.json_files import to_json
 from edge.progress import Progress
 from edge.teaching.graph import Backbone
 from edge.teaching.head import Array, Lesson, softmax

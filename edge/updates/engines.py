@@ -18,9 +18,10 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, MissingFileError, SignatureError, os_reason
-from edge.files import check_room, new_file, parse_json, sha256_of, write_atomically, writing
+from edge.files import check_room, new_file, sha256_of, write_atomically, writing
 from edge.inference.engine_cache import Engine, EngineStore, Platform, Source, record_path
 from edge.inference.engine_trial import try_engine
+from edge.json_files import parse_json
 from edge.progress import Progress, no_progress
 from edge.typed_json import from_json
 from edge.updates.download import Limits, download, shown

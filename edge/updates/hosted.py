@@ -17,7 +17,8 @@ from typing import Final
 
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, BundleError, DownloadError, VariantError, WrongFileError
-from edge.files import read_json, sha256_of, write_atomically
+from edge.files import sha256_of, write_atomically
+from edge.json_files import read_json
 from edge.paths import cache_folder
 from edge.progress import Progress, no_progress, part_of
 from edge.updates.download import Limits, download

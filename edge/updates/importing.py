@@ -23,10 +23,11 @@ from edge.bundles.members import FileEntry, check_place
 from edge.errors import BundleError, ImageError, UnsaidError
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
-from edge.files import new_folder, sha256_of, to_json
+from edge.files import new_folder, sha256_of
 from edge.inference.classifier import Classifier
 from edge.inference.golden import write_golden
 from edge.intervals import wilson_interval
+from edge.json_files import to_json
 from edge.progress import Progress, no_progress
 from edge.updates.ready_models import ReadyModel, read_ready_model
 from edge.vision.images import image_files, read_image

@@ -19,8 +19,9 @@ from edge.bundles.manifest import Manifest, read_manifest
 from edge.bundles.members import MANIFEST, MANIFEST_BYTES, SIGNATURE, SIGNATURE_BYTES
 from edge.bundles.registry import Installed, bundles_folder, find_installed, folder_of, is_name, version_of
 from edge.errors import BundleError, OlderVersionError, OutputError
-from edge.files import parse_json, sha256_of
+from edge.files import sha256_of
 from edge.inference.selftest import verify_answers
+from edge.json_files import parse_json
 from edge.locks import locked
 from edge.progress import Progress, no_progress
 from edge.updates.archive import Source, reading

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from edge.errors import OutputError
-from edge.files import to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import to_json
 from edge.vision.preprocess import Frame
 from scripts.demo.cards import LABELS, NO_CARD, Pose, draw_card, place
 from scripts.demo.ink import Handwriting, load_handwriting

@@ -24,10 +24,11 @@ from edge.bundles.manifest import Accuracy, Artifact, BundledVariant
 from edge.bundles.variant import Variant
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.options import ThresholdOptions
-from edge.files import sha256_of, to_json
+from edge.files import sha256_of
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.metadata_writer import ModelCard, ModelFacts
 from edge.intervals import wilson_interval
+from edge.json_files import to_json
 from edge.teaching.graph import Backbone
 from edge.vision.preprocess import Frame, Preprocessor
 from scripts.demo.cards import LABELS, NO_CARD

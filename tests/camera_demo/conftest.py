@@ -21,10 +21,10 @@ from camera_demo.source_status import SourceStatus
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
-from edge.files import to_json
 from edge.inference.backends.fake import FakeBackend
 from edge.inference.classifier import Classifier
 from edge.inference.prediction import Guess, Prediction
+from edge.json_files import to_json
 from edge.vision.preprocess import Frame, Preprocessing
 
 LABELS = tuple(f"grey {level}" for level in range(10))

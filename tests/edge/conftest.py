@@ -18,7 +18,7 @@ from edge.bundles.bundle import MANIFEST, Bundle, open_bundle
 from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
 from edge.bundles.members import FileEntry
 from edge.bundles.variant import Variant
-from edge.files import to_json
+from edge.json_files import to_json
 from edge.profiling.latency import Latency
 from edge.profiling.measure import Machine
 from edge.profiling.profile import LatencyProfile, ProfileRow

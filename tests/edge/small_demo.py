@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.bundles.bundle import MANIFEST, shipped_folder
-from edge.files import to_json
+from edge.json_files import to_json
 
 __all__ = ["FILE", "write_small_demo"]
 

@@ -20,6 +20,7 @@ import typer
 from edge import __version__, console, parts
 from edge.errors import EdgeError, ExistsError
 from edge.parts import extra_of, failed_import
+from edge.program import run as run_program
 from tests.edge.conftest import file_entry, make_manifest, write_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +58,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     def run(app: typer.Typer | Callable[[], typer.Typer], *arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tool", *arguments])
         with pytest.raises(SystemExit) as ended:
-            console.run((lambda: app) if isinstance(app, typer.Typer) else app, "tool")
+            run_program((lambda: app) if isinstance(app, typer.Typer) else app, "tool")
         assert isinstance(ended.value.code, int)
         return ended.value.code, *capfd.readouterr()
 
@@ -119,7 +120,7 @@ class TestOptions:
         monkeypatch.setattr(sys, "argv", ["tool", *line])
         monkeypatch.setattr("edge.native_output._is_shown", False)
         with pytest.raises(ZeroDivisionError):
-            console.run(lambda: program(fails_with=ZeroDivisionError()), "tool")
+            run_program(lambda: program(fails_with=ZeroDivisionError()), "tool")
 
     @pytest.mark.parametrize(
         ("line", "start", "is_suggestion"),
@@ -265,7 +266,7 @@ def test_an_error_is_followed_by_the_option_that_helps(
 
     monkeypatch.setattr(sys, "argv", ["program"])
     with pytest.raises(SystemExit) as ended:
-        console.run(app, "program", hints={ExistsError: "--force replaces it.", EdgeError: "never"})
+        run_program(app, "program", hints={ExistsError: "--force replaces it.", EdgeError: "never"})
     assert ended.value.code == 1
     expected = "program: out already exists: expected a name that is free. --force replaces it.\n"
     assert capsys.readouterr().err == expected

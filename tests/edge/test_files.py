@@ -13,7 +13,8 @@ from typing import NoReturn
 import pytest
 
 from edge.errors import BundleError, ExistsError, OutputError, ProfileError
-from edge.files import check_folder, check_free, new_folder, read_json, sha256_of, to_json, write_atomically, writing
+from edge.files import check_folder, check_free, new_folder, sha256_of, write_atomically, writing
+from edge.json_files import read_json, to_json
 
 
 def names(folder: Path) -> list[str]:

@@ -31,7 +31,7 @@ sys.argv = ["{script}", "--help"]
 
 INTERRUPTED_IN_A_COMMAND = """
 import os, signal, sys, time, typer
-from edge.console import run
+from edge.program import run
 class Dying:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
@@ -48,7 +48,7 @@ run(lambda: app, "tool")
 
 INTERRUPTED_AT_THE_END = """
 import atexit, os, signal, sys, typer
-from edge.console import run
+from edge.program import run
 app = typer.Typer()
 @app.command()
 def quick():

@@ -14,7 +14,7 @@ COMMAND = """
 import sys, time
 from pathlib import Path
 import typer
-from edge.console import run
+from edge.program import run
 from edge.files import new_file, new_folder
 def work() -> None:
     with new_file(Path("file.bin")) as file, new_folder(Path("folder")) as folder:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge.errors import DownloadError
-from edge.files import read_json, to_json, write_atomically
+from edge.files import write_atomically
+from edge.json_files import read_json, to_json
 
 __all__ = ["Lock", "Locked"]
 

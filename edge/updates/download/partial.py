@@ -9,7 +9,8 @@ from io import FileIO
 from pathlib import Path
 
 from edge.errors import DownloadError, EdgeError
-from edge.files import read_json, sync, to_json, write_atomically, writing
+from edge.files import sync, write_atomically, writing
+from edge.json_files import read_json, to_json
 from edge.locks import locked
 
 __all__ = ["Partial", "partial"]

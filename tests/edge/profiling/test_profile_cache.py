@@ -20,10 +20,11 @@ from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.backends import BackendReport
 from edge.profiling import measure as measuring
-from edge.profiling import profile_cache
+from edge.profiling import profile_cache, staleness
 from edge.profiling.prediction import predict
 from edge.profiling.profile import LatencyProfile, load_profile
-from edge.profiling.profile_cache import merged, profile_path, profiles_folder, stale_reason
+from edge.profiling.profile_cache import merged, profile_path, profiles_folder
+from edge.profiling.staleness import stale_reason
 from edge.profiling.timing import StopRule
 from tests.edge.conftest import TOP1, calm_machine, make_bundle, make_manifest, make_profile, write_bundle
 
@@ -68,7 +69,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
     monkeypatch.setattr(profile_cache, "measure", measure)
     monkeypatch.setattr(profile_cache, "describe", lambda: made.board)
-    monkeypatch.setattr(profile_cache, "read_health", lambda: made.health)
+    monkeypatch.setattr(staleness, "read_health", lambda: made.health)
     monkeypatch.setattr(psutil, "boot_time", lambda: made.booted_s)
     return made
 
@@ -255,7 +256,7 @@ class TestStaleReason:
             BackendReport("litert", True, "ai-edge-litert 2.3.0"),
             BackendReport("onnxruntime", False, "onnxruntime 1.0 is broken"),
         )
-        monkeypatch.setattr(profile_cache, "backend_reports", lambda: reports)
+        monkeypatch.setattr(staleness, "backend_reports", lambda: reports)
 
     def test_is_nothing_for_a_profile_that_fits(self) -> None:
         assert stale_reason(self.PROFILE, make_bundle(), 4, BOARD) == ""
