@@ -15,8 +15,8 @@ from convert.errors import CheckpointError
 __all__ = ["Node", "affine", "padding", "row", "side_of"]
 
 _Key = TypeVar("_Key", bound=Hashable)
-_SHAPES: Final = ("Shape", "SHAPE")
-"""Operators that look at a tensor's shape alone: no part of the row."""
+_SHAPES: Final = ("Shape", "SHAPE", "CastLike")
+"""Operators that look at a tensor's shape or type alone: no part of the row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

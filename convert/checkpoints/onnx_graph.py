@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +27,7 @@ from convert.checkpoints.network import (
     Norm,
     Pool,
 )
+from convert.checkpoints.onnx_steps import axes_of, steps
 from convert.errors import CheckpointError
 from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD
 
@@ -81,7 +81,7 @@ def read_onnx(path: Path) -> Network:
     is_last = shape[1] not in (1, 3) and shape[3] in (1, 3)
     nodes = [_node(node) for node in graph.node if node.op_type != "Constant"]
     layers: list[Layer] = []
-    for node, taken in _whole_means(row(path, nodes, inputs[0].name, graph.output[0].name), constants):
+    for node, taken in steps(nodes, row(path, nodes, inputs[0].name, graph.output[0].name), constants):
         if node.kind == "Transpose":
             is_last = not is_last if node.attributes.get("perm") in (_TO_FIRST, _TO_LAST) else is_last
         layers += _layers(path, node, taken, constants, is_last)
@@ -98,29 +98,6 @@ def _check_float(path: Path, graph: onnx.GraphProto) -> None:
                 f"{path} is quantized already (operator '{node.name or node.output[0]}', {node.op_type}): expected the "
                 "float network that it was made from."
             )
-
-
-def _whole_means(steps: list[tuple[_Node, str]], constants: dict[str, Array]) -> Iterator[tuple[_Node, str]]:
-    """The operators, with two means over one direction each (``x.mean(3).mean(2)``) as one over both."""
-    before: tuple[_Node, str] | None = None
-    for node, taken in steps:
-        axes = _axes(node, constants) if node.kind == "ReduceMean" else []
-        if before is not None:
-            first, keeps = _axes(before[0], constants)[0], before[0].attributes.get("keepdims", 1)
-            axes = axes if keeps else _axes(node, constants, 3) if axes else []
-            both = sorted([first, axes[0] + (not keeps and axes[0] >= first)]) if len(axes) == 1 else []
-            if both not in ([1, 2], [2, 3]):
-                yield before
-                yield node, taken
-            else:
-                yield replace(node, kind="ReduceMean", inputs=node.inputs[:1], attributes={"axes": both}), taken
-            before = None
-        elif len(axes) == 1 and axes[0] != 0:
-            before = node, taken
-        else:
-            yield node, taken
-    if before is not None:
-        yield before
 
 
 def _constants(path: Path, graph: onnx.GraphProto) -> Iterator[tuple[str, Array]]:
@@ -194,7 +171,7 @@ def _layers(path: Path, node: _Node, taken: str, constants: dict[str, Array], is
     elif kind in _MAXIMA:
         yield Pool(name=name, is_maximum=True)
     elif kind == "GlobalAveragePool" or (
-        kind == "ReduceMean" and _axes(node, constants) == ([1, 2] if is_last else [2, 3])
+        kind == "ReduceMean" and axes_of(node, constants) == ([1, 2] if is_last else [2, 3])
     ):
         yield Pool(name=name)
     elif kind == "AveragePool" and len(set(given["kernel_shape"])) == 1 and not any(given.get("pads", ())):
@@ -280,10 +257,3 @@ def _padding(path: Path, node: _Node, constants: dict[str, Array], is_last: bool
     axis = 1 if is_last else 2
     rows, columns = ((before[n], after[n]) for n in (axis, axis + 1))
     return padding(path, node, rows, columns, sum(map(abs, before + after)) - sum(rows) - sum(columns))
-
-
-def _axes(node: _Node, constants: dict[str, Array], rank: int = 4) -> list[int]:
-    given = node.attributes.get("axes")
-    if given is None and len(node.inputs) > 1 and node.inputs[1] in constants:
-        given = constants[node.inputs[1]].ravel().tolist()
-    return sorted(int(n) % rank for n in given or ())

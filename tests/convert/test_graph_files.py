@@ -131,6 +131,67 @@ def test_means_over_channels_are_no_pool(
     assert " is a ReduceMean: MobileNet v1 has none such there." in refusal(path)
 
 
+def strided(places: np.ndarray, *computing: onnx.NodeProto, axis: int = 0) -> Callable[[Any], None]:
+    """The pool as PyTorch's exporter writes ``AdaptiveAvgPool2d(1)``: a mean, all values in a row, and those wanted."""
+
+    def change(graph: Any) -> None:
+        place = pool_of(graph)
+        pool = graph.node[place]
+        for name, values in (("row", [-1]), ("four", [1, -1, 1, 1]), ("axes", [-1, -2]), ("zero", 0), ("one", [1])):
+            graph.initializer.append(numpy_helper.from_array(np.array(values), name))
+        graph.initializer.append(numpy_helper.from_array(places, "places"))
+        which = computing[-1].output[0] if computing else "places"
+        nodes = [
+            helper.make_node("ReduceMean", [pool.input[0]], ["mean"], axes=[-1, -2], keepdims=1),
+            helper.make_node("Reshape", ["mean", "row"], ["values"]),
+            *computing,
+            helper.make_node("Gather", ["values", which], ["wanted"], axis=axis),
+            helper.make_node("Reshape", ["wanted", "four"], [pool.output[0]]),
+        ]
+        graph.node.remove(pool)
+        for number, node in enumerate(nodes):
+            graph.node.insert(place + number, node)
+
+    return change
+
+
+ALL: Final = np.arange(256).reshape(1, 256, 1, 1)
+FROM_BATCH: Final = (
+    helper.make_node("Shape", ["input"], ["shape"]),
+    helper.make_node("Range", ["zero", "shape", "one"], ["batch"]),
+    helper.make_node("Mul", ["batch", "places"], ["rows"]),
+    helper.make_node("Add", ["rows", "places"], ["which"]),
+)
+
+
+@pytest.mark.parametrize("computing", [(), FROM_BATCH], ids=["fixed", "of the batch"])
+def test_a_gather_of_everything_behind_the_pool_is_nothing(
+    computing: tuple[onnx.NodeProto, ...], network: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    assert_same(changed(written, strided(ALL, *computing), tmp_path / "s.onnx"), network)
+
+
+@pytest.mark.parametrize(
+    ("places", "computing", "axis"),
+    [
+        (ALL[:, ::-1], (), 0),
+        (ALL + 1, (), 0),
+        (ALL, (), 1),
+        (ALL, (helper.make_node("Unsqueeze", ["places", "four"], ["which"]),), 0),
+        (ALL, (helper.make_node("Neg", ["places"], ["which"]),), 0),
+    ],
+)
+def test_another_gather_is_refused(
+    places: np.ndarray,
+    computing: tuple[onnx.NodeProto, ...],
+    axis: int,
+    written: onnx.ModelProto,
+    tmp_path: Path,
+) -> None:
+    path = changed(written, strided(places.copy(), *computing, axis=axis), tmp_path / "s.onnx")
+    assert " is a Gather: MobileNet v1 has none such there." in refusal(path)
+
+
 @pytest.mark.parametrize("field", ["producer_version", "domain", "model_version", "doc_string"])
 def test_onnx_is_known_whichever_field_is_first(field: str, written: onnx.ModelProto, tmp_path: Path) -> None:
     model = onnx.ModelProto()
