@@ -90,7 +90,12 @@ def open_bundle(place: AnyPath | Bundle) -> Bundle:
         return place
     root = _locate(place)
     path = root / MANIFEST
-    content = read_member(root, MANIFEST, MANIFEST_BYTES)
+    try:
+        content = read_member(root, MANIFEST, MANIFEST_BYTES)
+    except BundleError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BundleError(f"{root} is not a bundle: it has no {MANIFEST}.") from error.__cause__
+        raise
     manifest = read_manifest(parse_json(content, f"Bundle manifest {path}", BundleError), path)
     for entry in manifest.files():
         check_member(root, entry)

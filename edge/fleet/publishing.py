@@ -205,16 +205,19 @@ def _reason(text: str) -> str:
 
 def _found(channel: Channel, version: str | None) -> Release:
     """A release by its version, its label, or the newest."""
-    counting = [one for one in channel.releases if one.withdrawn is None]
-    if version is None and counting:
-        return counting[-1]
-    found = [one for one in channel.releases if version is not None and version in (one.version, one.label)]
+    if version is None:
+        for release in reversed(channel.releases):
+            if release.withdrawn is None:
+                return release
+        has = "Every release of the channel is withdrawn" if channel.releases else "The channel has no release yet"
+        raise ChannelError(f"{has}: edge channel publish adds one.")
+    found = [one for one in channel.releases if version in (one.version, one.label)]
     if len(found) > 1:
         several = " and ".join(one.version for one in found)
         raise ChannelError(f"Several releases are called {version}: give one of the versions {several}.")
     if not found:
         known = ", ".join(one.title for one in channel.releases[-5:]) or "none yet"
-        raise ChannelError(f"There is no release {version or ''}: expected one of {known}.".replace("  ", " "))
+        raise ChannelError(f"There is no release {version}: expected one of {known}.")
     return found[0]
 
 

@@ -128,7 +128,7 @@ class TestPlaces:
 
 class TestDamage:
     def test_a_folder_without_manifest(self, tmp_path: Path) -> None:
-        assert complaint(tmp_path) == f"Cannot read manifest.json in bundle {tmp_path}: no such file or directory."
+        assert complaint(tmp_path) == f"{tmp_path} is not a bundle: it has no manifest.json."
 
     def test_a_manifest_cut_short(self, bundle_folder: Path) -> None:
         path = bundle_folder / MANIFEST

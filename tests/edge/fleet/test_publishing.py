@@ -122,6 +122,10 @@ class TestReleases:
         assert (taken.label, taken.withdrawn) == ("two", "slow")
         with pytest.raises(ChannelError, match=r"\(one\) is open up to"):
             publishing.promote(operator.folder, operator.keys, clock=operator.clock)
+        for release in operator.read().releases:
+            publishing.withdraw(operator.folder, operator.keys, release.version, "slow", clock=operator.clock)
+        with pytest.raises(ChannelError, match=r"^Every release .* is withdrawn: edge channel publish adds one\.$"):
+            publishing.promote(operator.folder, operator.keys, clock=operator.clock)
 
     def test_a_folder_can_be_published(self, operator: Operator, tmp_path: Path) -> None:
         folder = write_small_demo(tmp_path / "plain")
