@@ -128,7 +128,10 @@ def _units(path: Path, layers: tuple[Layer, ...]) -> Iterator[_Unit]:
         elif isinstance(layer, ActivationLayer):
             unit = replace(unit, function=layer.function)
         else:
-            unit = _normed(unit, layer)
+            try:
+                unit = _normed(unit, layer)
+            except ValueError as reason:
+                raise _odd_norm(path, unit, str(reason)[:80]) from reason
     if unit is not None:
         yield unit
 
@@ -198,8 +201,15 @@ def _tensors(path: Path, place: str, unit: _Unit, bn_eps: float) -> Iterator[tup
     """One convolution and a batch norm; a bias goes into the norm, and no norm becomes one that changes nothing."""
     channels = len(unit.conv.weight)
     bias = np.zeros(channels) if unit.conv.bias is None else unit.conv.bias
+    if bias.shape != (channels,):
+        raise CheckpointError(
+            f"{path}: the bias of layer '{unit.conv.name}' is {bias.shape}, expected {channels} channels."
+        )
     if unit.norm is not None:
         norm = unit.norm
+        shapes = [values.shape for values in (norm.gamma, norm.beta, norm.mean, norm.variance)]
+        if any(shape != (channels,) for shape in shapes):
+            raise _odd_norm(path, unit, str(next(shape for shape in shapes if shape != (channels,))))
         gain = np.sqrt((norm.variance + bn_eps) / (norm.variance + norm.eps)) if norm.eps != bn_eps else 1.0
         found = {"weight": norm.gamma * gain, "bias": norm.beta, "running_var": norm.variance}
         found["running_mean"] = norm.mean - bias
@@ -212,11 +222,15 @@ def _tensors(path: Path, place: str, unit: _Unit, bn_eps: float) -> Iterator[tup
     for name, values in found.items():
         flat = np.asarray(values, np.float32)
         if flat.shape != (channels,):
-            raise CheckpointError(
-                f"{path}: the normalization behind layer '{unit.conv.name}' is {flat.shape}, expected {channels} "
-                "channels."
-            )
+            raise _odd_norm(path, unit, str(flat.shape))
         yield f"{place}.bn.{name}", flat
+
+
+def _odd_norm(path: Path, unit: _Unit, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: the normalization behind layer '{unit.conv.name}' is {found}, expected {len(unit.conv.weight)} "
+        "channels."
+    )
 
 
 def _config(path: Path, network: Network, units: list[_Unit], head: Head, settings: dict[str, Any]) -> ModelConfig:

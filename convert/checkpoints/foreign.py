@@ -180,7 +180,10 @@ def _json(path: Path) -> str:
             f"--output_format=keras {path.name} model.h5"
         )
     if "weight_map" in keys:
-        return "the list of files that weights were split into: save them as one, model.save_pretrained(FOLDER)"
+        return (
+            "the list of files that weights were split into: save them as one, model.save('model.keras') in Keras, "
+            "model.save_pretrained(FOLDER, max_shard_size='5GB') in Transformers"
+        )
     if "arg_nodes" in keys:
         return "an MXNet description without weights: export the model to ONNX where MXNet is"
     if "class_name" in keys:

@@ -38,6 +38,7 @@ _AFFINE: Final = {"Mul": "mul", "Add": "add", "Sub": "sub", "Div": "div"}
 _SKIPPED: Final = ("Identity", "Dropout", "Cast")
 _FLAT: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
 _FUNCTIONS: Final = {"Relu": "relu", "Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+_BROKEN: Final = (IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 _FIELDS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
 """How producer, its version, domain, version, text, graph and operator sets begin."""
 _MAXIMA: Final = ("GlobalMaxPool", "MaxPool", "ReduceMax")
@@ -84,7 +85,14 @@ def read_onnx(path: Path) -> Network:
     for node, taken in steps(nodes, row(path, nodes, inputs[0].name, graph.output[0].name), constants):
         if node.kind == "Transpose":
             is_last = not is_last if node.attributes.get("perm") in (_TO_FIRST, _TO_LAST) else is_last
-        layers += _layers(path, node, taken, constants, is_last)
+        try:
+            layers += _layers(path, node, taken, constants, is_last)
+        except _BROKEN as reason:
+            if isinstance(reason, CheckpointError):
+                raise
+            raise CheckpointError(
+                f"{path}: operator '{node.name}' ({node.kind}) is damaged: {str(reason)[:80]}. Export the model again."
+            ) from reason
     is_torch = model.producer_name.startswith("pytorch")
     settings = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if is_torch else {"mean": HALF_RANGE, "std": HALF_RANGE}
     side = side_of(path, shape, is_channels_last=shape[1] not in (1, 3) and shape[3] in (1, 3))

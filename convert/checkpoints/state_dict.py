@@ -204,7 +204,8 @@ def _unit(
 def _norm(path: Path, name: str, norm: Module, channels: int, settings: Mapping[str, Any]) -> Norm:
     missing = {"running_var", "weight", "bias"} - set(norm)
     if missing or any(values.shape != (channels,) for values in norm.values()):
-        found = f"lacks {sorted(missing)[0]}" if missing else f"has {len(norm['running_mean'])} channels"
+        odd = next((values.shape for values in norm.values() if values.shape != (channels,)), ())
+        found = f"lacks {sorted(missing)[0]}" if missing else f"has {odd[0] if len(odd) == 1 else odd} channels"
         raise CheckpointError(f"{path}: batch norm '{name}' {found}, expected {channels} channels of all four.")
     return Norm(
         name=name,

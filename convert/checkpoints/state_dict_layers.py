@@ -156,10 +156,16 @@ def _stem_first(kind: _Modules, convolutions: _Modules, first: str) -> _Modules:
         stems = sorted(spatial, key=lambda name: name.count("."))[:1]
     if not stems:
         return kind
-    parent, channels = stems[0].rpartition(".")[0], len(convolutions[stems[0]]["weight"])
+    parent, channels = stems[0].rpartition(".")[0], convolutions[stems[0]]["weight"].shape[:1]
     own = [name for name in kind if name in stems[:1] or re.search(first, name)]
-    own = own or [n for n, m in kind.items() if n.rpartition(".")[0] == parent and len(m["weight"]) == channels][:1]
+    beside = [name for name, module in kind.items() if name.rpartition(".")[0] == parent and _first(module) == channels]
+    own = own or beside[:1]
     return {**{name: kind[name] for name in own}, **kind}
+
+
+def _first(module: Module) -> tuple[int, ...]:
+    """How many channels a layer gives."""
+    return module.get("running_mean", module.get("weight", np.zeros(0))).shape[:1]
 
 
 def _alternating(convolutions: _Modules) -> _Modules:
@@ -181,9 +187,9 @@ def _alternating(convolutions: _Modules) -> _Modules:
 
 def _paired(convolutions: Mapping[str, Module], norms: _Modules) -> _Modules:
     """The norms in the order whose channels are those of the convolutions; as they are if there is none."""
-    wanted = [len(module["weight"]) for module in convolutions.values()]
+    wanted = [module["weight"].shape[:1] for module in convolutions.values()]
     for order in _orders(list(norms)):
-        if [len(norms[name]["running_mean"]) for name in order] == wanted[: len(order)]:
+        if [norms[name]["running_mean"].shape for name in order] == wanted[: len(order)]:
             return {name: norms[name] for name in order}
     return norms
 

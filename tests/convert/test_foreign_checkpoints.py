@@ -381,6 +381,14 @@ def without(name: str) -> Callable[[State], State]:
         ),
         (without("fc.weight"), " has tensor 'fc.bias' without its weight: "),
         (without("fc.bias"), ": layer 'fc' has weights and no biases. If it was trained without any (bias=False)"),
+        (
+            lambda s: s | {"model.3.1.running_mean": torch.tensor(1.0)},
+            ": batch norm 'model.3.1' has () channels, expected 32 channels of all four.",
+        ),
+        (
+            lambda s: s | {"model.0.0.bias": torch.zeros(4)},
+            ": the bias of layer 'model.0.0' is (4,), expected 8 channels.",
+        ),
         (lambda s: s | {"mean": torch.zeros(3)}, " has tensor 'mean', which no MobileNet v1 has. If the network does "),
         (
             lambda s: {f"{who}.{k}": v for who in ("student", "teacher") for k, v in s.items()},

@@ -274,6 +274,11 @@ def without_weights(graph: Any) -> None:
     graph.ClearField("initializer")
 
 
+def of_no_dimensions(graph: Any) -> None:
+    tensor = next(one for one in graph.initializer if one.name == graph.node[2].input[1])
+    tensor.CopyFrom(numpy_helper.from_array(np.ones(4, np.float32), tensor.name))
+
+
 def best(graph: Any) -> None:
     graph.node.append(helper.make_node("ArgMax", [graph.output[0].name], ["best"]))
     graph.output[0].name = "best"
@@ -296,6 +301,7 @@ def computed(graph: Any) -> None:
         (of_pool("GlobalMaxPool"), " takes the maximum of the places: expected a global average pool."),
         (of_pool("MaxPool"), " takes the maximum of the places: expected a global average pool."),
         (without_weights, " has its weights as inputs and not in the file: export it with them"),
+        (of_no_dimensions, "is damaged: tuple index out of range. Export the model again."),
         (best, "(ArgMax) leaves the number of the best class: export the network without it"),
         (computed, " takes weights that are computed or missing ('unknown')"),
         (lambda g: g.ClearField("node"), " is ONNX without an operator"),

@@ -271,6 +271,16 @@ def test_pictures_that_are_not_square_are_refused(network: MobileNetV1, tmp_path
     assert refusal(write(tmp_path / "r.keras", rows)).startswith(" takes pictures of 96x128: expected square ones.")
 
 
+def test_normalizations_of_other_channels_are_named(network: MobileNetV1, tmp_path: Path) -> None:
+    rows = body(network) + head(network)
+    rows.insert(3, ("again", "BatchNormalization", {}, [np.ones(3, np.float32)] * 4))
+    message = ": the normalization behind layer 'c0' is operands could not be broadcast"
+    assert refusal(write(tmp_path / "n.keras", rows)).startswith(message)
+    rows = body(network) + head(network)
+    rows[2][3][:] = [np.ones((2, 3), np.float32)] * 4
+    assert "'n0/moving_mean' is (2, 3)" in refusal(write(tmp_path / "n.keras", rows))
+
+
 def bfloat16(file: h5py.File) -> None:
     """Every array in half, as Keras 3 writes it."""
     names: list[str] = []

@@ -254,6 +254,7 @@ _BUILDERS: Final[dict[str, Callable[[Path, KerasLayer, Arrays], Iterator[Layer]]
     "Dense": _dense,
     "BatchNormalization": _norm,
     "BatchNormalizationV1": _norm,
+    "BatchNormalizationV2": _norm,
     "SyncBatchNormalization": _norm,
     "Normalization": _normalization,
     "Rescaling": _rescaling,
