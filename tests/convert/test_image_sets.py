@@ -84,7 +84,7 @@ def test_unreadable_pictures_are_passed_over_with_their_reason(tmp_path: Path) -
     read = read_pictures(find_pictures(tmp_path), Preprocessing(), [32, 64])
     assert [path.name for path in read.paths] == ["a.png"]
     assert (read.pixels[32].shape, read.pixels[64].shape) == ((1, 32, 32, 3), (1, 64, 64, 3))
-    assert [text.split(" ")[0] for text in read.unreadable] == [str(tmp_path / "b.jpg"), "Image"]
+    assert [text.split(" ")[1] for text in read.unreadable] == [str(tmp_path / name) for name in ("b.jpg", "c.png")]
 
 
 def test_pictures_of_kinds_that_are_not_read_are_counted_and_named(

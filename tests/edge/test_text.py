@@ -77,7 +77,7 @@ def test_nothing_prints_past_it() -> None:
         for path in (ROOT / room).rglob("*.py")
         if writes.search(path.read_text())
     }
-    assert found == {"edge/console.py", "edge/native_output.py"}
+    assert found == {"edge/console.py", "edge/native_output.py", "edge/program.py"}
 
 
 def test_labels_with_escapes_reach_no_terminal(tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_a_state_that_is_damaged_is_told(stopped: Path, shapes: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--single", "0"), "Width multiplier"),
+        (("--single", "0"), "width multiplier"),
         (("--resolutions", "100"), "ρ must be a multiple of 32"),
         (("--resolutions", "small"), "are not numbers"),
         (("--rate", "-1"), "invalid learning rate -1.0"),
