@@ -111,10 +111,12 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _spec(path: Path, tensor: Any) -> TensorSpec:
-    if tensor.type not in _TYPES or not all(isinstance(n, int) for n in tensor.shape):
-        expected = f"fixed sizes and one of {', '.join(_TYPES)}"
+    """The tensor for one picture, where the file leaves their number open, as exporters do by default."""
+    shape = [1 if n == 0 and not isinstance(size, int) else size for n, size in enumerate(tensor.shape)]
+    if tensor.type not in _TYPES or not all(isinstance(size, int) for size in shape):
+        expected = f"fixed sizes and one of {', '.join(_TYPES)}. Export it for pictures of one size"
         raise BackendError(f"{path}: tensor {tensor.name} is {tensor.type} {tensor.shape}: expected {expected}.")
-    return TensorSpec(shape=tuple(tensor.shape), dtype=_TYPES[tensor.type])
+    return TensorSpec(shape=tuple(shape), dtype=_TYPES[tensor.type])
 
 
 def _one_line(reason: BaseException) -> str:

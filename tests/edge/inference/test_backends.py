@@ -81,11 +81,13 @@ def tflite_bytes() -> bytes:
     return bytes(builder.Output())
 
 
-def onnx_bytes(batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1, *, computed: bool = False) -> bytes:
+def onnx_bytes(
+    batch: int | str = 1, kind: str = "FLOAT", inputs: int = 1, *, side: int | str = SIDE, computed: bool = False
+) -> bytes:
     """A model that answers the mean of each channel: (1, 3, 32, 32) to (1, 3), if wanted in a computed shape."""
     onnx: Any = pytest.importorskip("onnx")
     element = getattr(onnx.TensorProto, kind)
-    info, shape, node = onnx.helper.make_tensor_value_info, [batch, 3, SIDE, SIDE], onnx.helper.make_node
+    info, shape, node = onnx.helper.make_tensor_value_info, [batch, 3, side, side], onnx.helper.make_node
     names = [f"picture{n}" for n in range(inputs)]
     nodes = [node("ReduceMean", names[:1], ["answer"], axes=[2, 3], keepdims=0)]
     if computed:
@@ -435,12 +437,18 @@ class TestOnnxRuntime:
         assert "\n" not in str(refused.value)
         assert str(tmp_path / "model.onnx") in str(refused.value)
 
+    def test_takes_one_picture_where_the_file_leaves_their_number_open(self, tmp_path: Path) -> None:
+        backend = load_onnx(tmp_path, onnx_bytes(batch="N"))
+        assert (backend.input_spec.shape, backend.output_spec.shape) == ((1, 3, SIDE, SIDE), (1, 3))
+        backend.input()[:] = 0.25
+        assert backend.infer().tolist() == [[0.25] * 3]
+
     def test_refuses_sizes_that_are_not_fixed(self, tmp_path: Path) -> None:
         with pytest.raises(BackendError) as refused:
-            load_onnx(tmp_path, onnx_bytes(batch="N"))
+            load_onnx(tmp_path, onnx_bytes(side="S"))
         assert str(refused.value) == (
-            f"{tmp_path / 'model.onnx'}: tensor picture0 is tensor(float) ['N', 3, 32, 32]: expected fixed sizes and "
-            "one of tensor(float), tensor(float16), tensor(uint8), tensor(int8)."
+            f"{tmp_path / 'model.onnx'}: tensor picture0 is tensor(float) [1, 3, 'S', 'S']: expected fixed sizes and "
+            "one of tensor(float), tensor(float16), tensor(uint8), tensor(int8). Export it for pictures of one size."
         )
 
     def test_refuses_another_type(self, tmp_path: Path) -> None:
