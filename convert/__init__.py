@@ -5,8 +5,8 @@
 ...     ["weights.h5"], "my-bundle", labels="labels.txt", calibration="photos", resolutions=[224, 128]
 ... )
 
-Everything that ``edge-convert`` does, a program can do with these names; each is loaded when first used. Whatever goes
-wrong as it may is an :class:`edge.EdgeError`; :mod:`convert.errors` shows their tree. Needs PyTorch.
+Everything that ``edge-convert`` does, a program can do with these names; each is loaded when first used. Expected
+failures raise an :class:`edge.EdgeError`; :mod:`convert.errors` lists the kinds. Needs PyTorch.
 """
 
 TYPE_CHECKING = False  # as typing's, without the time that importing typing takes

@@ -8,7 +8,7 @@
 ...     print(classifier.classify("photo.jpg").best.label)
 
 Everything that the commands and the live demo do, a program can do with these names; each is loaded when first used.
-Whatever goes wrong as it may is an :class:`EdgeError`; :mod:`edge.errors` shows their tree.
+Expected failures raise an :class:`EdgeError`; :mod:`edge.errors` lists the kinds.
 Needs numpy, OpenCV, psutil and one inference backend; never torch.
 """
 

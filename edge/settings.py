@@ -28,7 +28,7 @@ def check_numbers(options: object, error: type[Exception]) -> None:
     """Refuse numbers outside of what the options' own :class:`Doc` allows; for their ``__post_init__``.
 
     Raises:
-        Exception: As ``error``: one lies outside, or is no number.
+        Exception: As ``error``: one is out of range, or not a number.
     """
     for name, hint in get_type_hints(type(options), include_extras=True).items():
         doc = next((one for one in getattr(hint, "__metadata__", ()) if isinstance(one, Doc)), None)

@@ -67,7 +67,7 @@ class BundlePlan:
         if self.background is not None:
             class_number(self.background, self.labels)
         if not self.checkpoints:
-            raise CheckpointError("There is no checkpoint to make a bundle of: give one for each α.")
+            raise CheckpointError("No checkpoint was given: a bundle needs one for each α.")
         if not self.targets or not {*self.targets} <= {*FILES}:
             raise ConversionError(f"invalid targets {list(self.targets)}: expected some of {', '.join(FILES)}.")
         if len(set(self.resolutions)) != len(self.resolutions):

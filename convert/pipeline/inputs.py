@@ -57,7 +57,7 @@ def own_resolutions(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
         if side is not None and side % _STEP and None not in sides:
             _log.warning(
                 "%s: it asks for pictures of %dx%d, which is not a multiple of %d: made for ρ=%d, where its answers "
-                "are a little different (--resolutions names others)",
+                "are a little different; other resolutions may be chosen",
                 *(checkpoint.path, side, side, _STEP, max(1, round(side / _STEP)) * _STEP),
             )
     return RESOLUTIONS if None in sides else tuple(sorted(own, reverse=True))
@@ -67,7 +67,7 @@ def labels_of(labels: AnyPath | Sequence[str]) -> tuple[str, ...]:
     """The labels, read if they are a path.
 
     Raises:
-        BundleError: They cannot be read, or one is no line of text.
+        BundleError: They cannot be read, or one is not a single line of text.
     """
     if isinstance(labels, (str, PathLike)):
         return read_labels(Path(labels))

@@ -244,7 +244,7 @@ class AdaptiveClassifier:
         """Replace the budget from the next frame on. Only its latency counts; other conditions stay as opened.
 
         Raises:
-            BudgetError: It is no budget.
+            BudgetError: ``budget`` is not a :class:`Budget`.
         """
         budget = Budget.of(budget)
         with self._lock:

@@ -105,7 +105,7 @@ class FleetStatus:
         """The newest release that did badly on more than so many boards, of those that a board may still install.
 
         One before a release that is open to all boards is not installed any more: pausing the channel for it would only
-        hold up the release that mends it.
+        hold up the release that fixes it.
         """
         bad = {one.version: one for one in self.bad if one.boards > boards}
         for release in reversed([one for one in self.channel.releases if one.withdrawn is None]):

@@ -97,7 +97,7 @@ def test_a_new_engine_that_answers_wrongly_is_not_kept(jetson: Path, tiny_bundle
         run(tiny_bundle, "--variant", "0.25_64", "--precision", "int8")
     assert str(refused.value) == (
         "mobilenet_v1_0.25_64 gives a wrong answer. The new int8 engine of mobilenet_v1_0.25_64 is not kept. "
-        "Build another: --precision fp16 or fp32."
+        "Build another precision: fp16 or fp32."
     )
     assert tried == [("mobilenet_v1_0.25_64", "int8", [".engine", ".json"])]
     assert not list(jetson.glob("*.engine"))
@@ -120,7 +120,7 @@ def test_fp16_takes_the_place_of_int8_that_answers_wrongly(
 
 def test_where_fp16_answers_wrongly_too_fp32_is_advised(jetson: Path, tiny_bundle: Path, refuse: Refuse) -> None:
     refuse("int8", "fp16")
-    with pytest.raises(ConversionError, match=r"Build another: --precision fp32\.$"):
+    with pytest.raises(ConversionError, match=r"Build another precision: fp32\.$"):
         run(tiny_bundle)
     assert not list(jetson.glob("*.engine"))
 

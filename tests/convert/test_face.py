@@ -33,7 +33,7 @@ def test_every_name_is_there_and_importing_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"checkpoints": []}, "There is no checkpoint to make a bundle of: give one for each α."),
+        ({"checkpoints": []}, "No checkpoint was given: a bundle needs one for each α."),
         ({"resolutions": [32, 32]}, "duplicate resolution in 32, 32: name each once."),
         ({"targets": ["coreml"]}, "invalid targets ['coreml']: expected some of tflite, onnx, onnx-fp32, onnx-fp16, "),
         ({"targets": []}, "invalid targets []: expected some of tflite, "),

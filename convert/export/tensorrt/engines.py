@@ -94,7 +94,7 @@ def build_engines(
             except _WrongEngineError as reason:
                 if precision != "auto" or chosen == "fp16":
                     others = " or ".join(each for each in ("fp16", "fp32") if each != chosen)
-                    raise ConversionError(f"{reason} Build another: --precision {others}.") from reason
+                    raise ConversionError(f"{reason} Build another precision: {others}.") from reason
                 chosen = "fp16"
                 _log.warning("%s fp16 is built instead, for this variant and those to come", reason)
     return Engines(platform=platform, made=tuple(made))
