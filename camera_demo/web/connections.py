@@ -11,9 +11,10 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import h11
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 __all__ = ["BoundedConnection", "OncePerMinute"]
@@ -46,7 +47,10 @@ class OncePerMinute:
 
 
 class BoundedConnection(H11Protocol):  # type: ignore[misc, unused-ignore]
-    """A connection that is closed when it is one too many, too slow to ask, or too slow to read."""
+    """A connection that is closed when it is one too many, too slow to ask, or too slow to read.
+
+    It is also closed, and says so, after an answer that begins before its request has ended: the rest may never come.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
     """Runs while a request is awaited or arrives."""
@@ -56,13 +60,18 @@ class BoundedConnection(H11Protocol):  # type: ignore[misc, unused-ignore]
     _lingering_bytes: int | None = None
     """Bytes dropped since the last answer; None before it."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what uvicorn gives."""
+        super().__init__(*args, **kwargs)
+        self._app, self.app = self.app, self._answer
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, in place of another when all places are taken."""
         if len(self.connections) >= _CONNECTIONS and not self._make_room():
             self.transport = cast(asyncio.Transport, transport)
             self.transport.abort()
             return
-        super().connection_made(cast(asyncio.Transport, transport))
+        super().connection_made(cast(asyncio.Transport, _LingeringTransport(self, cast(asyncio.Transport, transport))))
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -89,15 +98,20 @@ class BoundedConnection(H11Protocol):  # type: ignore[misc, unused-ignore]
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Close after an answer that came before its request ended: the rest of it may never end."""
-        if self.conn.their_state is not h11.SEND_BODY or self.transport.is_closing():
-            super().on_response_complete()
-            self._watch()
-            return
-        self._lingering_bytes = 0
-        self.flow.resume_reading()
-        self.transport.write_eof()
-        self._arm(_LINGER_S)
+        """Await the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def linger(self) -> bool:
+        """Drop what still arrives of an unfinished request, for a while; False where all of it is here."""
+        if self.conn.their_state is not h11.SEND_BODY:
+            return False
+        if self._lingering_bytes is None:
+            self._lingering_bytes = 0
+            self.flow.resume_reading()
+            self.transport.write_eof()
+            self._arm(_LINGER_S)
+        return True
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP as JSON, like every other error."""
@@ -124,8 +138,18 @@ class BoundedConnection(H11Protocol):  # type: ignore[misc, unused-ignore]
             self._stall.cancel()
             self._stall = None
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the application; an answer that does not await the whole request says that the connection closes."""
+
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and self.conn.their_state is h11.SEND_BODY:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, closing)
+
     def _watch(self) -> None:
-        if self._lingering_bytes is not None or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         if self.conn.their_state in _RECEIVING:
             if self._deadline is None:
@@ -153,3 +177,25 @@ class BoundedConnection(H11Protocol):  # type: ignore[misc, unused-ignore]
 
     def _others(self) -> list[BoundedConnection]:
         return [cast(BoundedConnection, other) for other in self.connections]
+
+
+class _LingeringTransport:
+    """A transport that closes after its peer has had time to read the answer.
+
+    Closing at once while a request still arrives would reset the connection, and the answer could be lost on its way.
+    """
+
+    def __init__(self, connection: BoundedConnection, transport: asyncio.Transport) -> None:
+        self._connection, self._transport = connection, transport
+        self._is_closing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._is_closing or self._transport.is_closing()
+
+    def close(self) -> None:
+        self._is_closing = True
+        if not self._connection.linger():
+            self._transport.close()

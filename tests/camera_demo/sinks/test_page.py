@@ -1,5 +1,6 @@
 import builtins
 import contextlib
+import http.client
 import itertools
 import json
 import re
@@ -377,6 +378,39 @@ def test_a_connection_without_a_whole_request_is_closed(page: PageSink, monkeypa
     with socket.create_connection(("127.0.0.1", page.port), timeout=8) as idle:
         idle.sendall(b"GET / HTTP/1.1\r\n")
         assert idle.recv(10) == b""
+
+
+@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), (None, 413)])
+def test_an_answer_before_the_end_of_a_request_says_that_the_connection_closes(
+    page: PageSink, steered: Steered, origin: str | None, status: int
+) -> None:
+    size = 5000 if origin is None else 20
+    head = f"PUT /api/control HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: {size}\r\n"
+    head += "" if origin is None else f"Origin: {origin}\r\n"
+    with socket.create_connection(("127.0.0.1", page.port), timeout=8) as connection, connection.makefile("rb") as read:
+        connection.sendall(f"{head}\r\n".encode())
+        first = read.readline()
+        headers = http.client.parse_headers(read)
+        body = read.read(int(headers["content-length"]))
+        connection.sendall(b" " * size)  # is taken, or else the connection were reset and the answer might be lost
+        assert read.read() == b""
+    assert int(first.split()[1]) == status
+    assert headers["connection"] == "close"
+    assert "error" in json.loads(body)
+    assert steered.asked == []
+
+
+def test_a_refused_request_that_is_all_here_leaves_the_connection_open(page: PageSink, steered: Steered) -> None:
+    head = f"PUT /api/control HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\nContent-Length: 10\r\n"
+    refused = f"{head}Origin: http://evil.example\r\n\r\n".encode() + b'{"fps": 3}'
+    with socket.create_connection(("127.0.0.1", page.port), timeout=8) as connection, connection.makefile("rb") as read:
+        for request, status in ((refused, 403), (f"{head}\r\n".encode() + b'{"fps": 3}', 200)):
+            connection.sendall(request)
+            assert int(read.readline().split()[1]) == status
+            headers = http.client.parse_headers(read)
+            assert "connection" not in headers
+            read.read(int(headers["content-length"]))
+    assert steered.asked == [1000 / 3]
 
 
 def test_health_is_that_of_the_stream(run_state: RunState, make_result: Callable[..., Result]) -> None:
