@@ -26,7 +26,6 @@ class JsonLinesSink:
     def __init__(self, file: io.RawIOBase, name: str) -> None:
         """Write to ``file``, called ``name`` in messages; it is closed in the end."""
         self._file, self._name = file, name
-        self._written_bytes = 0
         self._events: list[dict[str, Any]] = []
 
     def show(self, result: Result) -> None:
@@ -61,20 +60,20 @@ class JsonLinesSink:
 
     def _write(self, value: dict[str, Any]) -> None:
         line = json_text(value).encode() + b"\n"
+        rest = memoryview(line)
         try:
-            rest = memoryview(line)
             while rest:
                 rest = rest[self._file.write(rest) or 0 :]
         except BrokenPipeError as reason:
             raise WatcherLeft from reason
         except OSError as reason:
-            self._cut_last_line()
+            self._cut(len(line) - len(rest))
             raise OutputError(f"Cannot write {self._name}: {os_reason(reason)}.") from reason
-        self._written_bytes += len(line)
 
-    def _cut_last_line(self) -> None:
+    def _cut(self, part_bytes: int) -> None:
+        """Take the begun line back; what the file held before, as after ``>>``, stays."""
         with contextlib.suppress(OSError):  # pipes and devices cannot be cut
-            self._file.truncate(self._written_bytes)
+            self._file.seek(self._file.truncate(self._file.tell() - part_bytes))
 
 
 def open_sink(place: str, context: SinkContext) -> JsonLinesSink:

@@ -124,22 +124,35 @@ def test_json_on_a_full_disk_is_an_error(make_result: Callable[..., Result]) -> 
     assert str(raised.value) == "Cannot write /dev/full: no space left on device."
 
 
+class FillingDisk(io.FileIO):
+    """A file that takes bytes up to the 500th, in pieces of at most 200."""
+
+    def write(self, data: object) -> int:
+        room = min(200, 500 - self.tell())
+        if room <= 0:
+            raise OSError(28, "No space left on device")
+        return super().write(bytes(memoryview(data))[:room])  # type: ignore[arg-type]
+
+
 def test_a_disk_that_fills_up_keeps_whole_lines(tmp_path: Path, make_result: Callable[..., Result]) -> None:
-    class Filling(io.FileIO):
-        """A file that takes 500 bytes, in pieces of at most 200."""
-
-        def write(self, data: object) -> int:
-            room = min(200, 500 - self.tell())
-            if room <= 0:
-                raise OSError(28, "No space left on device")
-            return super().write(bytes(memoryview(data))[:room])  # type: ignore[arg-type]
-
-    sink = JsonLinesSink(Filling(tmp_path / "out.jsonl", "w"), "out.jsonl")
+    sink = JsonLinesSink(FillingDisk(tmp_path / "out.jsonl", "w"), "out.jsonl")
     sink.show(make_result(1))
     with pytest.raises(OutputError, match=r"Cannot write out\.jsonl: no space left on device\."):
         sink.show(make_result(2))
     sink.close()
     assert [json.loads(line)["frame"] for line in (tmp_path / "out.jsonl").read_text().splitlines()] == [1]
+
+
+def test_a_disk_that_fills_up_keeps_what_the_file_held_before(
+    tmp_path: Path, make_result: Callable[..., Result]
+) -> None:
+    path, older = tmp_path / "out.jsonl", "x" * 450 + "\n"
+    path.write_text(older)
+    sink = JsonLinesSink(FillingDisk(path, "a"), "out.jsonl")  # as standard output is after >>
+    with pytest.raises(OutputError):
+        sink.show(make_result(1))
+    sink.close()
+    assert path.read_text() == older
 
 
 def test_json_needs_a_place_that_can_be_written(tmp_path: Path) -> None:
