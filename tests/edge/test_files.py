@@ -62,6 +62,21 @@ class TestWriteAtomically:
         modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("atomic", "ordinary")}
         assert len(modes) == 1
 
+    def test_files_that_other_threads_make_meanwhile_are_not_open_to_all(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        umask, ordinary = os.umask, tmp_path / "ordinary"
+
+        def interrupted(mask: int) -> int:
+            old = umask(mask)
+            ordinary.write_text("another thread's")
+            return old
+
+        monkeypatch.setattr(os, "umask", interrupted)
+        write_atomically(tmp_path / "atomic", "x")
+        ordinary.touch()
+        assert stat.S_IMODE(ordinary.stat().st_mode) == stat.S_IMODE((tmp_path / "atomic").stat().st_mode)
+
     def test_replaces_what_stood_there_and_leaves_no_other_file(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("old")
         write_atomically(tmp_path / "file", "new")
