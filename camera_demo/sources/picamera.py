@@ -21,6 +21,8 @@ __all__ = ["PiCameraSource", "has_ribbon_camera", "load_picamera2"]
 _FORM: Final = "RGB888"
 """libcamera's name for 24 bits whose first byte in memory is blue: BGR to NumPy and OpenCV."""
 _BUFFERS: Final = 4
+_BROKEN: Final = (RuntimeError, IndexError)
+"""What picamera2 raises; libcamera's own errors are RuntimeErrors."""
 _FROZEN_S: Final = 2.0
 _FIRST_FRAME_S: Final = 5.0
 
@@ -49,13 +51,14 @@ class PiCameraSource:
             self._camera = picamera2.Picamera2(number)
             self._camera.configure(self._camera.create_video_configuration(**_configuration(capture_format)))
             self._camera.start()
-        except (RuntimeError, IndexError) as reason:  # libcamera's own are RuntimeErrors
+            first = self._read(_FIRST_FRAME_S)
+        except _BROKEN as reason:
             self.close()
             raise SourceError(
                 f"Camera csi://{number} cannot be opened ({_first_line(reason)}): another program uses it, or its "
                 "ribbon is loose. rpicam-hello tells which."
             ) from reason
-        if self._read(_FIRST_FRAME_S) is None:
+        if first is None:
             self.close()
             raise SourceError(f"Camera csi://{number} gives no picture. See to its ribbon, and try rpicam-hello.")
 
@@ -63,11 +66,14 @@ class PiCameraSource:
         """Every frame, stamped with the sensor's time.
 
         Raises:
-            SourceError: The camera gave nothing for two seconds.
+            SourceError: The camera broke off, or gave nothing for two seconds.
         """
         index, start_s = 0, time.monotonic()
         while not stop.is_requested:
-            taken = self._read(_FROZEN_S)
+            try:
+                taken = self._read(_FROZEN_S)
+            except _BROKEN as reason:
+                raise SourceError(f"Camera {self.name} broke off ({_first_line(reason)}).") from reason
             if taken is None:
                 raise SourceError(f"Camera {self.name} is frozen: no frame for {_FROZEN_S:g} s, after {index} frames.")
             image, stamp_s = taken

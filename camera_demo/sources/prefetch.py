@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-import cv2
-
 from camera_demo.frames import CapturedFrame
 from camera_demo.mailbox import Mailbox
 from camera_demo.sources.base import Prepare, Source
 from camera_demo.stop import Stop
-from edge.errors import EdgeError
 
 __all__ = ["BackgroundSource", "latest_frames", "read_ahead"]
 
@@ -53,6 +50,7 @@ class BackgroundSource:
 
         Raises:
             SourceError: The source broke off.
+            Exception: What else the source or ``prepare`` failed with.
         """
         self._prepare = prepare
         self._thread.start()
@@ -82,7 +80,7 @@ class BackgroundSource:
             for frame in self._source.frames(self._stop):
                 if frame is not None:
                     self._mailbox.put(self._prepare(frame) if self._prepare else frame)
-        except (EdgeError, OSError, cv2.error) as error:
+        except Exception as error:  # noqa: BLE001 - the reader gets it: to end here would pass for the source's end
             reason = error
         finally:
             self._mailbox.close(reason)

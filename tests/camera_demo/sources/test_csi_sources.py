@@ -48,10 +48,11 @@ class FakePicamera2:
         if number == 1:
             raise RuntimeError("Failed to acquire camera: Device or resource busy\nmore")
         self.log: list[str] = []
-        self._count, self.is_frozen = 0, False
+        self._count, self.is_frozen, self.is_broken = 0, False, self.breaks_at_once
         FakePicamera2.last = self
 
     last: Any = None
+    breaks_at_once = False
 
     @staticmethod
     def global_camera_info() -> list[dict[str, Any]]:
@@ -74,6 +75,8 @@ class FakePicamera2:
         def get_result(timeout: float) -> FakeRequest:
             if self.is_frozen:
                 raise TimeoutError
+            if self.is_broken:
+                raise RuntimeError("Camera frontend has timed out!")
             return request
 
         return SimpleNamespace(get_result=get_result)
@@ -96,10 +99,11 @@ def test_a_pi_s_camera_gives_frames_stamped_by_its_sensor() -> None:
     assert camera.configuration["main"] == {"format": "RGB888", "size": (64, 48)}
     assert camera.configuration["controls"] == {"FrameRate": 25}
     frames = source.frames(Stop())
-    first, second = next(frames), next(frames)
+    first, start_s = next(frames), time.monotonic()
+    second, end_s = next(frames), time.monotonic()
     assert first is not None and second is not None
     assert (first.index, second.index) == (0, 1)
-    assert 0.04 < time.monotonic() - second.captured_at_s < 0.5
+    assert start_s - 0.1 < second.captured_at_s < end_s - 0.05
     source.close()
     source.close()
     assert camera.log == ["start", "released", "released", "released", "stop", "close"]
@@ -113,6 +117,21 @@ def test_a_pi_s_camera_that_freezes_breaks_off() -> None:
     with pytest.raises(SourceError, match=r"Camera csi://0 is frozen: no frame for 2 s, after 1 frames\."):
         next(frames)
     source.close()
+
+
+def test_a_pi_s_camera_that_breaks_off_says_why() -> None:
+    source = PiCameraSource(0, CaptureFormat(), picamera2=PICAMERA2)
+    FakePicamera2.last.is_broken = True
+    with pytest.raises(SourceError, match=r"Camera csi://0 broke off \(Camera frontend has timed out!\)\."):
+        next(source.frames(Stop()))
+    source.close()
+
+
+def test_a_pi_s_camera_that_breaks_off_before_its_first_picture_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakePicamera2, "breaks_at_once", True)
+    with pytest.raises(SourceError, match=r"csi://0 cannot be opened \(Camera frontend has timed out!\)"):
+        PiCameraSource(0, CaptureFormat(), picamera2=PICAMERA2)
+    assert FakePicamera2.last.log == ["start", "stop", "close"]
 
 
 def test_whether_there_is_a_ribbon_camera_is_known() -> None:

@@ -23,7 +23,7 @@ class Feed:
 
     name, is_live, rate_hz, dropped = "feed", True, 100.0, 0
 
-    def __init__(self, frames: list[CapturedFrame], error: SourceError | None = None) -> None:
+    def __init__(self, frames: list[CapturedFrame], error: Exception | None = None) -> None:
         self._frames, self._error = frames, error
         self.is_closed = False
 
@@ -52,13 +52,17 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_rest_are_counted(
     assert feed.is_closed
 
 
-def test_a_break_in_the_thread_reaches_the_reader(make_frame: Callable[..., CapturedFrame]) -> None:
-    latest = latest_frames(Feed([make_frame(0)], SourceError("unplugged")))
+@pytest.mark.parametrize("error", [SourceError("unplugged"), KeyError("not foreseen")])
+def test_a_break_in_the_thread_reaches_the_reader(
+    make_frame: Callable[..., CapturedFrame], error: Exception
+) -> None:
+    latest = latest_frames(Feed([make_frame(0)], error))
     frames = latest.frames(Stop())
     first = next(frames)
     assert first is not None and first.index == 0
-    with pytest.raises(SourceError, match="unplugged"):
+    with pytest.raises(type(error)) as raised:
         next(frames)
+    assert raised.value is error
     latest.close()
 
 
