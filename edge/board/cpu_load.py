@@ -10,7 +10,7 @@ __all__ = ["LoadMeter", "other_load_percent"]
 
 
 class LoadMeter:
-    """Measures the work of all processes but this one, from one look to the next."""
+    """Measures the work of all processes but this one and its children, from one look to the next."""
 
     def __init__(self) -> None:
         self._own = psutil.Process()
@@ -24,15 +24,16 @@ class LoadMeter:
         return round(max(0.0, 100 * (busy_s - own_s) / elapsed_s), 1) if elapsed_s > 0 else None
 
     def _look(self) -> tuple[float, float, float]:
-        """Now, and the CPU seconds used by all processes and the kernel, and by this process."""
+        """Now, and the CPU seconds used by all processes and the kernel, and by this process and its ended children."""
         times = psutil.cpu_times()
         kinds = ("user", "nice", "system", "irq", "softirq", "steal")
         busy_s = float(sum(getattr(times, kind, 0.0) for kind in kinds))
-        return time.perf_counter(), busy_s, sum(self._own.cpu_times()[:2])
+        user_and_system_of_both = self._own.cpu_times()[:4]
+        return time.perf_counter(), busy_s, sum(user_and_system_of_both)
 
 
 def other_load_percent(interval_s: float = 0.2) -> float | None:
-    """Work of all processes but this one during ``interval_s``, in percent of one CPU."""
+    """Work of all processes but this one and its children during ``interval_s``, in percent of one CPU."""
     meter = LoadMeter()
     time.sleep(interval_s)
     return meter.percent()

@@ -92,10 +92,13 @@ def measure(
         BackendError: No backend runs a variant.
     """
     chosen = [bundle.find(v).variant for v in dict.fromkeys(variants)] or [entry.variant for entry in bundle.variants]
-    frames, before, load = timing_frames(), machine.health(), machine.load_meter()
+    frames, before = timing_frames(), machine.health()
     points: tuple[HeatPoint, ...] = ()
     warm_ms: Mapping[Variant, float] = {}
     with bound(machine.big_cpus()) as cpus, ExitStack() as stack:
+        for variant in chosen:  # loads the runtime and tries the file in a child process, which counts towards nothing
+            _open(bundle, variant, backend, 1).close()
+        load = machine.load_meter()
         loaded = _load_each(bundle, chosen, backend, threads, frames, progress)
         opened = {v: stack.enter_context(_open(bundle, v, backend, loaded[v].threads)) for v in chosen}
         timed = run_rounds(opened, frames, stop, progress=part_of(progress, _LOADED, 1 - _LOADED))
@@ -141,7 +144,6 @@ def _load_each(
     progress: Progress,
 ) -> dict[Variant, _Loaded]:
     """Load every variant alone, with the threads that it will have."""
-    _open(bundle, variants[0], backend, 1).close()  # loads the runtime itself, which counts towards none of them
     loaded = {}
     for number, variant in enumerate(variants):
         progress(f"loading {variant.name}", _LOADED * number / len(variants))

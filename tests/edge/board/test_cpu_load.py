@@ -22,11 +22,11 @@ def test_work_of_another_process_is_seen() -> None:
         spin.wait()
 
 
-def test_own_work_does_not_count_as_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_work_and_that_of_children_does_not_count_as_that_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
     system = iter(
         [SimpleNamespace(user=10.0, system=5.0, idle=90.0), SimpleNamespace(user=11.0, system=5.5, idle=91.0)]
     )
-    own = iter([(1.0, 1.0, 0.0, 0.0), (2.0, 1.25, 0.0, 0.0)])
+    own = iter([(1.0, 1.0, 0.0, 0.0, 0.0), (1.5, 1.0, 0.5, 0.25, 0.0)])
     process = SimpleNamespace(cpu_times=lambda: next(own))
     monkeypatch.setattr(
         "edge.board.cpu_load.psutil", SimpleNamespace(Process=lambda: process, cpu_times=lambda: next(system))

@@ -81,6 +81,24 @@ def test_a_slow_model_is_seen_in_the_figures(bundle: Bundle, monkeypatch: pytest
     assert (big.latency.min_ms or 0) >= 6.0
 
 
+def test_what_a_file_costs_when_it_is_first_opened_counts_towards_nothing(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, loaded, loaded_before = fake.load, set[Variant](), set[Variant]()
+
+    def noted(model: ModelFile, threads: int) -> FakeBackend:
+        loaded.add(model.variant)
+        return load(model, threads)
+
+    def load_meter() -> Callable[[], float]:
+        loaded_before.update(loaded)
+        return lambda: 1.0
+
+    monkeypatch.setattr(fake, "load", noted)
+    measure(bundle, machine=calm_machine(load_meter=load_meter))
+    assert loaded_before == {BIG, MIDDLE, SMALL}
+
+
 def test_some_variants_may_be_named_and_one_named_twice_is_one(bundle: Bundle) -> None:
     profile = measure(bundle, variants=[SMALL, MIDDLE, SMALL])
     assert [row.variant for row in profile.rows] == [SMALL, MIDDLE]
