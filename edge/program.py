@@ -17,7 +17,7 @@ from typer.core import TyperOption
 from edge.console import say, show_paths
 from edge.errors import EdgeError, os_reason
 from edge.interrupts import Terminated, end_on_interrupt, raise_on_signals
-from edge.limits import limit_reached
+from edge.limits import limit_reached, require_address_space
 from edge.native_output import show_native_output
 from edge.parts import failed_import
 
@@ -33,6 +33,11 @@ _NUMBERS: Final = {"int": "is not a whole number", "float": "is not a number"}
 """Plain words for what typer says of a value."""
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
+_LEAST_BYTES: Final = 300 << 20
+_LEAST_BYTES_PER_CORE: Final = 110 << 20
+"""Address space that the libraries and a small model take, 490 MB with two cores: with less, libraries may crash."""
+_RESERVE_BYTES: Final = 4 << 20
+"""Address space that is given up when an error is to be said, as none may be left. Nothing is written there."""
 
 
 def _fail(program: str, message: str, exit_code: int) -> NoReturn:
@@ -56,6 +61,8 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     show_paths(program != _OF_CAMERAS)
     end_on_interrupt()
     _open_standard_streams()
+    reserve = [bytearray(_RESERVE_BYTES)]
+    last_words = f"{program}: There is not enough memory.\n".encode()
     arguments = sys.argv[1:]
     is_debugging = "--debug" in arguments
     if is_debugging:
@@ -63,6 +70,7 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     try:
         if arguments == ["--version"]:
             _print_version(program)
+        require_address_space(_LEAST_BYTES + _LEAST_BYTES_PER_CORE * (os.cpu_count() or 1))
         command = typer.main.get_command(build())
         _add_options(command, program)
         if not arguments and hasattr(command, "commands"):
@@ -84,9 +92,14 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     except Exception as error:  # the rim: a fault of ours must not end in a traceback
         if is_debugging:
             raise
+        reserve.clear()
         if isinstance(error, OSError) and error.errno in _WRITE_ERRORS:
             _discard_output()
-        _fail(program, *_explained(error, program, hints))
+        try:
+            _fail(program, *_explained(error, program, hints))
+        except MemoryError:
+            os.write(2, last_words)
+            os._exit(1)
 
 
 def _open_standard_streams() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import resource
 import subprocess
 import sys
@@ -58,6 +59,12 @@ def test_no_limit_ends_in_a_traceback(
             timeout=300,
             preexec_fn=lambda value=value: resource.setrlimit(limit, (value, value)),  # type: ignore[misc]
         )
+        if limit == resource.RLIMIT_AS:  # told before a library is loaded, which might crash
+            assert re.fullmatch(
+                rf"[\w-]+: There is not enough memory: this process may address {value >> 20} MB and needs \d+. "
+                "Raise ulimit -v.\n",
+                done.stderr,
+            )
         assert "Traceback" not in done.stderr and "internal error" not in done.stderr, (value, done.stderr)
         assert done.returncode in (0, 1), (value, done.stderr)
 
@@ -76,3 +83,17 @@ def test_an_address_is_read_without_the_codec_of_names() -> None:
         "assert read('http://127.0.0.1:0').host == '127.0.0.1'; assert 'encodings.idna' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_where_no_memory_is_left_to_say_so_the_least_is_said() -> None:
+    code = """
+import edge.program
+
+def exhausted(*arguments):
+    raise MemoryError
+
+edge.program.say = exhausted
+edge.program.run(exhausted, "edge")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, "edge: There is not enough memory.\n")
