@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from edge.bundles import registry
 from edge.vision.preprocess import Frame
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # torch reads it when it is loaded; see convert.cli.app
@@ -70,7 +71,9 @@ def _signals_of_a_new_process(_interruptible: None) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Profiles, bundles and settings of tests lie in a folder of theirs: the user's are neither read nor changed.
+    """Profiles, bundles and settings of tests lie in folders of theirs: the user's are neither read nor changed.
+
+    Nor, within this process, are the bundles that are installed for all users.
 
     State is shared by the processes that run tests beside each other: this machine is measured once for all.
     """
@@ -79,6 +82,7 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         for kind in ("CONFIG", "DATA"):
             patch.setenv(f"XDG_{kind}_HOME", str(tmp_path_factory.mktemp("home") / kind.lower()))
         patch.setenv("XDG_STATE_HOME", str((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "state"))
+        patch.setattr(registry, "SYSTEM", tmp_path_factory.mktemp("system") / "bundles")
         yield
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.bundles import registry
 from edge.bundles.bundle import open_bundle
 from edge.bundles.registry import (
     SYSTEM,
@@ -81,6 +82,7 @@ def test_no_name_leads_elsewhere(tiny: Installed, name: str) -> None:
 def test_the_users_folder_comes_before_the_systems(
     variables: dict[str, str], user: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(registry, "SYSTEM", SYSTEM)
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     for name, value in variables.items():
