@@ -41,9 +41,9 @@ class Variant:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.alpha) and self.alpha > 0):
             raise VariantError(f"invalid width multiplier {self.alpha}: α must be greater than 0, e.g. 0.5.")
-        if self.network != _V1 and (self.alpha != 1.0 or _OTHER_NAME.fullmatch(self.name) is None):
+        if not self.is_mobilenet_v1 and (self.alpha != 1.0 or _OTHER_NAME.fullmatch(self.name) is None):
             raise VariantError(f"Invalid network name '{self.network}': expected lower-case letters, digits, '_', '.'.")
-        if self.resolution <= 0 or (self.resolution % 32 and self.network == _V1):
+        if self.resolution <= 0 or (self.resolution % 32 and self.is_mobilenet_v1):
             raise VariantError(
                 f"invalid resolution {self.resolution}: ρ must be a multiple of 32, e.g. 224, 192, 160 or 128."
             )
@@ -73,18 +73,36 @@ class Variant:
     @property
     def name(self) -> str:
         """``mobilenet_v1_<α>_<ρ>`` with at least two decimals of α; ``<network>_<ρ>`` of another network."""
-        if self.network != _V1:
+        if not self.is_mobilenet_v1:
             return f"{self.network}_{self.resolution}"
         alpha = f"{self.alpha:.2f}"
         return f"mobilenet_v1_{alpha if float(alpha) == self.alpha else repr(self.alpha)}_{self.resolution}"
 
+    @property
+    def is_mobilenet_v1(self) -> bool:
+        """Whether the name says what the network costs."""
+        return self.network == _V1
+
     def mult_adds(self, classes: int) -> LayerCosts:
-        """Exact mult-adds for one image with a classifier of ``classes`` outputs."""
-        return costs(self.alpha, self.resolution, classes)[0]
+        """Exact mult-adds for one image with a classifier of ``classes`` outputs.
+
+        Raises:
+            VariantError: It is no MobileNet v1.
+        """
+        return self._costs(classes)[0]
 
     def parameters(self, classes: int) -> LayerCosts:
-        """Exact parameters with a classifier of ``classes`` outputs."""
-        return costs(self.alpha, self.resolution, classes)[1]
+        """Exact parameters with a classifier of ``classes`` outputs.
+
+        Raises:
+            VariantError: It is no MobileNet v1.
+        """
+        return self._costs(classes)[1]
+
+    def _costs(self, classes: int) -> tuple[LayerCosts, LayerCosts]:
+        if not self.is_mobilenet_v1:
+            raise VariantError(f"The name {self.name} does not tell what the network costs: only a MobileNet v1's does.")
+        return costs(self.alpha, self.resolution, classes)
 
     def __str__(self) -> str:
         return self.name

@@ -50,9 +50,11 @@ def write_charts(charts: Sequence[Chart], path: Path, *, title: str, notes: Sequ
         notes: Lines below a page's title: how the figures came about.
 
     Raises:
-        OutputError: The file cannot be written, or matplotlib is not installed.
+        OutputError: There are no charts, the file cannot be written, or matplotlib is not installed.
     """
     check_plot(path)
+    if not charts:
+        raise OutputError(f"Cannot draw {path}: there is nothing to draw. Name a bundle, whose accuracies can be drawn.")
     kind = path.suffix.lower()
     if kind in _HTML:
         write_atomically(path, _page(charts, title, notes))

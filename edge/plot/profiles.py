@@ -90,14 +90,16 @@ def _charts(shown: Sequence[_Shown], budget_ms: float | None) -> Iterator[Chart]
             hollow=hollow,
             warning=warning,
         )
-    yield Chart(
-        title="Latency against mult-adds",
-        x=Axis(label="million mult-adds, with 1000 classes", is_log=True),
-        y=Axis(label="median, ms a frame", is_log=True),
-        series=tuple(map(_cost, shown)),
-        hollow=hollow,
-        warning=warning,
-    )
+    costs = tuple(series for series in map(_cost, shown) if series.marks)
+    if costs:
+        yield Chart(
+            title="Latency against mult-adds",
+            x=Axis(label="million mult-adds, with 1000 classes", is_log=True),
+            y=Axis(label="median, ms a frame", is_log=True),
+            series=costs,
+            hollow=hollow,
+            warning=warning,
+        )
     for one in shown:
         if len(one.profile.sustained) > 1:
             yield from _sustained(one.profile, one.name, one.warning)
@@ -123,7 +125,7 @@ def _accuracy(shown: _Shown) -> list[Series]:
 
 
 def _cost(shown: _Shown) -> Series:
-    """Every row of a profile by its mult-adds with 1000 classes; labelled as in the chart of accuracy."""
+    """Every MobileNet v1 of a profile by its mult-adds with 1000 classes; labelled as in the chart of accuracy."""
     labelled = {candidate.variant for candidate in shown.front} or {row.variant for row in shown.profile.rows}
     marks = (
         Mark(
@@ -133,6 +135,7 @@ def _cost(shown: _Shown) -> Series:
             is_hollow=row.provenance != "measured",
         )
         for row in shown.profile.rows
+        if row.variant.is_mobilenet_v1
     )
     return Series(name=shown.name, colour=shown.colour, marks=tuple(marks))
 

@@ -93,8 +93,10 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
 
 
 def choose_to_measure(bundle: Bundle) -> list[Variant]:
-    """The variants of a bundle that determine the others best; see :func:`choose_among`."""
-    return choose_among([entry.variant for entry in bundle.variants])
+    """The MobileNets v1 of a bundle that determine the others best, see :func:`choose_among`; and all other networks."""
+    variants = [entry.variant for entry in bundle.variants]
+    chosen = choose_among([variant for variant in variants if variant.is_mobilenet_v1])
+    return [variant for variant in variants if variant in chosen or not variant.is_mobilenet_v1]
 
 
 def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> list[Variant]:
@@ -117,12 +119,13 @@ def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> li
 
 
 def predict(profile: LatencyProfile, bundle: Bundle, published: Sequence[Times] | None = None) -> LatencyProfile:
-    """Add a row, marked as predicted, for every variant of the bundle that was not measured.
+    """Add a row, marked as predicted, for every MobileNet v1 of the bundle that was not measured.
 
-    Earlier predictions are replaced; measured rows stay as they are.
+    Earlier predictions are replaced; measured rows stay as they are. Other networks get no row: the formula is of layers
+    that follow from the variant's name.
 
     Args:
-        profile: A profile of at least :data:`LEAST_MEASURED` measured variants.
+        profile: A profile of at least :data:`LEAST_MEASURED` measured MobileNets v1.
         bundle: The bundle that was measured.
         published: Latencies of other boards; None for the profiles that ship.
 
@@ -130,7 +133,8 @@ def predict(profile: LatencyProfile, bundle: Bundle, published: Sequence[Times] 
         ProfileError: Too few variants were measured.
     """
     measured = [row for row in profile.rows if row.provenance == "measured"]
-    missing = [e for e in bundle.variants if all(e.variant != row.variant for row in measured)]
+    known = {row.variant for row in measured}
+    missing = [e for e in bundle.variants if e.variant.is_mobilenet_v1 and e.variant not in known]
     if not missing:
         return replace(profile, rows=tuple(measured))
     boards = published_times() if published is None else published
@@ -234,7 +238,7 @@ def _greedily(rows: NDArray[np.float64], count: int) -> list[int]:
 
 
 def _times(rows: Sequence[ProfileRow], name: str) -> Times:
-    return {row.variant: getattr(row.latency, name) for row in rows}
+    return {row.variant: getattr(row.latency, name) for row in rows if row.variant.is_mobilenet_v1}
 
 
 def _predicted(fits: dict[str, Fit], variant: Variant) -> Latency:

@@ -171,8 +171,14 @@ def _alone(announce: Callable[[str], None]) -> Iterator[bool]:
 
 def _representative(bundle: Bundle, named: list[Variant]) -> list[Variant]:
     """The variants to estimate the others from."""
-    if named and len(set(named)) < min(LEAST_MEASURED, len(bundle.variants)):
-        raise ProfileError(f"{LEAST_MEASURED} variants are needed to estimate the others: name more, or none.")
+    known, all_of_them = (
+        {variant for variant in variants if variant.is_mobilenet_v1}
+        for variants in (named, [entry.variant for entry in bundle.variants])
+    )
+    if named and len(known) < min(LEAST_MEASURED, len(all_of_them)):
+        raise ProfileError(
+            f"{LEAST_MEASURED} MobileNet v1 variants are needed to estimate the others: name more, or none."
+        )
     return named or choose_to_measure(bundle)
 
 

@@ -48,6 +48,8 @@ def predict_successor(profile: LatencyProfile, bundle: Bundle, successor: Bundle
             if not carried:
                 raise
     found = [replace(rows[e.variant], provenance="predicted") for e in successor.variants if e.variant in rows]
+    if not found:
+        raise ProfileError(f"Cannot tell how fast bundle {successor.name} is: none of its networks has been measured.")
     return replace(profile, bundle=successor.name, rows=tuple(found))
 
 

@@ -74,11 +74,12 @@ def model_bytes(variant: Variant) -> bytes:
 
 def bundled(name: str, top1: float | None, classes: int = len(LABELS), *formats: str) -> BundledVariant:
     variant = Variant.parse(name)
+    is_known = variant.is_mobilenet_v1
     files = (model_file(variant.name, model_bytes(variant), format=f, top1=top1) for f in formats or ("tflite",))
     return BundledVariant(
         variant=variant,
-        mult_adds=variant.mult_adds(classes).total,
-        parameters=variant.parameters(classes).total,
+        mult_adds=variant.mult_adds(classes).total if is_known else 300_000_000,
+        parameters=variant.parameters(classes).total if is_known else 3_000_000,
         artifacts=tuple(files),
     )
 

@@ -597,7 +597,7 @@ class TestProfile:
     ) -> None:
         monkeypatch.setattr("edge.profiling.profile_cache.measure", lambda *args, **kwargs: pytest.fail("measured"))
         ended = edge("profile", "--bundle", "demo", "--predict", "--variant", "0.25_128")
-        assert ended.error == ("edge: 4 variants are needed to estimate the others: name more, or none.")
+        assert ended.error == ("edge: 4 MobileNet v1 variants are needed to estimate the others: name more, or none.")
 
     def test_a_budget_to_draw_must_make_sense(self, edge: Edge, bundle_folder: Path) -> None:
         ended = edge("profile", "--bundle", bundle_folder, "--budget-ms", 0)

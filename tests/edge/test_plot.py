@@ -54,6 +54,20 @@ class TestProfile:
         assert sorted(mark.at for mark in all_variants.marks) == [(4.0, 60.0), (12.0, 80.0), (70.0, 90.0)]
         assert {mark.at[1] for mark in cost.series[0].marks} == {63.0, 10.8, 3.6}
 
+    def test_shows_no_cost_of_networks_whose_name_does_not_tell_it(self) -> None:
+        names = {"mobilenet_v2_224": 30.0, "efficientnet_lite0_300": 60.0}
+        others = make_profile(names)
+        (accuracy,) = profile_charts(others, make_bundle(dict.fromkeys(names, 0.8)))
+        assert len(accuracy.series[1].marks) == 2
+        *_, cost = profile_charts(make_profile(TIMES | names), make_bundle(dict.fromkeys((*TIMES, *names), 0.8)))
+        assert {mark.name for mark in cost.series[0].marks} == {f"mobilenet_v1_{name}" for name in TIMES}
+
+    def test_of_nothing_is_refused(self, tmp_path: Path) -> None:
+        charts = comparison_charts(*[make_profile({"mobilenet_v2_224": 30.0})] * 2, names=("A", "B"))
+        with pytest.raises(OutputError, match="nothing to draw"):
+            write_charts(charts, tmp_path / "plot.svg", title="t")
+        assert not list(tmp_path.iterdir())
+
     def test_labels_the_pareto_front_alone(self) -> None:
         charts = profile_charts(PROFILE, make_bundle({**dict.fromkeys(TIMES, 0.5), "0.25_128": 0.8}))
         assert [mark.at[0] for mark in charts[0].series[0].marks] == [4.0]

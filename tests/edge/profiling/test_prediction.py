@@ -119,6 +119,11 @@ class TestChoice:
             "mobilenet_v1_0.25_128",
         ]
 
+    def test_of_a_bundle_with_other_networks_is_all_of_those_too(self) -> None:
+        names = [*(variant.name for variant in FAMILY), "mobilenet_v2_224", "efficientnet_lite0_300"]
+        chosen = choose_to_measure(make_bundle(dict.fromkeys(names, 0.8)))
+        assert set(chosen) == {*CORNERS, Variant.parse(names[-2]), Variant.parse(names[-1])}
+
 
 NAMES = ("1.00_224", "1.00_128", "0.50_224", "0.50_160", "0.25_224", "0.25_128")
 BUNDLE = make_bundle(dict.fromkeys(NAMES, 0.8))
@@ -166,6 +171,13 @@ class TestPrediction:
     def test_from_too_little_is_refused(self) -> None:
         with pytest.raises(ProfileError, match="Cannot predict from 3 variants"):
             predict(profile_of(*MEASURED[:3]), BUNDLE)
+
+    def test_is_of_mobilenets_v1_alone_and_rests_on_them_alone(self) -> None:
+        mixed = make_bundle(dict.fromkeys((*NAMES, "mobilenet_v2_224", "efficientnet_lite0_300"), 0.8))
+        before = predict(profile_of(*MEASURED), BUNDLE)
+        other = make_row("mobilenet_v2_224", 900.0)
+        after = predict(replace(before, rows=(*before.rows, other)), mixed)
+        assert {row.variant: row for row in after.rows} == {row.variant: row for row in (*before.rows, other)}
 
     def test_rests_on_no_predicted_row(self) -> None:
         once = predict(profile_of(*MEASURED), BUNDLE)

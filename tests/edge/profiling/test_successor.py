@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -13,14 +14,14 @@ from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import ProfileError
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.successor import predict_successor
-from tests.edge.conftest import make_bundle, make_profile
+from tests.edge.conftest import make_bundle, make_profile, make_row
 
 NAMES = [Variant(alpha, side).name for alpha in ALPHAS for side in RESOLUTIONS]
 CORNERS = [Variant(alpha, side).name for alpha in (1.0, 0.25) for side in (224, 128)]
 TIMES = {name: 1.0 + Variant.parse(name).mult_adds(3).total / 1e7 for name in NAMES}
 
 
-def bundle_of(names: list[str]) -> Bundle:
+def bundle_of(names: Iterable[str]) -> Bundle:
     return make_bundle(dict.fromkeys(names))
 
 
@@ -34,7 +35,7 @@ def retrained(bundle: Bundle) -> Bundle:
     return replace(bundle, manifest=replace(bundle.manifest, variants=tuple(map(other, bundle.variants))))
 
 
-def profile_of(names: list[str]) -> LatencyProfile:
+def profile_of(names: Iterable[str]) -> LatencyProfile:
     return make_profile({name: TIMES[name] for name in names})
 
 
@@ -70,6 +71,16 @@ def test_what_cannot_be_predicted_is_left_out() -> None:
     assert sorted(row.variant.name for row in found.rows) == sorted(CORNERS[:2])
     with pytest.raises(ProfileError, match="predict from 2 variants"):
         predict_successor(profile, bundle, bundle_of(CORNERS[2:]))
+
+
+def test_of_other_networks_only_the_same_are_known() -> None:
+    others = ("mobilenet_v2_224", "efficientnet_lite0_300")
+    bundle, profile = bundle_of((*CORNERS, others[0])), profile_of(CORNERS)
+    profile = replace(profile, rows=(*profile.rows, make_row(others[0], 30.0)))
+    found = predict_successor(profile, bundle, retrained(bundle_of((*NAMES, *others))))
+    assert {row.variant.name for row in found.rows} == {*NAMES, others[0]}
+    with pytest.raises(ProfileError, match="none of its networks has been measured"):
+        predict_successor(profile, bundle, bundle_of(others[1:]))
 
 
 def test_a_network_of_another_shape_is_not_taken_for_the_same() -> None:
