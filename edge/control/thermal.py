@@ -39,7 +39,7 @@ class Thermal:
     """What is known of one board's heat. Times are seconds of any one clock."""
 
     trend: tuple[tuple[float, float], ...] = ()
-    """(time, °C) of the last :data:`TREND_S`."""
+    """(time, °C left to the limit) of the last :data:`TREND_S`: of the zone nearest to its limit, whichever that was."""
     is_hot: bool = False
     """At its limit, or about to be."""
     is_under_voltage: bool = False
@@ -70,7 +70,7 @@ def on_health(state: Thermal, health: Health, now_s: float) -> tuple[Thermal, st
     reason = "the board reports that it is throttled" if is_throttled else None
     if temperature_c is not None:
         recent = tuple(seen for seen in state.trend if seen[0] >= now_s - TREND_S)
-        state = replace(state, trend=(*recent, (now_s, temperature_c)))
+        state = replace(state, trend=(*recent, (now_s, limit_c - temperature_c)))
         reason = reason or _too_hot(state.trend, limit_c)
     if reason is not None:
         rested_long = now_s - state.cool_since_s > LONGEST_REST_S
@@ -86,9 +86,9 @@ def on_health(state: Thermal, health: Health, now_s: float) -> tuple[Thermal, st
 
 def _too_hot(trend: tuple[tuple[float, float], ...], limit_c: float) -> str | None:
     """Why the last temperature is too high, if it is."""
-    (then_s, then_c), (now_s, now_c) = trend[0], trend[-1]
-    rise_c_per_s = (now_c - then_c) / (now_s - then_s) if now_s - then_s >= TREND_S / 3 else 0.0
-    left_c = limit_c - now_c
+    (then_s, then_left_c), (now_s, left_c) = trend[0], trend[-1]
+    rise_c_per_s = (then_left_c - left_c) / (now_s - then_s) if now_s - then_s >= TREND_S / 3 else 0.0
+    now_c = limit_c - left_c
     if left_c <= NEAR_C:
         return f"{now_c:.0f} °C, the limit is {limit_c:.0f} °C"
     if left_c <= WATCH_C and left_c <= rise_c_per_s * HORIZON_S:

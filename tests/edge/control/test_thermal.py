@@ -64,6 +64,15 @@ def test_a_board_that_will_soon_be_there_counts_as_hot() -> None:
     assert found[0][1].endswith("and rising, 80 °C in about 22 s")
 
 
+def test_a_change_of_the_zone_nearest_to_its_limit_is_no_rise() -> None:
+    def course(now_s: float) -> Health:
+        """A processor at 71 °C of 80, and memory steady at 96 °C of 105.5, which is nearer once the former cools."""
+        in_memory = now_s >= 16
+        return Health(temperature_c=96.0 if in_memory else 71.0, limit_c=105.5 if in_memory else 80.0)
+
+    assert reasons(Heat(), course, 60) == []
+
+
 def test_a_board_that_warms_up_from_cold_does_not() -> None:
     assert reasons(Heat(), lambda now_s: Health(temperature_c=40 + min(1.0 * now_s, 28)), 60) == []
 
