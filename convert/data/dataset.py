@@ -178,14 +178,16 @@ def _by_class(data: Path) -> Iterable[tuple[Path, str]]:
 
 
 def _from_csv(data: Path) -> list[_Row]:
-    rows: list[_Row] = []
+    rows: dict[Path, _Row] = {}
     for line, path, label, split in read_label_table(data, TrainingError):
         if split.lower() not in ("", *_SPLITS):
             raise TrainingError(
                 f"{data}, line {line}: split '{split}' is not known: expected train, validation or test."
             )
-        rows.append((path, label, _SPLITS.get(split.lower())))
-    return rows
+        row = path, label, _SPLITS.get(split.lower())
+        if rows.setdefault(path, row) != row:
+            raise TrainingError(f"{data}, line {line}: {path} has another class or split in a line before.")
+    return list(rows.values())
 
 
 def _divided(rows: Sequence[_Row], share: float) -> Iterable[_Row]:

@@ -93,7 +93,7 @@ def fit(measured: Times, classes: int, published: Sequence[Times] = ()) -> Fit:
 
 
 def choose_to_measure(bundle: Bundle) -> list[Variant]:
-    """The MobileNets v1 of a bundle that determine the others best, see :func:`choose_among`; and all other networks."""
+    """Of a bundle, the MobileNets v1 that determine the others best, see :func:`choose_among`; all other networks."""
     variants = [entry.variant for entry in bundle.variants]
     chosen = choose_among([variant for variant in variants if variant.is_mobilenet_v1])
     return [variant for variant in variants if variant in chosen or not variant.is_mobilenet_v1]
@@ -121,8 +121,8 @@ def choose_among(variants: Sequence[Variant], count: int = LEAST_MEASURED) -> li
 def predict(profile: LatencyProfile, bundle: Bundle, published: Sequence[Times] | None = None) -> LatencyProfile:
     """Add a row, marked as predicted, for every MobileNet v1 of the bundle that was not measured.
 
-    Earlier predictions are replaced; measured rows stay as they are. Other networks get no row: the formula is of layers
-    that follow from the variant's name.
+    Earlier predictions are replaced; measured rows stay as they are. Other networks get no row: their names do not tell
+    what they cost.
 
     Args:
         profile: A profile of at least :data:`LEAST_MEASURED` measured MobileNets v1.

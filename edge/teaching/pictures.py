@@ -189,13 +189,13 @@ def _without_copies(rows: Sequence[tuple[Path, str]]) -> tuple[list[tuple[Path, 
             digest = hashlib.sha256(path.read_bytes()).digest()
         except OSError as reason:
             raise TeachingError(f"Cannot read {path}: {os_reason(reason)}.") from reason
-        other = seen.setdefault(digest, (path, label))
-        if other[1] != label:
+        if digest not in seen:
+            seen[digest] = (path, label)
+            kept.append((path, label))
+        elif (other := seen[digest])[1] != label:
             raise TeachingError(
                 f"{path} of {label!r} and {other[0]} of {other[1]!r} are the same picture: expected it in one class."
             )
-        if other[0] == path:
-            kept.append((path, label))
     return kept, len(rows) - len(kept)
 
 

@@ -33,12 +33,16 @@ def read_label_table(table: Path, error: type[EdgeError] = ImageError) -> list[L
     """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            return [_row(table, number, row, error) for number, row in enumerate(csv.DictReader(file), start=2)]
-    except (OSError, UnicodeDecodeError, csv.Error) as reason:
-        if isinstance(reason, EdgeError):
-            raise
-        why = os_reason(reason) if isinstance(reason, OSError) else "it is not text in UTF-8"
-        raise error(f"Cannot read {table}: {why}.") from reason
+            reader = csv.DictReader(file)
+            return [_row(table, reader.line_num, row, error) for row in reader]
+    except EdgeError:
+        raise
+    except OSError as reason:
+        raise error(f"Cannot read {table}: {os_reason(reason)}.") from reason
+    except UnicodeDecodeError as reason:
+        raise error(f"Cannot read {table}: it is not text in UTF-8.") from reason
+    except csv.Error as reason:
+        raise error(f"Cannot read {table}: it is no table of comma-separated values ({reason}).") from reason
 
 
 def _row(table: Path, number: int, row: dict[str, str | None], error: type[EdgeError]) -> LabelRow:

@@ -167,6 +167,10 @@ def test_what_cannot_be_learned_from_is_refused(photos: Path, spoil: Callable[[P
     [
         ("file,label\na.png,cat\n", "line 2: expected the columns path and label"),
         ("path,label,split\na.png,cat,someday\n", "line 2: split 'someday' is not known"),
+        ('path,label,split\n\n"a.png","cat\n",train\nb.png,dog,soon\n', "line 5: split 'soon' is not known"),
+        pytest.param(f'path,label\n"{"x" * 200_000}', "is no table of comma-separated values (field", id="one-field"),
+        ("path,label,split\na.png,cat,train\na.png,cat,val\n", "a.png has another class or split in a line before."),
+        ("path,label\na.png,cat\na.png,dog\n", "line 3: "),
         ("path,label\n", "names no class"),
     ],
 )

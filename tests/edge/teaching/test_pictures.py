@@ -118,6 +118,15 @@ def test_copies_within_a_class_count_once(photos: Path) -> None:
     assert len(found.paths) == 9 and "1 pictures are there more than once, and count once" in found.notes
 
 
+def test_a_picture_that_the_table_names_twice_counts_once(photos: Path) -> None:
+    names = [str(path.relative_to(photos)) for path in sorted(photos.rglob("*.png"))]
+    rows = [(name, "ab"[n % 2]) for n, name in enumerate(names)]
+    write_table(photos / "labels.csv", [*rows, rows[0]])
+    found = find_pictures(photos)
+    assert len(set(found.paths)) == len(found.paths) == 9
+    assert "1 pictures are there more than once, and count once" in found.notes
+
+
 def test_too_few_is_told_and_the_empty_scene_is_offered(photos: Path) -> None:
     (photos / "fox/x1.png").unlink()
     (photos / "nothing").rename(photos / "hat")
