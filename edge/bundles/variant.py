@@ -101,7 +101,7 @@ class Variant:
 
     def _costs(self, classes: int) -> tuple[LayerCosts, LayerCosts]:
         if not self.is_mobilenet_v1:
-            raise VariantError(f"The name {self.name} does not tell what the network costs: only a MobileNet v1's does.")
+            raise VariantError(f"{self.name} does not say what the network costs: only a MobileNet v1's name does.")
         return costs(self.alpha, self.resolution, classes)
 
     def __str__(self) -> str:

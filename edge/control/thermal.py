@@ -39,7 +39,7 @@ class Thermal:
     """What is known of one board's heat. Times are seconds of any one clock."""
 
     trend: tuple[tuple[float, float], ...] = ()
-    """(time, °C left to the limit) of the last :data:`TREND_S`: of the zone nearest to its limit, whichever that was."""
+    """(time, °C left to the limit) of the last :data:`TREND_S`, of whichever sensor was nearest to its limit."""
     is_hot: bool = False
     """At its limit, or about to be."""
     is_under_voltage: bool = False

@@ -54,7 +54,7 @@ def write_charts(charts: Sequence[Chart], path: Path, *, title: str, notes: Sequ
     """
     check_plot(path)
     if not charts:
-        raise OutputError(f"Cannot draw {path}: there is nothing to draw. Name a bundle, whose accuracies can be drawn.")
+        raise OutputError(f"Cannot draw {path}: there is nothing to draw. Name a bundle: its accuracies can be.")
     kind = path.suffix.lower()
     if kind in _HTML:
         write_atomically(path, _page(charts, title, notes))

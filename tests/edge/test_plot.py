@@ -63,7 +63,8 @@ class TestProfile:
         assert {mark.name for mark in cost.series[0].marks} == {f"mobilenet_v1_{name}" for name in TIMES}
 
     def test_of_nothing_is_refused(self, tmp_path: Path) -> None:
-        charts = comparison_charts(*[make_profile({"mobilenet_v2_224": 30.0})] * 2, names=("A", "B"))
+        profile = make_profile({"mobilenet_v2_224": 30.0})
+        charts = comparison_charts(profile, profile, ("A", "B"))
         with pytest.raises(OutputError, match="nothing to draw"):
             write_charts(charts, tmp_path / "plot.svg", title="t")
         assert not list(tmp_path.iterdir())
