@@ -11,9 +11,10 @@ import platform
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final, Protocol
+
+from edge.child_command import child_command
 
 __all__ = [
     "BackendReport",
@@ -96,7 +97,7 @@ def self_test(bundle: str) -> tuple[bool, str]:
     Returns:
         Whether all is right, and what was tested or what is wrong.
     """
-    command = [sys.executable, "-m", "edge", "bundle", "verify", bundle, "--json"]
+    command = child_command("edge", "bundle", "verify", bundle, "--json")
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SELF_TEST_S, check=False

@@ -17,6 +17,7 @@ import numpy as np
 
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
+from edge.child_command import child_command
 from edge.errors import BackendError, EdgeError, SelfTestError
 from edge.inference.backends.base import first_line
 from edge.inference.classifier import Classifier
@@ -26,11 +27,6 @@ __all__ = ["try_engine"]
 
 LONGEST_S: Final = 300.0
 """How long it may take, with loading CUDA."""
-_PROGRAM: Final = (
-    "import sys; sys.path[:] = sys.argv.pop(1).split(chr(10)); import runpy;"
-    "runpy.run_module('edge.inference.engine_trial', run_name='__main__')"
-)
-"""Runs this module with the parent's own search path, so never with the folder that it was called in."""
 _GREY: Final = np.full((64, 64, 3), 128, np.uint8)
 
 
@@ -51,11 +47,11 @@ def try_engine(bundle: Bundle, variant: Variant, precision: str, cache: Path, *,
         SelfTestError: An answer is wrong.
         BackendError: It cannot be loaded or run within the time.
     """
-    arguments = ["\n".join(sys.path), str(bundle.root), variant.name, precision]
+    command = child_command("edge.inference.engine_trial", str(bundle.root), variant.name, precision)
     name = f"{variant.name} ({precision})"
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *arguments],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.child_command import child_command
 from edge.errors import BackendError
 from edge.inference.backends import litert, onnxruntime
 from edge.inference.backends.base import first_line
@@ -35,11 +36,6 @@ MOST_BYTES: Final = 160 << 20
 _TIMES_THE_FILE: Final = 8
 _START_S: Final = 60.0
 """How long the child may take to begin."""
-_PROGRAM: Final = (
-    "import sys; sys.path[:] = sys.argv.pop(1).split(chr(10)); import runpy;"
-    "runpy.run_module('edge.inference.inspection', run_name='__main__')"
-)
-"""Runs this module with the parent's own search path, so never with the folder that it was called in."""
 _ENVIRONMENT: Final = {"MALLOC_PERTURB_": "165", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
 """Freed memory is overwritten, so that what is used after it was freed shows."""
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
@@ -117,10 +113,10 @@ def inspect_models(
     Raises:
         BackendError: No runtime is installed, or a file cannot be loaded or run within the limits.
     """
-    arguments = ["\n".join(sys.path), format, str(longest_s), str(most_bytes), *map(str, paths)]
+    arguments = [format, str(longest_s), str(most_bytes), *map(str, paths)]
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, *arguments],
+            child_command("edge.inference.inspection", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -281,7 +281,7 @@ class TestMaking:
         message: str,
     ) -> None:
         (tmp_path / "dying.py").write_text(f"import os, sys\n{ending}\n")
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(ConversionError, match=message):
             self.make(make_onnx(SMALL, "fp16"), store, module="dying")
         assert [p.name for p in store.folder.iterdir()] == [".lock"]
@@ -292,7 +292,7 @@ class TestMaking:
         (tmp_path / "endless.py").write_text(
             f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n"
         )
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.syspath_prepend(tmp_path)
 
         def interrupt() -> None:
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():

@@ -6,7 +6,6 @@ import contextlib
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import psutil
 from convert.errors import ConversionError
 from convert.export.tensorrt.build import BuildOptions
 from edge.bundles.variant import Variant
+from edge.child_command import child_command
 from edge.inference.engine_cache import DamagedEngineError, Engine, EngineStore, Platform, Source
 from edge.progress import Progress, no_progress
 
@@ -145,7 +145,7 @@ def _run(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def _worker(complaints: IO[str]) -> subprocess.Popen[str]:
     """A builder in a session of its own, so that Ctrl-C reaches this process alone."""
     return subprocess.Popen(
-        [sys.executable, "-m", "convert.export.tensorrt.worker"],
+        child_command("convert.export.tensorrt.worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=complaints,
