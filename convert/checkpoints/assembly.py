@@ -15,6 +15,7 @@ from convert.checkpoints.network import (
     ActivationLayer,
     Affine,
     Array,
+    ChannelOrder,
     Convolution,
     Dense,
     Layer,
@@ -24,7 +25,7 @@ from convert.checkpoints.network import (
     Pool,
     ZeroPadding,
 )
-from convert.checkpoints.pixels import pixel_settings
+from convert.checkpoints.pixels import in_picture_order, pixel_settings
 from convert.checkpoints.weights import FILTERS, Arrays, Weights, width_multiplier
 from convert.errors import CheckpointError
 from convert.model import ModelConfig, Padding, pads
@@ -64,11 +65,13 @@ def assembled(path: Path, network: Network) -> Weights:
     first = next((n for n, one in enumerate(network.layers) if isinstance(one, (Convolution, ZeroPadding))), None)
     if first is None:
         raise CheckpointError(f"{path} has no convolution: expected a MobileNet v1.")
-    body, head_layers = _parted(network.layers[first:])
+    before = tuple(layer for layer in network.layers[:first] if not isinstance(layer, ChannelOrder))
+    orders = [layer for layer in network.layers[:first] if isinstance(layer, ChannelOrder)]
+    body, head_layers = _parted(in_picture_order(network.layers[first:], orders))
     units, head_layers = _linear_last(list(_units(path, body)), head_layers)
     _check_shapes(path, units)
     channels = units[0].conv.weight.shape[1]
-    settings, notes = pixel_settings(path, network, network.layers[:first], channels)
+    settings, notes = pixel_settings(path, network, before, channels, is_turned=bool(orders))
     head = read_head(path, head_layers, len(units[-1].conv.weight), _side(network, units))
     tensors: Arrays = {}
     bn_eps = next((unit.norm.eps for unit in units if unit.norm), network.settings.get("bn_eps", 1e-3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -10,9 +10,10 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 
 from convert.checkpoints.network import Affine, Array, Layer, Pads, ZeroPadding
+from convert.checkpoints.pixel_map import PixelMap, StepError
 from convert.errors import CheckpointError
 
-__all__ = ["Node", "affine", "padding", "row", "side_of"]
+__all__ = ["Node", "affine", "byte_layers", "padding", "pixel_layers", "pixel_steps", "row", "side_of"]
 
 _Key = TypeVar("_Key", bound=Hashable)
 _SHAPES: Final = ("Shape", "SHAPE", "CastLike")
@@ -43,7 +44,7 @@ def row(path: Path, nodes: Sequence[Node[_Key]], start: _Key, end: _Key) -> list
             takers.setdefault(tensor, []).append(node)
     found: list[tuple[Node[_Key], _Key]] = []
     current = start
-    while current != end and len(found) <= len(nodes):
+    while current != end and (not found or end not in found[-1][0].outputs) and len(found) <= len(nodes):
         following = [node for node in takers.get(current, ()) if node.kind not in _SHAPES]
         if len(following) != 1:
             names = " and ".join(f"'{node.name}' ({node.kind})" for node in following[:3]) or "nothing"
@@ -101,3 +102,66 @@ def side_of(path: Path, shape: Sequence[int | None], *, is_channels_last: bool) 
             "weights, evaluate and save it."
         )
     return rows
+
+
+def pixel_steps(
+    path: Path,
+    nodes: Sequence[Node[_Key]],
+    start: _Key,
+    picture: PixelMap,
+    apply: Callable[[Node[_Key], Mapping[_Key, PixelMap]], Sequence[PixelMap] | None],
+) -> tuple[_Key, PixelMap, str]:
+    """What operators that move and scale channels make of the picture: the tensor that the first other operator takes.
+
+    Args:
+        path: For messages.
+        nodes: In the order in which they run.
+        start: The picture's tensor.
+        picture: The picture.
+        apply: What an operator makes of known tensors; None if it is of another kind.
+
+    Returns:
+        The tensor, what it is, and the last operator's name; the picture itself where several are taken.
+
+    Raises:
+        CheckpointError: An operator does something else to the pixels.
+    """
+    known, names = {start: picture}, {start: ""}
+    taken: dict[_Key, None] = {}
+    for node in nodes:
+        inputs = [tensor for tensor in node.inputs if tensor in known]
+        if not inputs or node.kind in _SHAPES:
+            continue
+        try:
+            outputs = apply(node, known)
+        except StepError as reason:
+            raise CheckpointError(
+                f"{path}: before the first convolution, operator '{node.name}' ({node.kind}) {reason}: expected a "
+                "normalization and an order of the channels. Export the network without that step."
+            ) from reason
+        if outputs is None:
+            taken |= dict.fromkeys(inputs)
+        else:
+            known |= dict(zip(node.outputs, outputs, strict=False))
+            names |= dict.fromkeys(node.outputs, node.name)
+    end = next(iter(taken)) if len(taken) == 1 else start
+    return end, known[end], names[end]
+
+
+def pixel_layers(path: Path, pixels: PixelMap, name: str, channels: int) -> tuple[Layer, ...]:
+    """``pixels`` as layers, named after the operator that made them, of a picture of ``channels``.
+
+    Raises:
+        CheckpointError: No layers do the same.
+    """
+    try:
+        return pixels.layers(name, channels)
+    except StepError as reason:
+        raise CheckpointError(
+            f"{path}: before the first convolution, operator '{name}' {reason}: expected the same scale for both."
+        ) from reason
+
+
+def byte_layers(name: str, *, is_signed: bool) -> tuple[Layer, ...]:
+    """What makes an input of int8 of a picture's bytes: 128 less; nothing where it takes them as they are."""
+    return (Affine(name=name, scale=np.asarray(1.0), shift=np.asarray(-128.0)),) * is_signed

@@ -16,6 +16,7 @@ from convert.checkpoints.network import (
     ActivationLayer,
     Affine,
     Array,
+    BestClass,
     Convolution,
     Dense,
     Flatten,
@@ -85,11 +86,12 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
     """
     stage, tensors = _Stage(channels=channels), Arrays()
     hidden: list[HiddenLayer] = []
+    behind: list[str] = []
     is_pooled, answer, window = side == 1, "", None
     for layer in layers:
         if answer:
-            raise CheckpointError(f"{path}: layer '{layer.name}' stands behind the {answer}: expected nothing there.")
-        if isinstance(layer, Pool):
+            behind += _notes_behind(path, layer, answer)
+        elif isinstance(layer, Pool):
             _check_pool(path, layer, side)
             if is_pooled and window is not None:
                 raise _not_global(path, layer, f"averages what a window of {window}x{window} leaves")
@@ -117,6 +119,14 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
                 tensors |= _named(f"hidden.{len(hidden)}.0", stage)
                 hidden.append((stage.channels, _ACTIVATIONS[layer.function]))
                 stage = _Stage(channels=stage.channels)
+        elif isinstance(layer, BestClass):
+            if stage.weight is None or stage.channels == 1:
+                raise CheckpointError(
+                    f"{path}: layer '{layer.name}' leaves the number of the largest of {stage.channels} values: "
+                    "expected a fully connected layer before it, with one output for each class."
+                )
+            answer = "logits"
+            behind += _notes_behind(path, layer, answer)
         elif not isinstance(layer, Flatten):
             raise CheckpointError(
                 f"{path} has a convolutional head: layer '{layer.name}' stands behind the body. Supported are a global "
@@ -133,9 +143,21 @@ def read_head(path: Path, layers: tuple[Layer, ...], channels: int, side: int | 
         tensors=tensors | _named("classifier", stage),
         classes=stage.channels,
         hidden=tuple(hidden),
-        notes=notes,
+        notes=(*notes, *behind),
         side=window,
     )
+
+
+def _notes_behind(path: Path, layer: Layer, answer: str) -> tuple[str, ...]:
+    """What to say of a layer behind the answer, which changes the numbers, but not which class is the best."""
+    if isinstance(layer, Flatten) or (isinstance(layer, ActivationLayer) and layer.function == "log"):
+        return ()
+    if isinstance(layer, BestClass):
+        return (f"layer '{layer.name}' is left out, which leaves the number of the best class alone",)
+    if isinstance(layer, Affine) and layer.scale.size == 1 and np.all(layer.scale > 0) and not np.any(layer.shift):
+        times = float(layer.scale.ravel()[0])
+        return (f"layer '{layer.name}' is left out, which multiplies the {answer} by {times:g}",)
+    raise CheckpointError(f"{path}: layer '{layer.name}' stands behind the {answer}: expected nothing there.")
 
 
 def _check_pool(path: Path, layer: Pool, side: int | None) -> None:

@@ -17,6 +17,8 @@ __all__ = [
     "ActivationLayer",
     "Affine",
     "Array",
+    "BestClass",
+    "ChannelOrder",
     "Convolution",
     "Dense",
     "Flatten",
@@ -79,6 +81,16 @@ class Affine(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChannelOrder(Layer):
+    """Before the first convolution: the picture's channels in another order, or some of them, or one of them thrice."""
+
+    source: tuple[int, ...]
+    """Which of the picture's channels each one is: (2, 1, 0) turns red, green and blue into blue, green and red."""
+    channels: int
+    """Of the picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ActivationLayer(Layer):
     """A function of each value, or the softmax."""
 
@@ -118,6 +130,11 @@ class Dense(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BestClass(Layer):
+    """The number of the class with the largest value, in place of the values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Network:
     """The layers in the order in which they run, and what their file says of them."""
 
@@ -132,5 +149,7 @@ class Network:
     """Of :class:`convert.model.ModelConfig`, where neither file nor layers decide: the custom of its writers."""
     notes: tuple[str, ...] = ()
     """What was chosen or left out."""
+    takes_bytes: bool = False
+    """Whether its layers take pixels of 0 to 255, because its input is of whole numbers."""
     has_known_pixels: bool = False
     """Whether its writers are known to take pixels as ``settings`` has them."""

@@ -15,34 +15,32 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
-from convert.checkpoints.graph import Node, affine, padding, row, side_of
-from convert.checkpoints.network import (
-    ActivationLayer,
-    Array,
-    Convolution,
-    Dense,
-    Flatten,
-    Layer,
-    Network,
-    Norm,
-    Pool,
-)
-from convert.checkpoints.onnx_steps import axes_of, steps
+from convert.checkpoints.constants import fold_constants
+from convert.checkpoints.graph import Node, byte_layers, pixel_layers, pixel_steps, row, side_of
+from convert.checkpoints.network import Array, Network
+from convert.checkpoints.onnx_layers import layers_of, turns
+from convert.checkpoints.onnx_pixels import OnnxPixels
+from convert.checkpoints.onnx_steps import steps
+from convert.checkpoints.pixel_map import PixelMap
 from convert.errors import CheckpointError
 from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["is_onnx", "read_onnx"]
 
 _Node = Node[str]
-_AFFINE: Final = {"Mul": "mul", "Add": "add", "Sub": "sub", "Div": "div"}
-_SKIPPED: Final = ("Identity", "Dropout", "Cast")
-_FLAT: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
-_FUNCTIONS: Final = {"Relu": "relu", "Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+_INTEGERS: Final = (
+    onnx.TensorProto.UINT8,
+    onnx.TensorProto.INT8,
+    onnx.TensorProto.UINT16,
+    onnx.TensorProto.INT16,
+    onnx.TensorProto.INT32,
+    onnx.TensorProto.INT64,
+)
+_MOST_CHANNELS: Final = 64
 _BROKEN: Final = (IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
 _FIELDS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
 """How producer, its version, domain, version, text, graph and operator sets begin."""
-_MAXIMA: Final = ("GlobalMaxPool", "MaxPool", "ReduceMax")
-_TO_FIRST, _TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+_TRAINING: Final = "it was exported in training mode: batch norm's stored statistics are taken, as in evaluation"
 
 
 def is_onnx(head: bytes) -> bool:
@@ -66,6 +64,8 @@ def read_onnx(path: Path) -> Network:
         raise CheckpointError(f"{path} is ONNX without an operator: it is damaged or cut short. Export it again.")
     _check_float(path, graph)
     constants = dict(_constants(path, graph))
+    versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+    fold_constants(graph, max(versions, default=1), constants)
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) > 1 and not graph.initializer:
         raise CheckpointError(
@@ -79,14 +79,21 @@ def read_onnx(path: Path) -> Network:
     shape = [d.dim_value or None for d in inputs[0].type.tensor_type.shape.dim]
     if len(shape) != 4:
         raise CheckpointError(f"{path} takes {len(shape)} dimensions: expected pictures, which have four.")
-    is_last = shape[1] not in (1, 3) and shape[3] in (1, 3)
+    axes = "NHWC" if shape[1] not in (1, 3) and shape[3] in (1, 3) else "NCHW"
+    channels = min(shape[axes.index("C")] or 3, _MOST_CHANNELS)
+    kind = inputs[0].type.tensor_type.elem_type
     nodes = [_node(node) for node in graph.node if node.op_type != "Constant"]
-    layers: list[Layer] = []
-    for node, taken in steps(nodes, row(path, nodes, inputs[0].name, graph.output[0].name), constants):
-        if node.kind == "Transpose":
-            is_last = not is_last if node.attributes.get("perm") in (_TO_FIRST, _TO_LAST) else is_last
+    picture, apply = PixelMap.of_picture(axes, channels), OnnxPixels(constants)
+    start, pixels, name = pixel_steps(path, nodes, inputs[0].name, picture, apply)
+    is_last = pixels.axes.endswith("HWC")
+    layers = [
+        *byte_layers(inputs[0].name, is_signed=kind == onnx.TensorProto.INT8),
+        *pixel_layers(path, pixels, name, channels),
+    ]
+    for node, taken in steps(nodes, row(path, nodes, start, graph.output[0].name), constants):
+        is_last = is_last != turns(node)
         try:
-            layers += _layers(path, node, taken, constants, is_last)
+            layers += layers_of(path, node, taken, constants, is_last)
         except _BROKEN as reason:
             if isinstance(reason, CheckpointError):
                 raise
@@ -95,8 +102,16 @@ def read_onnx(path: Path) -> Network:
             ) from reason
     is_torch = model.producer_name.startswith("pytorch")
     settings = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD} if is_torch else {"mean": HALF_RANGE, "std": HALF_RANGE}
-    side = side_of(path, shape, is_channels_last=shape[1] not in (1, 3) and shape[3] in (1, 3))
-    return Network(layout="onnx", layers=tuple(layers), resolution=side, settings=settings, has_background=True)
+    is_training = any(node.kind == "BatchNormalization" and node.attributes.get("training_mode") for node in nodes)
+    return Network(
+        layout="onnx",
+        layers=tuple(layers),
+        resolution=side_of(path, shape, is_channels_last=axes == "NHWC"),
+        settings=settings,
+        notes=(_TRAINING,) * is_training,
+        takes_bytes=kind in _INTEGERS,
+        has_background=True,
+    )
 
 
 def _check_float(path: Path, graph: onnx.GraphProto) -> None:
@@ -155,113 +170,3 @@ def _node(node: onnx.NodeProto) -> _Node:
     return Node(
         kind=kind, name=node.name or outputs[0], inputs=tuple(node.input), outputs=outputs, attributes=attributes
     )
-
-
-def _layers(path: Path, node: _Node, taken: str, constants: dict[str, Array], is_last: bool) -> Iterator[Layer]:
-    kind, name, given = node.kind, node.name, node.attributes
-    if kind in _SKIPPED or (kind == "Transpose" and given.get("perm") in (_TO_FIRST, _TO_LAST)):
-        return
-    if kind == "Conv":
-        yield _convolution(path, node, constants)
-    elif kind == "BatchNormalization":
-        gamma, beta, mean, variance = (_constant(path, node, constants, n) for n in range(1, 5))
-        eps = float(given.get("epsilon", 1e-5))
-        yield Norm(name=name, gamma=gamma, beta=beta, mean=mean, variance=variance, eps=eps)
-    elif kind == "Clip":
-        yield ActivationLayer(name=name, function=_clip(node, constants))
-    elif kind in _FUNCTIONS:
-        yield ActivationLayer(name=name, function=_FUNCTIONS[kind])
-    elif kind in _AFFINE:
-        other = next((constants[tensor] for tensor in node.inputs if tensor in constants), None)
-        yield affine(path, node, _AFFINE[kind], other, is_first=node.inputs[0] == taken)
-    elif kind == "Pad":
-        yield _padding(path, node, constants, is_last)
-    elif kind in _MAXIMA:
-        yield Pool(name=name, is_maximum=True)
-    elif kind == "GlobalAveragePool" or (
-        kind == "ReduceMean" and axes_of(node, constants) == ([1, 2] if is_last else [2, 3])
-    ):
-        yield Pool(name=name)
-    elif kind == "AveragePool" and len(set(given["kernel_shape"])) == 1 and not any(given.get("pads", ())):
-        yield Pool(name=name, side=int(given["kernel_shape"][0]))
-    elif kind in _FLAT:
-        yield Flatten(name=name)
-    elif kind in ("Gemm", "MatMul"):
-        yield _dense(path, node, constants)
-    elif kind.startswith("com.microsoft."):
-        raise CheckpointError(
-            f"{path}: operator '{name}' is a {kind}, as ONNX Runtime writes where it optimizes a model for a machine: "
-            "use the file that this was made from."
-        )
-    elif kind in ("ArgMax", "TopK"):
-        raise CheckpointError(
-            f"{path}: operator '{name}' ({kind}) leaves the number of the best class: export the network without it, "
-            "so that it answers with one number for each class."
-        )
-    else:
-        raise CheckpointError(
-            f"{path}: operator '{name}' is a {kind}: MobileNet v1 has none such there. This is another architecture."
-        )
-
-
-def _convolution(path: Path, node: _Node, constants: dict[str, Array]) -> Convolution:
-    weight, given = _constant(path, node, constants, 1).astype(np.float32), node.attributes
-    groups, strides, dilations = given.get("group", 1), given.get("strides", [1, 1]), given.get("dilations", [1, 1])
-    automatic = given.get("auto_pad", b"NOTSET").decode()
-    is_depthwise = groups > 1 and weight.shape[1] == 1
-    if weight.ndim != 4 or len(set(strides)) != 1 or set(dilations) != {1} or (groups > 1 and not is_depthwise):
-        raise CheckpointError(
-            f"{path}: convolution '{node.name}' has weights {weight.shape}, strides {strides}, dilations {dilations} "
-            f"and {groups} groups: MobileNet v1 has none such."
-        )
-    top, left, bottom, right = given.get("pads", [0, 0, 0, 0])
-    if automatic == "SAME_LOWER" and strides[0] > 1:
-        raise CheckpointError(f"{path}: convolution '{node.name}' pads as SAME_LOWER: expected SAME_UPPER or numbers.")
-    bias = _constant(path, node, constants, 2) if len(node.inputs) > 2 and node.inputs[2] else None
-    return Convolution(
-        name=node.name,
-        weight=weight,
-        bias=bias,
-        stride=int(strides[0]),
-        pads=None if automatic.startswith("SAME") else (left, right, top, bottom),
-        is_depthwise=is_depthwise,
-    )
-
-
-def _dense(path: Path, node: _Node, constants: dict[str, Array]) -> Dense:
-    weight, given = _constant(path, node, constants, 1), node.attributes
-    if weight.ndim != 2 or given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
-        raise CheckpointError(f"{path}: operator '{node.name}' ({node.kind}) is not a fully connected layer.")
-    bias = _constant(path, node, constants, 2) if len(node.inputs) > 2 and node.inputs[2] else None
-    return Dense(name=node.name, weight=weight if given.get("transB", 0) else weight.T, bias=bias)
-
-
-def _constant(path: Path, node: _Node, constants: dict[str, Array], number: int) -> Array:
-    name = node.inputs[number] if number < len(node.inputs) else ""
-    if name not in constants:
-        raise CheckpointError(
-            f"{path}: operator '{node.name}' ({node.kind}) takes weights that are computed or missing ('{name}'): "
-            "export the model with constant folding."
-        )
-    return np.asarray(constants[name], np.float32)
-
-
-def _clip(node: _Node, constants: dict[str, Array]) -> str:
-    ends = [*(constants.get(name) for name in node.inputs[1:3]), None, None]
-    limits = node.attributes.get("min", -np.inf), node.attributes.get("max", np.inf)
-    low, high = (float(given if end is None else end) for end, given in zip(ends, limits, strict=False))
-    if low != 0:
-        return f"a clip from {low:g} to {high:g}"
-    return "relu6" if high == 6 else "relu" if high > 1e30 else f"a clip from 0 to {high:g}"
-
-
-def _padding(path: Path, node: _Node, constants: dict[str, Array], is_last: bool) -> Layer:
-    numbers = node.attributes.get("pads") or _constant(path, node, constants, 1).tolist()
-    mode = node.attributes.get("mode", b"constant")
-    value = constants.get(node.inputs[2], np.zeros(1)) if len(node.inputs) > 2 else np.zeros(1)
-    if len(numbers) != 8 or mode != b"constant" or np.any(value):
-        raise CheckpointError(f"{path}: operator '{node.name}' pads with something else than zeros.")
-    before, after = [int(n) for n in numbers[:4]], [int(n) for n in numbers[4:]]
-    axis = 1 if is_last else 2
-    rows, columns = ((before[n], after[n]) for n in (axis, axis + 1))
-    return padding(path, node, rows, columns, sum(map(abs, before + after)) - sum(rows) - sum(columns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -28,14 +28,60 @@ def steps(nodes: Sequence[_Node], row: list[Step], constants: dict[str, Array]) 
         row: Those between the picture and the answer.
         constants: The graph's arrays by name.
     """
-    whole = list(_whole_means(row, constants))
     makers = {output: node for node in nodes for output in node.outputs}
+    whole = list(_means_of_rows(list(_whole_clips(_whole_means(row, constants), constants)), makers, constants))
+    is_pooled = False
     for number, (node, taken) in enumerate(whole):
+        is_pooled = is_pooled or node.kind in ("GlobalAveragePool", "ReduceMean")
+        if is_pooled and _takes_the_only_place(node, constants):
+            yield replace(node, kind="Squeeze"), taken
+            continue
         before = [one.kind for one, _ in whole[max(0, number - 2) : number]]
         is_flat_pool = before in (["ReduceMean", "Reshape"], ["GlobalAveragePool", "Reshape"])
         if node.kind == "Gather" and is_flat_pool and _takes_all(node, makers, constants):
             continue
         yield node, taken
+
+
+def _takes_the_only_place(node: _Node, constants: Mapping[str, Array]) -> bool:
+    """Whether a Gather takes place 0 of a dimension that only the pool's one place can have, as ``x[:, :, 0, 0]``."""
+    if node.kind != "Gather" or len(node.inputs) < 2 or node.attributes.get("axis", 0) in (0, 1):
+        return False
+    place = constants.get(node.inputs[1])
+    return place is not None and place.ndim == 0 and int(place) in (0, -1)
+
+
+def _means_of_rows(found: list[Step], makers: Mapping[str, _Node], constants: dict[str, Array]) -> Iterator[Step]:
+    """The operators, with the mean of all places in one row (``x.flatten(2).mean(2)``) as a pool."""
+    number = 0
+    while number < len(found):
+        node, taken = found[number]
+        following = found[number + 1][0] if number + 1 < len(found) else node
+        if node.kind == "Reshape" and following.kind == "ReduceMean":
+            rank = _length(node.inputs[1], makers, constants, 0) if len(node.inputs) > 1 else None
+            if rank == 3 and axes_of(following, constants, 3) == [2]:
+                yield replace(following, kind="GlobalAveragePool", inputs=(taken,)), taken
+                number += 2
+                continue
+        yield node, taken
+        number += 1
+
+
+def _length(name: str, makers: Mapping[str, _Node], constants: Mapping[str, Array], depth: int) -> int | None:
+    """How many numbers a shape has, also where it is computed of a picture's; None if that is not seen."""
+    if name in constants:
+        return constants[name].size
+    node = makers.get(name)
+    if node is None or depth > 2 or node.kind not in ("Concat", "Unsqueeze", "Slice"):
+        return None
+    if node.kind == "Unsqueeze":  # of one number
+        return 1
+    if node.kind == "Slice":
+        ends = [constants.get(one) for one in node.inputs[1:3]]
+        sizes = [int(end.ravel()[0]) for end in ends if end is not None and end.size == 1]
+        return sizes[1] - sizes[0] if len(sizes) == 2 and 0 <= sizes[0] < sizes[1] else None
+    parts = [_length(one, makers, constants, depth + 1) for one in node.inputs[:_DEEPEST]]
+    return sum(part for part in parts if part) if all(parts) else None
 
 
 def _takes_all(node: _Node, makers: Mapping[str, _Node], constants: Mapping[str, Array]) -> bool:
@@ -73,6 +119,38 @@ def _computed(name: str, makers: Mapping[str, _Node], constants: Mapping[str, Ar
     return None
 
 
+def _whole_clips(found: Iterable[Step], constants: Mapping[str, Array]) -> Iterator[Step]:
+    """The operators, with a lower and an upper limit one after the other, as ``min(max(x, 0), 6)``, as one."""
+    before: tuple[_Node, str, float] | None = None
+    for node, taken in found:
+        low, high = _limits(node, constants)
+        if before is not None:
+            first, tensor, least = before
+            before = None
+            if low == -np.inf and high < np.inf:
+                limits = {"min": least, "max": high}
+                yield replace(node, kind="Clip", inputs=first.inputs[:1], attributes=limits), tensor
+                continue
+            yield first, tensor
+        if low > -np.inf and high == np.inf:
+            before = node, taken, low
+        else:
+            yield node, taken
+    if before is not None:
+        yield before[:2]
+
+
+def _limits(node: _Node, constants: Mapping[str, Array]) -> tuple[float, float]:
+    """Between which numbers an operator holds its values; infinite where it does not."""
+    if node.kind == "Relu":
+        return 0.0, np.inf
+    values = [constants[name] for name in node.inputs if name in constants]
+    if node.kind not in ("Max", "Min") or len(node.inputs) != 2 or len(values) != 1 or values[0].size != 1:
+        return -np.inf, np.inf
+    limit = float(values[0].item())
+    return (limit, np.inf) if node.kind == "Max" else (-np.inf, limit)
+
+
 def _whole_means(found: list[Step], constants: dict[str, Array]) -> Iterator[Step]:
     """The operators, with two means over one direction each (``x.mean(3).mean(2)``) as one over both."""
     before: Step | None = None
@@ -96,7 +174,7 @@ def _whole_means(found: list[Step], constants: dict[str, Array]) -> Iterator[Ste
         yield before
 
 
-def axes_of(node: _Node, constants: dict[str, Array], rank: int = 4) -> list[int]:
+def axes_of(node: _Node, constants: Mapping[str, Array], rank: int = 4) -> list[int]:
     """The axes that a ``ReduceMean`` of ``rank`` dimensions takes the mean over."""
     given = node.attributes.get("axes")
     if given is None and len(node.inputs) > 1 and node.inputs[1] in constants:

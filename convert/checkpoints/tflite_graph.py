@@ -10,8 +10,20 @@ from typing import Any, Final
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.checkpoints.graph import Node, affine, padding, row, side_of
-from convert.checkpoints.network import ActivationLayer, Array, Convolution, Dense, Flatten, Layer, Network, Pool
+from convert.checkpoints.graph import Node, affine, byte_layers, padding, pixel_layers, pixel_steps, row, side_of
+from convert.checkpoints.network import (
+    ActivationLayer,
+    Array,
+    BestClass,
+    Convolution,
+    Dense,
+    Flatten,
+    Layer,
+    Network,
+    Pool,
+)
+from convert.checkpoints.pixel_map import PixelMap
+from convert.checkpoints.tflite_pixels import TflitePixels
 from convert.errors import CheckpointError
 from edge.errors import BackendError
 from edge.inference.tflite_structure import check_structure
@@ -30,17 +42,26 @@ _FUNCTIONS: Final = {
     "SOFTMAX": "softmax",
     "LOG_SOFTMAX": "softmax",
     "LOGISTIC": "sigmoid",
+    "LOG": "log",
 }
 _FUSED: Final = {
     value: _FUNCTIONS[name] for name, value in vars(schema.ActivationFunctionType).items() if name in _FUNCTIONS
 }
 _AFFINE: Final = {"MUL": "mul", "ADD": "add", "SUB": "sub", "DIV": "div"}
+_WEIGHTED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+_INTEGERS: Final = tuple(
+    getattr(schema.TensorType, name)
+    for name in ("INT4", "INT8", "UINT8", "INT16", "UINT16", "INT32", "UINT32", "INT64", "UINT64")
+)
+_MOST_CHANNELS: Final = 64
 _FLAT: Final = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 _TYPES: Final[dict[int, Any]] = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.FLOAT16: np.float16,
     schema.TensorType.INT32: np.int32,
 }
+_SKIPPED: Final = ("CAST", "DEQUANTIZE", "QUANTIZE")
+"""Of floats: behind the last layer, where the answer is given in another type."""
 _BROKEN: Final = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, KeyError)
 
 
@@ -56,7 +77,7 @@ def read_tflite(path: Path) -> Network:
         CheckpointError: It is damaged, quantized, or another network.
     """
     try:
-        check_structure(path)
+        check_structure(path, for_device=False)
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
         graph = model.subgraphs[0]
         ends = list(graph.inputs), list(graph.outputs)
@@ -68,7 +89,8 @@ def read_tflite(path: Path) -> Network:
         raise CheckpointError(str(reason)) from reason
     except _BROKEN as reason:
         raise CheckpointError(f"{path} is a damaged or truncated .tflite file: {str(reason)[:80]}.") from reason
-    _check_ends(path, graph, ends)
+    _check_ends(path, ends)
+    _check_float(path, graph, nodes)
     if signature is not None and len(signature) == len(shape):
         shape = [int(n) for n in signature]
     if len(shape) != 4:
@@ -76,27 +98,47 @@ def read_tflite(path: Path) -> Network:
     for node in nodes:
         if node.kind == "DEQUANTIZE" and node.inputs[0] in constants:  # weights in half precision
             constants[node.outputs[0]] = constants[node.inputs[0]]
-    layers: list[Layer] = []
+    kind = graph.tensors[ends[0][0]].type
+    scales = _scales(graph, ends[0])
+    takes_bytes = kind in _INTEGERS and not scales
+    layers = list(byte_layers("input", is_signed=takes_bytes and kind == schema.TensorType.INT8))
+    axes = "NCHW" if shape[1] in (1, 3) and shape[3] not in (1, 3) else "NHWC"
+    channels = min(max(1, shape[axes.index("C")]), _MOST_CHANNELS)
     try:
-        for node, taken in row(path, nodes, ends[0][0], ends[1][0]):
+        apply = TflitePixels(constants, [tensor.type for tensor in graph.tensors], scales)
+        picture = PixelMap.of_picture(axes, channels)
+        start, pixels, name = pixel_steps(path, nodes, ends[0][0], picture, apply)
+        layers += pixel_layers(path, pixels, name, channels)
+        for node, taken in row(path, nodes, start, ends[1][0]):
             layers += _layers(path, node, taken, constants)
     except _BROKEN as reason:
         if isinstance(reason, CheckpointError):
             raise
         raise CheckpointError(f"{path} is a damaged .tflite file: {str(reason)[:80]}.") from reason
-    side = side_of(path, [None if n < 0 else n for n in shape], is_channels_last=True)
-    return Network(layout="tflite", layers=tuple(layers), resolution=side, has_background=True)
+    side = side_of(path, [None if n < 0 else n for n in shape], is_channels_last=axes == "NHWC")
+    return Network(layout="tflite", layers=tuple(layers), resolution=side, takes_bytes=takes_bytes, has_background=True)
 
 
-def _check_ends(path: Path, graph: Any, ends: tuple[list[int], list[int]]) -> None:
+def _scales(graph: Any, inputs: list[int]) -> dict[int, tuple[float, int]]:
+    """The scale and the zero point of the input, if it has some."""
+    quantization = graph.tensors[inputs[0]].quantization
+    if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
+        return {}
+    zero_point = 0 if quantization.zeroPoint is None else int(quantization.zeroPoint[0])
+    return {inputs[0]: (float(quantization.scale[0]), zero_point)}
+
+
+def _check_ends(path: Path, ends: tuple[list[int], list[int]]) -> None:
     if len(ends[0]) != 1 or len(ends[1]) != 1:
         raise CheckpointError(
             f"{path} has {len(ends[0])} inputs and {len(ends[1])} outputs: expected one picture and one answer, as a "
             "classifier has. A detector, for one, cannot be read."
         )
-    if graph.tensors[ends[0][0]].type != schema.TensorType.FLOAT32 or any(
-        tensor.type in (schema.TensorType.INT8, schema.TensorType.UINT8) for tensor in graph.tensors
-    ):
+
+
+def _check_float(path: Path, graph: Any, nodes: list[_Node]) -> None:
+    weights = [node.inputs[1] for node in nodes if node.kind in _WEIGHTED and len(node.inputs) > 1]
+    if any(graph.tensors[tensor].type in _INTEGERS for tensor in weights):
         raise CheckpointError(
             f"{path} is quantized already, and its float weights are gone: edge bundle import {path.name} makes a "
             "bundle of it as it is."
@@ -147,11 +189,15 @@ def _layers(path: Path, node: _Node, taken: int, constants: dict[int, Array]) ->
         yield Pool(name=name, side=int(given["filterWidth"]))
     elif kind in ("REDUCE_MAX", "MAX_POOL_2D"):
         yield Pool(name=name, is_maximum=True)
+    elif kind == "ARG_MAX" and np.any(constants[node.inputs[1]]):
+        yield BestClass(name=name)
     elif kind in ("ARG_MAX", "TOPK_V2"):
         raise CheckpointError(
-            f"{path}: operator '{name}' ({kind}) leaves the number of the best class: convert the network without it, "
-            "so that it answers with one number for each class."
+            f"{path}: operator '{name}' ({kind}) leaves some of the answers: convert the network without it, so that "
+            "it answers with one number for each class."
         )
+    elif kind in _SKIPPED:
+        return
     elif kind in _FLAT:
         yield Flatten(name=name)
     elif kind in _FUNCTIONS:

@@ -38,12 +38,19 @@ _ENDS: Final = ("float32", "float16", "int8", "uint8")
 """Types of a picture and of probabilities."""
 # Fields by their place in the schema's tables.
 _VERSION, _CODES, _SUBGRAPHS, _BUFFERS = 0, 1, 2, 4
-_OLD_CODE, _CODE = 0, 3
+_OLD_CODE, _CUSTOM_CODE, _CODE = 0, 1, 3
 _TENSORS, _INPUTS, _OUTPUTS, _OPERATORS = 0, 1, 2, 3
 _SHAPE, _TYPE, _BUFFER, _QUANTIZATION, _IS_VARIABLE, _SPARSITY = 0, 1, 2, 4, 5, 6
 _SCALE, _ZERO_POINT, _QUANTIZED_DIMENSION = 2, 3, 6
 _BUFFER_DATA, _BUFFER_OFFSET, _BUFFER_SIZE = 0, 1, 2
 _OPCODE_INDEX, _OPERATOR_INPUTS, _OPERATOR_OUTPUTS, _OPTIONS_TYPE, _OPTIONS = 0, 1, 2, 3, 4
+
+
+_EDGE_TPU: Final = b"edgetpu-custom-op"
+
+
+class _CompiledError(ValueError):
+    """The file is for another processor."""
 
 
 class _StructureError(ValueError):
@@ -70,8 +77,12 @@ class _Flow:
     mult_adds: int = 0
 
 
-def check_structure(path: Path) -> None:
+def check_structure(path: Path, *, for_device: bool = True) -> None:
     """Refuse a ``.tflite`` file whose numbers do not fit together.
+
+    Args:
+        path: The file.
+        for_device: Whether it is to run here as it is, with an input and an output of types that this package fills.
 
     Raises:
         BackendError: They do not, or the file cannot be read.
@@ -81,23 +92,30 @@ def check_structure(path: Path) -> None:
             if file.read(8)[4:] != _MAGIC:
                 raise _StructureError("bytes 4 to 8 are not TFL3")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                _check_model(content)
+                _check_model(content, for_device)
     except OSError as reason:
         raise BackendError(f"Cannot read {path}: {os_reason(reason)}.") from reason
+    except _CompiledError as reason:
+        raise BackendError(
+            f"{path} is compiled for an Edge TPU, which alone can run it: use the .tflite file that edgetpu_compiler "
+            "was given."
+        ) from reason
     except (_StructureError, LayerError, MalformedError) as reason:
         raise BackendError(f"{path} is not a valid TensorFlow Lite model: {reason}.") from reason
 
 
-def _check_model(content: mmap.mmap) -> None:
+def _check_model(content: mmap.mmap, for_device: bool) -> None:
     model = Table.root(content)
     if (version := model.number(_VERSION, code="I")) != 3:
         raise _StructureError(f"its schema is version {version}, expected 3")
     buffers = [_buffer_bytes(buffer, len(content)) for buffer in model.tables(_BUFFERS)]
+    if any(code.data(_CUSTOM_CODE) == _EDGE_TPU for code in model.tables(_CODES)):
+        raise _CompiledError
     codes = [max(code.number(_OLD_CODE, code="b"), code.number(_CODE)) for code in model.tables(_CODES)]
     graphs = list(model.tables(_SUBGRAPHS))
     if len(graphs) != 1:
         raise _StructureError(f"it has {len(graphs)} graphs, expected one")
-    _check_graph(graphs[0], buffers, codes)
+    _check_graph(graphs[0], buffers, codes, for_device)
 
 
 def _buffer_bytes(buffer: Table, file_bytes: int) -> int | None:
@@ -110,7 +128,7 @@ def _buffer_bytes(buffer: Table, file_bytes: int) -> int | None:
     return buffer.length(_BUFFER_DATA) or None
 
 
-def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[int]) -> None:
+def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[int], for_device: bool) -> None:
     tensors = [_tensor(number, tensor, buffers) for number, tensor in enumerate(graph.tables(_TENSORS))]
     if not 0 < len(tensors) <= _MOST_TENSORS:
         raise _StructureError(f"it has {len(tensors)} tensors, expected 1 to {_MOST_TENSORS}")
@@ -123,7 +141,7 @@ def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[in
                 raise _StructureError(f"its {what} is tensor {index} of {len(tensors)}")
         if len(set(indices)) != len(indices):
             raise _StructureError(f"two of its {what}s are the same tensor")
-    for index in (*inputs, *outputs):
+    for index in (*inputs, *outputs) if for_device else ():
         tensor = tensors[index]
         if tensor.dtype not in _ENDS or (tensor.dtype in _ZERO_POINTS and not tensor.has_scale):
             raise _StructureError(

@@ -92,7 +92,8 @@ def without_scaling(graph: Any) -> None:
 def test_means_of_bytes_are_for_pixels_of_0_to_255(written: onnx.ModelProto, tmp_path: Path) -> None:
     found = load_checkpoint(changed(written, without_scaling, tmp_path / "n.onnx"))
     assert found.config.mean == pytest.approx((103.94, 116.78, 123.68), abs=1e-3)
-    assert (found.config.std, found.note) == ((1.0, 1.0, 1.0), "")
+    assert (found.config.std, found.config.colour_order) == ((1.0, 1.0, 1.0), "BGR")
+    assert found.note == "its means are ImageNet's of blue, green and red: pictures are given to it in this order"
 
 
 def pool_of(graph: Any) -> int:
@@ -280,7 +281,7 @@ def of_no_dimensions(graph: Any) -> None:
 
 
 def best(graph: Any) -> None:
-    graph.node.append(helper.make_node("ArgMax", [graph.output[0].name], ["best"]))
+    graph.node.append(helper.make_node("ArgMax", [graph.output[0].name], ["best"], axis=0))
     graph.output[0].name = "best"
 
 
@@ -302,7 +303,7 @@ def computed(graph: Any) -> None:
         (of_pool("MaxPool"), " takes the maximum of the places: expected a global average pool."),
         (without_weights, " has its weights as inputs and not in the file: export it with them"),
         (of_no_dimensions, "is damaged: tuple index out of range. Export the model again."),
-        (best, "(ArgMax) leaves the number of the best class: export the network without it"),
+        (best, "(ArgMax) leaves some of the answers: export the network without it"),
         (computed, " takes weights that are computed or missing ('unknown')"),
         (lambda g: g.ClearField("node"), " is ONNX without an operator"),
         (lambda g: g.input[0].type.tensor_type.shape.dim.pop(), " takes 3 dimensions: expected pictures"),
@@ -363,7 +364,10 @@ def test_another_tflite_file_is_refused(
 
 @pytest.mark.parametrize(
     ("kind", "message"),
-    [("REDUCE_MAX", " takes the maximum of the places: expected"), ("ARG_MAX", " (ARG_MAX) leaves the number of")],
+    [
+        ("REDUCE_MAX", " takes the maximum of the places: expected"),
+        ("ARG_MAX", " leaves the number of the largest of 256 values: expected a fully"),
+    ],
 )
 def test_a_tflite_file_of_a_maximum_is_refused(kind: str, message: str, shared_data: Path, tmp_path: Path) -> None:
     source = shared_data / "forms/whole_float.tflite"
