@@ -35,7 +35,6 @@ __all__ = ["assembled"]
 
 _PLACES: Final = ("stem", *(f"blocks.{n}.{part}" for n in range(len(BLOCKS)) for part in (0, 1)))
 """Where the convolutions of a MobileNet v1 go, in order."""
-_NONE: Final[Pads] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,7 +19,7 @@ from edge.bundles.variant import Variant
 from edge.errors import BackendError, ImageError, OutputError, TeachingError
 from edge.evaluation.picture_answer import PictureAnswer
 from edge.evaluation.result import Evaluation
-from edge.files import new_folder
+from edge.files import new_folder, writing
 from edge.inference.backends.litert import LiteRTBackend
 from edge.inference.trial import check_artifact
 from edge.paths import AnyPath
@@ -33,14 +33,8 @@ from edge.vision.preprocess import Preprocessing, Preprocessor
 
 __all__ = ["Taught", "teach"]
 
-_LABELS: Final = "labels.txt"
-_GOLDEN: Final = 3
 _FEW_CLASSES: Final = 100
 """A backbone that tells fewer classes apart has not seen enough to know what is new."""
-_MOST_OFF: Final = 0.15
-"""The most that a written file's probabilities may differ from those that were learned."""
-_CHECKED: Final = 8
-"""Pictures that this is checked on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -159,8 +153,9 @@ def _features(
     with tempfile.TemporaryDirectory(prefix="mobilenet-edge-") as scratch, ExitStack() as stack:
         runs = []
         for student in students:
-            path = Path(scratch) / student.artifact.file
-            path.write_bytes(student.backbone.without_classifier())
+            path = Path(scratch) / f"{student.entry.variant.name}.tflite"
+            with writing(path):
+                path.write_bytes(student.backbone.without_classifier())
             backend = LiteRTBackend(path, threads or default_threads())
             stack.callback(backend.close)
             runs.append((student.entry.variant, backend, Preprocessor(recipe, backend.input_spec, is_exact=True)))

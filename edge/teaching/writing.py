@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -93,7 +94,9 @@ def write_taught(
         content = student.backbone.with_classifier(
             lessons[variant].head, _facts(student, parent, pictures), cards[variant]
         )
-        (root / student.artifact.file).write_bytes(content)
+        file = root / student.artifact.file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
     progress("trying the files", 0.0)
     inspections = inspect_models([root / student.artifact.file for student in students])
     for student in students:
@@ -153,17 +156,17 @@ def _check_answers(
         TeachingError: They are others.
     """
     expected = softmax(lesson.head.logits(features))
-    backend = LiteRTBackend(root / student.artifact.file, 1)
-    preprocessor = Preprocessor(parent.manifest.preprocessing, backend.input_spec)
-    for place in range(0, len(pictures.paths), max(1, len(pictures.paths) // _CHECKED)):
-        preprocessor(read_image(pictures.paths[place]), backend.input())
-        off = float(np.abs(backend.output_spec.real(backend.infer())[0] - expected[place]).max())
-        if not off <= _MOST_OFF:
-            raise TeachingError(
-                f"The file written for {student.entry.variant.name} does not answer as it was taught: a probability is "
-                f"off by {off:.2f}. Leave this variant out; 'edge doctor' may show what is wrong with the runtime."
-            )
-    backend.close()
+    with closing(LiteRTBackend(root / student.artifact.file, 1)) as backend:
+        preprocessor = Preprocessor(parent.manifest.preprocessing, backend.input_spec)
+        for place in range(0, len(pictures.paths), max(1, len(pictures.paths) // _CHECKED)):
+            preprocessor(read_image(pictures.paths[place]), backend.input())
+            off = float(np.abs(backend.output_spec.real(backend.infer())[0] - expected[place]).max())
+            if not off <= _MOST_OFF:
+                raise TeachingError(
+                    f"The file written for {student.entry.variant.name} does not answer as it was taught: a "
+                    f"probability is off by {off:.2f}. Leave this variant out; 'edge doctor' may show what is wrong "
+                    "with the runtime."
+                )
 
 
 def _entry(root: Path, student: Student, inspection: Inspection, lesson: Lesson, pictures: Pictures) -> BundledVariant:

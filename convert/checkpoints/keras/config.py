@@ -13,7 +13,6 @@ from convert.errors import CheckpointError
 __all__ = ["KerasLayer", "flattened"]
 
 _MODELS: Final = ("Functional", "Model", "Sequential")
-_INPUT: Final = "InputLayer"
 _DEEPEST: Final = 8
 
 

@@ -30,7 +30,7 @@ from edge.teaching.head import Head
 from edge.teaching.teach import Taught
 from edge.updates.importing import ImportOptions, import_models
 from edge.vision.preprocess import Frame
-from tests.edge.small_demo import write_small_demo
+from tests.edge.small_demo import FILE, write_small_demo
 
 SMALL = edge.Variant(0.25, 128)
 FLAT = Head(np.zeros((256, 11)), np.zeros(11), (-1.0, 1.0), 1.0)
@@ -75,7 +75,13 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_demo(tmp_path_factory.mktemp("parent") / "small")
+    """Its model file lies in a folder of its own, as a manifest may have it."""
+    folder = write_small_demo(tmp_path_factory.mktemp("parent") / "small")
+    (folder / "models").mkdir()
+    (folder / FILE).rename(folder / "models" / FILE)
+    manifest = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(manifest.replace(f'"{FILE}"', f'"models/{FILE}"'))
+    return folder
 
 
 @pytest.fixture(scope="module")
