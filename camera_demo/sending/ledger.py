@@ -34,11 +34,16 @@ class Ledger:
         if self._path.exists():
             self._values = read_json(self._path, "ledger of sent pictures", OutputError)
         targets = self._values.get("targets")
-        mine = targets.get(target, {"files": [], "sent": []}) if isinstance(targets, dict) else None
-        if self._values.get("schema_version") != 1 or not isinstance(mine, dict):
-            raise OutputError(f"{self._path} is not a ledger of sent pictures: remove it to send everything again.")
-        self._files: dict[str, None] = dict.fromkeys(map(str, mine.get("files", [])))
-        self._sent = [(float(at_s), int(size)) for at_s, size in mine.get("sent", [])]
+        mine: Any = targets.get(target, {"files": [], "sent": []}) if isinstance(targets, dict) else None
+        try:
+            if self._values["schema_version"] != 1 or not isinstance(mine["files"], list):
+                raise ValueError
+            self._files: dict[str, None] = dict.fromkeys(map(str, mine["files"]))
+            self._sent = [(float(at_s), int(size)) for at_s, size in mine["sent"]]
+        except (KeyError, TypeError, ValueError):
+            raise OutputError(
+                f"{self._path} is not a ledger of sent pictures: remove it to send everything again."
+            ) from None
 
     def __contains__(self, file: str) -> bool:
         return file in self._files

@@ -131,8 +131,9 @@ def _web(place: str, token: str) -> Target:
     except ImportError as reason:
         raise ConfigError("Sending to a web server needs httpx: ./install.sh --with live.") from reason
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the whole address
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"invalid token in {_TOKEN}: expected letters, digits and other printable ASCII characters.")
     headers = {"authorization": f"Bearer {token}"} if token else {}
-
     is_near = is_this_machine(parts.host)  # never through a proxy
     client = httpx.Client(timeout=_TIMEOUT_S, follow_redirects=False, headers=headers, trust_env=not is_near)
 

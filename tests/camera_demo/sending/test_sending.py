@@ -263,10 +263,26 @@ def test_what_is_missing_is_said(tmp_path: Path, seen: Path, web: Server) -> Non
         open_target("me@nas:pictures", {"PATH": str(tmp_path)})
     with pytest.raises(SinkError, match=r"has no collected.jsonl: expected a folder that camera-demo collects into"):
         send(tmp_path, target_of(web))
-    (seen / LEDGER).write_text("[]")
-    with pytest.raises(OutputError):
-        send(seen, target_of(web))
     assert not web.taken
+
+
+@pytest.mark.parametrize(
+    "of_target",
+    ["[]", "{}", '{"files": "ab", "sent": []}', '{"files": [], "sent": [1]}', '{"files": [], "sent": [["x", 1]]}'],
+)
+def test_a_ledger_that_is_damaged_sends_nothing_again(seen: Path, web: Server, of_target: str) -> None:
+    target = target_of(web)
+    for text in (of_target, f'{{"schema_version": 1, "targets": {{"{target.key}": {of_target}}}}}'):
+        (seen / LEDGER).write_text(text)
+        with pytest.raises(OutputError, match=r"\.sent\.json"):
+            send(seen, target)
+    assert not web.taken
+
+
+@pytest.mark.parametrize("token", ["schlüssel", "two\nlines"])
+def test_a_token_that_no_header_can_hold_is_refused(token: str) -> None:
+    with pytest.raises(ConfigError, match="invalid token in SEND_TOKEN: expected"):
+        open_target("https://127.0.0.1:1/in", {"SEND_TOKEN": token})
 
 
 @needs_rclone
