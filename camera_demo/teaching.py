@@ -145,6 +145,10 @@ class Teacher:
                     self._installed.back()
             except OutputError as reason:
                 note = f"The next start goes on with {now.bundle.name} again. {reason}"
+            except EdgeError:
+                if before.classifier is None:
+                    classifier.close()
+                raise
             with self._guard:
                 self._free()
                 self._retire([now])  # the loop may be in the middle of an answer

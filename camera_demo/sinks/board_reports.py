@@ -103,11 +103,13 @@ class BoardReports:
     def _on_follow(self, follow: FollowState | None) -> None:
         if not self._client.is_connected():
             return
-        if self._board_id is not None and (follow is None or follow.board_id != self._board_id):
-            self._forget(self._board_id)
+        board_id = self._board_id  # a new connection, on a thread of its own, begins with none
+        if board_id is not None and (follow is None or follow.board_id != board_id):
+            self._forget(board_id)
+            board_id = None
         if follow is None:
             return
-        if self._board_id is None:
+        if board_id is None:
             self._introduce(follow)
         self._again_s = self._clock() + _AGAIN_S
         message = to_message(follow, datetime.now(timezone.utc))
@@ -115,8 +117,9 @@ class BoardReports:
 
     def _on_minute(self, minute: HealthMinute) -> None:
         self._minute = minute
-        if self._board_id is not None and self._client.is_connected():
-            self._client.publish(self._health_topic(self._board_id), minute.to_line(), qos=1, retain=True)
+        board_id = self._board_id
+        if board_id is not None and self._client.is_connected():
+            self._client.publish(self._health_topic(board_id), minute.to_line(), qos=1, retain=True)
 
     def _introduce(self, follow: FollowState) -> None:
         self._board_id = follow.board_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
@@ -128,8 +129,9 @@ class Hub:
 
     def _wake(self) -> None:
         loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._ring)
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the server's thread has closed it: nobody watches
+                loop.call_soon_threadsafe(self._ring)
 
     def _ring(self) -> None:
         news, self._news = self._news, asyncio.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 import camera_demo.session
@@ -30,7 +31,7 @@ from camera_demo.teaching import Teacher
 from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.registry import Installed
-from edge.errors import ConfidenceError, TeachingError
+from edge.errors import BackendError, BundleError, ConfidenceError, TeachingError
 from edge.fleet.health_minute import HealthMinute
 from edge.fleet.health_record import read_minutes
 from edge.fleet.state import FollowState
@@ -306,6 +307,24 @@ def test_what_was_taught_goes_on_with_the_new_version_as_its_parent(
     stub.back = lambda: version
     teacher.back()
     assert used == [Path("c")]
+
+
+def test_what_was_loaded_to_go_back_to_is_freed_where_that_fails(
+    bundle_folder: Path, make_classifier: Callable[..., Classifier]
+) -> None:
+    parent, taught = open_bundle(bundle_folder), replace(open_bundle(bundle_folder), root=Path("taught"))
+    loaded = make_classifier()
+    stub: Any = Lessons()
+
+    def fails() -> None:
+        raise BundleError("It does not pass its self-test.")
+
+    stub.back = fails
+    teacher = Teacher(stub, parent, (taught, make_classifier()), stub, lambda *_: loaded, lambda *_: None)
+    with pytest.raises(BundleError):
+        teacher.back()
+    with pytest.raises(BackendError, match="closed"):
+        loaded.classify(np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_parent_in_use_gives_way_to_its_new_version(

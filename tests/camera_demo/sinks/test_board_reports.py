@@ -175,6 +175,23 @@ def test_each_minute_is_retained_as_the_health_record_has_it(
     assert (topic, b"") in reports[1].sent
 
 
+def test_a_minute_that_ends_while_the_board_is_forgotten_goes_to_no_other_topic(
+    reports: tuple[BoardReports, FakeClient], run_state: RunState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = reports[1]
+
+    def forgotten() -> bool:
+        """On another thread, the board ceases to follow its channel meanwhile."""
+        monkeypatch.undo()
+        run_state.on_follow(None)
+        return True
+
+    monkeypatch.setattr(client, "is_connected", forgotten)
+    minute = HealthMinute(ended="2026-11-27T17:00:00Z", seconds=60.0, bundle="birds", version="a" * 16, frames=9)
+    run_state.on_minute(minute)
+    assert not [topic for topic, _ in client.sent if "None" in topic]
+
+
 def test_a_command_a_minute_is_taken_and_one_line_a_minute_said(
     reports: tuple[BoardReports, FakeClient],
     now_s: list[float],
