@@ -11,9 +11,9 @@ from edge.budget import Budget
 from edge.bundles.bundle import Bundle
 from edge.errors import NoVariantFits, ProfileError
 from edge.inference.live_classifier import LiveClassifier
+from edge.operating_points import OperatingPoint, efficient, operating_points
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.profile_cache import stored_profile
-from edge.selection import OperatingPoint, efficient, operating_points
 
 __all__ = ["BudgetMiss", "budget_miss", "points_of"]
 

@@ -15,9 +15,9 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import BundledVariant
 from edge.errors import VariantError
 from edge.inference.live_classifier import LiveClassifier, Mode
+from edge.operating_points import OperatingPoint
 from edge.profiling.equal_board import EqualBoard
 from edge.profiling.profile import LatencyProfile
-from edge.selection import OperatingPoint
 
 __all__ = ["Control", "Option", "options_of"]
 

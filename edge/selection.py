@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from edge.board.affinity import most_threads
@@ -13,21 +13,11 @@ from edge.budget import Budget
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.manifest import BundledVariant
 from edge.bundles.variant import Variant
-from edge.errors import NoVariantFits, ProfileError
+from edge.errors import NoVariantFits
 from edge.paths import AnyPath
 from edge.profiling.profile import LatencyProfile, ProfileRow, Provenance
 
-__all__ = [
-    "Candidate",
-    "OperatingPoint",
-    "RankedBy",
-    "Selection",
-    "efficient",
-    "operating_points",
-    "pareto_front",
-    "rank",
-    "select",
-]
+__all__ = ["Candidate", "RankedBy", "Selection", "pareto_front", "rank", "select"]
 
 RankedBy = Literal["top1", "mult_adds"]
 """What makes a variant better: its measured top-1, or its mult-adds where the bundle was measured without labels."""
@@ -167,45 +157,6 @@ def pareto_front(
         if math.isfinite(known_ms) and (not best or score(items[number]) > score(best[-1])):
             best.append(items[number])
     return tuple(best)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OperatingPoint:
-    """A variant that a run may change to."""
-
-    variant: Variant
-    p95_ms: float
-    """Its 95th percentile, frame to answer, in the profile."""
-    score: float
-    """Its measured top-1 in percent, or its mult-adds: only the order matters."""
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.p95_ms) and self.p95_ms > 0 and math.isfinite(self.score)):
-            raise ProfileError(f"{self.variant.name} has a p95 of {self.p95_ms} ms: expected a number above 0.")
-
-
-def operating_points(bundle: Bundle, profile: LatencyProfile, budget: Budget) -> tuple[OperatingPoint, ...]:
-    """The variants of a bundle that meet every condition of ``budget`` except its latency, fastest first.
-
-    Raises:
-        NoVariantFits: There is none.
-        ProfileError: A latency is 0.
-    """
-    candidates = rank(bundle, profile, replace(budget, percentile="p95"))
-    points = [
-        OperatingPoint(variant=candidate.variant, p95_ms=candidate.latency_ms, score=candidate.score)
-        for candidate in candidates
-        if not candidate.conditions and candidate.latency_ms is not None
-    ]
-    if not points:
-        reasons = "; ".join(f"{c.variant.name}: {', '.join(c.conditions)}" for c in candidates)
-        raise NoVariantFits(f"No variant can be used on {profile.board}, at any latency. {reasons}.")
-    return tuple(sorted(points, key=lambda point: point.p95_ms))
-
-
-def efficient(points: Sequence[OperatingPoint]) -> tuple[OperatingPoint, ...]:
-    """The Pareto front of operating points, fastest first."""
-    return pareto_front(points, lambda point: point.p95_ms, lambda point: point.score)
 
 
 def _ranked_by(bundle: Bundle) -> RankedBy:

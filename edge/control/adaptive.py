@@ -32,10 +32,10 @@ from edge.inference.classifier import Classifier
 from edge.inference.live_classifier import Mode, refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared
 from edge.inference.unknown import Unknown
+from edge.operating_points import OperatingPoint, operating_points
 from edge.paths import AnyPath
 from edge.profiling.profile import LatencyProfile
 from edge.profiling.timing import FRAME_SIZE
-from edge.selection import OperatingPoint, operating_points
 from edge.vision.picture import Picture
 from edge.vision.preprocess import Frame
 

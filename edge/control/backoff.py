@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from edge.board.health import LOAD_LIMIT_PERCENT
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 
 __all__ = ["Backoff"]
 

@@ -10,7 +10,7 @@ from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.decision import Cause, Change, FrameTime, Observation, Pin, Release, State, decide
 from edge.errors import NoVariantFits, VariantError
-from edge.selection import OperatingPoint, efficient
+from edge.operating_points import OperatingPoint, efficient
 
 __all__ = ["Controller"]
 

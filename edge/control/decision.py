@@ -20,7 +20,7 @@ from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.backoff import Backoff
 from edge.control.thermal import Thermal, on_health
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 
 __all__ = ["Cause", "Change", "FrameTime", "Observation", "Pin", "Release", "State", "decide"]
 

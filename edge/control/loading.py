@@ -10,7 +10,7 @@ from edge.board.memory import rss_mb
 from edge.bundles.variant import Variant
 from edge.inference.backends.base import ON_CPU
 from edge.inference.classifier import Classifier
-from edge.selection import OperatingPoint, efficient
+from edge.operating_points import OperatingPoint, efficient
 from edge.vision.preprocess import Frame
 
 __all__ = ["LoadedVariants", "load_variants"]

@@ -17,7 +17,7 @@ from edge.bundles.bundle import open_bundle
 from edge.bundles.variant import Variant
 from edge.inference.classifier import Classifier
 from edge.inference.recent_times import RecentTimes
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 from tests.camera_demo.openapi import DOCUMENT, check
 
 BIG, MIDDLE, SMALL = (Variant.parse(name) for name in ("1.0_224", "0.5_160", "0.25_128"))

@@ -7,7 +7,7 @@ import pytest
 from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.errors import NoVariantFits, ProfileError
-from edge.selection import OperatingPoint, efficient, operating_points
+from edge.operating_points import OperatingPoint, efficient, operating_points
 from tests.edge.conftest import make_bundle, make_profile
 
 TIMES = {"1.00_224": 70.0, "0.50_160": 12.0, "0.25_128": 4.0}

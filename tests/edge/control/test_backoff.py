@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.bundles.variant import Variant
 from edge.control.backoff import Backoff
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 
 BIG = OperatingPoint(variant=Variant(1.0, 224), p95_ms=30.0, score=70.0)
 MIDDLE = OperatingPoint(variant=Variant(0.5, 160), p95_ms=7.0, score=60.0)

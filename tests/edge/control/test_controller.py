@@ -19,7 +19,7 @@ from edge.control.backoff import SHORTEST_S
 from edge.control.controller import Controller
 from edge.control.decision import Change, FrameTime, Observation, Pin, Release, decide
 from edge.errors import NoVariantFits, VariantError
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 
 BIG, MIDDLE, SMALL, TINY = (Variant(1.0, 224), Variant(0.75, 192), Variant(0.5, 160), Variant(0.25, 128))
 POINTS = tuple(

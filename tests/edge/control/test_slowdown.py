@@ -11,7 +11,7 @@ from edge.budget import Budget
 from edge.bundles.variant import Variant
 from edge.control.controller import Controller
 from edge.control.decision import FrameTime, State, decide
-from edge.selection import OperatingPoint
+from edge.operating_points import OperatingPoint
 
 ONLY = OperatingPoint(variant=Variant(1.0, 224), p95_ms=10.0, score=70.0)
 
