@@ -12,8 +12,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
+from camera_demo.announcing import Announcer
 from camera_demo.capture_format import CaptureFormat
-from camera_demo.events import LAPSE_S, Event, EventState, Moment, Observation, lapse, observe
+from camera_demo.events import LAPSE_S, Event, Moment
 from camera_demo.frames import CapturedFrame, Result
 from camera_demo.loading import ModelOptions, load
 from camera_demo.options import ClassifyOptions, Playback
@@ -79,10 +80,10 @@ class Answers(Iterator[Result]):
         self.source: LiveSource = source
         self.classifier: LiveClassifier = classifier
         self._options, self._stop, self._beat = options, stop or Stop(), beat
-        self._clock, self._wall_clock, self._on_event = clock, wall_clock, on_event
+        self._clock, self._wall_clock = clock, wall_clock
+        self._announcer = Announcer(options, on_event)
         self._turns = Turns(classifier, options.regions, is_live=source.is_live, is_idle=options.idle)
         self._smoothings: dict[str, Smoothing] = {}
-        self._events: dict[str, EventState] = {}
         self._newest: dict[str, Result] = {}
         self._answered_s = clock()
         self._rate = FrameRate()
@@ -111,7 +112,7 @@ class Answers(Iterator[Result]):
                 if frame is not None:
                     return self._answer(frame)
                 if self._clock() - self._answered_s > LAPSE_S:
-                    self._lapse()
+                    self._announcer.lapse()
         except BaseException:
             self.close()
             raise
@@ -138,7 +139,7 @@ class Answers(Iterator[Result]):
         self._stop.request()
         self._frames = iter(())
         try:
-            self._lapse()
+            self._announcer.lapse()
         finally:
             self._opened.close()
 
@@ -183,7 +184,7 @@ class Answers(Iterator[Result]):
             region=frame.region,
             is_kept=is_kept,
             is_steady=self._options.steady is not None,
-            steady=self._observe(guesses[0] if guesses else None, moment, frame, name),
+            steady=self._announcer.observe(name, guesses[0] if guesses else None, moment, frame.image),
             elsewhere=tuple([result for other, result in self._newest.items() if other != name]),
         )
         self._newest[name] = replace(result, elsewhere=()) if result.elsewhere else result
@@ -191,7 +192,7 @@ class Answers(Iterator[Result]):
 
     def _change(self, classifier: LiveClassifier, on_used: Callable[[], None]) -> None:
         """Take another classifier; what the one before said holds no more."""
-        self._lapse()
+        self._announcer.lapse()
         self.classifier = classifier
         self._turns.use(classifier)
         self._newest.clear()
@@ -210,25 +211,6 @@ class Answers(Iterator[Result]):
         is_unknown = self.classifier.is_unknown(guesses[0])
         threshold = math.inf if is_unknown else options.threshold
         return tuple(g for g in guesses if g.probability >= threshold), is_unknown
-
-    def _observe(self, best: Guess | None, moment: Moment, frame: CapturedFrame, name: str) -> str | None:
-        """The label that is announced after an answer."""
-        steady, watched = self._options.steady, self._options.watched
-        if steady is None:
-            return None
-        is_watched = best is not None and (not watched or best.label in watched)
-        observation = Observation(best if is_watched else None, moment, frame.image)
-        self._events[name], events = observe(self._events.get(name) or EventState(name), observation, steady)
-        for event in events:
-            self._on_event(event)
-        return self._events[name].label
-
-    def _lapse(self) -> None:
-        """End what is announced: there are no answers any more."""
-        for name, state in self._events.items():
-            self._events[name], events = lapse(state)
-            for event in events:
-                self._on_event(event)
 
 
 def answers(

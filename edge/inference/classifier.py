@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from edge.board.affinity import default_threads
 from edge.bundles.bundle import Bundle, label_mismatch, open_bundle
 from edge.bundles.variant import Variant
-from edge.errors import BackendError, VariantError
+from edge.errors import BackendError
 from edge.inference.backends import Backend, Refusal, open_backend
-from edge.inference.live_classifier import Mode, refuse_copy
+from edge.inference.fixed_variant import FixedVariant
+from edge.inference.live_classifier import refuse_copy
 from edge.inference.prediction import Guess, Prediction, Prepared, top_k
 from edge.inference.recent_times import RecentTimes
 from edge.inference.unknown import Unknown, class_thresholds, parse_unknown, unknown_below
@@ -25,14 +26,12 @@ from edge.vision.picture import Picture, as_frame
 from edge.vision.preprocess import Frame, Preprocessing, Preprocessor
 
 if TYPE_CHECKING:
-    from edge.board.health import Health
     from edge.budget import Budget
-    from edge.control.decision import Cause, Change
 
 __all__ = ["Classifier"]
 
 
-class Classifier:
+class Classifier(FixedVariant):
     """One variant of a bundle, loaded and ready: a :class:`~edge.inference.live_classifier.LiveClassifier`.
 
     Buffers are made once; a call with an array allocates next to nothing. Threads may share one: while a picture is
@@ -43,18 +42,12 @@ class Classifier:
     """
 
     backend: Backend
-    variant: Variant
     model_sha256: str
     refusals: tuple[Refusal, ...]
-    budget: Budget | None
     unknown_below: float
     """The best class's probability below which an answer is unknown; 0 for never."""
     class_thresholds: Mapping[int, float]
     """The same for the classes that have a threshold of their own, by number."""
-    last_change: Change | None = None
-    """None: the variant never changes."""
-    slowdown: float | None = None
-    """None: there is no profile to compare with."""
 
     def __init__(
         self,
@@ -222,31 +215,6 @@ class Classifier:
         return {self.variant: self}
 
     @property
-    def variants(self) -> tuple[Variant, ...]:
-        """The variant alone."""
-        return (self.variant,)
-
-    @property
-    def left_out(self) -> Mapping[Variant, str]:
-        """Empty: the bundle's other variants were not asked for."""
-        return {}
-
-    @property
-    def mode(self) -> Mode:
-        """``fixed``: the variant was chosen when the classifier was opened."""
-        return "fixed"
-
-    @property
-    def pinned(self) -> Variant | None:
-        """The variant."""
-        return self.variant
-
-    @property
-    def changes(self) -> Mapping[Cause, int]:
-        """Empty: the variant never changes."""
-        return {}
-
-    @property
     def p95_ms(self) -> float | None:
         """That of its last hundred frames; None before the twentieth."""
         return self._times.p95_ms
@@ -256,30 +224,6 @@ class Classifier:
         """Whether :attr:`p95_ms` is within the budget; None before it is known, or without a budget."""
         p95_ms = self.p95_ms
         return None if p95_ms is None or self.budget is None else p95_ms <= self.budget.latency_ms
-
-    def on_health(self, health: Health) -> None:
-        """Do nothing: heat does not change the variant."""
-
-    def set_budget(self, budget: Budget) -> None:
-        """Keep another budget."""
-        self.budget = budget
-
-    def pin(self, variant: Variant | str) -> None:
-        """Do nothing for the classifier's own variant.
-
-        Raises:
-            VariantError: It is another one.
-        """
-        if Variant.parse(variant) != self.variant:
-            raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
-
-    def release(self) -> None:
-        """Refuse.
-
-        Raises:
-            VariantError: Always, as the variant is fixed.
-        """
-        raise VariantError(f"The variant is fixed to {self.variant.name}: an AdaptiveClassifier can change it.")
 
     def close(self) -> None:
         """Free the model, once another thread's picture is classified. A second call does nothing."""
