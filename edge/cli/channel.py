@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge.cli import channel_status, follow
+from edge.cli.channel_keys import private_keys
 from edge.cli.options import AsJson
 from edge.console import note, stdout, table, write_json
 from edge.errors import ChannelError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edge.fleet.channel import Channel, Release
     from edge.fleet.health import Gate
 
-__all__ = ["app", "private_keys"]
+__all__ = ["app"]
 
 app = typer.Typer()
 app.command("follow")(follow.follow)
@@ -224,34 +225,15 @@ def rotate(
     _print_channel(folder, channel, json)
 
 
-def private_keys(given: list[Path] | None, folder: Path) -> list[Path]:
-    """The private keys: those given, or the one where ``init`` puts it."""
-    if given:
-        return given
-    from edge.fleet.channel import CHANNEL_FILE
-    from edge.fleet.keys import default_key
-    from edge.json_files import parse_json, read_json
-
-    path = folder / CHANNEL_FILE
-    if not path.is_file():
-        raise ChannelError(f"There is no channel in {folder}: edge channel init {shlex.quote(str(folder))} makes one.")
-    payload = read_json(path, "channel file", ChannelError).get("payload")  # its name is all that is taken from it
-    name = parse_json(str(payload).encode("utf-8", "replace"), f"Channel file {path}", ChannelError).get("name")
-    place = default_key(str(name))
-    if not place.is_file():
-        raise ChannelError(f"There is no private key {place}: give it with --key.")
-    return [place]
-
-
 def _gate(values: list[str]) -> Gate:
     from edge.fleet.health import Gate
 
-    kinds, default = {one.name: one.type for one in fields(Gate)}, Gate()
+    names, default = [one.name for one in fields(Gate)], Gate()
     made: dict[str, Any] = {}
     for text in values:
         name, _, value = text.partition("=")
-        if name not in kinds:
-            raise ChannelError(f"invalid --gate '{text}': expected NAME=VALUE, with one of {', '.join(kinds)}.")
+        if name not in names:
+            raise ChannelError(f"invalid --gate '{text}': expected NAME=VALUE, with one of {', '.join(names)}.")
         kind = type(getattr(default, name))
         try:
             made[name] = {"true": True, "false": False}[value] if kind is bool else kind(value)
@@ -286,9 +268,9 @@ def _print_channel(folder: Path, channel: Channel, as_json: bool) -> None:
     if as_json:
         write_json(channel.to_dict())
         return
-    state = f"paused: {channel.paused_reason}" if channel.paused else "boards install"
     from edge.fleet.signed import key_id
 
+    state = f"paused: {channel.paused_reason}" if channel.paused else "boards install"
     keys = ", ".join(key_id(key) for key in channel.keys)
     stdout().print(
         f"{folder}: channel {channel.name}, serial {channel.serial}, {state}; expires {channel.expires}; keys {keys}.",

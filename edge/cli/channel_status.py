@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from edge.cli.channel_keys import private_keys
 from edge.cli.options import AsJson
 from edge.console import note, say, stdout, table, write_json
 from edge.errors import ChannelError, UntrustedKeyError, os_reason
@@ -147,7 +148,6 @@ def _stop(found: FleetStatus, most: int, folder: Path, keys: list[Path] | None) 
     worst = found.worse_than(most)
     if worst is None:
         return None
-    from edge.cli.channel import private_keys
     from edge.fleet import publishing
     from edge.fleet.channel_folder import read_channel
 
