@@ -11,8 +11,10 @@ from camera_demo.events import Steady
 from camera_demo.region import Region, check_names
 from edge.inference.unknown import Unknown, check_thresholds, parse_unknown
 
-__all__ = ["ClassifyOptions", "Playback"]
+__all__ = ["MOST_SMOOTHING_S", "ClassifyOptions", "Playback"]
 
+MOST_SMOOTHING_S: Final = 3600.0
+"""An average over more is no answer to what the camera shows."""
 _SMOOTHED: Final = 10
 """Classes of each answer that are averaged, however few are shown."""
 
@@ -48,8 +50,8 @@ class ClassifyOptions:
     def __post_init__(self) -> None:
         if self.top_k < 1:
             raise ConfigError(f"top_k must be at least 1, got {self.top_k}.")
-        if not self.smoothing >= 0:
-            raise ConfigError(f"smoothing must be at least 0, got {self.smoothing}.")
+        if not 0 <= self.smoothing <= MOST_SMOOTHING_S:
+            raise ConfigError(f"smoothing must be between 0 and {MOST_SMOOTHING_S:g} s, got {self.smoothing}.")
         if not 0 <= self.threshold <= 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}.")
         parse_unknown(self.unknown)

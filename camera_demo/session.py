@@ -34,6 +34,7 @@ from camera_demo.summary import Stats
 from camera_demo.switching import InUse, is_switchable
 from camera_demo.systemd import Notifier
 from camera_demo.taught_bundle import TaughtBundle
+from camera_demo.unused_settings import announce_unused
 from camera_demo.uri import Uri, parse_sink, parse_source
 from edge.addresses import redacted
 from edge.board.health import Health
@@ -71,6 +72,7 @@ def run(settings: Settings, stop: Stop, *, announce: Callable[[str], None]) -> N
     options, capture_format = settings.classify, settings.capture_format
     source_uri = default_source(announce) if settings.input is None else parse_source(settings.input)
     check_targets(source_uri, sink_uris)
+    announce_unused(settings, source_uri, sink_uris, announce)
     parent = open_bundle(model.bundle)
     bundle, installed = _taught(sink_uris, parent, settings, announce)
     camera, topic = settings.name or source_uri.short_name, settings.name or source_id(source_uri)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final, Literal, get_args
 
 from camera_demo.actions.rules import Rule
@@ -12,14 +13,15 @@ from camera_demo.capture_format import CaptureFormat, Flip
 from camera_demo.errors import ConfigError
 from camera_demo.events import Span, Steady
 from camera_demo.loading import ModelOptions
-from camera_demo.options import ClassifyOptions, Playback
+from camera_demo.options import MOST_SMOOTHING_S, ClassifyOptions, Playback
 from camera_demo.region import parse_regions
 from edge.inference.unknown import parse_unknown
 from edge.settings import Doc
 
-__all__ = ["LogFormat", "Settings"]
+__all__ = ["TOKEN_VARIABLE", "LogFormat", "Settings"]
 
 LogFormat = Literal["text", "json"]
+TOKEN_VARIABLE: Final = "CAMERA_DEMO_TOKEN"
 _TOKEN_LETTERS: Final = 8
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,58}[A-Za-z0-9])?")
 """Names that may stand in MQTT topics and metrics as they are."""
@@ -51,7 +53,8 @@ class Settings:
         float | None, Doc(f"Leave out classes below this probability. Default: {_CLASSIFY.threshold:g}.", 0, 1)
     ] = None
     smoothing: Annotated[
-        float | None, Doc(f"Average the answers over this many seconds. Default: {_CLASSIFY.smoothing:g}.", 0)
+        float | None,
+        Doc(f"Average the answers over this many seconds. Default: {_CLASSIFY.smoothing:g}.", 0, MOST_SMOOTHING_S),
     ] = None
     unknown: Annotated[
         str | None,
@@ -115,7 +118,7 @@ class Settings:
         str | None,
         Doc(
             "Token that browsers on the network need for http://. Default: a new one at each start.",
-            envvar="CAMERA_DEMO_TOKEN",
+            envvar=TOKEN_VARIABLE,
         ),
     ] = None
     switch_versions: Annotated[
@@ -132,6 +135,14 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1, got {value}.")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{field.name} must be a finite number, got {value}.")
+        if self.steady == "off":
+            asking = [name for name in ("steady_end", "watch", "action") if getattr(self, name)]
+            if asking:
+                raise ConfigError(f"steady is off, so no class is announced: omit it, or omit {asking[0]}.")
         if self.token is not None and len(self.token) < _TOKEN_LETTERS:
             raise ConfigError(f"token is too short to keep anybody out: expected {_TOKEN_LETTERS} letters or more.")
         if self.log_format not in (None, *get_args(LogFormat)):

@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from convert.export.tensorrt import BuildOptions, build_engines
     from convert.export.tflite import to_tflite
     from convert.fetch import fetch_imagenet
-    from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions, TrainingOptions
+    from convert.options import (
+        BundleOptions,
+        CheckOptions,
+        ConversionOptions,
+        QuantizationOptions,
+        TfliteOptions,
+        TrainingOptions,
+    )
     from convert.training.launch import estimate_training, train
 
     __version__: str
@@ -53,6 +60,7 @@ __all__ = [
     "DivergedError",
     "FolderInUseError",
     "OtherSettingsError",
+    "QuantizationOptions",
     "TfliteOptions",
     "TrainingError",
     "TrainingOptions",
@@ -91,7 +99,14 @@ _MODULES = {
     "export.tensorrt": ("BuildOptions", "build_engines"),
     "export.tflite": ("to_tflite",),
     "fetch": ("fetch_imagenet",),
-    "options": ("BundleOptions", "CheckOptions", "ConversionOptions", "TfliteOptions", "TrainingOptions"),
+    "options": (
+        "BundleOptions",
+        "CheckOptions",
+        "ConversionOptions",
+        "QuantizationOptions",
+        "TfliteOptions",
+        "TrainingOptions",
+    ),
     "training.launch": ("estimate_training", "train"),
 }
 """The names in each module."""

@@ -11,7 +11,7 @@ from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
 from convert.export.tensorrt.engines import OnnxPrecision
 from convert.export.tflite import IoType
-from convert.options import BundleOptions, CheckOptions, ConversionOptions, TfliteOptions
+from convert.options import BundleOptions, CheckOptions, ConversionOptions, QuantizationOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle
 from convert.pipeline.inputs import AnyCheckpoint, labels_of, load_pictures, loaded, own_resolutions
 from convert.pipeline.layers import NetworkReport
@@ -176,7 +176,7 @@ def quantize(
     resolution: int,
     *,
     calibration: AnyPath | None = None,
-    options: ConversionOptions = ConversionOptions(),
+    options: QuantizationOptions = QuantizationOptions(),
     progress: Progress = no_progress,
 ) -> QuantizedNetwork:
     """The integers of one variant, as :func:`convert.to_tflite` takes them.
@@ -233,7 +233,7 @@ def examine_layers(
     *,
     form: Int8Form = "tflite",
     calibration: AnyPath | None = None,
-    options: ConversionOptions = ConversionOptions(),
+    options: QuantizationOptions = QuantizationOptions(),
     progress: Progress = no_progress,
 ) -> NetworkReport:
     """Quantize one variant and compare every layer with float: noise, shifts, dead channels, what each costs alone.
@@ -249,7 +249,7 @@ def _read(
     checkpoint: AnyCheckpoint,
     resolution: int,
     calibration: AnyPath | None,
-    options: ConversionOptions,
+    options: QuantizationOptions,
     progress: Progress,
 ) -> tuple[Checkpoint, CalibrationData]:
     network = loaded(checkpoint)

@@ -83,6 +83,10 @@ class Budget:
             _check_number("fps", fps)
             if not (math.isfinite(fps) and fps > 0):
                 raise BudgetError(f"fps must be a number above 0, got {fps:g}.")
+            if 1000 / fps > _LONGEST_MS:
+                raise BudgetError(
+                    f"fps must be at least {1000 / _LONGEST_MS:.2g}, one frame in 10 minutes, got {fps:g}."
+                )
         return cls(latency_ms=1000 / fps if fps else budget_ms, **given)  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
-__all__ = ["grouped"]
+__all__ = ["grouped", "options_of"]
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,6 +33,13 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def options_of(kind: type) -> tuple[str, ...]:
+    """The names of the options that the fields of a dataclass make: ``--min-agreement``."""
+    return tuple(
+        (get_args(hint)[1].flags or (f"--{name.replace('_', '-')}",))[0] for name, hint in _documented(kind).items()
+    )
 
 
 def _documented(kind: type) -> dict[str, Any]:

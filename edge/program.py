@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import io
+import math
 import os
 import re
 import sys
@@ -85,6 +87,7 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
     except Terminated:
         _fail(program, "stopped", 143)
     except (KeyboardInterrupt, typer.Abort):
+        exec("")  # else Python, which notes an interrupt within an exec of text, ends itself by SIGINT
         _fail(program, "stopped", _INTERRUPTED)
     except BrokenPipeError:
         _discard_output()
@@ -147,11 +150,29 @@ def _add_options(command: Any, program: str, *, is_root: bool = True) -> None:
                 help="Show the version and exit.",
             )
         )
+    for parameter in command.params:
+        _refuse_non_finite(parameter)
     if "--debug" not in declared:
         text = "Show the traceback of an error."
         command.params.append(TyperOption(param_decls=["--debug"], is_flag=True, expose_value=False, help=text))
     for below in getattr(command, "commands", {}).values():
         _add_options(below, program, is_root=False)
+
+
+def _refuse_non_finite(parameter: Any) -> None:
+    """Let an option take no ``nan`` and no ``inf``, which pass every comparison with a limit or none."""
+    kind = parameter.type
+    if not str(getattr(kind, "name", "")).startswith("float"):
+        return
+    parameter.type = copy.copy(kind)  # typer has one for all options
+
+    def convert(value: Any, *place: Any) -> float:
+        number: float = kind.convert(value, *place)
+        if not math.isfinite(number):
+            kind.fail(f"{value!r} is not a finite number.", *place)
+        return number
+
+    parameter.type.convert = convert
 
 
 def _print_version(program: str) -> NoReturn:

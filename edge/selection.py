@@ -16,6 +16,7 @@ from edge.bundles.variant import Variant
 from edge.errors import NoVariantFits
 from edge.paths import AnyPath
 from edge.profiling.profile import LatencyProfile, ProfileRow, Provenance
+from edge.text import milliseconds
 
 __all__ = ["Candidate", "RankedBy", "Selection", "pareto_front", "rank", "select"]
 
@@ -234,7 +235,7 @@ def _none_fits(candidates: Sequence[Candidate], profile: LatencyProfile, budget:
         most = most_threads() if profile.device.board == describe().board else profile.device.cpu_count or 0
         can_use_more = profile.threads is not None and profile.threads < most
         return (
-            f"No variant meets {budget.latency_ms:.2f} ms {budget.percentile} {where}. "
+            f"No variant meets {milliseconds(budget.latency_ms)} ms {budget.percentile} {where}. "
             f"Fastest is {fastest.variant.name} at {fastest_ms:.2f} ms. "
             f"Raise the budget to {_above(fastest_ms)} ms{', or use more threads' if can_use_more else ''}."
         )

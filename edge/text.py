@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, Final
 
-__all__ = ["clean", "figure", "json_text", "one_line", "shortened"]
+__all__ = ["clean", "figure", "json_text", "milliseconds", "one_line", "shortened"]
 
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -46,3 +46,8 @@ def json_text(value: Any, *, indent: int | None = None, default: Any = None) -> 
 def figure(value: float | None, digits: int) -> str:
     """A table's cell: a number with so many digits behind the point, or nothing."""
     return "" if value is None else f"{value:.{digits}f}"
+
+
+def milliseconds(value_ms: float) -> str:
+    """A time with two digits behind the point, or with two that matter where it is too short for those."""
+    return f"{value_ms:.2f}" if value_ms >= 0.1 else f"{value_ms:.2g}"

@@ -122,7 +122,8 @@ SERVERS: Final = {"starlette", "uvicorn", "prometheus_client", "paho"}
 
 
 def test_edge_loads_no_runtime_and_nothing_that_only_a_command_needs() -> None:
-    libraries = loaded(("edge",), but=("edge.cli", "edge.console", "edge.grouping", "edge.program"))
+    of_commands = ("edge.cli", "edge.combinations", "edge.console", "edge.grouping", "edge.program")
+    libraries = loaded(("edge",), but=of_commands)
     assert not libraries & (RUNTIMES | CONVERTERS | SERVERS | {"typer", "rich"})
 
 

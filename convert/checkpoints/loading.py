@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,10 @@ class Checkpoint:
     def at(self, resolution: int) -> MobileNetV1:
         """The network as it is at ρ = ``resolution``: with the statistics of that or of the nearest resolution."""
         return with_statistics(self.model, nearest(self.statistics, resolution))
+
+    def sides_of(self, resolutions: Sequence[int]) -> tuple[int, ...]:
+        """Those of ``resolutions`` that it is for."""
+        return tuple(side for side in resolutions if side in (self.only_at or resolutions))
 
     @property
     def config(self) -> ModelConfig:

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convert.cli.formatting import check_html, report, show_bundle
-from convert.cli.options import AsJson, Calibration, Force, Html, Targets, numbers, targets_of
+from convert.cli.options import (
+    NEEDS_PICTURES,
+    TRUTH_RULE,
+    AsJson,
+    Calibration,
+    Force,
+    Html,
+    Targets,
+    numbers,
+    targets_of,
+)
 from convert.options import BundleOptions
 from edge.bundles.members import check_place
+from edge.combinations import combined, without
 from edge.console import progress_bar
 from edge.evaluation.options import ThresholdOptions
 from edge.grouping import grouped
@@ -23,6 +34,11 @@ if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must
 __all__ = ["bundle"]
 
 
+@combined(
+    TRUTH_RULE,
+    without(NEEDS_PICTURES, "--nothing", "--precision", "--keep"),
+    without("--nothing", "--false-alarms"),
+)
 @grouped
 def bundle(
     checkpoints: Annotated[

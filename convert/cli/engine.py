@@ -9,6 +9,7 @@ import typer
 
 from convert.cli.options import AsJson
 from convert.export.tensorrt import BuildOptions, Engines, Made, build_engines
+from edge.combinations import combined, without
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.files import check_folder
 from edge.grouping import grouped
@@ -17,6 +18,7 @@ from edge.updates import engines as updates
 __all__ = ["engine", "sign_engines"]
 
 
+@combined(without("--like", "--key"), without("--publish", "--sign"))
 @grouped
 def engine(
     bundle: Annotated[str, typer.Argument(help="A bundle's folder, or the shipped one's name.", metavar="BUNDLE")],

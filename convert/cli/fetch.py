@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from convert.cli.formatting import show_bundle
-from convert.cli.options import AsJson, Calibration, Force, Targets, numbers, targets_of
+from convert.cli.options import TRUTH_RULE, AsJson, Calibration, Force, Targets, numbers, targets_of
 from convert.options import BundleOptions, ConversionOptions
 from edge.bundles.members import check_place
+from edge.combinations import combined, without
 from edge.console import progress_bar, stdout, table, write_json
 from edge.errors import VariantError
-from edge.grouping import grouped
+from edge.grouping import grouped, options_of
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.checkpoints import Checkpoint
@@ -23,7 +24,10 @@ if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must
 
 __all__ = ["fetch"]
 
+_OF_BUNDLES: Final = ("--targets", "--calibration", "--force", *options_of(ConversionOptions))
 
+
+@combined(without("--bundle", *_OF_BUNDLES), TRUTH_RULE)
 @grouped
 def fetch(
     what: Annotated[Literal["imagenet"], typer.Argument(help="Google's networks of ImageNet, from Keras.")],

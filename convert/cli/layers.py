@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from convert.cli.options import AsJson, Calibration, CheckpointFile, Side
-from convert.options import ConversionOptions
+from convert.cli.options import TRUTH_RULE, AsJson, Calibration, CheckpointFile, Side
+from convert.options import QuantizationOptions
+from edge.combinations import combined
 from edge.console import progress_bar, stdout, table, write_json
 from edge.grouping import grouped
 from edge.plot import check_plot, write_charts
@@ -22,6 +23,7 @@ __all__ = ["layers"]
 _HEADINGS: Final = ("layer", "weights dB", "output dB", "bias shift", "dead", "at top %", "alone agree %", "alone nats")
 
 
+@combined(TRUTH_RULE)
 @grouped
 def layers(
     checkpoint: CheckpointFile,
@@ -30,7 +32,7 @@ def layers(
         Literal["tflite", "onnx-int8", "onnx-int8_full"], typer.Option(help="The int8 form to examine.")
     ] = "tflite",
     calibration: Calibration = None,
-    options: ConversionOptions = ConversionOptions(),
+    options: QuantizationOptions = QuantizationOptions(),
     plot: Annotated[Path | None, typer.Option(help="Draw it: a .png, .svg or .html file.")] = None,
     json: AsJson = False,
 ) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from convert.errors import ConversionError
+from edge.combinations import without
 from edge.errors import VariantError
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
     from convert.pipeline.variant import Target
 
 __all__ = [
+    "NEEDS_PICTURES",
+    "TRUTH_RULE",
     "AsJson",
     "Calibration",
     "CheckpointFile",
@@ -44,6 +47,11 @@ Html = Annotated[
     Path | None, typer.Option(help="Write a page of how each class did: confusions, worst pictures.", metavar="FILE")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+NEEDS_PICTURES: Final = ("--calibration", "--verify-on")
+TRUTH_RULE: Final = without(NEEDS_PICTURES, "--truth")
+"""What says the classes of pictures says nothing where there are none."""
 
 
 def numbers(text: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convert.cli.options import AsJson
+from edge.combinations import combined, without
 from edge.console import progress_bar, stdout, table, write_json
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
@@ -17,6 +18,7 @@ if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must
 __all__ = ["paper"]
 
 
+@combined(without("--experiments", "--steps", "--runs"))
 def paper(
     experiments: Annotated[
         Path | None, typer.Option(help="Repeat the experiments at small scale, and write results and plots here.")

@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 import typer
 
 from convert.cli.formatting import show_model
-from convert.cli.options import AsJson, Calibration, CheckpointFile, Labels, Side
+from convert.cli.options import TRUTH_RULE, AsJson, Calibration, CheckpointFile, Labels, Side
 from convert.options import TfliteOptions
+from edge.combinations import combined
 from edge.console import progress_bar
 from edge.grouping import grouped
 
 __all__ = ["tflite"]
 
 
+@combined(TRUTH_RULE)
 @grouped
 def tflite(
     checkpoint: CheckpointFile,

@@ -11,6 +11,7 @@ from convert.cli.formatting import check_html, report
 from convert.cli.options import AsJson, Html, numbers
 from convert.options import TrainingOptions
 from edge.bundles.variant import ALPHAS, Variant
+from edge.combinations import beside, combined, without
 from edge.console import progress_bar, stdout, table, write_json
 from edge.grouping import grouped
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must
 __all__ = ["train"]
 
 
+@combined(
+    without("--teacher", "--teacher-weight"),
+    beside("--resume", "--force", reason="one continues, the other starts from scratch"),
+    beside("--estimate", "--resume", "--force", "--html", "--save-every", "--patience", "--tensorboard"),
+)
 @grouped
 def train(
     data: Annotated[
@@ -49,9 +55,11 @@ def train(
     alphas, sides = ALPHAS if single is None else (single,), numbers(resolutions)
     with progress_bar("estimating" if estimate else "training") as progress:
         if estimate:
-            estimate_training(
+            found = estimate_training(
                 data, alphas=alphas, resolutions=sides, start=start, teacher=teacher, options=options, progress=progress
             )
+            if json:
+                write_json({"seconds": round(found.seconds, 1), "memory_mb": round(found.memory_mb, 1)})
             return
         result = run(
             data,

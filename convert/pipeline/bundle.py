@@ -91,13 +91,21 @@ class BundlePlan:
                     f"Two checkpoints have α={variant.alpha:g} at ρ={variant.resolution}: a bundle holds one for each. "
                     "Name the resolutions of each: FILE@224."
                 )
-        if not variants:
-            raise CheckpointError(f"No checkpoint is for any of the resolutions {self.resolutions}.")
+        for checkpoint in self.checkpoints:
+            if not checkpoint.sides_of(self.resolutions):
+                raise CheckpointError(
+                    f"{checkpoint.path} is for {_listed(checkpoint.only_at)}, and the bundle for "
+                    f"{_listed(self.resolutions)}: omit it, or add a resolution of its own."
+                )
 
     @property
     def tasks(self) -> tuple[tuple[Checkpoint, int], ...]:
         """Each checkpoint at each of its resolutions."""
-        return tuple((c, r) for c in self.checkpoints for r in self.resolutions if r in (c.only_at or (r,)))
+        return tuple((c, side) for c in self.checkpoints for side in c.sides_of(self.resolutions))
+
+
+def _listed(sides: Sequence[int]) -> str:
+    return "ρ=" + ", ".join(map(str, sides))
 
 
 def build_bundle(

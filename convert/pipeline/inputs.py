@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from convert.checkpoints import Checkpoint, load_checkpoint
 from convert.data.calibration_data import CalibrationData, load_calibration_data
 from convert.errors import CheckpointError
-from convert.options import BundleOptions, ConversionOptions
+from convert.options import BundleOptions, QuantizationOptions
 from convert.pipeline.trained import check_trained
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import read_labels
@@ -47,10 +47,13 @@ def loaded(checkpoint: AnyCheckpoint, *, needs_classifier: bool = True) -> Check
 
 
 def own_resolutions(checkpoints: Sequence[Checkpoint]) -> tuple[int, ...]:
-    """The resolutions that the checkpoints' files ask for, largest first; the paper's where one asks for none.
+    """The resolutions that the checkpoints are for, or else their files ask for, largest first; else the paper's.
 
     What is not a multiple of 32 becomes the nearest that is, with a warning.
     """
+    named = {side for checkpoint in checkpoints for side in checkpoint.only_at}
+    if named and all(checkpoint.only_at for checkpoint in checkpoints):
+        return tuple(sorted(named, reverse=True))
     sides = [checkpoint.resolution for checkpoint in checkpoints]
     own = {max(1, round(side / _STEP)) * _STEP for side in sides if side is not None}
     for checkpoint, side in zip(checkpoints, sides, strict=True):
@@ -82,7 +85,7 @@ def load_pictures(
     calibration: AnyPath | None,
     resolutions: Sequence[int],
     labels: Sequence[str],
-    options: ConversionOptions,
+    options: QuantizationOptions,
     progress: Progress,
 ) -> CalibrationData:
     """Find, split and read the pictures; warn of what lowers the result, and refuse networks that look untrained."""
@@ -108,7 +111,7 @@ def load_pictures(
     _warn_of(data)
     if not options.allow_untrained:
         for checkpoint in checkpoints:
-            check_trained(checkpoint, data, max(checkpoint.only_at or resolutions))
+            check_trained(checkpoint, data, max(checkpoint.sides_of(resolutions)))
     return data
 
 

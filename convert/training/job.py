@@ -32,13 +32,15 @@ from edge.files import write_atomically
 from edge.json_files import to_json
 from edge.progress import Progress, no_progress
 
-__all__ = ["Job"]
+__all__ = ["BEGUN", "Job"]
 
 MOST_TO_CHECK: Final = 500
 """Validation pictures that a check in between looks at; the end looks at ten times as many."""
 _TO_RECALIBRATE: Final = 768
 """Pictures that the final statistics are estimated on; a check takes a quarter."""
 METRICS, SPLITS, LABELS, REPORT = "metrics.csv", "splits.csv", "labels.txt", "training.json"
+BEGUN: Final = (METRICS, SPLITS, LABELS)
+"""What a run writes at its start, of no use without its checkpoints or a state."""
 
 
 class Job:

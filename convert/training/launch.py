@@ -20,10 +20,10 @@ from convert.quantization import fold, folded_recipe
 from convert.training.distributed import device_of, joined
 from convert.training.estimate import Estimate
 from convert.training.image_dataset import Augmentation
-from convert.training.job import Job
+from convert.training.job import BEGUN, Job
 from convert.training.plan import Plan
 from convert.training.recipe import Recipe
-from convert.training.results import checkpoint_name
+from convert.training.results import CHECKPOINT_ENDING, checkpoint_name
 from convert.training.run import Schedule, in_hours
 from convert.training.state import STATE
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
@@ -31,6 +31,7 @@ from edge.errors import OutputError
 from edge.evaluation.result import Evaluation
 from edge.paths import AnyPath
 from edge.progress import Progress, no_progress
+from edge.unfinished import folder_made
 
 __all__ = ["TrainingResult", "estimate_training", "train"]
 
@@ -88,13 +89,13 @@ def train(
     _check_folder(out, Path(data), resume=resume, replace=replace)
     with _prepared(data, out, alphas, resolutions, start, teacher, options, progress) as job:
         _estimated(job, progress)
-        out.mkdir(parents=True, exist_ok=True)
         schedule = Schedule(
             check_every=max(10, job.plan.recipe.steps // _CHECKS),
             save_every_s=options.save_every,
             patience=options.patience,
         )
-        top1 = job.run(schedule, resume=resume, tensorboard=options.tensorboard, progress=progress)
+        with folder_made(out), _nothing_without_state(out) if job.is_first else contextlib.nullcontext():
+            top1 = job.run(schedule, resume=resume, tensorboard=options.tensorboard, progress=progress)
         if job.unreadable:
             _log.warning("%d pictures were passed over. The first: %s", len(job.unreadable), job.unreadable[0])
         evaluation = _evaluation(out, job.plan) if top1 else None
@@ -114,6 +115,18 @@ def estimate_training(
     """Time and memory that :func:`train` would take, measured on a few steps of it; the arguments are the same."""
     with _prepared(data, Path(), alphas, resolutions, start, teacher, options, progress) as job:
         return _estimated(job, progress)
+
+
+@contextlib.contextmanager
+def _nothing_without_state(out: Path) -> Iterator[None]:
+    """Let a run that breaks off before there is a state to resume from leave nothing that looks like one."""
+    try:
+        yield
+    except BaseException:
+        if not (out / STATE).exists() and not any(out.glob(f"*{CHECKPOINT_ENDING}")):
+            for name in BEGUN:
+                (out / name).unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

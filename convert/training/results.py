@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from torch import nn
 
@@ -15,12 +16,14 @@ from edge.bundles.variant import Variant
 from edge.progress import Progress, no_progress
 from edge.vision.preprocess import Frame
 
-__all__ = ["checkpoint_name", "write_checkpoints"]
+__all__ = ["CHECKPOINT_ENDING", "checkpoint_name", "write_checkpoints"]
+
+CHECKPOINT_ENDING: Final = ".safetensors"
 
 
 def checkpoint_name(alpha: float) -> str:
     """``mobilenet_v1_0.50.safetensors``."""
-    return Variant(alpha, 32).name.rpartition("_")[0] + ".safetensors"
+    return Variant(alpha, 32).name.rpartition("_")[0] + CHECKPOINT_ENDING
 
 
 def write_checkpoints(

@@ -13,8 +13,19 @@ import psutil
 from edge.board.device import read_line, read_text
 from edge.board.sensors import integer
 
-__all__ = ["big_cpus", "bound", "cpu_quota", "default_threads", "most_threads", "usable_cpus"]
+__all__ = [
+    "MOST_THREADS",
+    "big_cpus",
+    "bound",
+    "cpu_quota",
+    "default_threads",
+    "excess_threads",
+    "most_threads",
+    "usable_cpus",
+]
 
+MOST_THREADS: Final = 1024
+"""More is a slip of the pen on any board."""
 _NEARLY: Final = 0.9
 """CPUs with this share of the greatest capacity count as big: cores of one kind may differ by a bin."""
 
@@ -36,6 +47,15 @@ def most_threads() -> int:
 def default_threads() -> int:
     """Threads for the inference by default: the physical cores that may be used, at most 4."""
     return min(4, psutil.cpu_count(logical=False) or 1, most_threads())
+
+
+def excess_threads(count: int | None) -> str:
+    """What to say of more threads than can run side by side; empty where ``count`` is no more, or None."""
+    most = most_threads()
+    if count is None or count <= most:
+        return ""
+    cpus = "one CPU" if most == 1 else f"{most} CPUs"
+    return f"{count} threads share {cpus}: they wait for one another, and more than {most} is slower"
 
 
 def cpu_quota(root: Path = Path("/")) -> float | None:

@@ -14,6 +14,7 @@ from edge.bundles.registry import installed_bundles
 from edge.bundles.table import bundle_table
 from edge.cli.bundle_text import only_one, print_activation, tested_text
 from edge.cli.options import AsJson, BackendName
+from edge.combinations import combined, without
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BundleError, OlderVersionError, OutputError, UnsaidError
 
@@ -191,6 +192,7 @@ def deactivate(
 
 
 @app.command("import")
+@combined(without("--pictures", "--truth"))
 def import_files(
     files: Annotated[list[Path], typer.Argument(help="Ready .tflite image classifiers.", metavar="FILE.tflite...")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the bundle to write.")],

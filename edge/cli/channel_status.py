@@ -10,6 +10,7 @@ import typer
 
 from edge.cli.channel_keys import private_keys
 from edge.cli.options import AsJson
+from edge.combinations import combined, without
 from edge.console import note, say, stdout, table, write_json
 from edge.errors import ChannelError, UntrustedKeyError, os_reason
 
@@ -27,6 +28,10 @@ STOPPED: Final = 4
 _MOST_ROWS: Final = 30
 
 
+@combined(
+    without(("--mqtt", "--prometheus"), "--silent-after"),
+    without("--stop-at", "--key", "--folder"),
+)
 def status(
     place: Annotated[
         str, typer.Argument(help="The channel's URL, or the folder that a static host serves.", metavar="URL|FOLDER")
@@ -48,7 +53,7 @@ def status(
         Path | None, typer.Option("--expect", help="The boards there have to be: a file of names, one a line.")
     ] = None,
     silent_after: Annotated[
-        float, typer.Option("--silent-after", help="Minutes after which a board counts as silent.", min=1)
+        float, typer.Option("--silent-after", help="Minutes after which a board counts as silent.", min=1, max=525_600)
     ] = 60.0,
     stop_at: Annotated[
         int | None,

@@ -13,7 +13,7 @@ from edge.console import note, stdout, write_json
 from edge.errors import ImageError
 from edge.inference.prediction import UNKNOWN, Prediction
 from edge.inference.unknown import parse_unknown
-from edge.vision.images import PICTURE_KINDS, image_files
+from edge.vision.images import PICTURE_KINDS, image_files, unread_pictures
 
 __all__ = ["classify"]
 
@@ -28,7 +28,7 @@ def classify(
     threads: Threads = None,
     json: AsJson = False,
 ) -> None:
-    """Classify pictures. Exit code 1 when one of them cannot be read.
+    """Classify pictures. Exit code 1 when one of them cannot be read; other files of a folder are counted.
 
     Example: edge classify photo.jpg --bundle demo --top-k 3
     """
@@ -57,9 +57,15 @@ def classify(
 def _files(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        found = image_files(path) if path.is_dir() else [path]
+        if not path.is_dir():
+            files.append(path)
+            continue
+        found, unread = image_files(path), unread_pictures(path)
         if not found:
-            raise ImageError(f"{path} has no pictures: expected {PICTURE_KINDS} files.")
+            other = f" that can be read, only {unread}" if unread else ""
+            raise ImageError(f"{path} has no pictures{other}: expected {PICTURE_KINDS} files.")
+        if unread:
+            note(f"not read in {path}: {unread}, expected {PICTURE_KINDS} files")
         files += found
     return files
 

@@ -9,6 +9,7 @@ import typer
 
 from edge.bundles.bundle import open_bundle
 from edge.cli.options import AsJson
+from edge.combinations import combined, without
 from edge.console import note, stdout, table, write_json
 from edge.plot import check_plot, comparison_charts, write_charts
 from edge.profiling.comparison import Comparison, Pair
@@ -23,6 +24,7 @@ __all__ = ["compare"]
 _LEGEND = "B / A: below 1, B is faster; apart: whether the 95 % confidence intervals of the medians do not overlap"
 
 
+@combined(without("--plot", "--bundle"))
 def compare(
     first: Annotated[Path, typer.Argument(help="The reference: a profile's file.", metavar="A.json")],
     second: Annotated[Path, typer.Argument(help="The other one.", metavar="B.json")],

@@ -9,6 +9,7 @@ import typer
 
 import edge
 from edge.cli.options import AsJson, BackendName, Threads, UnknownChoice
+from edge.combinations import combined, without
 from edge.console import progress_bar, write_json
 from edge.evaluation.page import matrix_axes, write_page
 from edge.evaluation.table import show_evaluation
@@ -19,6 +20,7 @@ from edge.plot.confusion import check_confusion_plot, write_confusions
 __all__ = ["evaluate"]
 
 
+@combined(without("--nothing", "--background"))
 def evaluate(
     bundle: Annotated[
         str, typer.Argument(help="A bundle's folder, or the name of an installed or shipped one.", metavar="BUNDLE")

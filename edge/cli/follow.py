@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge.cli.options import AsJson, BackendName
+from edge.combinations import combined, without
 from edge.console import note, progress_bar, say, stdout, write_json
 from edge.errors import ChannelError, EdgeError
 
@@ -30,6 +31,7 @@ _PHASES = {
 }
 
 
+@combined(without("--watch", "--every"))
 def follow(
     url: Annotated[
         str | None, typer.Argument(help="https://HOST/PATH/channel.json. Default: from channel.toml.", metavar="[URL]")
@@ -43,7 +45,9 @@ def follow(
     group: Annotated[str | None, typer.Option("--group", help="The group of boards that it is in.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Forget which versions did badly here.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat the step until stopped, without a timer.")] = False,
-    every: Annotated[float, typer.Option("--every", help="Minutes between two steps of --watch.", min=0.1)] = 10.0,
+    every: Annotated[
+        float, typer.Option("--every", help="Minutes between two steps of --watch.", min=0.1, max=10_080)
+    ] = 10.0,
     broker: Annotated[
         str | None, typer.Option("--broker", help="mqtt://USER@HOST to tell the state to. Default: from channel.toml.")
     ] = None,

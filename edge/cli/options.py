@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from edge.board.affinity import MOST_THREADS, excess_threads
+from edge.console import note
 from edge.errors import BackendError
 
 __all__ = ["AsJson", "BackendName", "BundlePlace", "Threads", "ThreadsOrAuto", "UnknownChoice", "thread_choice"]
@@ -17,7 +19,19 @@ BackendName = Annotated[
     str,
     typer.Option("--backend", help="auto, tensorrt, litert, onnxruntime or fake; with a precision: tensorrt:fp16."),
 ]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Default: the physical cores, at most 4.")]
+
+
+def _noted(count: int | None) -> int | None:
+    """Say if there are more threads than CPUs: they may be meant, and are slower."""
+    if excess := excess_threads(count):
+        note(excess)
+    return count
+
+
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, max=MOST_THREADS, callback=_noted, help="Default: the physical cores, at most 4."),
+]
 ThreadsOrAuto = Annotated[
     str | None,
     typer.Option(
@@ -39,12 +53,12 @@ def thread_choice(text: str | None) -> int | Literal["auto"] | None:
     """The value of ``--threads``, as :data:`edge.profiling.threads.ThreadChoice`.
 
     Raises:
-        BackendError: It is neither ``auto`` nor a number of at least 1.
+        BackendError: It is neither ``auto`` nor a number of threads.
     """
     if text is None:
         return None
     if text == "auto":
         return "auto"
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise BackendError(f"invalid --threads '{text}': expected a number or auto.")
+    if text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MOST_THREADS:
+        return _noted(int(text))
+    raise BackendError(f"invalid --threads '{text}': expected a number from 1 to {MOST_THREADS}, or auto.")

@@ -10,10 +10,12 @@ import typer
 
 import edge
 from edge.budget import Budget
-from edge.bundles.bundle import open_bundle
+from edge.bundles.bundle import Bundle, open_bundle
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
+from edge.cli.select import verdict
+from edge.combinations import beside, combined
 from edge.console import note, progress_bar, stdout, table, write_json
-from edge.errors import ProfileError
+from edge.errors import NoVariantFits, ProfileError
 from edge.files import check_folder, check_parent
 from edge.plot import check_plot, profile_charts, write_charts
 from edge.profiling.measure import QUICK, THOROUGH
@@ -32,6 +34,7 @@ _LEGEND = (
 )
 
 
+@combined(beside("--like", "--quick", reason="three variants are timed briefly as it is"))
 def profile(
     bundle: BundlePlace = "demo",
     variant: Annotated[list[str] | None, typer.Option(help="Measure only this variant; repeat for several.")] = None,
@@ -60,7 +63,9 @@ def profile(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write the profile; default: this machine's own.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw it: a .png, .svg or self-contained .html file.")] = None,
-    budget_ms: Annotated[float | None, typer.Option(help="A budget to draw with --plot.")] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option(help="Also say which variant fits this budget, and draw it with --plot.")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do fewer runs.")] = False,
     json: AsJson = False,
 ) -> None:
@@ -75,8 +80,7 @@ def profile(
         check_parent(out)
     if publish is not None:
         check_folder(publish)
-    if budget_ms is not None:
-        Budget(latency_ms=budget_ms)  # checks it before the measurement
+    budget = None if budget_ms is None else Budget(latency_ms=budget_ms)
     if publish is not None and (like is not None or variant):
         raise ProfileError("--publish needs a measurement of all variants: omit --like and --variant.")
     with progress_bar(f"profiling {opened.name}") as progress:
@@ -106,8 +110,23 @@ def profile(
     else:
         stdout().print(_table(found))
         stdout().print(_circumstances(found), soft_wrap=True)
+    if budget is not None:
+        _print_choice(opened, found, budget, as_note=json)
     for objection in found.objections:
         note(f"these figures are not valid: {objection}")
+
+
+def _print_choice(bundle: Bundle, profile: LatencyProfile, budget: Budget, *, as_note: bool) -> None:
+    """Say which variant fits; where none does, that is a note: the measurement was made all the same."""
+    try:
+        line = verdict(edge.select(bundle, profile, budget), profile)
+    except NoVariantFits as reason:
+        note(str(reason))
+        return
+    if as_note:
+        note(line)
+    else:
+        stdout().print(line, soft_wrap=True)
 
 
 def _table(profile: LatencyProfile) -> Table:

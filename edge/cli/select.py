@@ -11,6 +11,7 @@ import typer
 
 import edge
 from edge.cli.options import AsJson, BackendName, BundlePlace, ThreadsOrAuto, thread_choice
+from edge.combinations import beside, combined
 from edge.console import note, progress_bar, stdout, table, write_json
 from edge.errors import BudgetError
 from edge.profiling.profile import LatencyProfile
@@ -21,7 +22,7 @@ from edge.text import figure
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["select"]
+__all__ = ["select", "verdict"]
 
 _LEGEND: Final = {
     "agree %": "agree: pictures with the same best class as in float",
@@ -31,6 +32,7 @@ _LEGEND: Final = {
 _RANKED_BY: Final = {"top1": "measured top-1", "mult_adds": "mult-adds"}
 
 
+@combined(beside(("--profile", "--board"), "--backend", "--threads", reason="that profile was measured with its own"))
 def select(
     bundle: BundlePlace = "demo",
     budget_ms: Annotated[float | None, typer.Option(help="Latency budget of a frame, in ms.")] = None,
@@ -81,7 +83,7 @@ def select(
         write_json(_as_dict(selection))
     else:
         stdout().print(_table(selection))
-        stdout().print(_verdict(selection, latencies), soft_wrap=True)
+        stdout().print(verdict(selection, latencies), soft_wrap=True)
     if profile is not None or board is not None:  # else edge.profile has announced them
         for objection in latencies.objections:
             note(f"the profile is not valid: {objection}")
@@ -126,7 +128,8 @@ def _latency(candidate: Candidate) -> str:
     return shown if is_measured else f"{shown} ({candidate.provenance} {candidate.percentile})"
 
 
-def _verdict(selection: Selection, profile: LatencyProfile) -> str:
+def verdict(selection: Selection, profile: LatencyProfile) -> str:
+    """Which variant was chosen, at what latency, and where that was measured."""
     chosen, budget = selection.chosen, selection.budget
     row = profile.find(chosen.variant)
     threads = f", threads {row.num_threads}" if row and row.num_threads else ""

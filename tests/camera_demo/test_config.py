@@ -71,8 +71,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     ("name", "value", "message"),
     [
         ("threads", 0, "threads must be at least 1, got 0."),
-        ("smoothing", -1.0, "smoothing must be at least 0, got -1.0."),
-        ("smoothing", float("nan"), "smoothing must be at least 0, got nan."),
+        ("smoothing", -1.0, "smoothing must be between 0 and 3600 s, got -1.0."),
+        ("smoothing", float("nan"), "smoothing must be a finite number, got nan."),
         ("threshold", 2.0, "threshold must be between 0 and 1, got 2.0."),
         ("token", "short", "token is too short to keep anybody out: expected 8 letters or more."),
         ("log_format", "xml", "log_format must be text or json, got 'xml'."),

@@ -263,6 +263,14 @@ def test_a_resolution_that_is_no_multiple_of_32_becomes_the_nearest(
     assert "it asks for pictures of 180x180, which is not a multiple of 32: made for ρ=192" in caplog.text
 
 
+def test_the_resolutions_that_a_checkpoint_is_for_come_before_its_file_s(checkpoint: Checkpoint) -> None:
+    first, second = (dataclasses.replace(checkpoint, resolution=96, only_at=sides) for sides in ((96, 128), (224,)))
+    assert own_resolutions([first]) == (128, 96)
+    assert own_resolutions([first, second]) == (224, 128, 96)
+    assert own_resolutions([dataclasses.replace(first, only_at=()), second]) == (96,)
+    assert (first.sides_of((224, 96)), checkpoint.sides_of((224, 96))) == ((96,), (224, 96))
+
+
 def replace(file: h5py.File, name: str, values: np.ndarray) -> None:
     del file[name]
     file[name] = values.astype(np.float32)

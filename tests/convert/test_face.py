@@ -58,8 +58,8 @@ def test_what_no_bundle_can_be_made_of_is_refused_at_once(
         (lambda: convert.BundleOptions(min_agreement=85), "min_agreement must be between 0 and 1, got 85."),
         (lambda: convert.CheckOptions(min_agreement=float("nan")), "min_agreement must be between 0 and 1, got nan."),
         (lambda: convert.ConversionOptions(temperature=0), "temperature must be between 0.05 and 20, got 0."),
-        (lambda: convert.TrainingOptions(epochs=0), "epochs must be at least 0.01, got 0."),
-        (lambda: convert.TrainingOptions(workers=True), "workers must be at least 1, got True."),
+        (lambda: convert.TrainingOptions(epochs=0), "epochs must be between 0.01 and 100000, got 0."),
+        (lambda: convert.TrainingOptions(workers=True), "workers must be between 1 and 256, got True."),
     ],
 )
 def test_an_option_out_of_range_is_refused_by_name(build: Callable[[], object], message: str) -> None:
@@ -112,7 +112,7 @@ def test_a_network_that_never_learned_is_refused(pictures: Path, tmp_path: Path)
     convert.save_checkpoint(MobileNetV1(ModelConfig(alpha=0.25, classes=CLASSES)), path)
     with pytest.raises(UntrainedError, match="every batch norm still has mean 0 and variance 1"):
         convert.quantize(path, 32, calibration=pictures)
-    options = convert.ConversionOptions(allow_untrained=True)
+    options = convert.QuantizationOptions(allow_untrained=True)
     assert convert.quantize(path, 32, calibration=pictures, options=options).classes == CLASSES
 
 

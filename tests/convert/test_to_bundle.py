@@ -142,7 +142,10 @@ def test_a_width_may_have_another_checkpoint_for_each_resolution(
     assert [c["only_at"] for c in manifest.source["checkpoints"]] == [[96], [64]]
     with pytest.raises(CheckpointError) as error:
         replace(plan, checkpoints=(replace(checkpoint, only_at=(32,)),))
-    assert str(error.value) == "No checkpoint is for any of the resolutions (96, 64)."
+    assert (
+        str(error.value)
+        == f"{checkpoint.path} is for ρ=32, and the bundle for ρ=96, 64: omit it, or add a resolution of its own."
+    )
 
 
 def test_checkpoints_that_see_pixels_differently_are_refused(

@@ -93,6 +93,23 @@ def test_interrupts_after_the_command_leave_what_it_printed() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "done\n", "")
 
 
+def test_an_interrupt_within_an_exec_of_text_ends_with_the_exit_code_as_well() -> None:
+    """Python notes such an interrupt, as dataclasses and named tuples may meet it, and would end itself by SIGINT."""
+    code = """
+import typer
+from edge.program import run
+app = typer.Typer()
+@app.command()
+def wait():
+    exec("import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)")
+import sys
+sys.argv = ["tool"]
+run(lambda: app, "tool")
+"""
+    ended = run(code)
+    assert (ended.returncode, ended.stderr) == (130, "tool: stopped\n")
+
+
 def test_interrupts_that_were_ignored_stay_so() -> None:
     code = """
 import os, signal

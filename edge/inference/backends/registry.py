@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from edge.board.affinity import MOST_THREADS
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact
 from edge.bundles.variant import Variant
@@ -98,8 +99,8 @@ def open_backend(bundle: Bundle, variant: Variant, *, name: str = "auto", thread
     known = [row.name for row in BACKENDS]
     if wanted not in ("auto", *known):
         raise BackendError(f"There is no backend '{wanted}': expected auto, {', '.join(known)}.")
-    if threads < 1:
-        raise BackendError(f"A backend cannot use {threads} threads: expected 1 or more.")
+    if not 1 <= threads <= MOST_THREADS:
+        raise BackendError(f"A backend cannot use {threads} threads: expected 1 to {MOST_THREADS}.")
     refusals: list[Refusal] = []
     for row in BACKENDS:
         if row.name == wanted or (wanted == "auto" and _is_tried(row)):

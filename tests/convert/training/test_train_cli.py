@@ -18,10 +18,11 @@ import torch
 from typer.testing import CliRunner
 
 from convert.checkpoints import load_checkpoint, save_checkpoint
-from convert.cli.app import build
+from convert.cli.app import build, main
 from convert.errors import UnfinishedRunError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import EdgeError
+from tests.commands import run_in_process
 from tests.convert.training.conftest import CLASSES, shape_of
 
 SHORT = ("--single", "0.25", "--resolutions", "64,32", "--epochs", "4", "--batch", "12", "--no-flips", "--workers", "1")
@@ -194,6 +195,18 @@ def stopped(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "diverged at step" in told and "Try a lower learning rate than 1e+30" in told
     assert "is kept: resume with a lower learning rate" in told
     return out
+
+
+def test_a_run_that_stops_before_there_is_a_state_leaves_nothing(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        assert (tmp_path / "out/splits.csv").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convert.training.job.train", interrupted)
+    ended = run_in_process(main, "edge-convert", "train", shapes, "--out", tmp_path / "out", *SHORT)
+    assert (ended.returncode, (tmp_path / "out").exists()) == (130, False)
 
 
 def test_a_folder_of_a_run_that_stopped_may_be_gone_on_with(stopped: Path, shapes: Path) -> None:
