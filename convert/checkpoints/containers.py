@@ -8,6 +8,7 @@ import datetime
 import importlib
 import pathlib
 import pickle
+import pickletools
 import re
 import warnings
 import zipfile
@@ -30,6 +31,11 @@ __all__ = ["read_numpy", "read_safetensors", "read_torch"]
 
 _FEWEST: Final = 20
 """Tensors of a state dict under a key that nobody knows."""
+_PICKLE: Final = b"\x80"
+_START: Final = 4096
+_MAGIC: Final = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""How the old format of ``torch.save`` goes on after the pickle's version."""
+_OTHER_MODELS: Final = ("sklearn.", "xgboost.", "lightgbm.", "catboost.")
 _WRAPPERS: Final = (
     "state_dict",
     "model_state_dict",
@@ -85,6 +91,7 @@ def read_torch(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     Raises:
         CheckpointError: It is damaged, or holds more than plain values, such as a whole pickled model.
     """
+    _check_pickle(path)
     try:
         with warnings.catch_warnings(), _plain_values_allowed():
             if zipfile.is_zipfile(path):
@@ -102,11 +109,6 @@ def read_torch(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     except CheckpointError:
         raise
     except Exception as reason:
-        if "Invalid magic number" in str(reason):
-            raise CheckpointError(
-                f"{path} is a pickle that torch.save did not write, as PaddlePaddle's and joblib's are. Where it was "
-                "made, save its arrays by their names: np.savez('weights.npz', **arrays)."
-            ) from reason
         raise CheckpointError(f"{path} is damaged or cut short: {_line(reason)}. Copy it again.") from reason
     found = _state_dicts(content)
     if not found:
@@ -125,6 +127,28 @@ def read_torch(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     note = f"of several sets of weights that under '{key}' is taken, not that under {' or '.join(map(repr, others))}"
     notes = (note + f" (to take the other: torch.save(checkpoint['{others[0]}'], FILE))",) if others else ()
     return {name: _tensor(path, name, tensor) for name, tensor in tensors.items()}, notes
+
+
+def _check_pickle(path: Path) -> None:
+    """Refuse a pickle that ``torch.save`` did not write; nothing of it is run."""
+    with path.open("rb") as file:
+        start = file.read(_START)
+    if not start.startswith(_PICKLE) or _MAGIC.startswith(start[2:]) or start[2 : 2 + len(_MAGIC)] == _MAGIC:
+        return
+    texts: list[str] = []
+    with contextlib.suppress(ValueError, IndexError, EOFError, UnicodeDecodeError):
+        for code, value, _ in pickletools.genops(start):
+            if isinstance(value, str):
+                texts.append(value)
+            if code.name in ("GLOBAL", "STACK_GLOBAL"):
+                break
+    first = next((text.split()[0] for text in texts if re.fullmatch(r"[a-z_]\w*(\.\w+)+( \w+)?", text)), "")
+    if first.startswith(_OTHER_MODELS):
+        raise CheckpointError(f"{path} is a pickled object of {first}: that is not a network. Expected a MobileNet v1.")
+    raise CheckpointError(
+        f"{path} is a pickle that torch.save did not write{f' ({first})' if first else ''}, as PaddlePaddle's and "
+        "joblib's are. Where it was made, save its arrays by their names: np.savez('weights.npz', **arrays)."
+    )
 
 
 def _check_sums(path: Path) -> None:

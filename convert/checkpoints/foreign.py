@@ -1,4 +1,6 @@
-"""Files of trained networks that are not read here: named by their bytes, each with the lines that make one that is.
+"""Files of trained networks that are not read here: each named, with the lines that make one that is.
+
+What a file is its bytes tell, or, where they do not, its name.
 
 Those lines run where the network was trained, as they need its framework.
 """
@@ -11,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from convert.checkpoints.foreign_kinds import BEGINNINGS, CAFFE, MADE_FROM, PACKED, by_name, engine, is_core_ml, paddle
+from convert.checkpoints.wire import varint
 from convert.errors import CheckpointError
 
 __all__ = ["refusal"]
@@ -28,6 +32,11 @@ _SAVED_MODEL_HEAD: Final = b"\x08\x01\x12"
 """The version of its format, 1, and its graph."""
 _LARGEST_INDEX: Final = 16_000_000
 _MOST: Final = 1 << 16
+_MOST_NAMES: Final = 1000
+_INNER: Final = (
+    ".keras", ".h5", ".pth", ".pt", ".safetensors", ".onnx", ".tflite", ".pb", ".index", ".xml", ".pdmodel", ".mlmodel"
+)  # fmt: skip
+"""What to name of an unpacked archive."""
 _SLIM: Final = (
     "reader = tf.train.load_checkpoint(PREFIX); np.savez('weights.npz', **{name: reader.get_tensor(name) for name in "
     "reader.get_variable_to_shape_map()})"
@@ -54,8 +63,13 @@ def _folder(path: Path) -> str:
     inside = {one.name for one in path.iterdir()}
     if {"config.json", "model.weights.h5"} <= inside:
         return f"a .keras file that was unpacked: pack it again: cd {path.name} && zip -r ../model.keras *"
-    if "Manifest.json" in inside and (path / "Data").is_dir():
-        return f"Core ML's, {_MADE_FROM}"
+    if ("Manifest.json" in inside and (path / "Data").is_dir()) or "coremldata.bin" in inside:
+        return f"Core ML's, {MADE_FROM}"
+    program = next((name for name in sorted(inside) if name.endswith(".pdmodel")), "")
+    if program:
+        return paddle(path / program, b"")
+    if "model.json" in inside:
+        return f"a folder: name the file in it, {path.name}/model.json"
     weights = sorted(n for n in inside if n.endswith((".safetensors", ".keras", ".h5", ".pth", ".bin", ".onnx")))
     if weights:
         return f"a folder: name the file in it, {path.name}/{weights[0]}"
@@ -75,12 +89,23 @@ def _archive(names: list[str]) -> str:
             "TorchScript, which is code. In Python: model = torch.jit.load('model.pt', map_location='cpu'); "
             "torch.save(model.state_dict(), 'weights.pth')"
         )
+    saved = next((name for name in names if name.rpartition("/")[2] == _SAVED_MODEL), "")
+    if saved:
+        folder = saved.rpartition("/")[0] or "."
+        return f"a zip archive: unpack it. In it is a TensorFlow SavedModel, {_saved_model(folder)}"
+    if any(name.endswith((".mlmodel", "Manifest.json")) and ".mlpackage" in name for name in names):
+        return f"a zip archive of Core ML's, {MADE_FROM}"
+    if "model.json" in names:
+        return "a zip archive of TensorFlow.js': unpack it and name model.json, to see how to convert it"
     if "config.json" in names or "metadata.json" in names:
         missing = "config.json" if "config.json" not in names else "model.weights.h5"
         return f"a zip archive like a .keras file, but without {missing}: save it again, model.save('model.keras')"
     if any(name.startswith("word/") or name == "AndroidManifest.xml" for name in names):
         return f"a zip archive of something else: {_READ}"
-    inner = next((n for n in names if n.endswith((".keras", ".h5", ".pth", ".safetensors", ".onnx", ".tflite"))), "")
+    inner = next((n for n in names if n.endswith(_INNER)), "")
+    kind = next(filter(None, (by_name(Path(name)) for name in names[:_MOST_NAMES])), "")
+    if kind and not inner:
+        return f"a zip archive of something that is {kind}"
     return f"a zip archive, not a .keras file: unpack it{f' and name {inner}' if inner else ''}; {_READ}"
 
 
@@ -90,55 +115,41 @@ def _file(path: Path, head: bytes) -> str:
         file.seek(max(0, path.stat().st_size - 8))
         end = file.read(8)
     text = start[:4096].lstrip().lower()
-    for begins, what in _BEGINNINGS:
+    for begins, what in BEGINNINGS:
         if text.startswith(begins):
             return what
+    if is_core_ml(path):
+        return f"Core ML's, {MADE_FROM}"
     if path.name == _SAVED_MODEL or start.startswith(_SAVED_MODEL_HEAD):
         return f"a part of a TensorFlow SavedModel, {_saved_model(path.absolute().parent.name)}"
     if end == _TF_INDEX or re.search(r"\.(data-\d{5}-of-\d{5}|meta)$", path.name):
         index = path.with_name(re.sub(r"\.(data-[\d-]+of-\d+|meta)$", ".index", path.name))
         return f"a part of a TensorFlow checkpoint. In Python: {_of_checkpoint(index)}"
     if _is_caffe(path, start):
-        return f"a Caffe network: {_CAFFE}"
+        return f"a Caffe network: {CAFFE}"
     if start[257:262] == b"ustar":
-        return _PACKED
+        return PACKED
     if head[4:8] == b"ET12":
         return "an ExecuTorch program, which is for running only: use the PyTorch model that it was made from"
+    if head[4:8] == b"ORTM":
+        return "ONNX Runtime's own format, which is for running only: use the .onnx file that it was made from"
+    if b"\xa6params" in start[:16]:
+        return (
+            "Flax's: in Python, load it with flax.serialization.msgpack_restore, put its arrays into the same network "
+            "in PyTorch or Keras, and save that"
+        )
     if text.startswith(b"{"):
         return _json(path)
+    found = engine(start) or paddle(path, start)
+    if found:
+        return found
     nodes = list(_graph_nodes(start))
     if nodes:
         return (
             f"a frozen TensorFlow graph: pip install tf2onnx, then python -m tf2onnx.convert --graphdef {path.name} "
             f"--inputs {nodes[0]}:0 --outputs {_last_node(path)}:0 --output model.onnx"
         )
-    return "" if start else "an empty file"
-
-
-_PACKED: Final = "a packed archive: unpack it and name the file in it"
-_CAFFE: Final = "convert the model to ONNX where Caffe is"
-_MADE_FROM: Final = "for running only: use the network that it was made from"
-_BEGINNINGS: Final = (
-    (b"version https://git-lfs", "a pointer of Git LFS, not the file itself: git lfs pull"),
-    (b"<!doctype html", "a web page: the download went wrong, perhaps for want of a login"),
-    (b"<html", "a web page: the download went wrong, perhaps for want of a login"),
-    (b"<?xml", "XML, as of OpenVINO: use the ONNX file or the framework's that it was made from"),
-    (b"<net", "OpenVINO's: use the ONNX file or the framework's that it was made from"),
-    *((magic, _PACKED) for magic in (b"\x1f\x8b", b"7z\xbc\xaf", b"rar!", b"\xfd7zxz", b"bzh", b"\x28\xb5\x2f\xfd")),
-    (b"ftrt", "a TensorRT engine, whose weights cannot be read: use the ONNX file that it was made from"),
-    *(
-        (word, f"a Caffe description without weights: {_CAFFE}")
-        for word in (b"name:", b"input:", b"layer {", b"layer{")
-    ),
-    (b"\x12\x01\x00\x00\x00\x00\x00\x00", "MXNet's: export it to ONNX where MXNet is (mxnet.onnx.export_model)"),
-    (b"node {", "a TensorFlow graph as text: freeze it with its weights, then convert it with tf2onnx"),
-    (b"model_checkpoint_path:", "the list of a TensorFlow training's checkpoints: name the folder that it is in"),
-    (b"7767517", f"ncnn's, {_MADE_FROM}"),
-    (b"rknn", f"RKNN's, {_MADE_FROM}"),
-    (b"\x01hef", f"Hailo's, {_MADE_FROM}"),
-    (b"gguf", f"GGUF: {_READ}"),
-)
-"""How text and archives begin."""
+    return by_name(path) if start else "an empty file"
 
 
 def _saved_model(folder: str) -> str:
@@ -163,7 +174,7 @@ def _is_caffe(path: Path, start: bytes) -> bool:
     """Whether it is a ``NetParameter``: perhaps a name, field 1, and then a layer, field 100."""
     place = 0
     if start[:1] == b"\n":
-        length, begin = _varint(start, 1)
+        length, begin = varint(start, 1)
         place = begin + length
     return start[place : place + 2] == b"\xa2\x06" or (place > 0 and path.suffix == ".caffemodel")
 
@@ -174,6 +185,12 @@ def _json(path: Path) -> str:
     except (ValueError, RecursionError):
         return f"text, not weights: {_READ}"
     keys = set(found) if isinstance(found, dict) else set()
+    if keys >= {"base_code", "program"}:
+        return paddle(path.with_suffix(".pdmodel"), b"").replace(".pdmodel", ".json")
+    if found.get("format") == "graph-model" if isinstance(found, dict) else False:
+        return (
+            "TensorFlow.js', a graph that cannot be converted back: use the SavedModel or .keras file it was made from"
+        )
     if "modelTopology" in keys or "weightsManifest" in keys:
         return (
             "TensorFlow.js': pip install tensorflowjs, then tensorflowjs_converter --input_format=tfjs_layers_model "
@@ -199,23 +216,12 @@ def _graph_nodes(content: bytes) -> Iterator[str]:
     """The names of a GraphDef's nodes: its fields 1, each a message whose fields 1 and 2 are name and operator."""
     place = 0
     while place < len(content) and content[place] == 0x0A:
-        length, start = _varint(content, place + 1)
+        length, start = varint(content, place + 1)
         node, place = content[start : start + length], start + length
         if length < 4 or node[:1] != b"\n":
             return
-        size, begin = _varint(node, 1)
+        size, begin = varint(node, 1)
         name = node[begin : begin + size]
         if node[begin + size : begin + size + 1] != b"\x12" or not name.isascii() or not name:
             return
         yield name.decode()
-
-
-def _varint(content: bytes, place: int) -> tuple[int, int]:
-    """A number in the wire format of Protocol Buffers, and the place behind it."""
-    value = shift = 0
-    while place < len(content) and shift < 35:
-        byte = content[place]
-        value, shift, place = value | (byte & 0x7F) << shift, shift + 7, place + 1
-        if byte < 0x80:
-            break
-    return value, place

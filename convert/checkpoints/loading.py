@@ -17,6 +17,7 @@ from convert.checkpoints.assembly import assembled
 from convert.checkpoints.bounds import check_plain
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.foreign import refusal
+from convert.checkpoints.foreign_kinds import is_core_ml
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Weights
 from convert.errors import CheckpointError
@@ -119,7 +120,7 @@ def _read(path: Path, head: bytes) -> Weights:
         return assembled(path, keras.read_h5(path))
     if tflite_graph.is_tflite(head):
         return assembled(path, tflite_graph.read_tflite(path))
-    if onnx_graph.is_onnx(head):
+    if onnx_graph.is_onnx(head) and not is_core_ml(path):
         return assembled(path, onnx_graph.read_onnx(path))
     if head[8:9] == b"{":
         arrays, metadata = read_safetensors(path)

@@ -95,7 +95,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_another_format_is_refused_by_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
-    path.write_bytes(b"\x7fELF a program")
+    path.write_bytes(b"\x7fEXE a program")
     assert refusal(path).startswith(
         f"{path} is not a checkpoint that this package reads: expected a file of Keras (.keras, .h5), "
     )
