@@ -118,12 +118,16 @@ def read(path: Path, arrays: Arrays, *, is_ordered: bool, notes: Sequence[str] =
         weight = layer["weight"].reshape(layer["weight"].shape[:2])
         layers.append(Dense(name=name, weight=weight, bias=layer.get("bias")))
         layers += [ActivationLayer(name=f"{name}.relu", function="relu")] * (number < len(linears))
+    bare = [name for name, one in linears.items() if "bias" not in one]
+    if bare and custom.layout != "torch":  # whose classifiers have some
+        raise CheckpointError(f"{path} lacks tensor '{bare[0]}.bias': it is not a whole network of {custom.layout}.")
+    unbiased = tuple(f"layer '{name}' has no biases and is taken as trained without (bias=False)" for name in bare)
     between = ("between its linear layers the activation is taken for ReLU",) if len(linears) > 1 else ()
     return Network(
         layout=custom.layout,
         layers=tuple(layers),
         settings=settings,
-        notes=(*notes, *found.notes, *filter(None, (custom.note,)), *between),
+        notes=(*notes, *found.notes, *filter(None, (custom.note,)), *between, *unbiased),
         has_known_pixels=True,
         has_background=custom.layout == "transformers",
     )
@@ -166,12 +170,11 @@ def _check_counts(
             f"MobileNet v1 has {count} of each, or {count + 1} with a head. This is another architecture, or a part of "
             "the state dict is missing."
         )
-    bare = [*(name for name, one in convolutions.items() if not norms and "bias" not in one)]
-    bare += [name for name, one in linears.items() if "bias" not in one]
+    bare = next((name for name, one in convolutions.items() if not norms and "bias" not in one), "")
     if bare:
         raise CheckpointError(
-            f"{path}: layer '{bare[0]}' has weights and no biases. If it was trained without any (bias=False), add "
-            f"zeros and save again: state_dict['{bare[0]}.bias'] = torch.zeros(len(state_dict['{bare[0]}.weight']))."
+            f"{path}: layer '{bare}' has neither a batch norm nor biases: a part of the state dict is missing. Save "
+            "all of it: torch.save(model.state_dict(), FILE)."
         )
 
 

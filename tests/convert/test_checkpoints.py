@@ -177,7 +177,8 @@ def test_weights_alone_say_what_is_assumed(model: MobileNetV1, keras_file: Path)
     assert torch.equal(loaded.model.classifier.weight, model.classifier.weight)
     assert loaded.note == (
         "the file holds weights alone: ReLU6, SAME padding, eps 1e-3, a global average pool and a softmax are taken, "
-        "as Keras Applications has them; the file does not say what its pixels are: taken as -1 to 1"
+        "as Keras Applications has them (if the network is another, save the whole model: model.save('model.keras')); "
+        "the file does not say what its pixels are: taken as -1 to 1"
     )
 
 
@@ -203,16 +204,21 @@ def without_biases(file: h5py.File) -> None:
     del file["dense/dense/bias:0"]
 
 
+def test_a_classifier_without_biases_is_taken_as_one(model: MobileNetV1, keras_file: Path) -> None:
+    with h5py.File(keras_file, "r+") as file:
+        without_biases(file)
+    loaded = load_checkpoint(keras_file)
+    assert torch.equal(loaded.model.classifier.weight, model.classifier.weight)
+    assert not loaded.model.classifier.bias.any()
+    assert "; layer 'dense' has no biases and is taken as trained without (use_bias=False); " in loaded.note
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (maximum, "layer 'global_max_pooling2d' takes the maximum of the places"),
         (convolution_before, "with layer 'conv_z' between the body and the Dense layers: save the whole model"),
-        (without_biases, "none says whether 'dense' is to have no biases: save the whole model"),
-        (
-            lambda f: f.__delitem__("conv_preds/conv_preds/bias:0"),
-            "none says whether 'conv_preds' is to have no biases",
-        ),
+        (lambda f: f.__delitem__("conv_preds/conv_preds/bias:0"), "lacks array 'conv_preds/bias': it is not a whole"),
         (
             lambda f: f.__delitem__("conv_preds/conv_preds/kernel:0"),
             "lacks array 'conv_preds/kernel' ('conv_preds/bias",

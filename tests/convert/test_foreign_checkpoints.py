@@ -380,7 +380,6 @@ def without(name: str) -> Callable[[State], State]:
             ": batch norm 'model.3.4' lacks running_var, expected 32 channels of all four.",
         ),
         (without("fc.weight"), " has tensor 'fc.bias' without its weight: "),
-        (without("fc.bias"), ": layer 'fc' has weights and no biases. If it was trained without any (bias=False)"),
         (
             lambda s: s | {"model.3.1.running_mean": torch.tensor(1.0)},
             ": batch norm 'model.3.1' has () channels, expected 32 channels of all four.",
@@ -424,6 +423,16 @@ def test_a_state_dict_of_another_network_is_refused(
 ) -> None:
     state = trained(Sequential()).state_dict()
     assert message in refusal(saved(change(state), tmp_path / "odd.pth"))
+
+
+def test_a_classifier_without_biases_is_taken_as_one(tmp_path: Path) -> None:
+    theirs = trained(Sequential())
+    torch.nn.init.zeros_(theirs.fc.bias)  # type: ignore[union-attr, arg-type]
+    loaded = load_checkpoint(saved(without("fc.bias")(theirs.state_dict()), tmp_path / "bare.pth"))
+    assert_same_answers(loaded, theirs)
+    cut = saved(without("linear.bias")(trained(Cifar()).state_dict()), tmp_path / "cut.pth")
+    assert refusal(cut) == " lacks tensor 'linear.bias': it is not a whole network of pytorch-cifar."
+    assert loaded.note.endswith("; layer 'fc' has no biases and is taken as trained without (bias=False)")
 
 
 def test_a_network_pruned_channel_by_channel_is_refused(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ _PREPARING: Final = re.compile(r"(rescaling|normalization|lambda|tf[._])", re.IG
 """Keras' names for layers that turn pixels into what the first convolution takes."""
 _CUSTOMS: Final = (
     "the file holds weights alone: ReLU6, SAME padding, eps 1e-3, a global average pool and a softmax are taken, as "
-    "Keras Applications has them"
+    "Keras Applications has them (if the network is another, save the whole model: model.save('model.keras'))"
 )
 _SAVE_WHOLE: Final = "save the whole model, model.save('model.keras')."
 _Arrays = dict[str, Array]
@@ -92,9 +92,14 @@ def from_weights(path: Path, store: Store) -> Network:
     for number, (name, arrays) in enumerate(dense.items(), start=1):
         layers.append(Dense(name=name, weight=arrays["kernel"].T, bias=arrays.get("bias")))
         layers += [ActivationLayer(name=f"{name}_relu", function="relu")] * (number < len(dense))
+    last = dense or {name: arrays for name, arrays in convolutions.items() if name not in bodies}
+    bare = [name for name, arrays in last.items() if "bias" not in arrays]
+    if _CLASSIFIER in bare and set(_APPLICATIONS) <= set(groups):
+        raise CheckpointError(f"{path} lacks array '{_CLASSIFIER}/bias': it is not a whole Keras MobileNet v1.")
     is_theirs = set(_APPLICATIONS) <= set(groups) and (not dense or _CLASSIFIER in groups)
+    unbiased = [f"layer '{name}' has no biases and is taken as trained without (use_bias=False)" for name in bare]
     between = ["between its Dense layers the activation is taken for ReLU"] * (len(dense) > 1)
-    notes = (*([] if is_theirs else [_CUSTOMS]), *between)
+    notes = (*([] if is_theirs else [_CUSTOMS]), *between, *unbiased)
     has_known_pixels = is_theirs and not any(map(_PREPARING.match, store.layer_names()))
     return Network(layout="keras", layers=tuple(layers), notes=notes, has_known_pixels=has_known_pixels)
 
@@ -120,13 +125,6 @@ def _check_head(path: Path, store: Store, convolutions: dict[str, _Arrays], dens
         raise CheckpointError(
             f"{path} holds weights without a configuration, with layer '{list(convolutions)[-1]}' between the body and "
             f"the Dense layers: {_SAVE_WHOLE}"
-        )
-    last = dense or {name: convolutions[name] for name in list(convolutions)[len(BLOCKS) + 1 :]}
-    bare = next((name for name, arrays in last.items() if "bias" not in arrays), "")
-    if bare:
-        raise CheckpointError(
-            f"{path} holds weights without a configuration, and none says whether '{bare}' is to have no biases: "
-            f"{_SAVE_WHOLE}"
         )
 
 
