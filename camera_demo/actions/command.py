@@ -78,7 +78,12 @@ class CommandAction:
         if is_full:
             self._complaints.say(f"was not run: {_AT_ONCE} of it are still running")
             return
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as reason:  # no more threads
+            with self._lock:
+                self._running.discard(thread)
+            self._complaints.say(f"was not run: {reason}")
 
     def close(self) -> None:
         """Wait a moment for what runs, then kill it."""
@@ -137,7 +142,7 @@ class CommandAction:
             while is_open and select.select([output], [], [], 0.0 if is_over else _POLL_S)[0]:
                 part = os.read(output, 65_536)
                 taken, tail, is_open = taken + len(part), (tail + part)[-_TAIL_BYTES:], bool(part)
-                if taken > _MOST_OUTPUT_BYTES:
+                if taken > _MOST_OUTPUT_BYTES or time.monotonic() >= min(end_s, self._stop_s):
                     break
             text = tail.decode(errors="replace").strip()
             if taken > _MOST_OUTPUT_BYTES:
@@ -156,7 +161,7 @@ def _filled(argument: str, event: Event) -> str:
     """An argument with the event's values for the names in braces; labels never become further arguments."""
     values = ("end" if event.is_over else "begin", event.label, event.region, str(event.number))
     known = dict(zip(_NAMES, (*values, f"{event.probability:.4f}"), strict=True))
-    return _BRACED.sub(lambda match: known.get(match[1], match[0]).replace("\0", ""), argument)
+    return _BRACED.sub(lambda match: known.get(match[1], match[0]), argument).replace("\0", "")
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
