@@ -50,7 +50,7 @@ def test_a_sleep_ends_when_the_end_is_requested() -> None:
     stop.request()
     start_s = time.monotonic()
     stop.sleep(10)
-    assert time.monotonic() - start_s < 1
+    assert time.monotonic() - start_s < 9
 
 
 def test_another_reason_to_end_counts_as_well() -> None:

@@ -141,16 +141,15 @@ def test_state_and_events_are_the_answer_as_json(
 
 
 def test_a_source_that_is_lost_shows_at_once_though_no_frame_comes(
-    browser: httpx.Client, source_status: SourceStatus
+    browser: httpx.Client, source_status: SourceStatus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("camera_demo.web.app._LIVE_S", 600.0)  # not only when it is time to say something again
     with browser.stream("GET", "/api/events") as answer:
         events = events_of(answer.iter_lines())
         assert next(events)[1]["source"]["state"] == "opening"
         source_status.found("feed")
         source_status.lost("feed", "Camera feed was unplugged.")
-        start_s = time.monotonic()
         seen = next(value["source"] for _, value in events if value["source"]["state"] == "lost")
-        assert time.monotonic() - start_s < 0.5
     assert (seen["reason"], seen["losses"]) == ("Camera feed was unplugged.", 1)
     answer = browser.get("/healthz")
     assert (answer.status_code, answer.json()["status"]) == (503, "source lost")

@@ -74,7 +74,7 @@ def test_a_reader_leaves_when_the_end_is_requested_though_no_frame_comes() -> No
     start_s = time.monotonic()
     assert next(frames, None) is None
     latest.close()
-    assert time.monotonic() - start_s < 1
+    assert time.monotonic() - start_s < 9, "the next frame would come after ten seconds"
 
 
 def test_closing_twice_or_before_the_first_frame_does_no_harm() -> None:

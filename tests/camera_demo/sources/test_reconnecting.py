@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,15 +106,19 @@ def test_a_hundred_interruptions_leave_no_thread_behind(
     assert threading.active_count() == before
 
 
-def test_closing_while_a_camera_is_waited_for_takes_no_time(source_status: SourceStatus) -> None:
+def test_closing_ends_the_wait_for_a_camera(source_status: SourceStatus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("camera_demo.sources.reconnecting._FIRST_PAUSE_S", 600.0)
+    before = threading.active_count()
+
     def reopen(stop: Stop) -> Source:
         raise SourceError("absent")
 
     source = latest_frames(ReconnectingSource(None, reopen, source_status, name="cam"))
-    assert next(source.frames(Stop())) is None
-    start_s = time.monotonic()
+    frames = source.frames(Stop())
+    while source_status.now.state != "lost":
+        assert next(frames) is None
     source.close()
-    assert time.monotonic() - start_s < 0.5
+    assert threading.active_count() == before
 
 
 def test_the_status_calls_its_subscribers(source_status: SourceStatus, caplog: pytest.LogCaptureFixture) -> None:
