@@ -223,7 +223,7 @@ def _region(recipe: Preprocessing, height: int, width: int, side: int) -> tuple[
     rows = max(1, round(rows * recipe.crop_fraction))
     columns = max(1, round(columns * recipe.crop_fraction))
     exact = side * 2 ** int(math.log2(max(1.0, rows / side)))
-    if rows == columns and side < exact and (1 - _EXTRA_CROP) * rows <= exact:
+    if recipe.crop == "center" and side < exact and (1 - _EXTRA_CROP) * rows <= exact:
         rows = columns = exact
     top, left = (height - rows) // 2, (width - columns) // 2
     return slice(top, top + rows), slice(left, left + columns)

@@ -136,6 +136,13 @@ class TestCrop:
         assert squeezed[0, :, 0].max() == 0
         assert squeezed[0, :, SIDE // 2].min() == 255
 
+    def test_none_keeps_the_border_of_a_square_that_is_a_little_more_than_double(self) -> None:
+        side = 2 * SIDE + 4
+        frame = np.full((side, side, 3), 255, np.uint8)
+        frame[2:-2, 2:-2] = 0
+        assert run(PLAIN, sized(SIDE), frame).max() == 0, "the middle is an exact double"
+        assert run(replace(PLAIN, crop="none"), sized(SIDE), frame)[0, 0, 0].min() > 0
+
     @pytest.mark.parametrize("crop", ["center", "none"])
     def test_a_fraction_cuts_the_border(self, crop: Any) -> None:
         frame = np.zeros((2 * SIDE, 2 * SIDE, 3), np.uint8)
