@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convert.checkpoints import keras, native, onnx_graph, slim, state_dict, tflite_graph
+from convert.checkpoints.architectures import naming_architecture
 from convert.checkpoints.assembly import assembled
 from convert.checkpoints.bounds import check_plain
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.foreign import refusal
 from convert.checkpoints.foreign_kinds import is_core_ml
+from convert.checkpoints.network import Network
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
-from convert.checkpoints.weights import Weights
+from convert.checkpoints.weights import Arrays, Weights
 from convert.errors import CheckpointError
 from convert.model import MobileNetV1, ModelConfig
 from edge.errors import os_reason
@@ -117,29 +119,39 @@ def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
 
 def _read(path: Path, head: bytes) -> Weights:
     if head.startswith(_HDF5):
-        return assembled(path, keras.read_h5(path))
+        return _assembled(path, keras.read_h5(path))
     if tflite_graph.is_tflite(head):
-        return assembled(path, tflite_graph.read_tflite(path))
+        return _assembled(path, tflite_graph.read_tflite(path))
     if onnx_graph.is_onnx(head) and not is_core_ml(path):
-        return assembled(path, onnx_graph.read_onnx(path))
+        return _assembled(path, onnx_graph.read_onnx(path))
     if head[8:9] == b"{":
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):
             return native.read(path, arrays, metadata)
-        return assembled(path, state_dict.read(path, arrays, is_ordered=False))
+        return _of_tensors(path, arrays, is_ordered=False)
     names = _members(path) if head.startswith(_ZIP) else []
     if keras.is_keras_archive(names):
-        return assembled(path, keras.read_archive(path))
+        return _assembled(path, keras.read_archive(path))
     if names and all(name.endswith(".npy") for name in names):
         arrays = read_numpy(path)
         if slim.is_slim(arrays):
             return slim.read(path, arrays)
-        return assembled(path, state_dict.read(path, arrays, is_ordered=False))
+        return _of_tensors(path, arrays, is_ordered=False)
     is_torch = any(name.endswith("data.pkl") for name in names) and not any("/code/" in name for name in names)
     if head.startswith(_PICKLE) or is_torch or (head.startswith(_ZIP) and not names):
         arrays, notes = read_torch(path)
-        return assembled(path, state_dict.read(path, arrays, is_ordered=True, notes=notes))
+        return _of_tensors(path, arrays, is_ordered=True, notes=notes)
     raise refusal(path, head, names)
+
+
+def _assembled(path: Path, network: Network) -> Weights:
+    with naming_architecture(path, lambda: (layer.name for layer in network.layers)):
+        return assembled(path, network)
+
+
+def _of_tensors(path: Path, arrays: Arrays, *, is_ordered: bool, notes: Sequence[str] = ()) -> Weights:
+    with naming_architecture(path, lambda: arrays):
+        return assembled(path, state_dict.read(path, arrays, is_ordered=is_ordered, notes=notes))
 
 
 def _members(path: Path) -> list[str]:

@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 
+from convert.checkpoints.architectures import naming_architecture
 from convert.checkpoints.constants import fold_constants
 from convert.checkpoints.graph import Node, byte_layers, pixel_layers, pixel_steps, row, side_of
 from convert.checkpoints.network import Array, Network
@@ -59,6 +60,22 @@ def read_onnx(path: Path) -> Network:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError) as reason:
         raise CheckpointError(f"{path} is not ONNX, or cut short: {reason}.") from reason
+    graph = model.graph
+    with naming_architecture(path, lambda: (_dotted(one.name) for one in (*graph.initializer, *graph.node))):
+        return _network(path, model)
+
+
+def _dotted(name: str) -> str:
+    """A name as PyTorch has it: exporters write ``/features/features.1/conv/conv.0/Conv`` for ``features.1.conv.0``."""
+    parts: list[str] = []
+    for part in name.strip("/").split("/"):
+        if parts and part.startswith(f"{parts[-1]}."):
+            parts.pop()
+        parts.append(part)
+    return ".".join(parts)
+
+
+def _network(path: Path, model: onnx.ModelProto) -> Network:
     graph = model.graph
     if not graph.node:
         raise CheckpointError(f"{path} is ONNX without an operator: it is damaged or cut short. Export it again.")

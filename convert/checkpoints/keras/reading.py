@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from convert.checkpoints.architectures import naming_architecture
 from convert.checkpoints.bounds import LARGEST_RATIO, check_archive
 from convert.checkpoints.graph import side_of
 from convert.checkpoints.keras.config import KerasLayer, flattened
@@ -49,7 +51,7 @@ def read_archive(path: Path) -> Network:
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as reason:
         why = str(reason).rstrip(".")
         raise CheckpointError(f"{path} is damaged or cut short: {why}. Copy it again.") from reason
-    with opened(path, io.BytesIO(weights), size_bytes) as file:
+    with opened(path, io.BytesIO(weights), size_bytes) as file, naming_architecture(path, lambda: _names(config)):
         return _from_config(path, _parsed(path, config), Store(path, file, len(weights)))
 
 
@@ -65,8 +67,11 @@ def read_h5(path: Path) -> Network:
             store = Store(path, file, size_bytes)
             config = store.text("model_config")
             if config is None:
-                return from_weights(path, store)
-            return _from_config(path, _parsed(path, config.encode()), store)
+                with naming_architecture(path, lambda: (part for name in store.paths for part in name.split("/"))):
+                    return from_weights(path, store)
+            text = config.encode()
+            with naming_architecture(path, lambda: _names(text)):
+                return _from_config(path, _parsed(path, text), store)
         except (OSError, RuntimeError) as reason:
             if isinstance(reason, CheckpointError):
                 raise
@@ -82,6 +87,11 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str, largest: int) -> by
     if len(content) > largest:
         raise CheckpointError(f"{path}: {name} has more than {largest / 1e6:.0f} MB: that is not a MobileNet v1's.")
     return content
+
+
+def _names(config: bytes) -> list[str]:
+    """What networks and layers are called."""
+    return re.findall(r'"name": *"([^"\\]+)"', config.decode("utf-8", "replace"))
 
 
 def _parsed(path: Path, config: bytes) -> Mapping[str, Any]:
