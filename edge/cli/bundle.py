@@ -91,16 +91,18 @@ def list_bundles(json: AsJson = False) -> None:
         for one in installed_bundles()
     ]
     names = {row["bundle"] for row in rows}
-    shipped = (name for name in shipped_bundles() if name not in names)
-    rows += [{"bundle": name, "active": None, "previous": None, "folder": None} for name in shipped]
+    others = (name for name in shipped_bundles() if name not in names)
+    rows += [{"bundle": name, "active": None, "previous": None, "folder": None} for name in others]
     if json:
         write_json(rows)
         return
-    unused = {row["bundle"]: "none" for row in rows if row["folder"]} | dict.fromkeys(shipped_bundles(), "shipped")
+    shipped = dict.fromkeys(shipped_bundles(), "shipped")  # what rollback leads to where no version was before
+    unused = {row["bundle"]: "none" for row in rows if row["folder"]} | shipped
     made = table("Bundles", "bundle", "in use", "before", "folder", text=("in use", "before", "folder"))
     for row in rows:
-        words = (row["active"] or unused[row["bundle"]], row["previous"] or "", row["folder"] or "with the package")
-        made.add_row(row["bundle"], *words)
+        name, active = row["bundle"], row["active"]
+        before = row["previous"] or ("shipped" if active and name in shipped else "")
+        made.add_row(name, active or unused[name], before, row["folder"] or "with the package")
     stdout().print(made)
 
 

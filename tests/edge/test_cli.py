@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from edge.board.device import Device, describe
+from edge.bundles.registry import Installed, bundles_folder
 from edge.cli import app
 from edge.errors import VariantError
 from edge.profiling import equals
@@ -253,6 +254,17 @@ class TestBundle:
             "service takes it by itself; restart what else runs with it.\n"
         )
         assert edge("bundle", "info", "small", "--json").json["created"] == "2026-01-01T00:00:00+00:00"
+
+    def test_before_the_first_version_that_is_installed_was_the_shipped_one(
+        self, edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        for name in ("demo", "small"):
+            (bundles_folder() / name).mkdir(parents=True)
+            Installed(home=bundles_folder() / name).switch("a" * 16)
+        rows = [line.split()[:3] for line in edge("bundle", "list").out.splitlines()]
+        assert ["demo", "a" * 16, "shipped"] in rows
+        assert ["small", "a" * 16, str(bundles_folder() / "small")] in rows
 
     def test_put_out_of_use_and_back(self, edge: Edge, tmp_path: Path) -> None:
         active = edge("bundle", "activate", write_small_demo(tmp_path / "1"), "--json").json["active"]
