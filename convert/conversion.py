@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
-from convert.export.tensorrt.engines import OnnxPrecision
-from convert.export.tflite import IoType
 from convert.options import BundleOptions, CheckOptions, ConversionOptions, QuantizationOptions, TfliteOptions
 from convert.pipeline.bundle import BundlePlan, build_bundle
 from convert.pipeline.inputs import AnyCheckpoint, labels_of, load_pictures, loaded, own_resolutions
 from convert.pipeline.layers import NetworkReport
 from convert.pipeline.running import compare
-from convert.pipeline.variant import Emitted, Int8Form, Target, Tune, emit, quantize_variant, report_layers
+from convert.pipeline.targets import ONNX_TARGETS, Int8Form, Target, check_writers
+from convert.pipeline.variant import Emitted, Tune, emit, quantize_variant, report_layers
 from convert.pipeline.verification import require
 from convert.quantization import QuantizedNetwork
 from edge.bundles.bundle import Bundle, open_bundle
@@ -30,21 +29,12 @@ from edge.paths import AnyPath
 from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
 
-__all__ = [
-    "examine_layers",
-    "quantize",
-    "verify",
-    "write_bundle",
-    "write_onnx",
-    "write_tflite",
-]
+if TYPE_CHECKING:
+    from convert.export.tensorrt.engines import OnnxPrecision
+    from convert.export.tflite import IoType
 
-_TARGETS: Final[dict[OnnxPrecision, Target]] = {
-    "fp32": "onnx-fp32",
-    "fp16": "onnx-fp16",
-    "int8": "onnx-int8",
-    "int8_full": "onnx-int8_full",
-}
+__all__ = ["examine_layers", "quantize", "verify", "write_bundle", "write_onnx", "write_tflite"]
+
 _READING: Final = 0.1
 """Share of the work that reading pictures takes."""
 
@@ -105,6 +95,7 @@ def write_bundle(
         thresholds=thresholds,
         background=options.background,
     )
+    check_writers(plan.targets)
     data = load_pictures(plan.checkpoints, calibration, sides, names, options, part_of(progress, 0, _READING))
     rest = part_of(progress, _READING, 1 - _READING)
     build_bundle(plan, data, out, replace=replace, on_evaluated=on_evaluated, progress=rest)
@@ -168,7 +159,9 @@ def write_onnx(
     Raises:
         EdgeError: As :func:`write_bundle`.
     """
-    return _write(checkpoint, out, resolution, labels_of(labels), calibration, _TARGETS[precision], options, progress)
+    return _write(
+        checkpoint, out, resolution, labels_of(labels), calibration, ONNX_TARGETS[precision], options, progress
+    )
 
 
 def quantize(
@@ -269,6 +262,7 @@ def _write(
     card: ModelCard | None = None,
 ) -> Emitted:
     check_parent(Path(out))
+    check_writers([target])
     network = loaded(checkpoint)
     data = load_pictures([network], calibration, [resolution], labels, options, part_of(progress, 0, _READING))
     (emitted,) = emit(

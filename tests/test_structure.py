@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 ROOT: Final = Path(__file__).parent.parent
 PACKAGES: Final = ("edge", "convert", "camera_demo")
 
@@ -135,8 +137,32 @@ def test_converters_load_no_runtime_and_no_server() -> None:
     assert not loaded(("convert",)) & ((RUNTIMES - {"ai_edge_litert"}) | SERVERS)
 
 
+OF_FORMATS: Final = {"ai_edge_litert", "flatbuffers", "h5py", "onnx"}
+"""Libraries of a format each, that only its reader and its writer load."""
+
+
+@pytest.mark.parametrize(
+    ("module", "but"),
+    [
+        ("convert.training.launch", OF_FORMATS),
+        ("convert.conversion", OF_FORMATS),
+        ("convert.cli.app", OF_FORMATS | CONVERTERS),
+        ("edge.cli.channel", {"numpy", "cv2"}),
+    ],
+)
+def test_what_a_command_does_not_need_is_not_loaded(module: str, but: set[str]) -> None:
+    build = "from edge.cli.app import build; build('channel')" if module == "edge.cli.channel" else f"import {module}"
+    program = f"import sys; {build}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stdout.split()) & (but | RUNTIMES | SERVERS | {"matplotlib"})
+
+
 def test_the_doctor_loads_without_the_libraries_whose_absence_it_tells() -> None:
-    program = "import sys, edge.cli.app, edge.cli.doctor; print(*{name.partition('.')[0] for name in sys.modules})"
+    program = (
+        "import sys, edge.cli.app; edge.cli.app.build('doctor'); "
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     libraries = set(done.stdout.split())
     assert not libraries & {"numpy", "cv2", *RUNTIMES}

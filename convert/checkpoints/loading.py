@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convert.checkpoints import keras, native, onnx_graph, slim, state_dict, tflite_graph
+from convert.checkpoints import native, slim, state_dict
 from convert.checkpoints.architectures import naming_architecture
 from convert.checkpoints.assembly import assembled
 from convert.checkpoints.bounds import check_plain
 from convert.checkpoints.containers import read_numpy, read_safetensors, read_torch
 from convert.checkpoints.foreign import refusal
 from convert.checkpoints.foreign_kinds import is_core_ml
+from convert.checkpoints.formats import is_hdf5, is_keras_archive, is_onnx, is_tflite
 from convert.checkpoints.network import Network
 from convert.checkpoints.statistics import Statistics, nearest, parted, with_statistics
 from convert.checkpoints.weights import Arrays, Weights
@@ -31,7 +32,6 @@ from edge.zip_files import DAMAGE, open_archive
 
 __all__ = ["Checkpoint", "load_checkpoint", "reconfigured"]
 
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 _ZIP: Final = b"PK\x03\x04"
 _PICKLE: Final = b"\x80"
 
@@ -118,20 +118,29 @@ def reconfigured(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
 
 
 def _read(path: Path, head: bytes) -> Weights:
-    if head.startswith(_HDF5):
-        return _assembled(path, keras.read_h5(path))
-    if tflite_graph.is_tflite(head):
-        return _assembled(path, tflite_graph.read_tflite(path))
-    if onnx_graph.is_onnx(head) and not is_core_ml(path):
-        return _assembled(path, onnx_graph.read_onnx(path))
+    # Each reader is imported for its own format: the library that it needs may be absent for the others.
+    if is_hdf5(head):
+        from convert.checkpoints.keras import read_h5
+
+        return _assembled(path, read_h5(path))
+    if is_tflite(head):
+        from convert.checkpoints.tflite_graph import read_tflite
+
+        return _assembled(path, read_tflite(path))
+    if is_onnx(head) and not is_core_ml(path):
+        from convert.checkpoints.onnx_graph import read_onnx
+
+        return _assembled(path, read_onnx(path))
     if head[8:9] == b"{":
         arrays, metadata = read_safetensors(path)
         if native.is_native(metadata):
             return native.read(path, arrays, metadata)
         return _of_tensors(path, arrays, is_ordered=False)
     names = _members(path) if head.startswith(_ZIP) else []
-    if keras.is_keras_archive(names):
-        return _assembled(path, keras.read_archive(path))
+    if is_keras_archive(names):
+        from convert.checkpoints.keras import read_archive
+
+        return _assembled(path, read_archive(path))
     if names and all(name.endswith(".npy") for name in names):
         arrays = read_numpy(path)
         if slim.is_slim(arrays):

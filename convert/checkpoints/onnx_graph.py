@@ -26,7 +26,7 @@ from convert.checkpoints.pixel_map import PixelMap
 from convert.errors import CheckpointError
 from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD
 
-__all__ = ["is_onnx", "read_onnx"]
+__all__ = ["read_onnx"]
 
 _Node = Node[str]
 _INTEGERS: Final = (
@@ -39,14 +39,7 @@ _INTEGERS: Final = (
 )
 _MOST_CHANNELS: Final = 64
 _BROKEN: Final = (IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError)
-_FIELDS: Final = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
-"""How producer, its version, domain, version, text, graph and operator sets begin."""
 _TRAINING: Final = "it was exported in training mode: batch norm's stored statistics are taken, as in evaluation"
-
-
-def is_onnx(head: bytes) -> bool:
-    """Whether a file that begins so is ONNX: the version of its format, then another field of ``ModelProto``."""
-    return len(head) > 2 and head[0] == 0x08 and 3 <= head[1] < 32 and head[2] in _FIELDS
 
 
 def read_onnx(path: Path) -> Network:

@@ -28,10 +28,9 @@ from convert.errors import CheckpointError
 from edge.errors import BackendError
 from edge.inference.tflite_structure import check_structure
 
-__all__ = ["is_tflite", "read_tflite"]
+__all__ = ["read_tflite"]
 
 _Node = Node[int]
-_MAGIC: Final = b"TFL3"
 _OPERATORS: Final = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
 _FUNCTIONS: Final = {
     "RELU": "relu",
@@ -63,11 +62,6 @@ _TYPES: Final[dict[int, Any]] = {
 _SKIPPED: Final = ("CAST", "DEQUANTIZE", "QUANTIZE")
 """Of floats: behind the last layer, where the answer is given in another type."""
 _BROKEN: Final = (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, KeyError)
-
-
-def is_tflite(head: bytes) -> bool:
-    """Whether a file that begins so is TensorFlow Lite's."""
-    return head[4:8] == _MAGIC
 
 
 def read_tflite(path: Path) -> Network:

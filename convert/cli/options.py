@@ -12,7 +12,7 @@ from edge.combinations import without
 from edge.errors import VariantError
 
 if TYPE_CHECKING:  # torch is imported by the commands that need it: --help must not wait for it
-    from convert.pipeline.variant import Target
+    from convert.pipeline.targets import Target
 
 __all__ = [
     "NEEDS_PICTURES",
@@ -64,7 +64,7 @@ def numbers(text: str) -> tuple[int, ...]:
 
 def targets_of(text: str) -> tuple[Target, ...]:
     """The formats in one option, separated by commas."""
-    from convert.pipeline.variant import FILES
+    from convert.pipeline.targets import FILES
 
     parts = [part.strip() for part in text.split(",")]
     chosen = tuple(target for target in FILES if target in parts)

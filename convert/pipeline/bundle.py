@@ -16,7 +16,8 @@ from convert.data.calibration_data import CalibrationData
 from convert.data.image_sets import at_most
 from convert.errors import CheckpointError, ConversionError
 from convert.pipeline.golden import CANDIDATES, add_golden
-from convert.pipeline.variant import FILES, Emitted, Target, Tune, emit
+from convert.pipeline.targets import FILES, Target
+from convert.pipeline.variant import Emitted, Tune, emit
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Manifest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from convert.checkpoints import Checkpoint
 from convert.data.calibration_data import CalibrationData
 from convert.errors import ConversionError
-from convert.export.onnx import to_onnx, to_qdq
-from convert.export.tflite import IoType, to_tflite
 from convert.pipeline.confidence import ConfidenceOf, float_error
 from convert.pipeline.layers import NetworkReport, examine
 from convert.pipeline.running import run_file
+from convert.pipeline.targets import FILES, Int8Form, Target
 from convert.pipeline.temperature import cooled, find_temperature
 from convert.pipeline.verification import accuracy_of, float_answers, require
 from convert.quantization import (
@@ -42,24 +41,19 @@ from edge.progress import Progress, no_progress, part_of
 from edge.vision.preprocess import Preprocessing
 from edge.vision.tensor import TensorSpec
 
-__all__ = ["FILES", "Emitted", "Int8Form", "Target", "Tune", "emit", "quantize_variant", "report_layers"]
+if TYPE_CHECKING:
+    from convert.export.tflite import IoType
 
-Target = Literal["tflite", "onnx", "onnx-fp32", "onnx-fp16", "onnx-int8", "onnx-int8_full"]
-"""What to emit: int8 TFLite; ONNX of one precision, where ``int8`` keeps the depthwise layers in fp16 and ``int8_full``
-does not; or, as ``onnx``, the three of ONNX that TensorRT is likely to want."""
-Int8Form = Literal["tflite", "onnx-int8", "onnx-int8_full"]
-"""The targets that are int8."""
+__all__ = [
+    "Emitted",
+    "Tune",
+    "emit",
+    "quantize_variant",
+    "report_layers",
+]
+
 Tune = Callable[[FoldedNetwork, QuantizedNetwork, Progress], QuantizedNetwork]
 """Makes better integers of an equalized float network and what the quantizer made of it."""
-FILES: Final[dict[Target, tuple[tuple[str, str], ...]]] = {
-    "tflite": (("tflite", "int8"),),
-    "onnx": (("onnx", "fp32"), ("onnx", "fp16"), ("onnx", "int8")),
-    "onnx-fp32": (("onnx", "fp32"),),
-    "onnx-fp16": (("onnx", "fp16"),),
-    "onnx-int8": (("onnx", "int8"),),
-    "onnx-int8_full": (("onnx", "int8_full"),),
-}
-"""Format and precision of each target's files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -239,7 +233,11 @@ class _Writer:
     def content(self, format: str, precision: str, progress: Progress) -> bytes:
         self._progress = progress
         if format == "tflite":
+            from convert.export.tflite import to_tflite
+
             return to_tflite(self._integers, io=self._io, card=self._card)
+        from convert.export.onnx import to_onnx, to_qdq
+
         if precision == "fp32":
             return to_onnx(self._network, self._variant)
         if precision == "fp16":  # half floats round as well, and what is good for int8 is good for them

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Final, NoReturn
 
 import typer
 
-from edge.cli.doctor import doctor
 from edge.errors import EdgeError, ExistsError, UnequalBoardError, UnlikeProfilesError
 from edge.program import run
 
@@ -20,13 +20,22 @@ _HINTS: Final[Mapping[type[EdgeError], str]] = {
     UnequalBoardError: "edge profile without --like measures this board in full.",
 }
 """The option that helps with an error of each class; it is printed behind the error."""
+_COMMANDS: Final = ("doctor", "profile", "select", "compare", "classify", "teach", "evaluate")
+"""In the order of the help; each is a function of the module of its name."""
+_GROUPS: Final = {
+    "bundle": "Look into, check, install, roll back and pack bundles.",
+    "channel": "Bring bundles to many boards, ring by ring, and follow them.",
+}
+"""Groups of commands and what they are for; each is the ``app`` of the module of its name."""
 
 
-def build(*, doctor_only: bool = False) -> typer.Typer:
+def build(command: str | None = None) -> typer.Typer:
     """The command line.
 
     Args:
-        doctor_only: Leave out the commands that need NumPy and OpenCV, whose absence the doctor is there to report.
+        command: The one that is called, to load what that needs and no more: the doctor is there to report that NumPy
+            and OpenCV are absent, and a server that publishes a channel may have no OpenCV. None, or a name that there
+            is not, for all.
     """
     app = typer.Typer(
         add_completion=False,
@@ -35,21 +44,15 @@ def build(*, doctor_only: bool = False) -> typer.Typer:
         epilog="Example: edge profile --bundle demo && edge select --bundle demo --fps 30",
     )
     app.callback()(lambda: None)
-    app.command("doctor")(doctor)
-    if not doctor_only:
-        from edge.cli import bundle, channel, classify, compare, evaluate, profile, select, teach
-
-        app.command("profile")(profile.profile)
-        app.command("select")(select.select)
-        app.command("compare")(compare.compare)
-        app.command("classify")(classify.classify)
-        app.command("teach")(teach.teach)
-        app.command("evaluate")(evaluate.evaluate)
-        app.add_typer(bundle.app, name="bundle", help="Look into, check, install, roll back and pack bundles.")
-        app.add_typer(channel.app, name="channel", help="Bring bundles to many boards, ring by ring, and follow them.")
+    for name in [command] if command in (*_COMMANDS, *_GROUPS) else (*_COMMANDS, *_GROUPS):
+        module = import_module(f"edge.cli.{name}")
+        if name in _GROUPS:
+            app.add_typer(module.app, name=name, help=_GROUPS[name])
+        else:
+            app.command(name)(getattr(module, name))
     return app
 
 
 def main() -> NoReturn:
     """The console script ``edge``."""
-    run(lambda: build(doctor_only="doctor" in sys.argv[1:3]), "edge", _HINTS)
+    run(lambda: build(next((text for text in sys.argv[1:] if not text.startswith("-")), None)), "edge", _HINTS)

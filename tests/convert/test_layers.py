@@ -11,7 +11,8 @@ from convert.checkpoints import Checkpoint
 from convert.cli.app import build
 from convert.data.calibration_data import CalibrationData
 from convert.pipeline.layers import examine
-from convert.pipeline.variant import Int8Form, emit, report_layers
+from convert.pipeline.targets import Int8Form
+from convert.pipeline.variant import emit, report_layers
 from convert.quantization import fold, quantize
 from convert.quantization.fake_quant import Grid, fake_quant_integers
 from edge.vision.preprocess import Preprocessing, Preprocessor

@@ -4,6 +4,6 @@ Nothing in them is run. With a configuration the network is what that says, what
 weights alone is recognised by the shapes of its arrays, in the order in which they were made.
 """
 
-from convert.checkpoints.keras.reading import is_keras_archive, read_archive, read_h5
+from convert.checkpoints.keras.reading import read_archive, read_h5
 
-__all__ = ["is_keras_archive", "read_archive", "read_h5"]
+__all__ = ["read_archive", "read_h5"]

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from convert.checkpoints.architectures import naming_architecture
 from convert.checkpoints.bounds import LARGEST_RATIO, check_archive
+from convert.checkpoints.formats import KERAS_CONFIG
 from convert.checkpoints.graph import side_of
 from convert.checkpoints.keras.config import KerasLayer, flattened
 from convert.checkpoints.keras.layers import translated
@@ -21,17 +22,11 @@ from convert.checkpoints.keras.weights_only import from_weights
 from convert.checkpoints.network import Array, Layer, Network
 from convert.errors import CheckpointError
 
-__all__ = ["is_keras_archive", "read_archive", "read_h5"]
+__all__ = ["read_archive", "read_h5"]
 
-_CONFIG: Final = "config.json"
 _WEIGHTS: Final = "model.weights.h5"
 _LARGEST_CONFIG: Final = 8_000_000
 """A MobileNet's has 0.1 MB."""
-
-
-def is_keras_archive(names: list[str]) -> bool:
-    """Whether a zip archive of files with these names is a ``.keras``."""
-    return _CONFIG in names and any(name.endswith(".h5") for name in names)
 
 
 def read_archive(path: Path) -> Network:
@@ -44,7 +39,7 @@ def read_archive(path: Path) -> Network:
     try:
         check_archive(path)
         with zipfile.ZipFile(path) as archive:
-            config = _member(path, archive, _CONFIG, _LARGEST_CONFIG)
+            config = _member(path, archive, KERAS_CONFIG, _LARGEST_CONFIG)
             weights = _member(path, archive, _WEIGHTS, LARGEST_RATIO * size_bytes)
     except CheckpointError:
         raise

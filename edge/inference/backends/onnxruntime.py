@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,8 @@ _TYPES: Final = {
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
 }
+_NO_TELEMETRY: Final = "ORT_DISABLE_TELEMETRY"
+"""An environment variable, for which ONNX Runtime looks while it is imported; what the user has set stays."""
 _EXACT: Final = "session.x64quantprecision"
 """Without it, ONNX Runtime's int8 kernels for x86 processors with AVX2 but without VNNI add pairs of products in int16,
 which overflow: a file of ``quantize_static`` answered 48 % of 60 photos as float does, with it 77 %. Elsewhere it
@@ -98,6 +101,8 @@ def version() -> str:
 
 
 def _runtime() -> ModuleType:
+    """The library. Late versions report to Microsoft, and keep an id of the machine, unless told not to."""
+    os.environ.setdefault(_NO_TELEMETRY, "1")
     try:
         return import_runtime("onnxruntime")
     except BackendError as reason:

@@ -53,9 +53,7 @@ def test_a_slow_reader_gets_the_newest_frame_and_the_rest_are_counted(
 
 
 @pytest.mark.parametrize("error", [SourceError("unplugged"), KeyError("not foreseen")])
-def test_a_break_in_the_thread_reaches_the_reader(
-    make_frame: Callable[..., CapturedFrame], error: Exception
-) -> None:
+def test_a_break_in_the_thread_reaches_the_reader(make_frame: Callable[..., CapturedFrame], error: Exception) -> None:
     latest = latest_frames(Feed([make_frame(0)], error))
     frames = latest.frames(Stop())
     first = next(frames)
