@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 __all__ = ["Notifier"]
@@ -20,21 +20,18 @@ _MICROSECONDS: Final = 1e-6
 class Notifier:
     """Notifies systemd; does nothing if this process is not a service of it."""
 
-    def __init__(
-        self, environment: Mapping[str, str] = os.environ, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         """Read where to notify.
 
         Args:
             environment: ``NOTIFY_SOCKET`` is where to, ``WATCHDOG_USEC`` how often at least.
-            clock: Paces the signs of life.
         """
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         watchdog = environment.get("WATCHDOG_USEC", "")
         # Twice in each period, as sd_watchdog_enabled(3) recommends.
         self._period_s = int(watchdog) * _MICROSECONDS / 2 if watchdog.isdecimal() else None
-        self._clock, self._due_s = clock, 0.0
+        self._due_s = 0.0
 
     @property
     def is_service(self) -> bool:
@@ -47,8 +44,8 @@ class Notifier:
 
     def beat(self) -> None:
         """Say that the loop is alive. Cheap: most calls only read the clock."""
-        if self._period_s is not None and self._clock() >= self._due_s:
-            self._due_s = self._clock() + self._period_s
+        if self._period_s is not None and time.monotonic() >= self._due_s:
+            self._due_s = time.monotonic() + self._period_s
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:

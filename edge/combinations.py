@@ -37,9 +37,9 @@ class Rule:
         return f"{' and '.join(idle)} {verb} nothing {company}{f': {self.reason}' if self.reason else ''}."
 
 
-def without(needed: str | tuple[str, ...], *options: str, reason: str = "") -> Rule:
+def without(needed: str | tuple[str, ...], *options: str) -> Rule:
     """``options`` do nothing without ``needed``, or without one of several."""
-    return Rule(options, needed=(needed,) if isinstance(needed, str) else needed, reason=reason)
+    return Rule(options, needed=(needed,) if isinstance(needed, str) else needed)
 
 
 def beside(other: str | tuple[str, ...], *options: str, reason: str = "") -> Rule:

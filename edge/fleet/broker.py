@@ -162,7 +162,6 @@ def collect(
     most_bytes: int,
     quiet_s: float = 1.0,
     timeout_s: float = 30.0,
-    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, bytes]:
     """What a broker retains, by topic: all that comes until nothing has come for a while.
 
@@ -173,7 +172,6 @@ def collect(
         quiet_s: Seconds without a message after which there are no more.
         timeout_s: Seconds in which the broker has to answer, and after which no more is taken. A broker that cannot be
             reached for a reason that does not pass is not waited for.
-        clock: A monotonic clock.
 
     Raises:
         ChannelError: The broker cannot be reached, does not let this client in, sends too much, or paho-mqtt is not
@@ -223,11 +221,11 @@ def collect(
     client = _client(broker, most_bytes + _SPARE_BYTES, refuse, on_failure)
     client.on_connect, client.on_subscribe, client.on_message = on_connect, on_subscribe, on_message
     client.on_disconnect = on_disconnect
-    end_s = clock() + timeout_s
+    end_s = time.monotonic() + timeout_s
     client.connect_async(broker.host, broker.port, keepalive=_KEEPALIVE_S)
     client.loop_start()
     try:
-        while (left_s := end_s - clock()) > 0 and not refusal:
+        while (left_s := end_s - time.monotonic()) > 0 and not refusal:
             news.clear()
             if not news.wait(min(quiet_s, left_s) if subscribed.is_set() else left_s) and subscribed.is_set():
                 break

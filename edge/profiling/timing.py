@@ -117,7 +117,6 @@ def run_rounds(
     stop: StopRule,
     *,
     progress: Progress = no_progress,
-    clock: Clock = time.perf_counter,
 ) -> dict[Key, Samples]:
     """Warm every classifier up, then time them round by round, each round in another order.
 
@@ -126,19 +125,18 @@ def run_rounds(
         frames: What to classify, one after the other.
         stop: When to stop.
         progress: Called with "timing" and the share done.
-        clock: Seconds.
     """
     for classifier in classifiers.values():
-        warm_up(lambda classifier=classifier: classifier.classify(frames[0]), clock=clock)  # type: ignore[misc]
+        warm_up(lambda classifier=classifier: classifier.classify(frames[0]))  # type: ignore[misc]
     timed = {key: Samples() for key in classifiers}
     order, random = list(classifiers), np.random.default_rng(0)
-    start_s, done = clock(), 0
-    while done == 0 or clock() - start_s < stop.most_s:
+    start_s, done = time.perf_counter(), 0
+    while done == 0 or time.perf_counter() - start_s < stop.most_s:
         random.shuffle(order)
         for key in order:
             _turn(classifiers[key], frames, timed[key])
         done += 1
-        progress("timing", min(1.0, (clock() - start_s) / max(stop.most_s, 1e-9)))
+        progress("timing", min(1.0, (time.perf_counter() - start_s) / max(stop.most_s, 1e-9)))
         is_due = done >= stop.least_rounds and done % _CHECK_EVERY == 0
         if is_due and all(one.is_known_to(stop.precision) for one in timed.values()):
             break

@@ -65,7 +65,6 @@ def import_models(
     out: Path,
     options: ImportOptions = ImportOptions(),
     *,
-    name: str | None = None,
     replace: bool = False,
     progress: Progress = no_progress,
 ) -> Bundle:
@@ -73,9 +72,8 @@ def import_models(
 
     Args:
         files: The files, all of the same classes and preprocessing.
-        out: The folder to write; it appears whole or not at all.
+        out: The folder to write, whose name is the bundle's; it appears whole or not at all.
         options: What the files do not say.
-        name: The bundle's name; None for the folder's.
         replace: Whether a bundle that is there is replaced.
         progress: Called as the work goes on.
 
@@ -99,7 +97,7 @@ def import_models(
         (folder / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
         entries = tuple(_entry(model, folder, options) for model in models)
         manifest = Manifest(
-            name=name or out.resolve().name,
+            name=out.resolve().name,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             classes=len(labels),
             labels=_file(folder, _LABELS),
