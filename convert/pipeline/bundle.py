@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from convert.pipeline.targets import FILES, Target
 from convert.pipeline.variant import Emitted, Tune, emit
 from convert.quantization import folded_recipe
 from edge.bundles.bundle import Bundle
-from edge.bundles.manifest import Artifact, BundledVariant, Manifest
-from edge.bundles.members import FileEntry, check_place
+from edge.bundles.manifest import Artifact, BundledVariant, Manifest, in_order
+from edge.bundles.members import check_place
 from edge.bundles.variant import Variant
+from edge.bundles.writing import tool, write_labels
 from edge.errors import VariantError
 from edge.evaluation.options import ThresholdOptions
 from edge.evaluation.result import Evaluation
@@ -36,7 +36,6 @@ from edge.vision.preprocess import Frame
 
 __all__ = ["BundlePlan", "build_bundle"]
 
-_LABELS = "labels.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -135,8 +134,7 @@ def build_bundle(
     """
     check_place(out, replace=replace)
     with new_folder(out, replace=replace) as folder:
-        labels = folder / _LABELS
-        labels.write_text("\n".join(plan.labels) + "\n", encoding="utf-8")
+        label_file = write_labels(folder, plan.labels)
         variants = []
         for number, (checkpoint, resolution) in enumerate(plan.tasks):
             count, name = len(plan.tasks), f"α={checkpoint.config.alpha:g} ρ={resolution}: "
@@ -162,9 +160,9 @@ def build_bundle(
             created=(now := _now()).isoformat(timespec="seconds"),
             serial=int(now.timestamp()),
             classes=len(plan.labels),
-            labels=FileEntry(file=_LABELS, size_bytes=labels.stat().st_size, sha256=sha256_of(labels)),
+            labels=label_file,
             preprocessing=data.preprocessing,
-            variants=tuple(sorted(variants, key=lambda v: (-v.mult_adds, v.variant.name))),
+            variants=in_order(variants),
             source=_source(plan, data),
         )
         return add_golden(Bundle(root=folder, manifest=manifest, labels=plan.labels), _candidates(data))
@@ -203,13 +201,9 @@ def _artifacts(emitted: Iterable[Emitted], folder: Path) -> Iterable[Artifact]:
 
 
 def _source(plan: BundlePlan, data: CalibrationData) -> dict[str, Any]:
-    try:
-        tool = f"mobilenet-edge {version('mobilenet-edge')}"
-    except PackageNotFoundError:
-        tool = "mobilenet-edge"
     rights = {"author": plan.author, "license": plan.license}
     return {
-        "tool": tool,
+        "tool": tool(),
         **{key: value for key, value in rights.items() if value},
         "checkpoints": [_origin(checkpoint) for checkpoint in plan.checkpoints],
         "calibration_pictures": len(data.calibration.paths),

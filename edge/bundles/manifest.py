@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,7 @@ __all__ = [
     "Golden",
     "GoldenAnswer",
     "Manifest",
+    "in_order",
     "read_manifest",
 ]
 
@@ -141,6 +142,11 @@ class Golden:
                 raise BundleError(f"golden: {file!r} has a probability outside 0 to 1")
 
 
+def in_order(variants: Iterable[BundledVariant]) -> tuple[BundledVariant, ...]:
+    """The variants as a manifest has them: the most mult-adds first."""
+    return tuple(sorted(variants, key=lambda entry: (-entry.mult_adds, entry.variant.name)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """Everything a device must know of a bundle."""
@@ -241,7 +247,7 @@ def read_manifest(values: Mapping[str, Any], path: Path) -> Manifest:
         found = from_json(Manifest, values, is_open=True)
         if missing := {"mean", "std"} - values["preprocessing"].keys():
             raise KeyError(f"preprocessing.{min(missing)}")
-        return replace(found, variants=tuple(sorted(found.variants, key=lambda v: (-v.mult_adds, v.variant.name))))
+        return replace(found, variants=in_order(found.variants))
     except KeyError as reason:
         raise BundleError(f"Bundle manifest {path} lacks {reason}: write the bundle again.") from reason
     except (TypeError, ValueError) as reason:

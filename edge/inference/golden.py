@@ -13,8 +13,8 @@ import numpy as np
 from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact, BundledVariant, Golden, GoldenAnswer
 from edge.bundles.members import FileEntry
+from edge.bundles.writing import file_entry
 from edge.errors import OutputError
-from edge.files import sha256_of
 from edge.inference.backends import Backend
 from edge.inference.backends.base import ModelFile
 from edge.inference.classifier import Classifier
@@ -98,5 +98,4 @@ def _write(path: Path, frame: Frame) -> FileEntry:
     if not is_encoded:
         raise OutputError(f"Cannot write {path}: OpenCV does not encode PNG here.")
     path.write_bytes(data.tobytes())
-    name = f"{path.parent.name}/{path.name}"
-    return FileEntry(file=name, size_bytes=path.stat().st_size, sha256=sha256_of(path))
+    return file_entry(path.parent.parent, f"{path.parent.name}/{path.name}")

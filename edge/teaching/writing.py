@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
-from edge.bundles.members import FileEntry
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest, in_order
 from edge.bundles.variant import Variant
+from edge.bundles.writing import file_entry, tool, write_labels
 from edge.errors import TeachingError
 from edge.files import sha256_of
 from edge.inference.backends.litert import LiteRTBackend
@@ -35,7 +34,6 @@ from edge.vision.preprocess import Preprocessor
 
 __all__ = ["Student", "backbone_classes", "write_taught"]
 
-_LABELS: Final = "labels.txt"
 _GOLDEN: Final = 3
 _MOST_OFF: Final = 0.15
 """The most that a written file's probabilities may differ from those that were learned."""
@@ -87,7 +85,7 @@ def write_taught(
         BackendError: A written file does not run here.
     """
     recipe, labels = parent.manifest.preprocessing, pictures.labels
-    (root / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    label_file = write_labels(root, labels)
     cards = {student.entry.variant: _card(student, parent, labels) for student in students}
     for student in students:
         variant = student.entry.variant
@@ -111,9 +109,9 @@ def write_taught(
         created=now.isoformat(timespec="seconds"),
         serial=int(now.timestamp()),
         classes=len(labels),
-        labels=_file(root, _LABELS),
+        labels=label_file,
         preprocessing=recipe,
-        variants=tuple(sorted(entries, key=lambda entry: (-entry.mult_adds, entry.variant.name))),
+        variants=in_order(entries),
         source=_source(parent, pictures, cards[students[0].entry.variant]),
     )
     progress("answering golden pictures", 0.5)
@@ -172,7 +170,7 @@ def _check_answers(
 def _entry(root: Path, student: Student, inspection: Inspection, lesson: Lesson, pictures: Pictures) -> BundledVariant:
     classes = np.array(pictures.classes)
     count, right = len(classes), int((lesson.held_out.argmax(1) == classes).sum())
-    whole = _file(root, student.artifact.file)
+    whole = file_entry(root, student.artifact.file)
     artifact = Artifact(
         file=whole.file,
         size_bytes=whole.size_bytes,
@@ -207,14 +205,10 @@ def _golden(lesson: Lesson, pictures: Pictures) -> list[int]:
 
 
 def _source(parent: Bundle, pictures: Pictures, card: ModelCard) -> dict[str, Any]:
-    try:
-        tool = f"mobilenet-edge {version('mobilenet-edge')}"
-    except PackageNotFoundError:
-        tool = "mobilenet-edge"
     counts = np.bincount(pictures.classes)
     rights = {"author": card.author, "license": card.license}
     return {
-        "tool": tool,
+        "tool": tool(),
         **{key: value for key, value in rights.items() if value},
         "taught_from": parent.name,
         "parent_sha256": sha256_of(parent.path(MANIFEST)),
@@ -223,8 +217,3 @@ def _source(parent: Bundle, pictures: Pictures, card: ModelCard) -> dict[str, An
         "pictures": {label: int(count) for label, count in zip(pictures.labels, counts, strict=True)},
         "bursts": len(set(pictures.bursts)),
     }
-
-
-def _file(root: Path, file: str) -> FileEntry:
-    path = root / file
-    return FileEntry(file=file, size_bytes=path.stat().st_size, sha256=sha256_of(path))

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +17,13 @@ import cv2
 import numpy as np
 
 from edge.bundles.bundle import MANIFEST, Bundle, label_mismatch, open_bundle, read_labels
-from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest
-from edge.bundles.members import FileEntry, check_place
+from edge.bundles.manifest import Accuracy, Artifact, BundledVariant, Manifest, in_order
+from edge.bundles.members import check_place
+from edge.bundles.writing import file_entry, tool, write_labels
 from edge.errors import BundleError, ImageError, UnsaidError
 from edge.evaluation.confidence import Answers, measure_confidence
 from edge.evaluation.truth import read_truth
-from edge.files import new_folder, sha256_of
+from edge.files import new_folder
 from edge.inference.classifier import Classifier
 from edge.inference.golden import write_golden
 from edge.intervals import wilson_interval
@@ -35,7 +35,6 @@ from edge.vision.preprocess import ColourOrder, Frame
 
 __all__ = ["ImportOptions", "import_models"]
 
-_LABELS: Final = "labels.txt"
 _GOLDEN_SIDE: Final = 160
 
 
@@ -94,16 +93,16 @@ def import_models(
     _check_alike(models)
     labels = _labels(models, options.labels)
     with new_folder(out, replace=replace) as folder:
-        (folder / _LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        label_file = write_labels(folder, labels)
         entries = tuple(_entry(model, folder, options) for model in models)
         manifest = Manifest(
             name=out.resolve().name,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             classes=len(labels),
-            labels=_file(folder, _LABELS),
+            labels=label_file,
             preprocessing=models[0].preprocessing,
-            variants=tuple(sorted(entries, key=lambda entry: (-entry.mult_adds, entry.variant.name))),
-            source={"tool": _tool(), "imported": [path.name for path in files], **(options.source or {})},
+            variants=in_order(entries),
+            source={"tool": tool(), "imported": [path.name for path in files], **(options.source or {})},
         )
         bundle = Bundle(root=folder, manifest=manifest, labels=labels)
         manifest = _measured(bundle, options, lambda stage, share: progress(stage, 0.5 + share / 2))
@@ -149,7 +148,7 @@ def _entry(model: ReadyModel, folder: Path, options: ImportOptions) -> BundledVa
     shutil.copyfile(model.path, folder / file)
     top1 = (options.published_top1 or {}).get(variant.name)
     accuracy = Accuracy(agreement=None, pictures=0, measured_on="published" if top1 else "not measured", top1=top1)
-    whole = _file(folder, file)
+    whole = file_entry(folder, file)
     artifact = Artifact(
         file=file,
         size_bytes=whole.size_bytes,
@@ -226,15 +225,3 @@ def _drawing(seed: int) -> Frame:
         colour = tuple(int(n) for n in generator.integers(0, 256, 3))
         cv2.circle(picture, corner, int(generator.integers(10, 50)), colour, -1)
     return picture
-
-
-def _file(folder: Path, file: str) -> FileEntry:
-    path = folder / file
-    return FileEntry(file=file, size_bytes=path.stat().st_size, sha256=sha256_of(path))
-
-
-def _tool() -> str:
-    try:
-        return f"mobilenet-edge {version('mobilenet-edge')}"
-    except PackageNotFoundError:
-        return "mobilenet-edge"
