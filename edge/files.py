@@ -6,15 +6,15 @@ import contextlib
 import hashlib
 import math
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from errno import ENAMETOOLONG
 from pathlib import Path
 
 from edge.errors import EdgeError, ExistsError, OutputError, os_reason
-from edge.unfinished import begin, finish
+from edge.unfinished import unfinished
 
 __all__ = [
     "check_folder",
@@ -27,6 +27,7 @@ __all__ = [
     "sha256_of",
     "shown_name",
     "sync",
+    "temporary_folder",
     "write_atomically",
     "writing",
 ]
@@ -88,22 +89,19 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be written; whatever stood there before still does.
     """
-    temporary: Path | None = None
-    try:
-        with writing(path):
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            os.close(handle)
-            temporary = Path(name)
-            begin(temporary)
-            yield temporary
-            sync(temporary)
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-            sync(path.parent)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-            finish(temporary)
+    temporary = _name_beside(path)
+    with unfinished(temporary):  # before it is there: a signal may come at any moment
+        try:
+            with writing(path):
+                os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+                yield temporary
+                sync(temporary)
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+                sync(path.parent)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -136,12 +134,9 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         OutputError: ``path`` exists and may not be replaced, or cannot be written.
     """
     check_free(path, replace=replace)
-    temporary: Path | None = None
-    try:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
-            begin(temporary)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(path) as temporary:
             yield temporary
             for written in (*temporary.rglob("*"), temporary):
                 sync(written)
@@ -151,10 +146,23 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             else:
                 _take_free_place(temporary, path)
             sync(path.parent)
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-            finish(temporary)
+
+
+@contextlib.contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder for this user alone beside ``path``, with a name like it, that is gone after the block.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    folder = _name_beside(path)
+    with unfinished(folder):  # before it is there: a signal may come at any moment
+        try:
+            with writing(path):
+                folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_free(path: Path, *, replace: bool) -> None:
@@ -229,19 +237,23 @@ def _swap_in(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
+    old = _name_beside(path)
     try:
-        path.rename(old / path.name)
-    except OSError:
-        old.rmdir()
-        raise
-    try:
+        path.rename(old)
         new.rename(path)
-    except OSError:
-        (old / path.name).rename(path)
-        old.rmdir()
+    except BaseException:  # a signal, too
+        if not path.exists():
+            old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.is_symlink():
+        old.unlink()
+    else:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _name_beside(path: Path) -> Path:
+    """A hidden name beside ``path`` that nothing has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def _umask() -> int:

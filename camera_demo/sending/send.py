@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
@@ -19,7 +18,7 @@ from camera_demo.errors import SinkError
 from camera_demo.sending.ledger import Ledger
 from camera_demo.sending.targets import Target
 from edge.errors import os_reason
-from edge.files import writing
+from edge.files import temporary_folder, writing
 from edge.locks import locked
 
 __all__ = ["SendOptions", "Sent", "send"]
@@ -135,12 +134,10 @@ def _batch(folder: Path, waiting: Sequence[Collected], room_bytes: int) -> list[
 @contextlib.contextmanager
 def _staged(folder: Path, batch: Sequence[Collected]) -> Iterator[tuple[Path, int]]:
     """A folder with the pictures of a batch and what is known of each, and their bytes."""
-    for old in folder.glob(".sending-*"):
+    for old in folder.glob(".batch.*"):
         shutil.rmtree(old, ignore_errors=True)
-    with writing(folder / ".sending"):
-        staging = Path(tempfile.mkdtemp(dir=folder, prefix=".sending-"))
     size_bytes = 0
-    try:
+    with temporary_folder(folder / "batch") as staging:
         for one in batch:
             with contextlib.suppress(FileNotFoundError), writing(staging / one.file):
                 try:
@@ -156,5 +153,3 @@ def _staged(folder: Path, batch: Sequence[Collected]) -> Iterator[tuple[Path, in
                 os.utime(beside, (moment_s, moment_s))  # so that a batch that is sent again is the same
                 size_bytes += (staging / one.file).stat().st_size
         yield staging, size_bytes
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)

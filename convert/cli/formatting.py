@@ -70,9 +70,10 @@ def report(evaluations: Sequence[Evaluation], html: Path | None, *, as_json: boo
         write_page(evaluations[0], html)
 
 
-def config_in_words(config: ModelConfig) -> str:
+def config_in_words(config: ModelConfig, *, is_headless: bool = False) -> str:
     """``α=1, 1000 classes, same padding, relu6, eps 0.001, RGB less 127.5 by 127.5``."""
-    parts = [f"α={config.alpha:g}", f"{config.classes} classes", f"{config.padding} padding", config.activation]
+    classes = "no classifier" if is_headless else f"{config.classes} class{'es' * (config.classes != 1)}"
+    parts = [f"α={config.alpha:g}", classes, f"{config.padding} padding", config.activation]
     parts += [f"eps {config.bn_eps:g}", f"{config.colour_order} less {_triple(config.mean)} by {_triple(config.std)}"]
     parts += [f"a head of {config.head} filters"] * bool(config.head)
     parts += [f"hidden layers of {', '.join(f'{n} ({a})' for n, a in config.hidden)}"] * bool(config.hidden)

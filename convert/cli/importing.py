@@ -54,11 +54,14 @@ def import_(
     changes = {name: value for name, value in given.items() if value is not None}
     loaded = reconfigured(loaded, **changes) if changes else loaded
     if out is not None:
-        save_checkpoint(loaded.model, out, loaded.statistics)
+        save_checkpoint(
+            loaded.model, out, loaded.statistics, resolution=loaded.resolution, is_headless=loaded.is_headless
+        )
     if json:
         write_json(_record(loaded, out))
         return
-    stdout().print(f"{checkpoint}: {loaded.layout}, {config_in_words(loaded.config)}", soft_wrap=True)
+    words = config_in_words(loaded.config, is_headless=loaded.is_headless)
+    stdout().print(f"{checkpoint}: {loaded.layout}, {words}", soft_wrap=True)
     if loaded.note:
         stdout().print(f"Note: {loaded.note}.", soft_wrap=True)
     if out is not None:
@@ -89,6 +92,8 @@ def _record(loaded: Checkpoint, out: Path | None) -> dict[str, Any]:
         "parameters": parameters_of(layers),
         "mult_adds_at_224": mult_adds_of(layers),
         "resolutions_with_statistics": sorted(loaded.statistics),
+        "resolution": loaded.resolution,
+        "is_headless": loaded.is_headless,
         "note": loaded.note,
         "out": None if out is None else str(out),
     }

@@ -8,7 +8,6 @@ the golden pictures before it is put where programs look for engines.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge.bundles.bundle import Bundle
 from edge.bundles.manifest import Artifact
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, MissingFileError, SignatureError, os_reason
-from edge.files import check_room, new_file, sha256_of, write_atomically, writing
+from edge.files import check_room, new_file, sha256_of, temporary_folder, write_atomically, writing
 from edge.inference.engine_cache import Engine, EngineStore, Platform, Source, record_path
 from edge.inference.engine_trial import try_engine
 from edge.json_files import parse_json
@@ -180,8 +179,7 @@ def take_engine(
     source, where = Source(path=bundle.path(artifact.file), sha256=artifact.sha256), shown(place)
     with writing(store.folder):
         store.folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".taking-", dir=store.folder))
-    try:
+    with temporary_folder(store.folder / "taking") as staging:
         staged = EngineStore.below(staging)
         folder: _Folder = _Served(place, limits, progress) if "://" in place else _Local(Path(place))
         name, content = staged.path(source, platform).name, staging / "engine"
@@ -199,8 +197,6 @@ def take_engine(
         trial(bundle, variant, artifact.precision, staging)
         with store.lock():
             return store.add(source, platform, engine.path, build)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _read(content: bytes, source: Source, platform: Platform, name: str, where: str) -> _Record:

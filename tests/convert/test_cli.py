@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from convert.checkpoints import Checkpoint, load_checkpoint
+from convert.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from convert.cli.app import build, main
 from convert.model import IMAGENET_MEAN
 from tests.commands import run_in_process
@@ -190,6 +190,18 @@ def test_import_tells_what_a_checkpoint_is_taken_for_and_sets_what_tensors_do_no
     config = load_checkpoint(out).config
     assert (config.activation, config.padding, config.bn_eps, config.mean) == ("relu", "symmetric", 1e-5, IMAGENET_MEAN)
     assert refusal("import", checkpoint.path, "--stem-stride", 3).endswith("expected 0 or more, and 1 or 2.")
+
+
+def test_import_keeps_what_the_file_says_beside_its_tensors(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    features, out = tmp_path / "features.safetensors", tmp_path / "own.safetensors"
+    save_checkpoint(checkpoint.model, features, resolution=96, is_headless=True)
+    told = convert("import", features, "--normalization", "unit", "--out", out)
+    assert "mobilenet-edge, α=0.25, no classifier, same padding" in told.stdout
+    kept = load_checkpoint(out)
+    assert (kept.resolution, kept.is_headless, kept.config.std) == (96, True, (255.0,) * 3)
+    assert "edge-convert train PICTURES --from own.safetensors" in refusal(
+        "tflite", out, "--resolution", 96, "--out", tmp_path / "m.tflite"
+    )
 
 
 def test_a_conversion_that_is_terminated_leaves_nothing_behind(

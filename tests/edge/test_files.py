@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 import pytest
 
+import edge.files as files_module
 from edge.errors import BundleError, ExistsError, OutputError, ProfileError
 from edge.files import check_folder, check_free, new_folder, sha256_of, write_atomically, writing
 from edge.json_files import read_json, to_json
@@ -143,10 +147,10 @@ class TestWriteAtomically:
     def test_says_whose_folder_it_is_when_permission_is_denied(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def deny(**_: object) -> NoReturn:
+        def deny(*_: object) -> NoReturn:
             raise PermissionError(errno.EACCES, "Permission denied")
 
-        monkeypatch.setattr("tempfile.mkstemp", deny)
+        monkeypatch.setattr("edge.files.os.open", deny)
         with pytest.raises(OutputError) as refused:
             write_atomically(tmp_path / "file", "x")
         assert str(refused.value) == (
@@ -288,6 +292,66 @@ class TestNewFolder:
         with pytest.raises(OutputError) as refused, new_folder(locked_disk / "new"):
             pytest.fail("the block ran")
         assert str(refused.value) == f"Cannot write {locked_disk / 'new'}: read-only file system."
+
+
+class TestInterrupted:
+    """Ctrl-C before each line of the module that writes, one after the other."""
+
+    def test_a_file_is_the_old_or_the_new_one_and_alone(self, tmp_path: Path) -> None:
+        def write(place: Path) -> None:
+            place.mkdir()
+            (place / "file").write_text("old")
+            write_atomically(place / "file", "new")
+
+        for place in interrupted_everywhere(tmp_path, write):
+            assert (place / "file").read_text() in ("old", "new")
+            assert names(place) == ["file"]
+
+    @pytest.mark.parametrize("is_there", [True, False])
+    def test_a_folder_is_whole_or_absent_and_alone(self, tmp_path: Path, is_there: bool) -> None:
+        def write(place: Path) -> None:
+            if is_there:
+                (place / "folder").mkdir(parents=True)
+                (place / "folder/file").write_text("old")
+            with new_folder(place / "folder", replace=True) as folder:
+                (folder / "file").write_text("new")
+
+        for place in interrupted_everywhere(tmp_path, write):
+            found = names(place) if place.exists() else []
+            file = place / "folder/file"
+            if is_there or file.exists():
+                assert file.read_text() == "new" or (is_there and file.read_text() == "old")
+                if file.read_text() == "new":  # what it replaced may wait to be removed
+                    found = [name for name in found if not name.startswith(".folder.")]
+            assert set(found) <= {"folder"}
+
+
+def interrupted_everywhere(tmp_path: Path, act: Callable[[Path], None]) -> Iterator[Path]:
+    """Run ``act`` in a new place for each line of ``edge/files.py`` that it reaches, and interrupt it before that."""
+    for number in itertools.count():
+        place, lines = tmp_path / str(number), itertools.count()
+
+        def trace(
+            frame: FrameType, event: str, _: object, lines: Iterator[int] = lines, number: int = number
+        ) -> Callable[..., Any] | None:
+            if frame.f_code.co_filename != files_module.__file__:
+                return None
+            if event == "line" and next(lines) == number:
+                raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            act(place)
+        except KeyboardInterrupt:
+            sys.settrace(before)
+            yield place
+        else:
+            break
+        finally:
+            sys.settrace(before)
+    assert number > 15
 
 
 def test_what_stands_in_a_folder_s_place_is_named(tmp_path: Path) -> None:

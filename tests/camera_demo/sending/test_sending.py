@@ -64,7 +64,7 @@ def test_rsync_takes_each_hard_picture_once_with_what_is_known_of_it(seen: Path,
     assert send(seen, target, FAST) == Sent(pictures=0, size_bytes=0, left=0, why="")
     assert not (tmp_path / "home").exists() and files_of(seen) == before
     assert send(seen, target, SendOptions(everything=True, kilobytes_s=9999)).pictures == 1
-    assert not list(seen.glob(".sending-*"))
+    assert not list(seen.glob(".batch.*"))
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(seen: Path, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["left"] == 0
     assert {name for name in files_of(tmp_path / "home") if name in expected()} == expected()
-    assert not list(seen.glob(".sending-*"))
+    assert not list(seen.glob(".batch.*"))
 
 
 class Server(ThreadingHTTPServer):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.board.health import Health
+from edge.bundles import registry
 from edge.fleet import health_record
 from edge.fleet.health_minute import HealthMinute, VariantMinute, is_hot, parse_minute
 from edge.fleet.health_record import add_minute, read_minutes, record_files
@@ -160,6 +161,7 @@ def test_the_services_record_is_found_by_root(monkeypatch: pytest.MonkeyPatch) -
     for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(registry, "SYSTEM", Path("/var/lib/mobilenet-edge/bundles"))  # no test's
     assert record_files()[-1] == Path("/var/lib/mobilenet-edge/state/mobilenet-edge/health.jsonl")
 
 
