@@ -54,7 +54,7 @@ def _log_to_stderr() -> None:
 
 @functools.cache
 def build() -> typer.Typer:
-    """The command line; its commands are imported here, so that :func:`edge.console.run` can name a missing library."""
+    """The command line; its commands are imported here, so that :func:`edge.program.run` can name a missing library."""
     from convert.cli.bundle import bundle
     from convert.cli.engine import engine, sign_engines
     from convert.cli.fetch import fetch

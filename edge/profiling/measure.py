@@ -97,6 +97,7 @@ def measure(
     warm_ms: Mapping[Variant, float] = {}
     with bound(machine.big_cpus()) as cpus, ExitStack() as stack:
         for variant in chosen:  # loads the runtime and tries the file in a child process, which counts towards nothing
+            progress(f"opening {variant.name}", 0.0)
             _open(bundle, variant, backend, 1).close()
         load = machine.load_meter()
         loaded = _load_each(bundle, chosen, backend, threads, frames, progress)

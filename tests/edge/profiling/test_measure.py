@@ -121,7 +121,8 @@ def test_progress_rises_to_the_end(bundle: Bundle) -> None:
     assert shares == sorted(shares)
     assert shares[0] == 0.0
     assert shares[-1] == pytest.approx(1.0)
-    assert [stage for stage, _ in reported[:4]] == [*(f"loading {v}" for v in (BIG, MIDDLE, SMALL)), "timing"]
+    expected = [f"{act} {variant}" for act in ("opening", "loading") for variant in (BIG, MIDDLE, SMALL)]
+    assert [stage for stage, _ in reported[:7]] == [*expected, "timing"]
 
 
 def test_what_spoils_the_figures_is_said_with_them(bundle: Bundle) -> None:
