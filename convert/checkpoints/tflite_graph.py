@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,7 +84,7 @@ def read_tflite(path: Path) -> Network:
     except _BROKEN as reason:
         raise CheckpointError(f"{path} is a damaged or truncated .tflite file: {str(reason)[:80]}.") from reason
     _check_ends(path, ends)
-    _check_float(path, graph, nodes)
+    _check_float(path, graph, nodes, (*ends[0], *ends[1]))
     if signature is not None and len(signature) == len(shape):
         shape = [int(n) for n in signature]
     if len(shape) != 4:
@@ -113,8 +113,8 @@ def read_tflite(path: Path) -> Network:
     return Network(layout="tflite", layers=tuple(layers), resolution=side, takes_bytes=takes_bytes, has_background=True)
 
 
-def _scales(graph: Any, inputs: list[int]) -> dict[int, tuple[float, int]]:
-    """The scale and the zero point of the input, if it has some."""
+def _scales(graph: Any, inputs: Sequence[int]) -> dict[int, tuple[float, int]]:
+    """The scale and the zero point of an input or an output, if it has some."""
     quantization = graph.tensors[inputs[0]].quantization
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return {}
@@ -130,13 +130,16 @@ def _check_ends(path: Path, ends: tuple[list[int], list[int]]) -> None:
         )
 
 
-def _check_float(path: Path, graph: Any, nodes: list[_Node]) -> None:
+def _check_float(path: Path, graph: Any, nodes: list[_Node], ends: Sequence[int]) -> None:
     weights = [node.inputs[1] for node in nodes if node.kind in _WEIGHTED and len(node.inputs) > 1]
     if any(graph.tensors[tensor].type in _INTEGERS for tensor in weights):
-        raise CheckpointError(
-            f"{path} is quantized already, and its float weights are gone: edge bundle import {path.name} makes a "
-            "bundle of it as it is."
+        is_bare = any(graph.tensors[end].type in _INTEGERS and not _scales(graph, [end]) for end in ends)
+        way = (
+            "convert the network that it was made from, without casts at its ends"
+            if is_bare
+            else f"edge bundle import {path.name} makes a bundle of it as it is"
         )
+        raise CheckpointError(f"{path} is quantized already, and its float weights are gone: {way}.")
 
 
 def _node(model: Any, graph: Any, operator: Any) -> _Node:

@@ -53,6 +53,10 @@ class _CompiledError(ValueError):
     """The file is for another processor."""
 
 
+class _OtherEndsError(ValueError):
+    """The file is sound, but its pictures or answers are of another type, as the middle of a sentence."""
+
+
 class _StructureError(ValueError):
     """What does not fit, as the middle of a sentence."""
 
@@ -100,6 +104,8 @@ def check_structure(path: Path, *, for_device: bool = True) -> None:
             f"{path} is compiled for an Edge TPU, which alone can run it: use the .tflite file that edgetpu_compiler "
             "was given."
         ) from reason
+    except _OtherEndsError as reason:
+        raise BackendError(f"{path} cannot run as it is: {reason}.") from reason
     except (_StructureError, LayerError, MalformedError) as reason:
         raise BackendError(f"{path} is not a valid TensorFlow Lite model: {reason}.") from reason
 
@@ -141,12 +147,8 @@ def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[in
                 raise _StructureError(f"its {what} is tensor {index} of {len(tensors)}")
         if len(set(indices)) != len(indices):
             raise _StructureError(f"two of its {what}s are the same tensor")
-    for index in (*inputs, *outputs) if for_device else ():
-        tensor = tensors[index]
-        if tensor.dtype not in _ENDS or (tensor.dtype in _ZERO_POINTS and not tensor.has_scale):
-            raise _StructureError(
-                f"tensor {index}, an input or output, is in {tensor.dtype}: expected floats, or int8 with a scale"
-            )
+    if for_device:
+        _check_ends(tensors, inputs, outputs)
     for index in inputs:
         if tensors[index].is_ready or not tensors[index].shape or 0 in tensors[index].shape:
             raise _StructureError(f"its input, tensor {index} of shape {list(tensors[index].shape)}, cannot be filled")
@@ -158,6 +160,18 @@ def _check_graph(graph: Table, buffers: Sequence[int | None], codes: Sequence[in
     for index in outputs:
         if tensors[index].is_ready or index in inputs or index not in flow.ready:
             raise _StructureError(f"no operator computes its output, tensor {index}")
+
+
+def _check_ends(tensors: Sequence[_Tensor], inputs: Sequence[int], outputs: Sequence[int]) -> None:
+    """Refuse pictures and answers in types that this package neither fills nor reads."""
+    for what, index in (*(("input", index) for index in inputs), *(("output", index) for index in outputs)):
+        tensor = tensors[index]
+        if tensor.dtype not in _ENDS or (tensor.dtype in _ZERO_POINTS and not tensor.has_scale):
+            bare = " without a scale" if tensor.dtype in _ENDS else ""
+            raise _OtherEndsError(
+                f"its {what} is in {tensor.dtype}{bare}: expected floats, or int8 or uint8 with a scale. If its "
+                "weights are floats, make such a file of it: edge-convert bundle"
+            )
 
 
 def _tensor(number: int, tensor: Table, buffers: Sequence[int | None]) -> _Tensor:

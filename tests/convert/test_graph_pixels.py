@@ -19,6 +19,8 @@ from convert.export.onnx import to_onnx
 from convert.model import MobileNetV1
 from convert.quantization import fold
 from edge.bundles.variant import Variant
+from edge.errors import BackendError
+from edge.inference.tflite_structure import check_structure
 from tests.convert.conftest import refusal
 
 X: Final = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -488,6 +490,16 @@ def test_a_float_tflite_file_that_takes_bytes_is_read(
     assert ("it turns the channels around itself" in loaded.note) == is_turned
     weights = plain.model.stem.conv.weight
     assert torch.equal(loaded.model.stem.conv.weight, weights.flip(1) if is_turned else weights)
+
+
+def test_a_file_that_takes_bytes_cannot_run_as_it_is(lite: bytes, tmp_path: Path) -> None:
+    file = Lite(lite)
+    first = file.take(schema.TensorType.UINT8)
+    (tmp_path / "bytes.tflite").write_bytes(file.written(first, cast(file, first)))
+    with pytest.raises(
+        BackendError, match=r"its input is in uint8 without a scale: .* such a file of it: edge-convert"
+    ):
+        check_structure(tmp_path / "bytes.tflite")
 
 
 def test_a_tflite_file_for_an_edge_tpu_is_named(lite: bytes, tmp_path: Path) -> None:
