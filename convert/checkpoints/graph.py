@@ -16,6 +16,7 @@ from convert.errors import CheckpointError
 __all__ = ["Node", "affine", "byte_layers", "padding", "pixel_layers", "pixel_steps", "row", "side_of"]
 
 _Key = TypeVar("_Key", bound=Hashable)
+_BROKEN: Final = (IndexError, ValueError, TypeError, AttributeError, OverflowError, KeyError, ZeroDivisionError)
 _SHAPES: Final = ("Shape", "SHAPE", "CastLike")
 """Operators that look at a tensor's shape or type alone: no part of the row."""
 
@@ -139,6 +140,10 @@ def pixel_steps(
                 f"{path}: before the first convolution, operator '{node.name}' ({node.kind}) {reason}: expected a "
                 "normalization and an order of the channels. Export the network without that step."
             ) from reason
+        except _BROKEN as reason:
+            raise CheckpointError(
+                f"{path}: operator '{node.name}' ({node.kind}) is damaged: {str(reason)[:80]}. Export the model again."
+            ) from reason
         if outputs is None:
             taken |= dict.fromkeys(inputs)
         else:
@@ -158,7 +163,8 @@ def pixel_layers(path: Path, pixels: PixelMap, name: str, channels: int) -> tupl
         return pixels.layers(name, channels)
     except StepError as reason:
         raise CheckpointError(
-            f"{path}: before the first convolution, operator '{name}' {reason}: expected the same scale for both."
+            f"{path}: before the first convolution, operator '{name}' {reason}: expected each of the channels "
+            "once, or one of them several times and scaled alike."
         ) from reason
 
 

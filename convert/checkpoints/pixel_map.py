@@ -159,9 +159,11 @@ class PixelMap:
             channels: Of the picture.
 
         Raises:
-            StepError: A channel is taken twice, and scaled in two ways.
+            StepError: No channel is left, or one is taken twice and scaled in two ways.
         """
         source, scale, shift = self.source.ravel(), self.scale.ravel(), self.shift.ravel()
+        if not source.size:
+            raise StepError("leaves no channel of the picture")
         own_scale, own_shift = np.full(channels, scale[0]), np.full(channels, shift[0])
         own_scale[source], own_shift[source] = scale, shift
         with np.errstate(invalid="ignore"):

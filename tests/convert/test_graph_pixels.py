@@ -232,6 +232,39 @@ def test_what_else_is_done_to_pixels_is_named(
     assert found.startswith(": before the first convolution, operator 'ready' (") and message in found
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            in_front(node("Gather", "input n", "ready", axis=1), n=np.array([0, 7, 1])),
+            "(Gather) is damaged: index 7 is",
+        ),
+        (in_front(node("Gather", "input n", "ready", axis=1), n=np.zeros(0, int)), "leaves no channel of the picture"),
+        (
+            in_front(node("Split", "input n", "ready b c", axis=1), n=np.array([9, 9, 9])),
+            "splits 3 channels into [9, 9, 9]",
+        ),
+        (
+            in_front(node("Split", "input n", "ready b c", axis=1), n=np.array([-3, 3, 3])),
+            "leaves no channel of the pict",
+        ),
+        (in_front(node("Concat", "input input", "ready")), "(Concat) is damaged: 'axis'"),
+        (in_front(node("Transpose", "input", "ready", perm=[0, 0, 0, 0])), "orders 4 dimensions as [0, 0, 0, 0]"),
+        (in_front(node("Slice", "input n", "ready"), n=np.array([0])), "cuts out a part that is computed"),
+        (in_front(node("Squeeze", "input n", "ready"), n=np.array([3])), "takes a dimension of the picture away"),
+        (in_front(node("Sub", "input n", "ready"), n=np.zeros((5, 1, 1), "f4")), "(Sub) is damaged: "),
+        (
+            in_front(node("Mul", "input n", "ready"), n=np.zeros((3, 1, 1), "f4")),
+            "multiplies pixels by [0.0, 0.0, 0.0]",
+        ),
+    ],
+)
+def test_pixel_steps_that_cannot_be_are_refused(
+    change: Change, message: str, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    assert message in refusal(saved(written, change, tmp_path / "odd.onnx"))
+
+
 def unfolded(graph: Any) -> None:
     """Weights and biases that are computed of constants, as exporters leave them that do not optimize."""
     first, last = graph.node[0], graph.node[-1]

@@ -197,7 +197,7 @@ class TestThreads:
 class TestOpening:
     @pytest.mark.parametrize("threads", [0, -1])
     def test_refuses_numbers_of_threads_that_cannot_be(self, bundle_folder: Path, threads: int) -> None:
-        with pytest.raises(BackendError, match=f"cannot use {threads} threads: expected 1 or more"):
+        with pytest.raises(BackendError, match=f"cannot use {threads} threads: expected 1 to 1024"):
             Classifier(bundle_folder, backend="fake", threads=threads)
 
     def test_an_entry_of_the_bundle_is_not_a_variant(self, bundle_folder: Path) -> None:
