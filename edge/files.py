@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -171,10 +172,12 @@ def check_free(path: Path, *, replace: bool) -> None:
     Raises:
         OutputError: Something is there that may not be replaced.
     """
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
-    if path.exists() and not replace:
-        raise ExistsError(f"{path} already exists: expected a name that is free.")
+    with writing(path):
+        if path.exists() and not path.is_dir():
+            raise OutputError(f"{path} is a file: expected a folder, or a name that is free.")
+        if path.exists() and not replace:
+            raise ExistsError(f"{path} already exists: expected a name that is free.")
+        _check_writable(path.parent)
 
 
 def check_folder(path: Path) -> None:
@@ -183,19 +186,23 @@ def check_folder(path: Path) -> None:
     Raises:
         OutputError: It is a file, or lies in one.
     """
-    there = _nearest(path)
-    if there.exists() and not there.is_dir():
-        raise OutputError(f"Cannot write {path}: {_advice(NotADirectoryError(), path)}")
+    with writing(path):
+        there = _nearest(path)
+        if there.exists() and not there.is_dir():
+            raise NotADirectoryError
+        _check_writable(path)
 
 
 def check_parent(path: Path) -> None:
-    """Refuse a file whose folder is missing, before work is spent on its content.
+    """Refuse a file whose folder is missing or cannot be written, before work is spent on its content.
 
     Raises:
-        OutputError: The folder is missing.
+        OutputError: It is so.
     """
-    if not path.parent.is_dir():
-        raise OutputError(f"Cannot write {path}: {_advice(FileNotFoundError(), path)}")
+    with writing(path):
+        if not path.parent.is_dir():
+            raise FileNotFoundError
+        _check_writable(path.parent)
 
 
 def sync(path: Path) -> None:
@@ -266,6 +273,17 @@ def _umask() -> int:
         mask = os.umask(0o077)
         os.umask(mask)
     return mask
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse a folder that takes no new files, or the nearest above it that there is.
+
+    Raises:
+        OSError: It is another's, or on a disk that is read only.
+    """
+    there = _nearest(folder)
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise OSError(errno.EROFS if os.statvfs(there).f_flag & os.ST_RDONLY else errno.EACCES, "")
 
 
 def _nearest(path: Path) -> Path:

@@ -10,7 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
 
-__all__ = ["AnyPath", "cache_folder", "config_folder", "data_folder", "state_folder"]
+__all__ = ["AnyPath", "cache_folder", "config_folder", "data_folder", "found_in", "state_folder"]
 
 AnyPath: TypeAlias = "str | PathLike[str]"
 """A path as a program gives it."""
@@ -46,3 +46,11 @@ def _folder(kind: str, below_home: str) -> Path:
     except RuntimeError:  # newer versions of platformdirs: the user has no home folder
         folder = Path()
     return folder if folder.is_absolute() else _NO_HOME / below_home / "mobilenet-edge"
+
+
+def found_in(folder: Path, pattern: str) -> list[Path]:
+    """What matches a pattern in a folder; nothing where this user may not enter it."""
+    try:
+        return list(folder.glob(pattern))
+    except PermissionError:
+        return []

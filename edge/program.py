@@ -18,6 +18,7 @@ from typer.core import TyperOption
 
 from edge.console import say, show_paths
 from edge.errors import EdgeError, os_reason
+from edge.files import shown_name
 from edge.interrupts import Terminated, end_on_interrupt, raise_on_signals
 from edge.limits import limit_reached, require_address_space
 from edge.native_output import show_native_output
@@ -35,6 +36,11 @@ _NUMBERS: Final = {"int": "is not a whole number", "float": "is not a number"}
 """Plain words for what typer says of a value."""
 _WRITE_ERRORS: Final = (errno.EBADF, errno.EFBIG, errno.EIO, errno.ENOSPC)
 """Why standard output cannot be written: it is closed, or its disk is full."""
+_ENVIRONMENT: Final = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG),
+)
+"""Why a file cannot be used that are faults of the machine or of who owns it, and not of this program."""
 _LEAST_BYTES: Final = 300 << 20
 _LEAST_BYTES_PER_CORE: Final = 110 << 20
 """Address space that the libraries and a small model take, 490 MB with two cores: with less, libraries may crash."""
@@ -200,5 +206,7 @@ def _explained(error: Exception, program: str, hints: Mapping[type[EdgeError], s
         return failed_import(error), 1
     if isinstance(error, OSError) and error.errno in _WRITE_ERRORS and error.filename is None:
         return f"Cannot write to standard output: {os_reason(error)}.", 1
+    if isinstance(error, OSError) and error.errno in _ENVIRONMENT and error.filename is not None:
+        return f"Cannot use {shown_name(error.filename)}: {os_reason(error)}.", 1
     cause = f"{type(error).__name__}: {error}".rstrip(": ")
     return f"internal error ({cause}): please report it with the output of --debug", 1

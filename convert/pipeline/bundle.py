@@ -37,7 +37,6 @@ from edge.vision.preprocess import Frame
 __all__ = ["BundlePlan", "build_bundle"]
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BundlePlan:
     """What a bundle is to hold."""

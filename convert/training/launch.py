@@ -29,6 +29,7 @@ from convert.training.state import STATE
 from edge.bundles.variant import ALPHAS, RESOLUTIONS, Variant
 from edge.errors import OutputError
 from edge.evaluation.result import Evaluation
+from edge.files import check_free, writing
 from edge.paths import AnyPath
 from edge.progress import Progress, no_progress
 from edge.unfinished import folder_made
@@ -94,7 +95,11 @@ def train(
             save_every_s=options.save_every,
             patience=options.patience,
         )
-        with folder_made(out), _nothing_without_state(out) if job.is_first else contextlib.nullcontext():
+        with contextlib.ExitStack() as opened:
+            with writing(out):
+                opened.enter_context(folder_made(out))
+            if job.is_first:
+                opened.enter_context(_nothing_without_state(out))
             top1 = job.run(schedule, resume=resume, tensorboard=options.tensorboard, progress=progress)
         if job.unreadable:
             _log.warning("%d pictures were passed over. The first: %s", len(job.unreadable), job.unreadable[0])
@@ -200,5 +205,6 @@ def _check_folder(out: Path, data: Path, *, resume: bool, replace: bool) -> None
     if out.is_dir() and any(out.iterdir()) and not (resume or replace):
         kind = UnfinishedRunError if (out / STATE).is_file() else FolderInUseError
         raise kind(f"{out} is in use: expected an empty folder, or a name that is free.")
+    check_free(out, replace=True)  # which a folder in use is, if it has come so far
     if out.resolve() == data.resolve():
         raise OutputError(f"{out} holds the pictures: choose another folder for the checkpoints.")

@@ -17,7 +17,7 @@ from typing import Final
 from edge.errors import BundleError
 from edge.files import is_there, write_atomically
 from edge.json_files import read_json, to_json
-from edge.paths import data_folder, state_folder
+from edge.paths import data_folder, found_in, state_folder
 
 __all__ = [
     "TAUGHT",
@@ -133,7 +133,7 @@ def installed_bundles(folders: Iterable[Path] | None = None) -> Iterator[Install
         BundleError: What is noted of one cannot be understood.
     """
     for folder in bundles_folders() if folders is None else folders:
-        for state in sorted(folder.glob(f"*/{_STATE}")):
+        for state in sorted(found_in(folder, f"*/{_STATE}")):
             if _counts(state.parent):
                 yield _read(state.parent)
 

@@ -12,6 +12,7 @@ from edge.doctor.finding import Finding, ok, problem, warning
 from edge.errors import EdgeError
 from edge.fleet.state import find_state
 from edge.fleet.timestamps import parse_time
+from edge.paths import found_in
 
 __all__ = ["bundles", "channel", "clock", "profiles", "service"]
 
@@ -54,7 +55,7 @@ def profiles(around: Surroundings) -> Iterator[Finding]:
     except Exception:  # noqa: BLE001 - NumPy or OpenCV may be broken in any way, which another check reports
         return
     start = f"{around.device.board_slug}--"
-    for path in sorted(profiles_folder().glob(f"{start}*.json")):
+    for path in sorted(found_in(profiles_folder(), f"{start}*.json")):
         check, again = f"profile {path.stem.removeprefix(start)}", "edge profile --bundle NAME measures again"
         try:
             profile = load_profile(path)

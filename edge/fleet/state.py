@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from edge.bundles.registry import bundles_folder, bundles_folders
 from edge.errors import ChannelError
-from edge.files import write_atomically
+from edge.files import is_there, write_atomically
 from edge.fleet.health import Gate
 from edge.fleet.timestamps import parse_time, timestamp
 from edge.json_files import read_json, to_json
@@ -193,7 +193,7 @@ def read_state(folder: Path | None = None) -> FollowState | None:
         ChannelError: It is damaged, or was written by a newer version of this package.
     """
     path = state_file(folder)
-    if not path.exists():
+    if not is_there(path, Path.exists):
         return None
     advice = "Remove it to start from scratch; the bundle in use stays."
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -60,9 +61,14 @@ _PLACES: Final = (
 def need_matplotlib() -> None:
     """Refuse to draw without matplotlib, before work is spent on what to draw.
 
+    Its warnings, of a home folder that it cannot keep its fonts' list in for one, are for those who log them.
+
     Raises:
         OutputError: It is not installed.
     """
+    log = logging.getLogger("matplotlib")
+    if not (log.handlers or logging.root.handlers):
+        log.setLevel(logging.ERROR)
     try:
         import matplotlib  # noqa: F401
     except ImportError as reason:

@@ -14,7 +14,7 @@ from edge.board.device import Device, describe
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, OutputError, ProfileError
-from edge.files import writing
+from edge.files import is_there, writing
 from edge.inference.backends import open_backend
 from edge.locks import locked
 from edge.paths import AnyPath, state_folder
@@ -139,7 +139,7 @@ def _usable(
     path: Path, bundle: Bundle, backend: str, threads: ThreadChoice, device: Device, variants: Collection[Variant]
 ) -> tuple[LatencyProfile | None, str]:
     """The stored profile, or why there is none that can be used."""
-    if not path.exists():
+    if not is_there(path, Path.exists):
         return None, "this machine has no profile of it"
     try:
         stored = load_profile(path)

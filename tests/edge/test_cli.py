@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -157,6 +159,18 @@ class TestTheWhole:
         assert ended.error == (
             "edge: internal error (ZeroDivisionError: division by zero): please report it with the output of --debug"
         )
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+    def test_a_file_that_the_machine_does_not_give_is_no_fault_of_ours(
+        self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        def fail(place: str) -> None:
+            raise OSError(number, os.strerror(number), "/shut/thing")
+
+        monkeypatch.setattr("edge.cli.bundle.open_bundle", fail)
+        ended = edge("bundle", "info", bundle_folder)
+        assert (ended.code, ended.out) == (1, "")
+        assert ended.error == f"edge: Cannot use /shut/thing: {os.strerror(number).lower()}."
 
     def test_control_c_ends_with_130(self, edge: Edge, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupt(place: str) -> None:

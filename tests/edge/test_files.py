@@ -9,16 +9,26 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 
 import edge.files as files_module
 from edge.errors import BundleError, ExistsError, OutputError, ProfileError
-from edge.files import check_folder, check_free, new_folder, sha256_of, write_atomically, writing
+from edge.files import (
+    check_folder,
+    check_free,
+    check_parent,
+    new_folder,
+    sha256_of,
+    write_atomically,
+    writing,
+)
 from edge.json_files import read_json, to_json
+from edge.paths import found_in
 
 
 def names(folder: Path) -> list[str]:
@@ -425,3 +435,34 @@ def test_what_json_has_no_word_for_is_not_written(value: float) -> None:
 def test_a_checksum_is_the_known_one(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     assert sha256_of(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("check", [check_parent, check_folder, partial(check_free, replace=True)])
+def test_a_place_that_takes_no_files_is_refused_before_work_is_spent(
+    check: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check(tmp_path / "new")
+    monkeypatch.setattr(os, "access", lambda folder, mode: folder != tmp_path)
+    with pytest.raises(OutputError, match=r"permission denied in .*Choose a folder that is yours"):
+        check(tmp_path / "new")
+    if check is not check_parent:
+        with pytest.raises(OutputError, match="permission denied"):
+            check(tmp_path / "new" / "below")
+
+
+def test_a_read_only_disk_is_named_before_work_is_spent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)
+    monkeypatch.setattr(os, "statvfs", lambda folder: SimpleNamespace(f_flag=os.ST_RDONLY))
+    with pytest.raises(OutputError, match=f"^Cannot write {tmp_path / 'new'}: read-only file system.$"):
+        check_parent(tmp_path / "new")
+
+
+def test_what_a_user_may_not_enter_has_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "a.json").touch()
+    assert found_in(tmp_path, "*.json") == [tmp_path / "a.json"]
+
+    def shut(folder: Path, pattern: str) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "glob", shut)
+    assert found_in(tmp_path, "*.json") == []
