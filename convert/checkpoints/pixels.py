@@ -11,7 +11,7 @@ import numpy as np
 
 from convert.checkpoints.network import Affine, Array, ChannelOrder, Convolution, Layer, Network, Norm
 from convert.errors import CheckpointError
-from convert.model import HALF_RANGE, IMAGENET_MEAN
+from convert.model import HALF_RANGE, IMAGENET_MEAN, IMAGENET_STD
 from edge.vision.preprocess import ColourOrder
 
 __all__ = ["in_picture_order", "pixel_settings"]
@@ -66,6 +66,9 @@ def pixel_settings(
         raise CheckpointError(
             f"{path}: layer '{layers[0].name}' multiplies pixels by {scale.tolist()}: expected numbers above 0."
         )
+    if _undoes_imagenet(scale, shift):
+        note = "it turns pixels normalized by ImageNet's mean and deviation into -1 to 1: they are made -1 to 1 at once"
+        return {**network.settings, "mean": HALF_RANGE, "std": HALF_RANGE, "colour_order": order}, (note,)
     mean, std = -shift / scale, 1 / scale
     unit = 255.0 if std.max() < 2 and np.abs(mean).max() <= 2 and not network.takes_bytes else 1.0
     notes = ["its normalization is for pixels of 0 to 1"] * (unit != 1)
@@ -79,6 +82,14 @@ def pixel_settings(
         notes.append(f"its normalization is taken for pixels of 0 to 255, which become numbers up to {largest:.3g}")
     rounded = [tuple(round(float(v) * unit, 6) + 0.0 for v in values) for values in (mean, std)]
     return {**network.settings, "mean": rounded[0], "std": rounded[1], "colour_order": order}, tuple(notes)
+
+
+def _undoes_imagenet(scale: Array, shift: Array) -> bool:
+    """Whether pixels that were normalized by ImageNet's mean and deviation become -1 to 1, as torchvision does it."""
+    if len(scale) != len(IMAGENET_MEAN):
+        return False
+    wanted = np.array(IMAGENET_STD) / HALF_RANGE, (np.array(IMAGENET_MEAN) - HALF_RANGE) / HALF_RANGE
+    return all(np.allclose(found, other, atol=2e-3) for found, other in zip((scale, shift), wanted, strict=True))
 
 
 def in_picture_order(layers: tuple[Layer, ...], orders: Sequence[ChannelOrder]) -> tuple[Layer, ...]:

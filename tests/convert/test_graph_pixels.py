@@ -119,6 +119,20 @@ def split(*means: float) -> Change:
     )
 
 
+def test_pixels_less_imagenet_s_mean_that_become_minus_one_to_one_are_pictures(
+    model: MobileNetV1, written: onnx.ModelProto, tmp_path: Path
+) -> None:
+    """As torchvision's ``transform_input`` does it."""
+    gain = np.array([0.229, 0.224, 0.225], np.float32).reshape(1, 3, 1, 1) / 0.5
+    shift = (np.array([0.485, 0.456, 0.406], np.float32).reshape(1, 3, 1, 1) - 0.5) / 0.5
+    steps = node("Mul", "input gain", "scaled"), node("Add", "scaled shift", "ready")
+    loaded = load_checkpoint(saved(written, in_front(*steps, gain=gain, shift=shift), tmp_path / "undone.onnx"))
+    assert (loaded.config.mean, loaded.config.std) == ((127.5,) * 3, (127.5,) * 3)
+    assert "it turns pixels normalized by ImageNet's mean and deviation into -1 to 1" in loaded.note
+    with torch.no_grad():
+        assert torch.allclose(loaded.model(X), model(X), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("means", "order", "note"),
     [
