@@ -10,8 +10,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from errno import ENAMETOOLONG
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge.errors import EdgeError, ExistsError, OutputError, os_reason
@@ -22,7 +21,6 @@ __all__ = [
     "check_free",
     "check_parent",
     "check_room",
-    "is_there",
     "new_file",
     "new_folder",
     "sha256_of",
@@ -39,25 +37,6 @@ _umask_lock = threading.Lock()
 def shown_name(path: str | Path) -> str:
     """A path as text that can be printed and sent anywhere: bytes that are not UTF-8 are written as hexadecimal."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def is_there(path: Path, is_kind: Callable[[Path], bool]) -> bool:
-    """Whether there is something of a kind; what lies in a folder that this user may not enter is not there for it.
-
-    So it is for a service's user whom ``runuser`` leaves in root's folder, with root's ``HOME``.
-
-    Args:
-        path: Where to look.
-        is_kind: ``Path.is_dir`` or ``Path.is_file``, which fail there.
-    """
-    try:
-        return is_kind(path)
-    except ValueError:  # a null character
-        return False
-    except OSError as reason:
-        if isinstance(reason, PermissionError) or reason.errno == ENAMETOOLONG:
-            return False
-        raise
 
 
 def sha256_of(path: Path) -> str:

@@ -6,11 +6,13 @@ the home folder in the system's password database counts, never a folder that se
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from errno import ENAMETOOLONG
 from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
 
-__all__ = ["AnyPath", "cache_folder", "config_folder", "data_folder", "found_in", "state_folder"]
+__all__ = ["AnyPath", "cache_folder", "config_folder", "data_folder", "found_in", "is_there", "state_folder"]
 
 AnyPath: TypeAlias = "str | PathLike[str]"
 """A path as a program gives it."""
@@ -49,8 +51,27 @@ def _folder(kind: str, below_home: str) -> Path:
 
 
 def found_in(folder: Path, pattern: str) -> list[Path]:
-    """What matches a pattern in a folder; nothing where this user may not enter it."""
+    """What matches a pattern in a folder; nothing where this user may not enter it, as of :func:`is_there`."""
     try:
         return list(folder.glob(pattern))
     except PermissionError:
         return []
+
+
+def is_there(path: Path, is_kind: Callable[[Path], bool]) -> bool:
+    """Whether there is something of a kind; what lies in a folder that this user may not enter is not there for it.
+
+    So it is for a service's user whom ``runuser`` leaves in root's folder, with root's ``HOME``.
+
+    Args:
+        path: Where to look.
+        is_kind: ``Path.is_dir`` or ``Path.is_file``, which fail there.
+    """
+    try:
+        return is_kind(path)
+    except ValueError:  # a null character
+        return False
+    except OSError as reason:
+        if isinstance(reason, PermissionError) or reason.errno == ENAMETOOLONG:
+            return False
+        raise

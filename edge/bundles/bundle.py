@@ -16,9 +16,8 @@ from edge.bundles.members import MANIFEST, MANIFEST_BYTES, check_member, check_p
 from edge.bundles.registry import bundles_folders, find_installed, installed_bundles, version_of
 from edge.bundles.variant import Variant
 from edge.errors import BundleError, os_reason
-from edge.files import is_there
 from edge.json_files import parse_json
-from edge.paths import AnyPath
+from edge.paths import AnyPath, is_there
 
 __all__ = [
     "MANIFEST",

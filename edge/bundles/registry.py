@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from edge.errors import BundleError
-from edge.files import is_there, write_atomically
+from edge.files import write_atomically
 from edge.json_files import read_json, to_json
-from edge.paths import data_folder, found_in, state_folder
+from edge.paths import data_folder, found_in, is_there, state_folder
 
 __all__ = [
     "TAUGHT",

@@ -14,10 +14,11 @@ from typing import Any, Final, Literal
 
 from edge.bundles.registry import bundles_folder, bundles_folders
 from edge.errors import ChannelError
-from edge.files import is_there, write_atomically
+from edge.files import write_atomically
 from edge.fleet.health import Gate
 from edge.fleet.timestamps import parse_time, timestamp
 from edge.json_files import read_json, to_json
+from edge.paths import is_there
 from edge.text import one_line
 from edge.typed_json import OPEN, from_json
 

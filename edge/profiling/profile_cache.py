@@ -14,10 +14,10 @@ from edge.board.device import Device, describe
 from edge.bundles.bundle import Bundle, open_bundle
 from edge.bundles.variant import Variant
 from edge.errors import BackendError, EdgeError, OutputError, ProfileError
-from edge.files import is_there, writing
+from edge.files import writing
 from edge.inference.backends import open_backend
 from edge.locks import locked
-from edge.paths import AnyPath, state_folder
+from edge.paths import AnyPath, is_there, state_folder
 from edge.profiling.equals import take_from_equal
 from edge.profiling.measure import QUICK, measure
 from edge.profiling.prediction import LEAST_MEASURED, choose_to_measure, predict
