@@ -29,6 +29,8 @@ __all__ = ["run"]
 _OF_CAMERAS: Final = "camera-demo"
 """The program whose addresses have passwords in their paths; those of the others name files."""
 _INTERRUPTED: Final = 130
+_NOBODY_READS: Final = 141
+"""As of a program that SIGPIPE ends."""
 _NOT_A_NUMBER: Final = re.compile(r"\bis not a valid (int|float)(?: range)?(?=\.?$)")
 _LINE_BREAK: Final = re.compile(r"(?<!\n)\n(?!\n)")
 """A line's end within a paragraph."""
@@ -97,7 +99,12 @@ def run(build: Callable[[], typer.Typer], program: str, hints: Mapping[type[Edge
         _fail(program, "stopped", _INTERRUPTED)
     except BrokenPipeError:
         _discard_output()
-        sys.exit(141)
+        sys.exit(_NOBODY_READS)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer and rich end with 1, which is for errors
+            _discard_output()
+            sys.exit(_NOBODY_READS)
+        raise
     except Exception as error:  # the rim: a fault of ours must not end in a traceback
         if is_debugging:
             raise

@@ -110,6 +110,28 @@ run(lambda: app, "tool")
     assert (ended.returncode, ended.stderr) == (130, "tool: stopped\n")
 
 
+@pytest.mark.parametrize("line", ["typer.echo('x' * 10)", "print('x')", "stdout().print('x')", "pass"])
+def test_a_reader_that_leaves_early_ends_a_command_without_a_word(line: str) -> None:
+    code = f"""
+import os, sys, typer
+from edge.console import stdout
+from edge.program import run
+read, write = os.pipe()
+os.dup2(write, 1)
+os.close(read)
+app = typer.Typer()
+@app.command()
+def show():
+    "Shows."
+    {line}
+    sys.stdout.flush()
+sys.argv = ["tool"] + ["--help"] * ({line!r} == "pass")
+run(lambda: app, "tool")
+"""
+    ended = run(code)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_interrupts_that_were_ignored_stay_so() -> None:
     code = """
 import os, signal
