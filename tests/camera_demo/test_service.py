@@ -82,6 +82,7 @@ def test_the_unit_reads_what_the_installer_writes() -> None:
         "SupplementaryGroups=video render",
         "StateDirectory=mobilenet-edge/state",
         "Restart=on-failure",
+        "SuccessExitStatus=143",
         "StartLimitIntervalSec=0",
         "MemoryMax=75%",
         "TasksMax=128",
