@@ -14,7 +14,7 @@ from edge.inference.unknown import Unknown, check_thresholds, parse_unknown
 __all__ = ["MOST_SMOOTHING_S", "ClassifyOptions", "Playback"]
 
 MOST_SMOOTHING_S: Final = 3600.0
-"""An average over more is no answer to what the camera shows."""
+"""A longer average no longer follows what the camera shows."""
 _SMOOTHED: Final = 10
 """Classes of each answer that are averaged, however few are shown."""
 

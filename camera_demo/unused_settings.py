@@ -38,10 +38,10 @@ def unused_settings(
     asked = _ASKED_OF.get(source.scheme.name, ())
     idle = [name for name in _FORMAT if getattr(settings, name) is not None and name not in asked]
     if idle:
-        kind = "gives its pictures as they are" if source.scheme.is_live else "is no camera"
+        kind = "gives its pictures as they are" if source.scheme.is_live else "is not a camera"
         yield f"Not used: {', '.join(idle)}. {source.name} {kind}."
     if settings.wait and not source.scheme.is_live:
-        yield f"Not used: wait. {source.name} is no camera."
+        yield f"Not used: wait. {source.name} is not a camera."
     has_page = any(sink.scheme.name == "http" for sink in sinks)
     if settings.token is not None and not has_page and settings.token != environment.get(TOKEN_VARIABLE):
         yield "Not used: token. No output is http://."

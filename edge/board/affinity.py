@@ -50,7 +50,7 @@ def default_threads() -> int:
 
 
 def excess_threads(count: int | None) -> str:
-    """What to say of more threads than can run side by side; empty where ``count`` is no more, or None."""
+    """A warning where ``count`` is more threads than can run side by side; else, or where it is None, empty."""
     most = most_threads()
     if count is None or count <= most:
         return ""

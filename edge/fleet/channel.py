@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 from edge.bundles.registry import is_name
@@ -23,7 +25,16 @@ from edge.json_files import parse_json, to_json
 from edge.text import shortened
 from edge.typed_json import OPEN, from_json
 
-__all__ = ["CHANNEL_FILE", "SCHEMA_VERSION", "Channel", "Release", "Runtime", "parse_channel", "to_payload"]
+__all__ = [
+    "CHANNEL_FILE",
+    "SCHEMA_VERSION",
+    "Channel",
+    "Release",
+    "Runtime",
+    "absent_channel",
+    "parse_channel",
+    "to_payload",
+]
 
 CHANNEL_FILE: Final = "channel.json"
 SCHEMA_VERSION: Final = 1
@@ -210,3 +221,8 @@ def _keys(value: object, path: str = "") -> list[str]:
     if isinstance(value, dict):
         return [one for key, inner in value.items() for one in (f"{path}.{key}", *_keys(inner, f"{path}.{key}"))]
     return [one for inner in value for one in _keys(inner, f"{path}[]")] if isinstance(value, list) else []
+
+
+def absent_channel(folder: Path) -> ChannelError:
+    """What to raise where a folder has no channel."""
+    return ChannelError(f"There is no channel in {folder}: edge channel init {shlex.quote(str(folder))} makes one.")

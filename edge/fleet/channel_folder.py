@@ -16,7 +16,7 @@ from typing import Final
 
 from edge.errors import ChannelError, EdgeError, SignatureError
 from edge.files import sha256_of, write_atomically, writing
-from edge.fleet.channel import CHANNEL_FILE, Channel, Release, parse_channel, to_payload
+from edge.fleet.channel import CHANNEL_FILE, Channel, Release, absent_channel, parse_channel, to_payload
 from edge.fleet.clock import EARLIEST
 from edge.fleet.signed import key_id, open_envelope, public_key_of, seal
 from edge.fleet.state import timestamp
@@ -81,9 +81,7 @@ def read_channel(folder: AnyPath, keys: Sequence[AnyPath]) -> Channel:
     try:
         content = path.read_bytes()
     except OSError as reason:
-        raise ChannelError(
-            f"There is no channel in {folder}: edge channel init {shlex.quote(str(folder))} makes one."
-        ) from reason
+        raise absent_channel(Path(folder)) from reason
     payload = open_envelope(content, [public_key_of(Path(key)) for key in keys], f"Channel file {path}")
     return parse_channel(payload, f"Channel file {path}", all_keys_known=True)
 

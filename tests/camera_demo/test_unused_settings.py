@@ -21,8 +21,8 @@ SIZE = {"input_width": 320, "input_height": 240, "input_rate": 5.0, "input_codec
         ("0", ["http://127.0.0.1:8000"], {**SIZE, "wait": True, "token": "long enough"}, []),
         ("demo", ["json:-"], {"input_flip": "vertical", "loop": True, "pace": True}, []),
         ("csi://0", ["json:-"], SIZE, ["Not used: input_codec. csi://0 gives its pictures as they are."]),
-        ("demo", ["json:-"], {"input_width": 320}, ["Not used: input_width. demo is no camera."]),
-        ("demo", ["json:-"], {"wait": True}, ["Not used: wait. demo is no camera."]),
+        ("demo", ["json:-"], {"input_width": 320}, ["Not used: input_width. demo is not a camera."]),
+        ("demo", ["json:-"], {"wait": True}, ["Not used: wait. demo is not a camera."]),
         ("0", ["json:-"], {"token": "long enough"}, ["Not used: token. No output is http://."]),
         ("0", ["json:-"], {"token": "of all runs"}, []),
         (
